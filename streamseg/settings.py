@@ -1,0 +1,101 @@
+"""Every number once: its name, unit, meaning and range; and the four profiles.
+
+`Settings` is what the engine hears by; its hash is named in `stream.started`, because the same samples give
+the same events only under the same settings. `ServerSettings` bounds what strangers and slow clients can cost.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from streamseg.errors import SettingOutOfRange, UnknownSetting
+
+# The rate, hop and frame that every stage behind the resampler counts in. Not settings: trained weights,
+# fixed standardisation and the protocol's figures hold for these alone.
+ENGINE_RATE = 22_050
+HOP = 512
+FRAME = 2048
+FRAMES_PER_SECOND = ENGINE_RATE / HOP
+
+Profile: TypeAlias = Literal["music", "dj", "broadcast", "room"]
+ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstream", "denstream", "clustream"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the engine hears by. Made by `settings_for`, which names what is wrong."""
+
+    profile: Annotated[Profile, Meta(description="what the numbers were chosen for")] = "music"
+    texture_hop_frames: Annotated[
+        int, Meta(ge=1, le=430, description="frames between two texture vectors (43 frames are a second)")
+    ] = 21
+    texture_span_frames: Annotated[int, Meta(ge=2, le=860, description="frames a texture vector looks back over")] = 43
+    kernel_gamma: Annotated[
+        float, Meta(gt=0, le=10, description="width of the RBF kernel that compares two texture vectors")
+    ] = 0.7
+    penalty: Annotated[
+        float, Meta(gt=0, le=1000, description="cost of one more change; higher finds fewer, larger sections")
+    ] = 8.0
+    horizon_s: Annotated[
+        float, Meta(ge=30, le=3600, description="how far back a section's start is sought, seconds")
+    ] = 340.0
+    confirm_s: Annotated[
+        float, Meta(ge=0.5, le=120, description="how long a change must stay best before it is confirmed, seconds")
+    ] = 4.0
+    provisional_s: Annotated[
+        float, Meta(ge=0, le=60, description="how long a change must stay best before it is said, seconds")
+    ] = 1.0
+    min_section_s: Annotated[float, Meta(ge=0.5, le=120, description="the shortest section, seconds")] = 4.0
+    clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
+    label_distance: Annotated[
+        float, Meta(gt=0, le=10, description="how far a section may lie from a label's centre and still bear it")
+    ] = 0.5
+    labels_max: Annotated[
+        int, Meta(ge=2, le=1000, description="how many labels are remembered; the least used is forgotten")
+    ] = 64
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What clients may cost."""
+
+    heartbeat_s: Annotated[float, Meta(gt=0, le=3600, description="seconds between heartbeats")] = 15.0
+    max_queue_bytes: Annotated[
+        int, Meta(ge=4096, description="write buffer at which a slow client is closed with 4308")
+    ] = 524_288
+
+
+# What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
+PROFILES: dict[Profile, dict[str, Any]] = {
+    "music": {},
+    "dj": {"penalty": 16.0},
+    "broadcast": {"penalty": 6.0},
+    "room": {"penalty": 10.0},
+}
+
+
+def settings_for(profile: Profile = "music", **changes: Any) -> Settings:
+    """The settings of a profile, with some numbers changed.
+
+    Raises UnknownSetting (naming the nearest known one) or SettingOutOfRange.
+    """
+    if profile not in PROFILES:
+        raise SettingOutOfRange(f"no profile {profile!r}; choose from {', '.join(PROFILES)}")
+    known = {field.name for field in msgspec.structs.fields(Settings)}
+    for key in changes:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+            raise UnknownSetting(f"no setting {key!r}{hint}")
+    try:
+        return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingOutOfRange(f"{error}; asked: {changes}") from None
+
+
+def settings_hash(settings: Settings) -> str:
+    """Twelve hex digits that differ when any number differs."""
+    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]
