@@ -1,0 +1,12 @@
+"""Audacity label track: `start<TAB>end<TAB>label`, seconds; File > Import > Labels."""
+
+from __future__ import annotations
+
+from streamseg.outputs.recording import Recording
+
+
+def write(recording: Recording) -> str:
+    """One label a section."""
+    return "".join(
+        f"{section.start:.6f}\t{section.end:.6f}\t{' '.join(section.title.split())}\n" for section in recording.sections
+    )

@@ -1,0 +1,31 @@
+"""A table for spreadsheets and data frames: one row a section, with everything its report says."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import msgspec
+
+from streamseg.events import Report
+from streamseg.outputs.recording import Recording
+
+_SECTION = ("section_id", "start", "end", "label", "name", "label_confidence", "ended_by")
+_REPORT = tuple(field.name for field in msgspec.structs.fields(Report))
+
+
+def write(recording: Recording) -> str:
+    """RFC 4180 with a header row; what was not measured is empty, lists are separated by spaces."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(_SECTION + _REPORT)
+    for section in recording.sections:
+        row = [getattr(section, column) for column in _SECTION]
+        row += [_cell(getattr(section.report, column)) for column in _REPORT]
+        table.writerow(row)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return " ".join(str(part) for part in value) if isinstance(value, tuple) else value

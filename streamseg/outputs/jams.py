@@ -1,0 +1,32 @@
+"""JAMS: the annotation format of music research, written by its own library (`pip install 'streamseg[jams]'`)."""
+
+from __future__ import annotations
+
+from streamseg.errors import OutputFailed
+from streamseg.outputs.recording import Recording
+
+
+def write(recording: Recording) -> str:
+    """One annotation of namespace `segment_open`, a section an observation, with the label's confidence.
+
+    Raises OutputFailed when the library is not installed.
+    """
+    try:
+        import jams
+    except ImportError:
+        raise OutputFailed("JAMS needs a library of its own: pip install 'streamseg[jams]'") from None
+    end = recording.sections[-1].end
+    segments = jams.Annotation(namespace="segment_open", duration=end)
+    segments.annotation_metadata.annotation_tools = "streamseg"
+    for section in recording.sections:
+        segments.append(
+            time=section.start,
+            duration=section.end - section.start,
+            value=section.called,
+            confidence=section.label_confidence,
+        )
+    document = jams.JAMS()
+    document.file_metadata.title = recording.stem
+    document.file_metadata.duration = end
+    document.annotations.append(segments)
+    return str(document.dumps(indent=1)) + "\n"

@@ -1,0 +1,13 @@
+"""MIREX `.lab`: `start end label`, seconds; what mir_eval and the annotation sets of the field read."""
+
+from __future__ import annotations
+
+from streamseg.outputs.recording import Recording
+
+
+def write(recording: Recording) -> str:
+    """One line a section, with the bare label: white space separates columns, so a label has none."""
+    return "".join(
+        f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.called.split())}\n"
+        for section in recording.sections
+    )

@@ -1,0 +1,16 @@
+"""Podcasting 2.0 JSON chapters, version 1.2.0: podcast apps show and jump to them."""
+
+from __future__ import annotations
+
+import json
+
+from streamseg.outputs.recording import Recording
+
+
+def write(recording: Recording) -> str:
+    """One chapter a section."""
+    chapters = [
+        {"startTime": round(section.start, 3), "endTime": round(section.end, 3), "title": section.title}
+        for section in recording.sections
+    ]
+    return json.dumps({"version": "1.2.0", "chapters": chapters}, ensure_ascii=False, indent=2) + "\n"

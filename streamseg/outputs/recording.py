@@ -1,0 +1,107 @@
+"""What a run of one stream came to: its sections, from first to last, with every later word on them applied.
+
+Most formats know nothing of a live stream; they want a list of sections and the name of the sound. This is
+that list, made from the same events that clients see.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from streamseg.envelope import Envelope
+from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One closed section; times in stream seconds.
+
+    label: what the engine calls it (None: no label). name: what a person called that label (None: nothing).
+    occurrence: 1 for the first section of its label or name, 2 for the next.
+    """
+
+    section_id: str
+    start: float
+    end: float
+    label: str | None
+    name: str | None
+    occurrence: int
+    label_confidence: float | None
+    ended_by: str
+    report: Report
+
+    @property
+    def called(self) -> str:
+        """The name a person gave, else the label, else `section`."""
+        return self.name or self.label or "section"
+
+    @property
+    def title(self) -> str:
+        """What to show people: which section, and for the how-many-eth time."""
+        return f"{self.called} {self.occurrence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The sections of one run. `audio` is the sound's file as the run named it; `stem` is its bare name."""
+
+    audio: str
+    sections: tuple[Section, ...]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folder and suffix."""
+        return PurePath(self.audio).stem or self.audio
+
+
+def recording_of(envelopes: Iterable[Envelope]) -> Recording:
+    """Collect one run. Relabellings and names reach back to the sections they concern.
+
+    Raises AskedWrongly when the events are those of several runs (their times would overlap), and
+    OutputFailed when no section was closed.
+    """
+    audio = ""
+    runs: set[tuple[str, str]] = set()
+    closed: dict[str, SectionClosed] = {}
+    labels: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for envelope in envelopes:
+        runs.add((envelope.source, envelope.epoch))
+        if len(runs) > 1:
+            found = ", ".join(f"{source} {epoch}" for source, epoch in sorted(runs))
+            raise AskedWrongly(f"one run is wanted, the events are of several ({found}); choose one with --epoch")
+        match envelope.data:
+            case StreamStarted(source=source):
+                audio = source
+            case SectionClosed() as section:
+                closed[section.section_id] = section
+            case SectionRelabelled(section_id=section_id, label=label):
+                labels[section_id] = label
+            case LabelNamed(label=label, name=name):
+                names[label] = name
+    if not closed:
+        raise OutputFailed("no section was closed in these events, so there is nothing to write")
+    return Recording(audio=audio or "stream", sections=tuple(_numbered(closed, labels, names)))
+
+
+def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: dict[str, str]) -> Iterable[Section]:
+    seen: Counter[str | None] = Counter()
+    for fact in sorted(closed.values(), key=lambda section: section.start):
+        label = labels.get(fact.section_id, fact.label)
+        name = names.get(label, fact.name) if label is not None else fact.name
+        seen[name or label] += 1
+        yield Section(
+            section_id=fact.section_id,
+            start=fact.start,
+            end=fact.end,
+            label=label,
+            name=name,
+            occurrence=seen[name or label],
+            label_confidence=fact.label_confidence,
+            ended_by=fact.ended_by,
+            report=fact.report,
+        )

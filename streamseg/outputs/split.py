@@ -1,0 +1,97 @@
+"""One tagged audio file per section, cut from the sound itself by pydub.
+
+pydub holds what it decodes in memory, so each section is decoded by itself; a whole evening never is. Lengths are
+counted in samples: section n ends at the sample before section n + 1 begins, and the last runs to the
+sound's own end, so the parts put together are the whole.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamseg.errors import OutputFailed, SourceFailed, SystemPartMissing
+from streamseg.outputs.recording import Recording
+
+# What each format is to FFmpeg; pydub writes an untagged WAV by itself unless it is given parameters.
+_ENCODERS: dict[str, dict[str, Any]] = {
+    "flac": {"format": "flac"},
+    "wav": {"format": "wav", "parameters": []},
+    "mp3": {"format": "mp3", "parameters": ["-q:a", "2"]},
+    "ogg": {"format": "ogg", "codec": "libvorbis", "parameters": ["-q:a", "6"]},
+}
+SPLIT_FORMATS = tuple(_ENCODERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One written file: its place, and its length in seconds."""
+
+    path: Path
+    duration_s: float
+
+
+def split(sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac") -> Iterator[Part]:
+    """Write the sections of `recording`, found in `sound`, into `folder`, each as it is yielded.
+
+    audio_format: one of SPLIT_FORMATS. Files are named `01 A 1.flac`: number, then the section's title.
+    Tags: title, track n/total, album (the sound's name). Raises SystemPartMissing without the `ffmpeg`
+    program, SourceFailed when the sound cannot be decoded, OutputFailed when a file cannot be written.
+    """
+    if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
+        raise SystemPartMissing(
+            "cutting needs the ffmpeg program; install it: apt install ffmpeg, or brew install ffmpeg"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from None
+    total = len(recording.sections)
+    ends: list[float | None] = [section.start for section in recording.sections[1:]]
+    ends.append(None)
+    with tempfile.TemporaryDirectory() as aside:
+        # Whatever is named .wav or .raw, pydub reads as a whole by itself; under a neutral name it leaves
+        # the decoding, slice by slice, to FFmpeg.
+        link = Path(aside) / "sound"
+        link.symlink_to(sound.absolute())
+        for number, (section, end) in enumerate(zip(recording.sections, ends, strict=True), 1):
+            path = folder / f"{number:0{len(str(total))}d} {_file_name(section.title)}.{audio_format}"
+            start = 0.0 if number == 1 else section.start
+            tags = {"title": section.title, "track": f"{number}/{total}", "album": recording.stem}
+            yield _cut(link, sound, start, end, path, audio_format, tags)
+
+
+def _cut(
+    link: Path, sound: Path, start: float, end: float | None, path: Path, audio_format: str, tags: dict[str, str]
+) -> Part:
+    from pydub import AudioSegment
+    from pydub.exceptions import CouldntDecodeError, CouldntEncodeError
+
+    # Decoded from second to second and then cut by samples: FFmpeg counts a slice's start in microseconds and
+    # pydub in milliseconds, and both are a sample off now and then.
+    first_s = math.floor(start)
+    try:
+        part = AudioSegment.from_file(
+            str(link), start_second=first_s, duration=None if end is None else math.ceil(end) - first_s
+        )
+    except (CouldntDecodeError, IndexError) as error:
+        reason = str(error).strip().splitlines()[-1:] or ["nothing could be decoded there"]
+        raise SourceFailed(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
+    first, last = (None if t is None else round(t * part.frame_rate) - first_s * part.frame_rate for t in (start, end))
+    part = part.get_sample_slice(first, last)
+    try:
+        part.export(str(path), tags=tags, **_ENCODERS[audio_format]).close()
+    except (OSError, CouldntEncodeError) as error:
+        raise OutputFailed(f"cannot write {path}: {error}") from None
+    return Part(path, part.frame_count() / part.frame_rate)
+
+
+def _file_name(title: str) -> str:
+    """A title without what some file system forbids."""
+    return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", title).strip(". ")

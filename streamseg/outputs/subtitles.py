@@ -1,0 +1,32 @@
+"""WebVTT and SubRip: sections as cues, for a web player's chapter track or under a video."""
+
+from __future__ import annotations
+
+from streamseg.outputs.recording import Recording
+
+
+def write_webvtt(recording: Recording) -> str:
+    """`<track kind="chapters">` reads it."""
+    return "WEBVTT\n" + "".join(
+        f"\n{section.section_id}\n"
+        f"{_time(section.start, '.')} --> {_time(section.end, '.')}\n"
+        f"{_escaped(section.title)}\n"
+        for section in recording.sections
+    )
+
+
+def write_srt(recording: Recording) -> str:
+    """Numbered from 1."""
+    return "\n".join(
+        f"{number}\n{_time(section.start, ',')} --> {_time(section.end, ',')}\n{section.title}\n"
+        for number, section in enumerate(recording.sections, 1)
+    )
+
+
+def _time(seconds: float, decimal_mark: str) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{decimal_mark}{milliseconds:03d}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
