@@ -43,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     horizon_s: Annotated[
         float, Meta(ge=30, le=3600, description="how far back a section's start is sought, seconds")
     ] = 340.0
+    lookback_s: Annotated[
+        float,
+        Meta(ge=5, le=600, description="how far back a change may still be found; all before is settled, seconds"),
+    ] = 60.0
     confirm_s: Annotated[
         float, Meta(ge=0.5, le=120, description="how long a change must stay best before it is confirmed, seconds")
     ] = 4.0
@@ -60,12 +64,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What clients may cost."""
+    """What clients may cost, and what is kept for them."""
 
     heartbeat_s: Annotated[float, Meta(gt=0, le=3600, description="seconds between heartbeats")] = 15.0
     max_queue_bytes: Annotated[
         int, Meta(ge=4096, description="write buffer at which a slow client is closed with 4308")
     ] = 524_288
+    shed_queue_bytes: Annotated[
+        int, Meta(ge=0, description="write buffer from which `meter` and `novelty` are dropped and counted")
+    ] = 65_536
+    max_message_bytes: Annotated[int, Meta(ge=256, description="the largest message a client may send")] = 16_384
+    messages_per_s: Annotated[
+        float, Meta(gt=0, description="messages a client may send a second, on average; more closes with 4029")
+    ] = 20.0
+    message_burst: Annotated[int, Meta(ge=1, description="messages a client may send at once")] = 60
+    identify_timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="seconds a client has for its handshake, and again to identify itself")
+    ] = 10.0
+    max_connections: Annotated[int, Meta(ge=1, description="clients in all")] = 20_000
+    max_connections_per_address: Annotated[int, Meta(ge=1, description="clients of one address")] = 256
+    max_streams_per_client: Annotated[int, Meta(ge=1, description="streams one client may name")] = 256
+    stalled_s: Annotated[
+        float, Meta(gt=0, description="seconds a client may read nothing of what waits for it; then 4308")
+    ] = 60.0
+    history_events: Annotated[int, Meta(ge=1, description="events kept of each stream")] = 100_000
+    history_s: Annotated[float, Meta(gt=0, description="seconds events are kept")] = 86_400.0
+    durable: Annotated[bool, Meta(description="commits survive a power cut too, not only a killed process")] = False
 
 
 # What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.

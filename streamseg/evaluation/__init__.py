@@ -1,1 +1,5 @@
-"""TODO."""
+"""How good it is: scores against annotated sound, and pictures of them."""
+
+from streamseg.evaluation.evaluate import Evaluation, TrackScore, evaluate
+
+__all__ = ["Evaluation", "TrackScore", "evaluate"]

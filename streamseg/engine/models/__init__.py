@@ -1,0 +1,1 @@
+"""Trained numbers, and how they were trained."""

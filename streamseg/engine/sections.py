@@ -1,0 +1,217 @@
+"""Sections: what lies between two boundaries, from the first vector to the report.
+
+Keeps the book: texture sums of the open section, a bounded past of vectors so that a boundary can be drawn some
+seconds back, and the ids. Says `boundary.*` and `section.*`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.changepoints import Change
+from streamseg.engine.labels import Guess, Labels
+from streamseg.engine.texture import HARMONY, RHYTHM, TEXTURE_DIMS, TIMBRE
+from streamseg.events import (
+    After,
+    Before,
+    BoundaryConfirmed,
+    BoundaryProvisional,
+    BoundaryRetracted,
+    Event,
+    Evidence,
+    Report,
+    SectionClosed,
+    SectionUpdated,
+)
+from streamseg.settings import FRAMES_PER_SECOND, Settings
+
+_EVIDENCE_SPAN_S = 8.0  # what is compared on either side of a boundary
+_MUCH_NOVELTY = 0.6
+_FIRST_GUESS_S = 6.0  # a section younger than this has no label yet
+
+
+@dataclass(slots=True)
+class _Open:
+    """The section that is playing."""
+
+    number: int
+    start: float
+    first_step: int
+    total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(TEXTURE_DIMS))
+    count: int = 0
+    guess: Guess | None = None
+
+    @property
+    def id(self) -> str:
+        return f"s-{self.number}"
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        return self.total / max(self.count, 1)
+
+
+class Sections:
+    """Turns changes into boundaries, and what lies between into sections."""
+
+    def __init__(self, settings: Settings) -> None:
+        step_s = settings.texture_hop_frames / FRAMES_PER_SECOND
+        self._step_s = step_s
+        self._labels = Labels(settings)
+        self._recent: deque[NDArray[np.float64]] = deque(maxlen=round(settings.lookback_s / step_s) + 32)
+        self._step = 0
+        self._count = 1
+        self._open = _Open(number=1, start=0.0, first_step=0)
+
+    @property
+    def start(self) -> float:
+        """Where the open section began, stream seconds."""
+        return self._open.start
+
+    @property
+    def label(self) -> str | None:
+        """What the open section is called so far."""
+        return self._open.guess.label if self._open.guess else None
+
+    @property
+    def label_probabilities(self) -> dict[str, float]:
+        """How probable each label is for the open section."""
+        return dict(self._open.guess.probabilities) if self._open.guess else {}
+
+    def push(self, vector: NDArray[np.float64]) -> list[Event]:
+        """Take the texture vector of the next step; says what became clearer of the open section."""
+        self._recent.append(vector)
+        self._step += 1
+        section = self._open
+        section.total = section.total + vector
+        section.count += 1
+        looks_again = section.count.bit_count() == 1  # at 16, 32, 64 … vectors: ever rarer, for as long as it lasts
+        if section.count * self._step_s < _FIRST_GUESS_S or not looks_again:
+            return []
+        return self._guess_again()
+
+    def novelty(self) -> tuple[float, float]:
+        """How far the last seconds lie from those before, and from where on that is much; for showing."""
+        recent = np.array(list(self._recent)[-24:])
+        if len(recent) < 24:
+            return 0.0, _MUCH_NOVELTY
+        moved = recent[16:].mean(axis=0) - recent[:16].mean(axis=0)
+        return float(np.sqrt(np.mean(moved**2))), _MUCH_NOVELTY
+
+    def say(self, change: Change, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool) -> list[Event]:
+        """A change at stream time t, decided at decided_t: the events that follow from it."""
+        identity = f"b-{change.number}"
+        if change.state == "provisional":
+            fact = BoundaryProvisional(
+                boundary_id=identity,
+                t=t,
+                decided_t=decided_t,
+                stability=round(change.stability, 3),
+                score=round(change.score, 3),
+            )
+            return [Event(identity, fact)]
+        if change.state == "retracted":
+            return [Event(identity, BoundaryRetracted(boundary_id=identity, decided_t=decided_t, at_end=at_end))]
+        return self._confirm(identity, change, t, decided_t, uncertainty_s, at_end=at_end)
+
+    def close(self, end: float, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
+        """Close the open section without a boundary; the next one begins with the next vector."""
+        events = self._close(self._open, end, ended_by, at_end=at_end) if end > self._open.start else []
+        self._recent.clear()
+        return events
+
+    def begin(self, start: float) -> None:
+        """Open a section at stream time start, after a `close`."""
+        self._count += 1
+        self._step = 0
+        self._open = _Open(number=self._count, start=start, first_step=0)
+
+    def _confirm(
+        self, identity: str, change: Change, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool
+    ) -> list[Event]:
+        back = self._step - change.step
+        after = np.array(list(self._recent)[-back:])
+        ending, self._count = self._open, self._count + 1
+        starting = _Open(self._count, t, change.step, total=after.sum(axis=0), count=back)
+        ending.total, ending.count = ending.total - starting.total, ending.count - back
+        evidence = self._evidence(change.step)
+        closing = self._close(ending, t, "boundary", at_end=at_end)
+        guess = self._labels.guess(starting.mean)
+        starting.guess = guess
+        self._open = starting
+        closed = closing[0].data
+        assert isinstance(closed, SectionClosed)  # noqa: S101  tells mypy what _close returns first
+        confirmed = BoundaryConfirmed(
+            boundary_id=identity,
+            t=t,
+            decided_t=decided_t,
+            t_uncertainty=uncertainty_s,
+            confidence=round(min(1.0, 0.5 + 0.5 * max(0.0, change.score)), 3),
+            evidence=evidence,
+            snapped_to=None,
+            prev=Before(section_id=ending.id, label=closed.label),
+            next=After(
+                section_id=starting.id,
+                label=guess.label,
+                seen_before=guess.seen_before,
+                last_seen=guess.last_seen,
+            ),
+            at_end=at_end,
+        )
+        return [Event(identity, confirmed), *closing]
+
+    def _close(
+        self, section: _Open, end: float, ended_by: Literal["boundary", "gap", "end"], *, at_end: bool
+    ) -> list[Event]:
+        duration_s = end - section.start
+        guess = section.guess
+        if section.count > 0:
+            guess = self._labels.learn(section.mean, duration_s, end)
+        closed = SectionClosed(
+            section_id=section.id,
+            start=section.start,
+            end=end,
+            ended_by=ended_by,
+            label=guess.label if guess else None,
+            name=None,
+            label_confidence=guess.probabilities[guess.label] if guess else None,
+            report=Report(duration_s=round(duration_s, 6)),
+            at_end=at_end,
+        )
+        return [Event(section.id, closed)]
+
+    def _guess_again(self) -> list[Event]:
+        section = self._open
+        guess = self._labels.guess(section.mean)
+        said, section.guess = section.guess, guess
+        if said is not None and said.label == guess.label:
+            return []
+        updated = SectionUpdated(
+            section_id=section.id,
+            label=guess.label,
+            name=None,
+            label_probabilities=guess.probabilities,
+            seen_before=guess.seen_before,
+            last_seen=guess.last_seen,
+        )
+        return [Event(section.id, updated)]
+
+    def _evidence(self, step: int) -> Evidence:
+        """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""
+        span = round(_EVIDENCE_SPAN_S / self._step_s)
+        recent = np.array(list(self._recent))
+        middle = len(recent) - (self._step - step)
+        before, after = recent[max(0, middle - span) : middle], recent[middle : middle + span]
+        if len(before) == 0 or len(after) == 0:
+            return Evidence(timbre=0.0, harmony=0.0, rhythm=0.0, level=0.0)
+        moved = after.mean(axis=0) - before.mean(axis=0)
+
+        def part(dims: NDArray[np.int_]) -> float:
+            return round(float(1.0 - np.exp(-np.mean(moved[dims] ** 2))), 3)
+
+        # The first cepstral coefficient is the level, on a decibel scale.
+        return Evidence(timbre=part(TIMBRE), harmony=part(HARMONY), rhythm=part(RHYTHM), level=part(TIMBRE[:1]))

@@ -1,0 +1,280 @@
+"""The segmenter: samples in, events out. The order of the stages below *is* the algorithm.
+
+Pure: no clock, thread, file, socket or log. The same samples and gaps give the same events however they are cut
+into blocks, and its whole state pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.blocks import Away, Block, Gap, GapCause, Item, Samples, Title
+from streamseg.engine.changepoints import Change, ChangePoints
+from streamseg.engine.features import COLUMNS, Features
+from streamseg.engine.models.texture import DEVIATION, MEAN
+from streamseg.engine.placing import Placing
+from streamseg.engine.resampling import Resampler
+from streamseg.engine.sections import Sections
+from streamseg.engine.texture import TEXTURE_DIMS, Texture
+from streamseg.errors import AskedWrongly
+from streamseg.events import (
+    Event,
+    Meter,
+    Novelty,
+    StreamGap,
+    StreamLost,
+    StreamResumed,
+    StreamStarted,
+    StreamStopped,
+    StreamTitle,
+)
+from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings, settings_for, settings_hash
+
+_PIECE = 65_536  # samples handled at a time, so that one huge push needs no huge memory
+_LONG_GAP_S = 2.0  # a longer gap ends the section
+_METER_EVERY = 5  # frames
+_JOINS_REMEMBERED = 64
+_PLACING_S = 3.0  # the exact place and the block at hand lie within this of the coarse one
+_STREAM = "stream"
+
+
+class Segmenter:
+    """Listens to one stream. `push` returns what became known by these samples."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        sample_rate: int = ENGINE_RATE,
+        source: str = "",
+        telemetry: bool = False,
+    ) -> None:
+        """settings: those of `music` when left out. sample_rate: of the samples to come, Hz.
+
+        source: named in `stream.started`. telemetry: also say `meter` and `novelty`.
+        """
+        self.settings = settings or settings_for("music")
+        self.sample_rate = sample_rate
+        self._source = source
+        self._telemetry = telemetry
+        self._channels = 0  # 0 until the first sample
+        self._heard = 0  # samples per channel at the source's rate, missing ones counted
+        self._missing = 0
+        self._finished = False
+        self._confirmed = 0
+        self._steps = 0  # texture vectors since the last long gap
+        self._changes = ChangePoints(self.settings, TEXTURE_DIMS)
+        self._sections = Sections(self.settings)
+        self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
+        self._begin_stretch()
+
+    def _begin_stretch(self) -> None:
+        """Start hearing afresh at the present time: nothing fine-grained reaches across a gap."""
+        self._stretch_start = self._heard / self.sample_rate
+        self._resampler = Resampler(self.sample_rate)
+        self._features = Features()
+        self._texture = Texture(self.settings)
+        self._placing = Placing(self.settings)
+        self._frame = 0  # frames heard in this stretch
+        self._joins = [*self._joins[1 - _JOINS_REMEMBERED :], (self._steps, self._stretch_start)]
+
+    @property
+    def t(self) -> float:
+        """Stream seconds heard so far."""
+        return self._heard / self.sample_rate
+
+    @property
+    def watermark(self) -> float:
+        """Nothing at or before this stream time ever changes any more."""
+        return max(0.0, self.t - self.settings.lookback_s - _PLACING_S)
+
+    def feed(self, item: Item) -> list[Event]:
+        """Take whatever a source gives."""
+        match item:
+            case Block(samples=samples):
+                return self.push(samples)
+            case Gap(missing_samples=missing, cause=cause):
+                return self.gap(missing, cause)
+            case Title(title=title):
+                return [Event(_STREAM, StreamTitle(t=self._now(), title=title))]
+            case Away(reason=reason, back=False):
+                return [Event(_STREAM, StreamLost(t=self._now(), reason=reason))]
+            case Away(away_s=away_s):
+                return [Event(_STREAM, StreamResumed(t=self._now(), away_s=away_s))]
+
+    def push(self, samples: Samples | NDArray[np.floating]) -> list[Event]:
+        """Take samples, float, full scale ±1, shape (n,) or (n, channels); nothing of them is kept or written.
+
+        Raises AskedWrongly for another shape, for a change of channels, or after `finish`.
+        """
+        block = self._checked(samples)
+        events = self._started(block.shape[1]) if len(block) else []
+        for start in range(0, len(block), _PIECE):
+            piece = block[start : start + _PIECE]
+            self._heard += len(piece)
+            events += self._hear(self._resampler.push(piece))
+        return events
+
+    def gap(self, missing_samples: int, cause: GapCause) -> list[Event]:
+        """So many samples (per channel, at the source's rate) were lost here; stream time goes on."""
+        if missing_samples <= 0:
+            return []
+        missing_s = missing_samples / self.sample_rate
+        events = self._hear(self._resampler.flush())
+        said = Event(_STREAM, StreamGap(t=self._now(), missing_s=round(missing_s, 6), cause=cause))
+        if missing_s > _LONG_GAP_S and self._channels:
+            events += self._close("gap", at_end=False)
+        self._heard += missing_samples
+        self._missing += missing_samples
+        events.append(said)
+        if missing_s > _LONG_GAP_S:
+            self._changes.restart()
+            self._sections.begin(self._now())
+            self._steps, self._joins = 0, []
+        self._begin_stretch()
+        return events
+
+    def finish(self, reason: str = "end") -> list[Event]:
+        """The sound is over: say everything pending. The segmenter takes nothing more."""
+        if self._finished:
+            return []
+        events = self._hear(self._resampler.flush())
+        self._finished = True
+        if not self._channels:
+            return events
+        events += self._close("end", at_end=True)
+        totals = {
+            "heard_s": round((self._heard - self._missing) / self.sample_rate, 6),
+            "missing_s": round(self._missing / self.sample_rate, 6),
+            "boundaries": float(self._confirmed),
+        }
+        events.append(Event(_STREAM, StreamStopped(t=self._now(), reason=reason, totals=totals)))
+        return events
+
+    def _hear(self, mono: Samples) -> list[Event]:
+        """The whole way of the sound, from engine-rate samples to events."""
+        frames = self._features.push(mono)
+        events: list[Event] = []
+        done = 0
+        for index, vector in self._texture.push(frames):
+            events += self._placed(frames[done : index + 1])
+            done = index + 1
+            self._steps += 1
+            changes = self._changes.push(vector)
+            events += self._sections.push(vector)
+            for change in changes:
+                events += self._say(change, at_end=False)
+            if self._telemetry:
+                events.append(self._novelty())
+        return events + self._placed(frames[done:])
+
+    def _placed(self, frames: NDArray[np.float64]) -> list[Event]:
+        """Keep the fine features of these frames; the meter runs along."""
+        self._placing.push(frames)
+        first, self._frame = self._frame, self._frame + len(frames)
+        if not self._telemetry:
+            return []
+        return [self._meter(i, frames[i - first]) for i in range(first, self._frame) if i % _METER_EVERY == 0]
+
+    def _say(self, change: Change, *, at_end: bool) -> list[Event]:
+        """Give a change its exact time, and say it."""
+        stretch_step, stretch_start = next(join for join in reversed(self._joins) if join[0] <= change.step)
+        span, hop = self.settings.texture_span_frames, self.settings.texture_hop_frames
+        last_frame = span - 1 + (change.step - stretch_step) * hop
+        frame, uncertainty = last_frame + 1 - (span + hop) // 2, hop
+        if stretch_start == self._stretch_start:
+            frame, uncertainty = self._placing.place(frame)
+        t = stretch_start + max(0, frame * HOP + (FRAME - HOP) // 2) / ENGINE_RATE
+        t = max(t, self._sections.start + HOP / ENGINE_RATE)
+        if change.state == "confirmed":
+            self._confirmed += 1
+        uncertainty_s = round(uncertainty * HOP / ENGINE_RATE, 3)
+        return self._sections.say(change, round(t, 6), self._decided(), uncertainty_s, at_end=at_end)
+
+    def _close(self, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
+        """Settle what is pending and close the open section."""
+        events: list[Event] = []
+        for change in self._changes.settle():
+            events += self._say(change, at_end=at_end)
+        return events + self._sections.close(self._now(), ended_by, at_end=at_end)
+
+    def _started(self, channels: int) -> list[Event]:
+        if self._channels:
+            if channels != self._channels:
+                raise AskedWrongly(
+                    f"blocks of {channels} channels after blocks of {self._channels}; start a new stream"
+                )
+            return []
+        self._channels = channels
+        model = hashlib.sha256(MEAN.tobytes() + DEVIATION.tobytes()).hexdigest()[:12]
+        fact = StreamStarted(
+            sample_rate=self.sample_rate,
+            channels=channels,
+            source=self._source,
+            profile=self.settings.profile,
+            settings=msgspec.to_builtins(self.settings),
+            latency_s=round(self.settings.confirm_s, 3),
+            hashes={"settings": settings_hash(self.settings), "model": model, "memory": "none"},
+        )
+        return [Event(_STREAM, fact)]
+
+    def _checked(self, samples: Samples | NDArray[np.floating]) -> Samples:
+        if self._finished:
+            raise AskedWrongly("this segmenter has finished; make a new one for more sound")
+        block = np.asarray(samples, dtype=np.float32)
+        if block.ndim == 1:
+            block = block[:, None]
+        if block.ndim != 2 or block.shape[1] == 0:
+            raise AskedWrongly(f"samples of shape {np.shape(samples)}; give (n,) or (n, channels)")
+        return block
+
+    def _now(self) -> float:
+        return round(self.t, 6)
+
+    def _decided(self) -> float:
+        """Stream time of the last sample that a decision now rests on."""
+        return self._end_of(self._frame - 1)
+
+    def _end_of(self, frame: int) -> float:
+        return round(self._stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
+
+    def _meter(self, number: int, frame: NDArray[np.float64]) -> Event:
+        rms_db = float(frame[COLUMNS["rms_db"]][0])
+        return Event("meter", Meter(t=self._end_of(number), rms_db=round(rms_db, 2), peak_db=None))
+
+    def _novelty(self) -> Event:
+        value, threshold = self._sections.novelty()
+        fact = Novelty(
+            t=self._decided(),
+            value=round(value, 4),
+            threshold=threshold,
+            label=self._sections.label,
+            label_probabilities=self._sections.label_probabilities,
+        )
+        return Event("novelty", fact)
+
+
+def segment(
+    blocks: Iterable[Item | Samples], settings: Settings | None = None, *, sample_rate: int | None = None
+) -> Iterator[Event]:
+    """The product as a pipe: blocks of a source, or plain arrays of `sample_rate`, in; events out.
+
+    The rate of a source's blocks is their own. Raises AskedWrongly when plain arrays come without a rate, or the
+    rate changes on the way.
+    """
+    segmenter: Segmenter | None = None
+    for item in blocks:
+        rate = item.sample_rate if isinstance(item, Block) else sample_rate
+        if segmenter is None:
+            if rate is None:
+                raise AskedWrongly("plain arrays do not tell their rate; pass sample_rate=…")
+            segmenter = Segmenter(settings, sample_rate=rate)
+        yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.feed(item)
+    if segmenter is not None:
+        yield from segmenter.finish()

@@ -1,0 +1,197 @@
+"""`streamseg evaluate`: the program run as a user runs it, against annotated sound.
+
+Every file goes through the source and the segmenter that `analyze` uses, from the first sample to the last; no
+figure here has seen the future.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from streamseg.engine import segment
+from streamseg.errors import OutputFailed
+from streamseg.evaluation import scores
+from streamseg.evaluation.annotations import Annotated, Span, TruthKind, annotated_files
+from streamseg.evaluation.scores import Boundary
+from streamseg.events import BoundaryConfirmed, Event, SectionClosed, StreamStopped
+from streamseg.settings import Settings
+from streamseg.sources import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the program said of one file."""
+
+    duration_s: float
+    boundaries: tuple[Boundary, ...]
+    sections: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackScore:
+    """The figures of one file. `None` where the kind of truth does not give them."""
+
+    track: str
+    kind: str
+    duration_s: float
+    realtime_factor: float
+    true: int
+    estimated: int
+    precision: float
+    recall: float
+    f: float
+    f_05: float | None
+    f_untrimmed: float | None
+    f_05_untrimmed: float | None
+    false_alarms_per_h: float
+    delay_median_s: float | None
+    pairwise_f: float | None
+    v_measure: float | None
+    delays_s: tuple[float, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All files of a folder."""
+
+    tracks: tuple[TrackScore, ...]
+    heard: dict[str, Heard]
+    truth: dict[str, Annotated]
+
+    def summary(self) -> list[tuple[str, str, str]]:
+        """(what, value, 95 % interval over tracks) for each figure that exists."""
+        rows = []
+        for name, title in (
+            ("f", "F (3 s)"),
+            ("f_05", "F (0.5 s)"),
+            ("precision", "precision (3 s)"),
+            ("recall", "recall (3 s)"),
+            ("f_untrimmed", "F (3 s), untrimmed"),
+            ("f_05_untrimmed", "F (0.5 s), untrimmed"),
+            ("false_alarms_per_h", "false alarms an hour"),
+            ("pairwise_f", "labels, pairwise F"),
+            ("v_measure", "labels, V"),
+        ):
+            values = [value for track in self.tracks if (value := getattr(track, name)) is not None]
+            if values:
+                low, high = scores.bootstrap_interval(values)
+                rows.append((title, f"{np.mean(values):.3f}", f"{low:.3f} to {high:.3f}"))
+        delays = [delay for track in self.tracks for delay in track.delays_s]
+        if delays:
+            rows.append(("delay, median", f"{np.median(delays):.1f} s", ""))
+            rows.append(("delay, p90", f"{np.percentile(delays, 90):.1f} s", ""))
+        speed = [track.realtime_factor for track in self.tracks]
+        rows.append(("speed, median", f"{np.median(speed):.0f} x realtime", ""))
+        return rows
+
+    def write_csv(self, path: Path) -> None:
+        """One row a track. Raises OutputFailed."""
+        try:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                rows = [asdict(track) for track in self.tracks]
+                for row in rows:
+                    row["delays_s"] = " ".join(f"{delay:.2f}" for delay in row["delays_s"])
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        except OSError as error:
+            raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
+
+
+def listen_to(path: Path, settings: Settings) -> tuple[Heard, float]:
+    """Run the program over one file; returns what it said and how many times faster than real time."""
+    began = perf_counter()
+    heard = gather(segment(open_source(str(path)), settings))
+    return heard, heard.duration_s / (perf_counter() - began)
+
+
+def gather(events: Iterator[Event]) -> Heard:
+    """The boundaries and sections among events."""
+    boundaries, sections, duration_s = [], [], 0.0
+    for event in events:
+        match event.data:
+            case BoundaryConfirmed(t=t, decided_t=decided_t):
+                boundaries.append(Boundary(t, decided_t))
+            case SectionClosed(start=start, end=end, label=label):
+                sections.append(Span(start, end, label or "?"))
+            case StreamStopped(t=t):
+                duration_s = t
+    return Heard(duration_s, tuple(boundaries), tuple(sections))
+
+
+def score(track: Annotated, heard: Heard, realtime_factor: float = float("nan")) -> TrackScore:
+    """Judge what was said of one file."""
+    start, end = track.spans[0].start, track.spans[-1].end
+    if track.kind == "transitions":
+        truth = [(span.start + span.end) / 2 for span in track.spans]
+        inside = list(heard.boundaries)
+        found, pairs = scores.transitions(track.spans, [boundary.t for boundary in inside])
+        narrow = whole = narrow_whole = None
+    else:
+        truth = scores.inner_boundaries(track.spans)
+        inside = [boundary for boundary in heard.boundaries if start < boundary.t < end]
+        estimates = [boundary.t for boundary in inside]
+        found = scores.detection(truth, estimates, 3.0)
+        narrow = scores.detection(truth, estimates, 0.5)
+        whole = scores.untrimmed(truth, estimates, start, end, 3.0)
+        narrow_whole = scores.untrimmed(truth, estimates, start, end, 0.5)
+        pairs = scores.matches(truth, estimates, 3.0)
+    delays = tuple(inside[estimate].decided_t - truth[true] for true, estimate in pairs)
+    pairwise, v = (None, None)
+    if track.segments and heard.sections:
+        pairwise, v = scores.labels(track.segments, list(heard.sections))
+    return TrackScore(
+        track=track.audio.stem,
+        kind=track.kind,
+        duration_s=heard.duration_s,
+        realtime_factor=realtime_factor,
+        true=len(truth),
+        estimated=len(inside),
+        precision=found.precision,
+        recall=found.recall,
+        f=found.f,
+        f_05=narrow.f if narrow else None,
+        f_untrimmed=whole.f if whole else None,
+        f_05_untrimmed=narrow_whole.f if narrow_whole else None,
+        false_alarms_per_h=(len(inside) - len(pairs)) / heard.duration_s * 3600 if heard.duration_s else 0.0,
+        delay_median_s=float(np.median(delays)) if delays else None,
+        pairwise_f=pairwise,
+        v_measure=v,
+        delays_s=delays,
+    )
+
+
+def evaluate(
+    folder: Path,
+    settings: Settings,
+    *,
+    truth: TruthKind = "auto",
+    jobs: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Evaluation:
+    """Run and score every annotated file of a folder.
+
+    jobs: processes at a time. progress: called with (files done, files in all, name) after each.
+    Raises SourceNotFound when there is nothing to score.
+    """
+    files = annotated_files(folder, truth)
+    results: dict[str, tuple[Heard, float]] = {}
+    with ProcessPoolExecutor(jobs) as pool:
+        running = {pool.submit(listen_to, file.audio, settings): file for file in files}
+        for done, future in enumerate(as_completed(running), 1):
+            name = running[future].audio.stem
+            results[name] = future.result()
+            if progress is not None:
+                progress(done, len(files), name)
+    return Evaluation(
+        tracks=tuple(score(file, *results[file.audio.stem]) for file in files),
+        heard={name: heard for name, (heard, _) in results.items()},
+        truth={file.audio.stem: file for file in files},
+    )

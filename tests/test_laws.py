@@ -1,0 +1,255 @@
+"""The laws of the house, on the whole engine.
+
+1 chunking is invisible · 2 the future cannot change the past · 3 memory is bounded · 4 no aliasing
+6 a checkpoint is invisible · 7 hostile sound is sound        (5, live is file: tests/live; 8, naive twins: tests/naive)
+"""
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamseg.blocks import Block, Gap, Title
+from streamseg.engine import Segmenter, segment
+from streamseg.errors import AskedWrongly
+from streamseg.events import BoundaryConfirmed, SectionClosed, StreamStarted, StreamStopped
+from streamseg.settings import settings_for
+
+QUICK = settings_for("room", penalty=2.0, min_section_s=2.0, provisional_s=1.0, confirm_s=2.0, lookback_s=10.0)
+
+
+def scenes(rate, seconds=(9, 8, 9), channels=1, seed=0):
+    """Clearly different scenes: a chord with overtones, noise, a pulsed low tone."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for kind, length in enumerate(seconds):
+        t = np.arange(length * rate) / rate
+        if kind % 3 == 0:
+            part = sum(np.sin(2 * np.pi * f * k * t) / k for f in (220.0, 277.2, 329.6) for k in (1, 2, 3)) * 0.1
+        elif kind % 3 == 1:
+            part = rng.normal(0, 0.1, len(t))
+        else:
+            part = np.sin(2 * np.pi * 110 * t) * (np.sin(2 * np.pi * 3 * t) > 0) * 0.3
+        parts.append(part)
+    mono = np.concatenate(parts).astype(np.float32)
+    return mono if channels == 1 else np.column_stack([mono * (1 - 0.1 * c) for c in range(channels)])
+
+
+def heard(pieces, rate=22_050, telemetry=True, wanted=QUICK):
+    segmenter = Segmenter(wanted, sample_rate=rate, telemetry=telemetry)
+    events = [event for piece in pieces for event in segmenter.push(piece)]
+    return events + segmenter.finish()
+
+
+def cut(sound, sizes):
+    at, pieces = 0, []
+    while at < len(sound):
+        for size in sizes:
+            pieces.append(sound[at : at + size])
+            at += size
+    return pieces
+
+
+SOUND = scenes(22_050)
+SOUND_48 = scenes(48_000, channels=2)
+
+
+@functools.cache
+def whole():
+    return heard([SOUND])
+
+
+@functools.cache
+def whole_48():
+    return heard([SOUND_48], 48_000)
+
+
+def boundaries(events):
+    return [event.data.t for event in events if isinstance(event.data, BoundaryConfirmed)]
+
+
+def test_it_hears_the_changes():
+    for events in (whole(), whole_48()):
+        found = boundaries(events)
+        assert len(found) == 2
+        assert np.allclose(found, [9, 17], atol=0.1)
+        closed = [event.data for event in events if isinstance(event.data, SectionClosed)]
+        assert [section.start for section in closed] == [0.0, *found]
+        assert closed[-1].at_end
+        assert closed[-1].end == pytest.approx(26.0)
+        assert isinstance(events[0].data, StreamStarted)
+        assert isinstance(events[-1].data, StreamStopped)
+
+
+class TestChunkingIsInvisible:
+    @pytest.mark.parametrize("size", [7, 512, 4096])
+    def test_fixed_sizes(self, size):
+        assert heard(cut(SOUND, [size])) == whole()
+
+    def test_one_sample_at_a_time(self):
+        short = SOUND[8 * 22_050 : 14 * 22_050 : 1]
+        assert heard(cut(short, [1])) == heard([short])
+
+    @settings(max_examples=12, deadline=None)
+    @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 2_000))
+    def test_any_sizes(self, sizes):
+        assert heard(cut(SOUND, sizes)) == whole()
+
+    @settings(max_examples=6, deadline=None)
+    @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 4_000))
+    def test_any_sizes_through_the_resampler(self, sizes):
+        assert heard(cut(SOUND_48, sizes), 48_000) == whole_48()
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, len(SOUND) - 1))
+def test_the_future_cannot_change_the_past(end):
+    segmenter = Segmenter(QUICK, telemetry=True)
+    said = segmenter.push(SOUND[:end])
+    assert said == whole()[: len(said)]
+    # What the ending settled is marked, or is the ending itself.
+    for event in segmenter.finish():
+        assert event in whole() or getattr(event.data, "at_end", True)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(1, 300_000), min_size=1, max_size=4), st.booleans())
+def test_a_checkpoint_is_invisible(stops, at_48):
+    sound, rate, expected = (SOUND_48, 48_000, whole_48()) if at_48 else (SOUND, 22_050, whole())
+    segmenter = Segmenter(QUICK, sample_rate=rate, telemetry=True)
+    events, at = [], 0
+    for stop in stops:
+        events += segmenter.push(sound[at : at + stop])
+        at += stop
+        segmenter = pickle.loads(pickle.dumps(segmenter))
+    events += segmenter.push(sound[at:])
+    assert events + segmenter.finish() == expected
+
+
+def test_memory_is_bounded():
+    """Ten hours are too long here; a small engine with a short horizon gets old in minutes."""
+    old = settings_for("room", horizon_s=30.0, lookback_s=10.0, confirm_s=2.0, penalty=2.0, labels_max=4)
+    segmenter = Segmenter(old, telemetry=True)
+    rng = np.random.default_rng(5)
+    sizes = []
+    for round_ in range(24):
+        for _ in range(3):
+            segmenter.push(scenes(22_050, (5, 5, 5), seed=int(rng.integers(1e6))))
+        if round_ in (4, 23):
+            sizes.append(len(pickle.dumps(segmenter)))
+    assert sizes[1] <= 1.1 * sizes[0]
+
+
+def test_no_aliasing():
+    block = SOUND.copy()
+    segmenter = Segmenter(QUICK)
+    said = []
+    for piece in cut(block, [30_000]):
+        before = piece.copy()
+        said += segmenter.push(piece)
+        assert np.array_equal(piece, before)
+        piece[:] = np.nan
+    assert boundaries(said + segmenter.finish()) == boundaries(heard([SOUND], telemetry=False))
+
+
+def hostile():
+    n = 22_050 * 6
+    rng = np.random.default_rng(6)
+    sound = rng.normal(0, 0.1, n).astype(np.float32)
+    broken = sound.copy()
+    broken[::1000] = np.nan
+    broken[1::1777] = np.inf
+    broken[2::1777] = -np.inf
+    yield "silence", np.zeros(n, np.float32), 22_050
+    yield "clipping", np.sign(sound), 22_050
+    yield "constant", np.full(n, 0.9, np.float32), 22_050
+    yield "nan and inf", broken, 22_050
+    yield "denormals", np.full(n, 1e-42, np.float32), 22_050
+    yield "huge", sound * np.float32(1e30), 22_050
+    yield "one sample", sound[:1], 22_050
+    yield "nothing", sound[:0], 22_050
+    yield "8 kHz", sound, 8_000
+    yield "192 kHz", np.tile(sound, 3), 192_000
+    yield "32 channels", np.tile(sound[: n // 4, None], (1, 32)), 48_000
+    yield "odd rate", sound, 44_099
+
+
+@pytest.mark.parametrize(("sound", "rate"), [pytest.param(s, r, id=name) for name, s, r in hostile()])
+def test_hostile_sound_is_sound(sound, rate):
+    segmenter = Segmenter(QUICK, sample_rate=rate, telemetry=True)
+    events = segmenter.push(sound)
+    if len(sound) > 1 and sound.ndim == 1:
+        # Whatever that was, the engine hears on as if new: the changes that follow are found.
+        after = scenes(rate)
+        start = segmenter.t
+        events += segmenter.push(after)
+        found = boundaries(events + segmenter.finish())
+        for wanted in (start + 9, start + 17):
+            assert min(abs(t - wanted) for t in found) < 0.2
+    else:
+        events += segmenter.finish()
+    for event in events:
+        for value in event.data.__struct_fields__:
+            number = getattr(event.data, value)
+            assert not isinstance(number, float) or np.isfinite(number)
+
+
+class TestGaps:
+    def test_time_goes_on_and_the_join_is_no_boundary(self):
+        half = len(SOUND) // 6
+        segmenter = Segmenter(QUICK)
+        events = segmenter.push(SOUND[:half]) + segmenter.gap(22_050, "overflow") + segmenter.push(SOUND[half:])
+        events += segmenter.finish()
+        assert [event.data.missing_s for event in events if event.type == "streamseg.stream.gap.v1"] == [1.0]
+        assert np.allclose(boundaries(events), [10, 18], atol=0.2)
+        assert events[-1].data.t == pytest.approx(27.0)
+
+    def test_a_long_gap_ends_the_section(self):
+        segmenter = Segmenter(QUICK)
+        events = segmenter.push(SOUND[: 4 * 22_050]) + segmenter.gap(5 * 22_050, "device-lost")
+        events += segmenter.push(SOUND[4 * 22_050 :]) + segmenter.finish()
+        closed = [event.data for event in events if isinstance(event.data, SectionClosed)]
+        assert (closed[0].ended_by, closed[0].end, closed[1].start) == ("gap", pytest.approx(4.0), pytest.approx(9.0))
+        assert np.allclose(boundaries(events), [14, 22], atol=0.2)
+
+    @settings(max_examples=8, deadline=None)
+    @given(st.lists(st.tuples(st.integers(1, 200_000), st.integers(1, 120_000)), min_size=1, max_size=3))
+    def test_a_recorded_stream_with_gaps_replays_exactly(self, plan):
+        items, at = [], 0
+        for length, missing in plan:
+            items += [Block(SOUND[at : at + length, None], 22_050), Gap(missing, "overflow"), Title("x")]
+            at += length
+        once = list(segment(items, QUICK))
+        fine = [
+            piece
+            for item in items
+            for piece in (
+                [Block(part, 22_050) for part in cut(item.samples, [997])] if isinstance(item, Block) else [item]
+            )
+        ]
+        assert list(segment(fine, QUICK)) == once
+
+
+class TestAskedWrongly:
+    def test_a_shape_that_is_no_sound(self):
+        with pytest.raises(AskedWrongly, match="shape"):
+            Segmenter().push(np.zeros((2, 2, 2), np.float32))
+
+    def test_a_change_of_channels(self):
+        segmenter = Segmenter()
+        segmenter.push(np.zeros((10, 2), np.float32))
+        with pytest.raises(AskedWrongly, match="channels"):
+            segmenter.push(np.zeros((10, 1), np.float32))
+
+    def test_sound_after_the_end(self):
+        segmenter = Segmenter()
+        segmenter.finish()
+        with pytest.raises(AskedWrongly, match="finished"):
+            segmenter.push(np.zeros(10, np.float32))
+
+    def test_arrays_without_a_rate(self):
+        with pytest.raises(AskedWrongly, match="sample_rate"):
+            list(segment([np.zeros(10, np.float32)]))
