@@ -1,0 +1,39 @@
+"""What a frame of features holds: names, places, units."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MEL_BANDS: Final = 64
+MFCCS: Final = 20
+CHROMA: Final = 12
+CONTRAST_BANDS: Final = 7
+
+# name: (columns, unit). The order is the order in a frame.
+_DEFINITIONS: Final = {
+    "mfcc": (MFCCS, "dB"),
+    "chroma": (CHROMA, "0 to 1, C first"),
+    "contrast": (CONTRAST_BANDS, "dB"),
+    "log_mel": (MEL_BANDS, "dB"),
+    "onset": (1, "dB"),
+    "rms_db": (1, "dB of full scale"),
+    "centroid_hz": (1, "Hz"),
+    "bandwidth_hz": (1, "Hz"),
+    "rolloff_hz": (1, "Hz"),
+    "flatness": (1, "0 to 1"),
+    "zero_crossing_rate": (1, "crossings a sample"),
+}
+
+
+def _laid_out() -> tuple[dict[str, slice], int]:
+    columns, at = {}, 0
+    for name, (width, _) in _DEFINITIONS.items():
+        columns[name] = slice(at, at + width)
+        at += width
+    return columns, at
+
+
+_LAID_OUT: Final = _laid_out()
+COLUMNS: Final[dict[str, slice]] = _LAID_OUT[0]
+COLUMNS_TOTAL: Final[int] = _LAID_OUT[1]
+UNITS: Final[dict[str, str]] = {name: unit for name, (_, unit) in _DEFINITIONS.items()}

@@ -1,0 +1,125 @@
+"""Fixed weights over the bins of a spectrum: mel bands, pitch classes, contrast bands, the cosine transform.
+
+The definitions are librosa's (0.10: `filters.mel`, `filters.chroma`, `feature.spectral_contrast`), so that figures
+compare; the layout is ours: each band keeps only the run of bins it weighs, padded to a multiple of eight.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.settings import ENGINE_RATE, FRAME
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Complexes = NDArray[np.complex128]
+Samples = NDArray[np.float32]
+
+BINS = FRAME // 2 + 1
+LANES = 8
+BIN_HZ = ENGINE_RATE / FRAME
+
+CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials say more about timbre than about harmony
+CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Bands as runs of weighted bins.
+
+    first: int64 (bands,), the first bin of each band.
+    offset: int64 (bands + 1,), where each band's weights lie in `weights`.
+    weights: float64; padding is 0, and a band never reads beyond bin BINS + LANES - 1.
+    """
+
+    first: Ints
+    offset: Ints
+    weights: Floats
+
+
+def banked(rows: list[tuple[int, Floats]]) -> Bank:
+    """Bands given as (first bin, weights)."""
+    padded = [np.pad(weights, (0, -len(weights) % LANES)) for _, weights in rows]
+    offset = np.concatenate(([0], np.cumsum([len(weights) for weights in padded])))
+    return Bank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
+
+
+def mel_hz(mels: Floats) -> Floats:
+    """Slaney's mel scale: linear to 1 kHz, logarithmic above."""
+    linear = mels * (200.0 / 3.0)
+    return np.where(mels < 15.0, linear, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
+
+
+def mel_rows(bands: int) -> list[tuple[int, Floats]]:
+    """Triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
+    highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
+    edges = mel_hz(np.linspace(0.0, highest, bands + 2))
+    hz = np.arange(BINS) * BIN_HZ
+    rows = []
+    for left, centre, right in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
+        triangle = np.maximum(0.0, np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre)))
+        bins = np.flatnonzero(triangle)
+        rows.append((int(bins[0]), triangle[bins[0] : bins[-1] + 1] * 2.0 / (right - left)))
+    return rows
+
+
+def chroma_rows() -> tuple[list[tuple[int, Floats]], Ints]:
+    """Runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
+
+    Ellis (2007): a Gaussian half a semitone wide (or a bin wide, if that is more) around each pitch class, each
+    bin of unit length over the classes, weighted by a Gaussian two octaves wide around A4 + half an octave.
+    """
+    hz = np.arange(1, BINS) * BIN_HZ
+    semitone = 12.0 * np.log2(hz / 27.5)
+    semitone = np.concatenate(([semitone[0] - 18.0], semitone))  # bin 0 has no logarithm; it is cut off below
+    width = np.append(np.maximum(np.diff(semitone), 1.0), 1.0)
+    distance = (semitone[None, :] - np.arange(12)[:, None] + 6.0) % 12.0 - 6.0
+    weights = np.exp(-0.5 * (2.0 * distance / width) ** 2)
+    weights /= np.linalg.norm(weights, axis=0)
+    weights *= np.exp(-0.5 * ((semitone / 12.0 - 5.0) / 2.0) ** 2)
+    weights = np.roll(weights, -3, axis=0)  # counted from A so far
+    weights[weights < CHROMA_NEGLIGIBLE * weights.max(axis=0)] = 0.0
+    weights[:, : int(np.ceil(CHROMA_LOWEST_HZ / BIN_HZ))] = 0.0
+    weights[:, int(CHROMA_HIGHEST_HZ / BIN_HZ) :] = 0.0
+    rows, classes = [], []
+    for pitch_class, row in enumerate(weights):
+        bins = np.flatnonzero(row)
+        for run in np.split(bins, np.flatnonzero(np.diff(bins) > 1) + 1):
+            rows.append((int(run[0]), row[run]))
+            classes.append(pitch_class)
+    return rows, np.array(classes, np.int64)
+
+
+def contrast_bands() -> Ints:
+    """(first bin, end bin, bins averaged at each extreme) of the seven octave bands from 200 Hz (Jiang et al. 2002).
+
+    librosa's reading: 2 % of a band's bins at each extreme, at least one; neighbouring bands share no bin.
+    """
+    edges_hz = np.concatenate(([0.0], 200.0 * 2.0 ** np.arange(7)))
+    hz = np.arange(BINS) * BIN_HZ
+    bands = []
+    for index, (low, high) in enumerate(itertools.pairwise(edges_hz)):
+        bins = np.flatnonzero((hz >= low) & (hz <= high))
+        first = int(bins[0]) - (index > 0)
+        end = BINS if index == 6 else int(bins[-1]) + 1
+        taken = max(1, int(np.rint(0.02 * (end - first))))
+        bands.append((first, end - (index < 6), taken))
+    return np.array(bands, np.int64)
+
+
+def cosine_transform(inputs: int, outputs: int) -> Floats:
+    """The orthonormal DCT-II, shape (inputs, outputs)."""
+    angles = np.pi / inputs * (np.arange(inputs)[:, None] + 0.5) * np.arange(outputs)[None, :]
+    matrix: Floats = np.sqrt(2.0 / inputs) * np.cos(angles)
+    matrix[:, 0] *= np.sqrt(0.5)
+    return matrix
+
+
+def hann(length: int) -> Floats:
+    """The periodic Hann window."""
+    window: Floats = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
+    return window

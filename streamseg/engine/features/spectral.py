@@ -1,0 +1,306 @@
+"""From 2,048 samples to a frame of spectral features.
+
+Order of a frame: window, spectrum, powers and magnitudes, bands (mel and chroma in one pass), logarithms, cosine
+transform, shape, contrast, onset. Each kernel reads what the one above it wrote; all arrays belong to `Features`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
+from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
+from streamseg.engine.kernel import kernel
+from streamseg.settings import FRAME, HOP
+
+FLOOR: Final = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
+DB: Final = 10.0 / math.log(10.0)
+ROLLOFF: Final = 0.85
+LOUDEST: Final = 8.0  # samples beyond ±8 (18 dB over full scale) are clipped: one mad value must not poison sums
+
+MFCC: Final = COLUMNS["mfcc"].start
+CHROMA: Final = COLUMNS["chroma"].start
+CONTRAST: Final = COLUMNS["contrast"].start
+LOG_MEL: Final = COLUMNS["log_mel"].start
+ONSET: Final = COLUMNS["onset"].start
+RMS: Final = COLUMNS["rms_db"].start
+CENTROID: Final = COLUMNS["centroid_hz"].start
+BANDWIDTH: Final = COLUMNS["bandwidth_hz"].start
+ROLLOFF_HZ: Final = COLUMNS["rolloff_hz"].start
+FLATNESS: Final = COLUMNS["flatness"].start
+ZERO_CROSSINGS: Final = COLUMNS["zero_crossing_rate"].start
+
+_MANTISSA: Final = (1 << 52) - 1
+_ONE: Final = 0x3FF << 52  # the exponent bits of numbers from 1 to 2
+_LOG_2: Final = math.log(2.0)
+_EVEN: Final = BINS - 1  # 1,024 bins go in lanes of eight; the last one alone
+
+
+@kernel
+def keep_sane(samples: Samples, history: Floats, at: int) -> None:
+    """Copy samples into the history at `at`; what is not a number becomes 0, what is mad is clipped."""
+    for i in range(samples.size):
+        x = float(samples[i])
+        x = x if x == x else 0.0
+        x = x if x < LOUDEST else LOUDEST
+        history[at + i] = x if x > -LOUDEST else -LOUDEST
+
+
+@kernel
+def level(history: Floats, out: Floats) -> None:
+    """RMS of the frame (dB of full scale; -100 where silent) and zero crossings a sample."""
+    squares = 0.0
+    crossings = 0
+    for hop in range(0, FRAME, HOP):
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+        for i in range(hop, hop + HOP, 8):
+            s0 += history[i] * history[i]
+            s1 += history[i + 1] * history[i + 1]
+            s2 += history[i + 2] * history[i + 2]
+            s3 += history[i + 3] * history[i + 3]
+            s4 += history[i + 4] * history[i + 4]
+            s5 += history[i + 5] * history[i + 5]
+            s6 += history[i + 6] * history[i + 6]
+            s7 += history[i + 7] * history[i + 7]
+        squares += ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+    for i in range(1, FRAME):
+        crossings += (history[i] < 0.0) != (history[i - 1] < 0.0)
+    out[RMS] = DB * math.log(max(FLOOR, squares / FRAME))
+    out[ZERO_CROSSINGS] = crossings / FRAME
+
+
+@kernel
+def powers(
+    history: Floats, window: Floats, windowed: Floats, spectrum: Complexes, power: Floats, magnitude: Floats
+) -> None:
+    """|STFT|² and |STFT| of the windowed frame."""
+    for i in range(FRAME):
+        windowed[i] = history[i] * window[i]
+    np.fft.rfft(windowed, None, -1, None, spectrum)
+    for k in range(BINS):
+        re, im = spectrum[k].real, spectrum[k].imag
+        p = re * re + im * im
+        power[k] = p
+        magnitude[k] = math.sqrt(p)
+
+
+@kernel
+def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, bands: Floats) -> None:
+    """Weighted sums over each band's run of bins."""
+    for b in range(first.size):
+        k = first[b]
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+        for i in range(offset[b], offset[b + 1], 8):
+            s0 += power[k] * weights[i]
+            s1 += power[k + 1] * weights[i + 1]
+            s2 += power[k + 2] * weights[i + 2]
+            s3 += power[k + 3] * weights[i + 3]
+            s4 += power[k + 4] * weights[i + 4]
+            s5 += power[k + 5] * weights[i + 5]
+            s6 += power[k + 6] * weights[i + 6]
+            s7 += power[k + 7] * weights[i + 7]
+            k += 8
+        bands[b] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+
+
+@kernel
+def timbre(bands: Floats, transform: Floats, mel_before: Floats, frames_before: int, out: Floats) -> None:
+    """Log-mel, MFCC, and the onset strength: the mean rise of the mel bands since the frame before (0 at first)."""
+    rise = 0.0
+    for c in range(MFCCS):
+        out[MFCC + c] = 0.0
+    for b in range(MEL_BANDS):
+        db = DB * math.log(max(FLOOR, bands[b]))
+        out[LOG_MEL + b] = db
+        if db > mel_before[b]:
+            rise += db - mel_before[b]
+        mel_before[b] = db
+        for c in range(MFCCS):
+            out[MFCC + c] += db * transform[b, c]
+    out[ONSET] = rise / MEL_BANDS if frames_before > 0 else 0.0
+
+
+@kernel
+def harmony(bands: Floats, pitch_class: Ints, out: Floats) -> None:
+    """Power by pitch class, the strongest being 1; all 0 where there is none."""
+    for c in range(12):
+        out[CHROMA + c] = 0.0
+    for b in range(pitch_class.size):
+        out[CHROMA + pitch_class[b]] += bands[MEL_BANDS + b]
+    strongest = 0.0
+    for c in range(12):
+        strongest = max(strongest, out[CHROMA + c])
+    for c in range(12):
+        out[CHROMA + c] = out[CHROMA + c] / strongest if strongest > FLOOR else 0.0
+
+
+@kernel
+def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
+    """Geometric over arithmetic mean of the power, each bin at least FLOOR.
+
+    The geometric mean needs a logarithm of every bin. Here the mantissas are multiplied (eight running products of
+    128 numbers below 2) and the exponents added, so that two logarithms serve for all. `clamped_bits` is the memory
+    of `clamped`.
+    """
+    t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 0.0
+    for k in range(BINS):
+        clamped[k] = power[k] if power[k] > FLOOR else FLOOR
+    for k in range(0, _EVEN, 8):
+        t0 += clamped[k]
+        t1 += clamped[k + 1]
+        t2 += clamped[k + 2]
+        t3 += clamped[k + 3]
+        t4 += clamped[k + 4]
+        t5 += clamped[k + 5]
+        t6 += clamped[k + 6]
+        t7 += clamped[k + 7]
+    total = ((t0 + t4) + (t1 + t5)) + ((t2 + t6) + (t3 + t7)) + clamped[_EVEN]
+    last = math.log(clamped[_EVEN])
+    exponents = 0
+    for k in range(_EVEN):
+        exponents += (clamped_bits[k] >> 52) - 1023
+        clamped_bits[k] = (clamped_bits[k] & _MANTISSA) | _ONE
+    t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 1.0
+    for k in range(0, _EVEN, 8):
+        t0 *= clamped[k]
+        t1 *= clamped[k + 1]
+        t2 *= clamped[k + 2]
+        t3 *= clamped[k + 3]
+        t4 *= clamped[k + 4]
+        t5 *= clamped[k + 5]
+        t6 *= clamped[k + 6]
+        t7 *= clamped[k + 7]
+    logarithm = math.log((t0 * t1) * (t2 * t3)) + math.log((t4 * t5) * (t6 * t7)) + exponents * _LOG_2 + last
+    ratio: float = math.exp(logarithm / BINS) / (total / BINS)
+    return ratio
+
+
+@kernel
+def shape(magnitude: Floats, power: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats) -> None:
+    """Centroid, bandwidth, rolloff and flatness."""
+    m0 = m1 = m2 = 0.0
+    for chunk in range(32):
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = 0.0
+        for k in range(chunk * 32, chunk * 32 + 32, 4):
+            x0, x1, x2, x3 = magnitude[k], magnitude[k + 1], magnitude[k + 2], magnitude[k + 3]
+            f0, f1, f2, f3 = np.float64(k), np.float64(k + 1), np.float64(k + 2), np.float64(k + 3)
+            a0 += x0
+            a1 += x1
+            a2 += x2
+            a3 += x3
+            b0 += x0 * f0
+            b1 += x1 * f1
+            b2 += x2 * f2
+            b3 += x3 * f3
+            c0 += x0 * f0 * f0
+            c1 += x1 * f1 * f1
+            c2 += x2 * f2 * f2
+            c3 += x3 * f3 * f3
+        sums[chunk] = (a0 + a1) + (a2 + a3)
+        m0 += sums[chunk]
+        m1 += (b0 + b1) + (b2 + b3)
+        m2 += (c0 + c1) + (c2 + c3)
+    last = magnitude[_EVEN]
+    m0 += last
+    m1 += last * _EVEN
+    m2 += last * _EVEN * _EVEN
+    if m0 > 0.0:
+        centre = m1 / m0
+        out[CENTROID] = centre * BIN_HZ
+        out[BANDWIDTH] = math.sqrt(max(0.0, m2 / m0 - centre * centre)) * BIN_HZ
+    else:
+        out[CENTROID] = 0.0
+        out[BANDWIDTH] = 0.0
+    chunk = 0
+    passed = 0.0
+    while chunk < 32 and passed + sums[chunk] < ROLLOFF * m0:
+        passed += sums[chunk]
+        chunk += 1
+    k = chunk * 32
+    while k < _EVEN and passed + magnitude[k] < ROLLOFF * m0:
+        passed += magnitude[k]
+        k += 1
+    out[ROLLOFF_HZ] = k * BIN_HZ
+
+    out[FLATNESS] = flatness(power, clamped, clamped_bits)
+
+
+@kernel
+def contrast(magnitude: Floats, bands: Ints, lowest: Floats, highest: Floats, out: Floats) -> None:
+    """Peak minus valley of each octave band, dB: the means of its strongest and weakest magnitudes."""
+    for b in range(bands.shape[0]):
+        first, end, taken = bands[b, 0], bands[b, 1], bands[b, 2]
+        for i in range(taken):
+            lowest[i] = np.inf
+            highest[i] = -np.inf
+        for k in range(first, end):
+            x = magnitude[k]
+            if x < lowest[taken - 1]:
+                i = taken - 1
+                while i > 0 and lowest[i - 1] > x:
+                    lowest[i] = lowest[i - 1]
+                    i -= 1
+                lowest[i] = x
+            if x > highest[taken - 1]:
+                i = taken - 1
+                while i > 0 and highest[i - 1] < x:
+                    highest[i] = highest[i - 1]
+                    i -= 1
+                highest[i] = x
+        valley = peak = 0.0
+        for i in range(taken):
+            valley += lowest[i]
+            peak += highest[i]
+        out[CONTRAST + b] = DB * (math.log(max(FLOOR, peak / taken)) - math.log(max(FLOOR, valley / taken)))
+
+
+@kernel
+def advance(
+    samples: Samples,
+    history: Floats,
+    counts: Ints,
+    window: Floats,
+    windowed: Floats,
+    spectrum: Complexes,
+    power: Floats,
+    magnitude: Floats,
+    clamped: Floats,
+    clamped_bits: Ints,
+    first: Ints,
+    offset: Ints,
+    weights: Floats,
+    bands: Floats,
+    transform: Floats,
+    pitch_class: Ints,
+    mel_before: Floats,
+    contrast_bands: Ints,
+    scratch: Floats,
+    out: Floats,
+) -> None:
+    """Take the samples in; write a row of `out` for each frame they complete.
+
+    counts: samples in the history, frames so far.
+    """
+    at = frame = 0
+    while at < samples.size:
+        taken = min(samples.size - at, FRAME - counts[0])
+        keep_sane(samples[at : at + taken], history, counts[0])
+        at += taken
+        counts[0] += taken
+        if counts[0] < FRAME:
+            return
+        row = out[frame]
+        level(history, row)
+        powers(history, window, windowed, spectrum, power, magnitude)
+        banded(power, first, offset, weights, bands)
+        timbre(bands, transform, mel_before, counts[1], row)
+        harmony(bands, pitch_class, row)
+        shape(magnitude, power, clamped, clamped_bits, scratch, row)
+        contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
+        history[: FRAME - HOP] = history[HOP:]
+        counts[0] -= HOP
+        counts[1] += 1
+        frame += 1
