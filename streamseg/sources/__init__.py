@@ -1,1 +1,88 @@
-"""TODO."""
+"""The world coming in: one module per kind of source, each giving blocks, gaps, absences and titles.
+
+`open_source` understands what a user writes:
+
+    mic             the default input device          mic:USB      the one whose name holds "USB"
+    some/file.mp3   any file FFmpeg can read          -            raw PCM on standard input
+    name=SOURCE     any of these, as stream `name` (`parse_spec`)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from streamseg.blocks import Source
+from streamseg.errors import AskedWrongly
+from streamseg.sources.audiofile import AudioFile
+from streamseg.sources.devices import InputDevice, list_devices
+from streamseg.sources.microphone import Microphone
+from streamseg.sources.pcm import RawPcm, SampleFormat
+from streamseg.sources.playback import Playback
+from streamseg.sources.recorded import Recorded
+
+__all__ = [
+    "AudioFile",
+    "InputDevice",
+    "Microphone",
+    "Playback",
+    "RawPcm",
+    "Recorded",
+    "SampleFormat",
+    "list_devices",
+    "open_source",
+    "parse_spec",
+]
+
+_STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def parse_spec(spec: str) -> tuple[str, str]:
+    """The stream's name and the source of `name=SOURCE` or `SOURCE`; unnamed, a stream is called after its source.
+
+    A file whose own name holds `=` is taken as the file it is.
+    """
+    name, equals, rest = spec.partition("=")
+    if equals and rest and _STREAM_NAME.fullmatch(name) and not Path(spec).exists():
+        return name, rest
+    if spec == "-":
+        return "stdin", spec
+    if spec == "mic" or spec.startswith("mic:"):
+        return "mic", spec
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(spec).stem).strip("-.")[:64]
+    return stem or "stream", spec
+
+
+def open_source(
+    spec: str,
+    *,
+    live: bool = False,
+    fast: bool = False,
+    save: Path | str | None = None,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    sample_format: SampleFormat = "s16le",
+) -> Source:
+    """The source that `spec` (without a stream's name) stands for.
+
+    live: files are played in real time, through the ring that a microphone uses; with `fast`, through the
+    same ring as fast as they are read. Microphones and standard input are live by themselves.
+    save: write what comes to this WAV file, to be analysed again.
+    sample_rate (Hz), channels: what to ask of a microphone (its own by default), and what raw PCM consists of
+    (44,100 Hz, 2 channels by default); sample_format: of raw PCM. A file says these itself.
+
+    Raises AskedWrongly and its kinds (DeviceNotFound, SourceNotFound), SourceFailed, SystemPartMissing.
+    """
+    source: Source
+    if spec == "-":
+        source = RawPcm(sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format)
+    elif spec == "mic" or spec.startswith("mic:"):
+        source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
+    elif _ADDRESS.match(spec) and not Path(spec).exists():
+        raise AskedWrongly(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
+    else:
+        source = AudioFile(spec)
+        if live:
+            source = Playback(source, source.name, fast=fast)
+    return Recorded(source, save) if save is not None else source

@@ -1,0 +1,170 @@
+"""A sound card's input.
+
+PortAudio's callback copies each buffer into the ring and does nothing else: no allocation worth the name, no
+lock, no log, nothing of unpredictable duration. The worker that iterates takes the buffers out as they come
+and lets `LossWatch` see them. Nothing here raises once the first sample has come: a card that vanishes or
+freezes is said (`Away`), waited for, and resumed with the time in between as a `Gap`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from streamseg.blocks import Away, Gap, Item
+from streamseg.errors import AskedWrongly, DeviceNotFound, SourceFailed
+from streamseg.sources.devices import find_device, portaudio, quiet_stderr, rescan, stream_open
+from streamseg.sources.losswatch import LossWatch
+from streamseg.sources.ring import Ring, unix_time
+
+RING_S = 10.0  # how long the worker may be busy before anything is lost
+POLL_S = 0.004  # the callback must not wake anybody, so the worker looks
+BUFFER_S = 0.1  # asked of PortAudio: four buffers of 25 ms; with less, PulseAudio delivers in bursts
+STALL_S = 2.0  # no buffer for so long means that the card froze
+REOPEN_S = 10.0  # frozen for so long, it is closed and opened again
+START_S = 5.0  # a sound server may take seconds to start the card
+RETRY_S = 1.0
+
+
+class _Capture:
+    """One opened stream; there is a new one each time the card comes back."""
+
+    def __init__(self, device_name: str | None, sample_rate: int, channels: int) -> None:
+        """Open and start. Raises DeviceNotFound, or sounddevice's PortAudioError."""
+        self.ring = Ring(round(RING_S * sample_rate), channels)
+        self.ended = False
+        with ExitStack() as opening:
+            opening.enter_context(stream_open())
+            with quiet_stderr():
+                stream = portaudio().InputStream(
+                    device=find_device(device_name).index,
+                    samplerate=sample_rate,
+                    channels=channels,
+                    dtype="float32",
+                    blocksize=0,  # the card's own: any other size is put together inside PortAudio, later
+                    latency=BUFFER_S,
+                    callback=self._callback,
+                    finished_callback=self._finished,
+                )
+                opening.callback(stream.close, ignore_errors=True)
+                stream.start()
+            self._resources = opening.pop_all()
+
+    def _callback(self, frames: Any, _count: int, _time: Any, _status: Any) -> None:
+        self.ring.write(frames, time.monotonic())
+
+    def _finished(self) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        """Stop and free the stream; given up after a second, because a frozen sound server never answers."""
+
+        def stop() -> None:
+            with quiet_stderr():
+                self._resources.close()
+
+        closer = threading.Thread(target=stop, name="close sound card", daemon=True)
+        closer.start()
+        closer.join(1.0)
+
+
+class Microphone:
+    """An input device, by (part of) its name; the system's default without one."""
+
+    def __init__(
+        self, device_name: str | None = None, *, sample_rate: int | None = None, channels: int | None = None
+    ) -> None:
+        """Find the device; it is opened when iteration begins.
+
+        sample_rate: Hz, the device's own by default. channels: two, or one where there is only one, by default.
+        Raises SystemPartMissing, DeviceNotFound, AskedWrongly.
+        """
+        device = find_device(device_name)
+        self.name = "mic" if device_name is None else f"mic:{device_name}"
+        self.sample_rate = sample_rate or device.sample_rate
+        self.channels = channels or min(device.channels, 2)
+        if self.channels > device.channels:
+            raise AskedWrongly(f"{device.name} has {device.channels} channels, {channels} were asked for")
+        self._device_name = device_name
+        self._watch = LossWatch(self.sample_rate, unix_time)
+        self._closed = threading.Event()
+
+    @property
+    def dropped_samples(self) -> int:
+        """Samples (per channel) lost so far, all of them said as `Gap`."""
+        return self._watch.missing_samples
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+        self._closed.set()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Listen until closed. Raises SourceFailed when the device cannot be opened the first time."""
+        try:
+            capture = _Capture(self._device_name, self.sample_rate, self.channels)
+        except portaudio().PortAudioError as error:
+            raise SourceFailed(
+                f"{self.name} cannot be opened at {self.sample_rate} Hz with {self.channels} channels: {error}; "
+                "is another program using it? (streamseg devices)"
+            ) from None
+        away_since: float | None = None
+        while True:
+            try:
+                for item in self._listen(capture, away_since):
+                    if isinstance(item, Away):
+                        away_since = None if item.back else time.monotonic()
+                    yield item
+            finally:
+                capture.close()
+            if self._closed.is_set():
+                return
+            if away_since is None:
+                away_since = time.monotonic()
+                self._watch.cause = "device-lost"
+                yield Away(f"{self.name}: the device is gone; waiting for it")
+            again = self._reopen()
+            if again is None:
+                return
+            capture = again
+
+    def _listen(self, capture: _Capture, away_since: float | None) -> Iterator[Item]:
+        """The items of one capture, until it ends, stalls for long, or we are closed."""
+        last = time.monotonic()
+        patience_s = START_S
+        while not self._closed.is_set():
+            chunk = capture.ring.read()
+            if chunk is not None:
+                last = chunk.arrived
+                patience_s = STALL_S
+                items = self._watch.push(chunk)
+                if items and away_since is not None:
+                    if isinstance(items[0], Gap):
+                        yield items.pop(0)
+                    yield Away("", back=True, away_s=time.monotonic() - away_since)
+                    away_since = None
+                yield from items
+            elif capture.ended:
+                break
+            else:
+                silent_s = time.monotonic() - last
+                if silent_s > REOPEN_S:
+                    break
+                if silent_s > patience_s and away_since is None:
+                    away_since = last
+                    self._watch.cause = "stalled"
+                    yield Away(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
+                time.sleep(POLL_S)
+        yield from self._watch.flush()
+
+    def _reopen(self) -> _Capture | None:
+        """Try once a second until the device is back; None when closed meanwhile."""
+        while not self._closed.wait(RETRY_S):
+            try:
+                rescan()
+                return _Capture(self._device_name, self.sample_rate, self.channels)
+            except (DeviceNotFound, portaudio().PortAudioError):
+                continue
+        return None

@@ -1,0 +1,95 @@
+"""Raw PCM on standard input, or any other byte stream with a file descriptor."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from streamseg.blocks import Block, Item, Samples
+from streamseg.errors import AskedWrongly, NotAudio, SourceTruncated
+
+SampleFormat: TypeAlias = Literal["s16le", "s24le", "s32le", "f32le"]
+_BYTES: dict[SampleFormat, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}
+_READ_BYTES = 1 << 18
+_CLOSE_POLL_S = 0.1
+
+
+class RawPcm:
+    """Interleaved samples without a header, handed on as they come."""
+
+    def __init__(
+        self,
+        stream: BinaryIO | None = None,
+        *,
+        sample_rate: int = 44_100,
+        channels: int = 2,
+        sample_format: SampleFormat = "s16le",
+    ) -> None:
+        """stream: standard input by default. sample_rate: Hz. Raises AskedWrongly."""
+        if sample_format not in _BYTES:
+            raise AskedWrongly(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
+        if sample_rate < 1 or channels < 1:
+            raise AskedWrongly(f"raw PCM at {sample_rate} Hz with {channels} channels cannot be; both are at least 1")
+        self._stream = sys.stdin.buffer if stream is None else stream
+        if self._stream.isatty():
+            raise AskedWrongly("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
+        self.name = "-"
+        self.dropped_samples = 0  # a pipe waits, it never drops
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self._format = sample_format
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End the iteration, from any thread."""
+        self._closed.set()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Read until the end. Raises NotAudio when nothing came, SourceTruncated when the last frame is cut."""
+        descriptor = self._stream.fileno()
+        frame_bytes = _BYTES[self._format] * self.channels
+        left = b""
+        heard = False
+        while not self._closed.is_set():
+            if not select.select([descriptor], [], [], _CLOSE_POLL_S)[0]:
+                continue
+            read = os.read(descriptor, _READ_BYTES)
+            if not read:
+                break
+            data = left + read
+            whole = len(data) - len(data) % frame_bytes
+            left = data[whole:]
+            if whole:
+                heard = True
+                samples = _to_float(data[:whole], self._format).reshape(-1, self.channels)
+                yield Block(samples, self.sample_rate, time.time())
+        if self._closed.is_set():
+            return
+        if left:
+            raise SourceTruncated(
+                f"standard input ended {len(left)} bytes into a frame of {frame_bytes} "
+                f"({self.channels} channels of {self._format}); do --channels and --format say what was sent?"
+            )
+        if not heard:
+            raise NotAudio("standard input ended before the first frame; pipe raw PCM into it")
+
+
+def _to_float(data: bytes, sample_format: SampleFormat) -> Samples:
+    """Full scale ±1, shape (n * channels,)."""
+    if sample_format == "f32le":
+        return np.frombuffer(data, "<f4").astype(np.float32)
+    if sample_format == "s16le":
+        return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(1 << 15)
+    if sample_format == "s32le":
+        return (np.frombuffer(data, "<i4") / (1 << 31)).astype(np.float32)
+    # three bytes, put into the upper three of four, so that the sign comes along
+    wide = np.zeros((len(data) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return (wide.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)

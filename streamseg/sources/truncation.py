@@ -1,0 +1,124 @@
+"""Whether a file ended before it said it would.
+
+No one sign serves all formats, and a false alarm on an ordinary file is worse than a missed cut: a length
+that was only estimated from the bit rate says nothing, a few frames of encoder delay do not count, and what
+players write into a header they cannot go back to (0, or the largest number) is no promise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+_SLACK_S = 0.5  # encoder delay, padding, edit lists
+_SLACK_BYTES = 4096
+_NO_PROMISE = 0x7FFF_0000  # RIFF sizes from here on are what a pipe's writer puts in
+_PROMISES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came out of a file."""
+
+    seconds: float = 0.0
+    last_packet: bytes = b""
+    last_packet_failed: bool = False
+
+
+def missing_end(path: Path, container: InputContainer, stream: AudioStream, heard: Heard) -> str | None:
+    """Why the file must be taken for cut off, or None."""
+    kind = container.format.name
+    promised_s = _promised_s(path, container, stream)
+    if promised_s is not None:
+        if heard.seconds < promised_s - max(_SLACK_S, 0.002 * promised_s):
+            return f"it promises {promised_s:.1f} s and {heard.seconds:.1f} s could be read"
+        return None
+    if kind in ("wav", "w64") and _riff_is_cut(path):
+        return "its header promises more bytes than there are"
+    if kind == "ogg" and _ogg_is_cut(path):
+        return "its last page is cut off, or not marked as the last"
+    if kind == "mp3" and _mp3_frame_bytes(heard.last_packet[:4]) > len(heard.last_packet):
+        return "its last frame is cut off"
+    if heard.last_packet_failed and kind != "mp3":
+        return "its last packet cannot be decoded"
+    return None
+
+
+def _promised_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+    kind = container.format.name
+    if kind == "caf" and stream.frames and stream.codec_context.name.startswith("pcm_"):
+        return stream.frames / stream.codec_context.sample_rate
+    if kind == "matroska,webm" and len(container.streams) == 1 and container.duration:
+        return container.duration / 1e6
+    if not stream.duration or not stream.time_base:
+        return None
+    if kind in _PROMISES_DURATION or (kind == "mp3" and _mp3_counts_frames(path)):
+        return float(stream.duration * stream.time_base)
+    return None
+
+
+def _riff_is_cut(path: Path) -> bool:
+    """RIFF: the size after the first four letters; RF64: in the chunk `ds64`; Sony's w64: after its 16-byte name."""
+    with path.open("rb") as file:
+        head = file.read(32)
+    if head[:4] == b"RIFF":
+        promised = int.from_bytes(head[4:8], "little") + 8
+        if promised >= _NO_PROMISE:
+            return False
+    elif head[:4] == b"RF64":
+        promised = int.from_bytes(head[20:28], "little") + 8
+    elif head[:4] == b"riff":
+        promised = int.from_bytes(head[16:24], "little")
+    else:
+        return False
+    return promised < 1 << 62 and promised > path.stat().st_size + _SLACK_BYTES
+
+
+def _ogg_is_cut(path: Path) -> bool:
+    """Every page says how long it is, and the last one that it is the last (RFC 3533, section 6)."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1 << 17), 2)  # a page is at most 65,307 bytes
+        tail = file.read()
+    page = tail.rfind(b"OggS\0")
+    if page < 0 or page + 27 > len(tail):
+        return True
+    segments = tail[page + 27 : page + 27 + tail[page + 26]]
+    end = page + 27 + tail[page + 26] + sum(segments)
+    marked_last = bool(tail[page + 5] & 4)
+    return end > len(tail) or not marked_last
+
+
+def _mp3_counts_frames(path: Path) -> bool:
+    """Whether the first frame is a Xing, Info or VBRI header; without one a duration is only an estimate."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":  # its length is in four bytes of seven bits
+            file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
+        else:
+            file.seek(0)
+        first_frame = file.read(256)
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
+
+
+_MP3_KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MP3_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_MP3_RATES_HZ = (44_100, 48_000, 32_000)
+
+
+def _mp3_frame_bytes(header: bytes) -> int:
+    """Length of an MPEG layer III frame by its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return 0
+    version = header[1] >> 3 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
+    bit_rate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or bit_rate == 15 or rate == 3:
+        return 0
+    kbps = (_MP3_KBPS_1 if version == 3 else _MP3_KBPS_2)[bit_rate]
+    sample_rate = _MP3_RATES_HZ[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    samples_by_8 = 144 if version == 3 else 72
+    return samples_by_8 * kbps * 1000 // sample_rate + (header[2] >> 1 & 1)
