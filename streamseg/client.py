@@ -1,0 +1,262 @@
+"""Listen to a streamseg server from Python.
+
+::
+
+    async for event in subscribe("ws://127.0.0.1:8765/ws"):
+        print(event.type, event.data)
+
+A subscription outlives its connections: it comes back with back-off and jitter, and resumes after the last event
+it gave out, so its user sees every event once. Where the server no longer has them all, `recovered` says so and
+the new snapshot is the place to start from. `listen` is the same without asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import random
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import websockets.asyncio.client
+import websockets.sync.client
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from streamseg import __version__
+from streamseg.envelope import Envelope, decode
+from streamseg.errors import ConnectionRefused
+
+SUBPROTOCOL = Subprotocol("streamseg.v1.json")
+PROTOCOL = 1
+_HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010))  # asked wrongly: the same again is no use
+_FIRST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 10.0
+_MAX_MESSAGE_BYTES = 16 * 2**20
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """The last event of a stream that was given out."""
+
+    epoch: str
+    offset: int
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection stands. `recovered`: nothing was missed since the last one; else `snapshot` is where to start."""
+
+    stream: str
+    epoch: str
+    offset: int
+    recovered: bool
+    replayed: int
+    snapshot: dict[str, Any]
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more."""
+
+    stream: str
+    epoch: str
+    t: float
+    watermark: float
+    lag_s: float
+    offset: int
+    dropped_samples: int
+    kept: bool = True
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """So many high-volume events of a topic were left out because we read too slowly."""
+
+    type: str
+    n: int
+
+
+Message: TypeAlias = Envelope | Joined | Heartbeat | Dropped
+
+
+class Session:
+    """What both clients share: the conversation and its memory, without a socket.
+
+    `cursors`, `snapshots`, `heartbeats` and `recovered` hold the latest of each stream, by name.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        streams: Iterable[str] | None = None,
+        subscribe: Iterable[str] | None = None,
+        min_state: Literal["provisional", "confirmed"] = "provisional",
+        token: str | None = None,
+        resume: dict[str, Cursor] | None = None,
+        name: str = f"streamseg-python/{__version__}",
+    ) -> None:
+        self.url = url
+        self.cursors: dict[str, Cursor] = dict(resume or {})
+        self.snapshots: dict[str, dict[str, Any]] = {}
+        self.heartbeats: dict[str, Heartbeat] = {}
+        self.recovered: dict[str, bool] = {}
+        self.hello: dict[str, Any] = {}
+        self.connections = 0
+        self._identify: dict[str, Any] = {"protocol": PROTOCOL, "client": name, "min_state": min_state}
+        if streams is not None:
+            self._identify["streams"] = list(streams)
+        if subscribe is not None:
+            self._identify["subscribe"] = list(subscribe)
+        self._token = token
+        self._attempt = 0
+
+    def receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
+        """Take in one message of the server: what it means to the user, and what to answer.
+
+        Raises ConnectionRefused when the server asks for a token that we have not, or speaks another protocol.
+        """
+        received = msgspec.json.decode(text, type=_Received)
+        if received.op == "event":
+            return self._event(received.d), None
+        d = msgspec.json.decode(received.d)
+        match received.op:
+            case "hello":
+                return [], self._answer(d)
+            case "identified":
+                return self._identified(d["streams"]), None
+            case "heartbeat":
+                return self._heartbeat(d["streams"]), None
+            case "dropped":
+                return [Dropped(d["type"], d["n"])], None
+            case _:
+                return [], None  # a newer server may say more than we know
+
+    def refused(self, error: Exception) -> ConnectionRefused | None:
+        """Whether trying again is no use."""
+        if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+            code = error.rcvd.code
+            if code in _HOPELESS or 4500 <= code < 4600:
+                return ConnectionRefused(f"{self.url} closed with {code}: {error.rcvd.reason}")
+        if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
+            if error.response.status_code == 429:
+                return None
+            why = (error.response.body or b"").decode(errors="replace").strip()
+            return ConnectionRefused(f"{self.url} answered {error.response.status_code}: {why}")
+        if isinstance(error, InvalidURI):
+            return ConnectionRefused(f"not a WebSocket address: {self.url} (ws://host:port/ws)")
+        return None
+
+    def wait_s(self) -> float:
+        """How long to wait before trying again: doubling, and a random part of it, lest all come back at once."""
+        longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**self._attempt)
+        self._attempt = min(self._attempt + 1, 16)
+        return random.uniform(0, longest)
+
+    def _answer(self, hello: dict[str, Any]) -> bytes:
+        self.hello = hello
+        if not hello["min_protocol"] <= PROTOCOL <= hello["protocol"]:
+            raise ConnectionRefused(f"{self.url} speaks protocol {hello['protocol']}, this client {PROTOCOL}")
+        d = dict(self._identify)
+        if hello["auth"] is not None and self._token is not None:
+            challenge = hello["auth"]["challenge"]
+            d["auth"] = hmac.new(self._token.encode(), challenge.encode(), hashlib.sha256).hexdigest()
+        if self.cursors:
+            d["resume"] = self.cursors
+        return msgspec.json.encode({"op": "identify", "d": d})
+
+    def _identified(self, streams: dict[str, Any]) -> list[Message]:
+        self._attempt = 0
+        self.connections += 1
+        joined: list[Message] = []
+        for name, where in streams.items():
+            known = msgspec.convert({"stream": name, **where}, Joined)
+            self.recovered[name], self.snapshots[name] = known.recovered, known.snapshot
+            if not known.recovered:
+                self.cursors[name] = Cursor(known.epoch, known.offset)
+            joined.append(known)
+        return joined
+
+    def _event(self, d: msgspec.Raw) -> list[Message]:
+        envelope = decode(bytes(d))
+        if isinstance(envelope.offset, int):
+            self.cursors[envelope.source.removeprefix("/streams/")] = Cursor(envelope.epoch, envelope.offset)
+        return [envelope]
+
+    def _heartbeat(self, streams: dict[str, Any]) -> list[Message]:
+        beats = [msgspec.convert({"stream": name, **beat}, Heartbeat) for name, beat in streams.items()]
+        for beat in beats:
+            self.heartbeats[beat.stream] = beat
+            self.cursors[beat.stream] = Cursor(beat.epoch, beat.offset)
+        return list(beats)
+
+
+class _Received(msgspec.Struct):
+    op: str
+    d: msgspec.Raw
+
+
+class Subscription(Session):
+    """An endless async iterator of events; `messages()` also gives what is said beside them."""
+
+    def __aiter__(self) -> AsyncIterator[Envelope]:
+        return self._events()
+
+    async def _events(self) -> AsyncIterator[Envelope]:
+        async for message in self.messages():
+            if isinstance(message, Envelope):
+                yield message
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Events, and `Joined`, `Heartbeat`, `Dropped`. Raises ConnectionRefused when trying again is no use."""
+        while True:
+            try:
+                async with websockets.asyncio.client.connect(
+                    self.url, subprotocols=[SUBPROTOCOL], compression=None, max_size=_MAX_MESSAGE_BYTES, proxy=None
+                ) as connection:
+                    while True:
+                        messages, answer = self.receive(await connection.recv())
+                        if answer is not None:
+                            await connection.send(answer, text=True)
+                        for message in messages:
+                            yield message
+            except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+                if (refusal := self.refused(error)) is not None:
+                    raise refusal from None
+            await asyncio.sleep(self.wait_s())
+
+
+class BlockingSubscription(Session):
+    """The same for programs without an event loop."""
+
+    def __iter__(self) -> Iterator[Envelope]:
+        for message in self.messages():
+            if isinstance(message, Envelope):
+                yield message
+
+    def messages(self) -> Iterator[Message]:
+        """Events, and `Joined`, `Heartbeat`, `Dropped`. Raises ConnectionRefused when trying again is no use."""
+        while True:
+            try:
+                with websockets.sync.client.connect(
+                    self.url, subprotocols=[SUBPROTOCOL], compression=None, max_size=_MAX_MESSAGE_BYTES, proxy=None
+                ) as connection:
+                    while True:
+                        messages, answer = self.receive(connection.recv())
+                        if answer is not None:
+                            connection.send(answer, text=True)
+                        yield from messages
+            except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+                if (refusal := self.refused(error)) is not None:
+                    raise refusal from None
+            time.sleep(self.wait_s())
+
+
+def subscribe(url: str, **options: Any) -> Subscription:
+    """Events of a server, as an async iterator. Options are those of `Session`."""
+    return Subscription(url, **options)
+
+
+def listen(url: str, **options: Any) -> BlockingSubscription:
+    """Events of a server, as an ordinary, blocking iterator. Options are those of `Session`."""
+    return BlockingSubscription(url, **options)

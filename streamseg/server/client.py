@@ -1,0 +1,143 @@
+"""One connected client: the conversation on one side, its socket on the other.
+
+A slow client must cost the others nothing. `websockets.broadcast` fills a buffer without end for a client that
+stopped reading, and its keepalive waits behind that very buffer; so the buffer itself is looked at before and after
+each write, high-volume events go first, then the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State as SocketState
+
+from streamseg.errors import AskedWrongly
+from streamseg.server import messages as m
+from streamseg.server import protocol
+from streamseg.server.hub import Hub
+
+_LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
+
+
+class Client:
+    """A `Listener` behind a WebSocket."""
+
+    def __init__(self, connection: ServerConnection, conversation: protocol.Connection, hub: Hub, session: str) -> None:
+        self._connection = connection
+        self._conversation = conversation
+        self._hub = hub
+        self._session = session
+        self._dropped: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self._waiting = (0, 0.0)  # bytes waiting when last looked at, and since when none of them was read
+
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes that wait for the client to read."""
+        return self._connection.transport.get_write_buffer_size()
+
+    async def converse(self) -> None:
+        """Talk until one of both hangs up."""
+        conversation, loop = self._conversation, self._loop
+        expiry = loop.call_later(self._hub.settings.identify_timeout_s, self._expire)
+        try:
+            await self._act(conversation.greet())
+            async for text in self._connection:
+                before = conversation.interest
+                actions = conversation.receive(text, loop.time())
+                if conversation.interest != before:
+                    self._hub.change(self, before, conversation.interest)
+                await self._act(actions)
+        except ConnectionClosed:
+            pass  # however a client goes, it is gone
+        finally:
+            expiry.cancel()
+            self._hub.leave(self, conversation.interest)
+
+    def send(self, frames: bytes) -> None:
+        """Send these frames, or hang up when too much waits already."""
+        if self._connection.protocol.state is not SocketState.OPEN:
+            return
+        transport = self._connection.transport
+        transport.write(frames)
+        if transport.get_write_buffer_size() > self._hub.settings.max_queue_bytes:
+            self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")
+
+    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
+        """Send n events of a topic, or count them as dropped when something waits already."""
+        if self.queue_bytes > self._hub.settings.shed_queue_bytes:
+            self._dropped[topic] += n
+            return
+        for missed, count in self._dropped.items():
+            self.send(m.text_frame(m.message("dropped", m.Dropped(missed, count))))
+        self._dropped.clear()
+        self.send(frames)
+
+    async def drained(self) -> bool:
+        """Wait until little is left to send; false when the client is gone."""
+        await self._connection.drain()
+        return self._connection.protocol.state is SocketState.OPEN
+
+    def look_after(self, now: float) -> None:
+        """Hang up on a client that has read nothing of what waits for it for too long."""
+        waiting, since = self._waiting
+        if self.queue_bytes == 0 or self.queue_bytes < waiting:
+            since = now
+        self._waiting = (self.queue_bytes, since or now)
+        if self.queue_bytes and now - self._waiting[1] > self._hub.settings.stalled_s:
+            self.hang_up(m.CloseCode.SLOW, "stalled; reconnect and resume")
+
+    def hang_up(self, code: m.CloseCode, reason: str) -> None:
+        """Say why, and cut the line when that is not read soon."""
+        if self._connection.protocol.state is not SocketState.OPEN:
+            return
+        self._connection.protocol.send_close(code, reason)
+        self._connection.send_data()
+        self._loop.call_later(_LAST_WORD_S, self._connection.transport.abort)
+
+    async def _act(self, actions: list[protocol.Action]) -> None:
+        for action in actions:
+            match action:
+                case protocol.Send(text=text):
+                    self.send(m.text_frame(text))
+                case protocol.Close(code=code, reason=reason):
+                    self.hang_up(code, reason)
+                case protocol.LetIn() as let_in:
+                    joined = await self._hub.join(self, let_in.interest, let_in.streams, let_in.resume)
+                    await self._act(self._conversation.identified(self._session, joined))
+                case protocol.Meet(id=id, request=request):
+                    await self._act(await self._meet(id, request))
+        await self._connection.drain()
+
+    async def _meet(self, id: int | str, request: m.Request) -> list[protocol.Action]:
+        conversation = self._conversation
+        match request:
+            case m.Subscribe() | m.Unsubscribe():
+                return conversation.respond(id, {"subscribe": sorted(conversation.interest.topics)})
+            case m.SnapshotRequest(stream=name) if name in self._hub.streams:
+                stream = self._hub.streams[name]
+                return conversation.respond(
+                    id,
+                    {
+                        "stream": name,
+                        "epoch": stream.epoch,
+                        "offset": stream.offset,
+                        "snapshot": stream.fold.snapshot(),
+                    },
+                )
+            case m.SnapshotRequest(stream=name) | m.HistoryRequest(stream=name):
+                return conversation.refuse(id, m.Refusal.NOT_FOUND, f"no stream {name!r}")
+            case _:
+                try:
+                    self._hub.control(request, conversation.client or self._session)
+                except AskedWrongly as error:
+                    return conversation.refuse(id, m.Refusal.FAILED, str(error))
+                return conversation.respond(id, {})
+
+    def _expire(self) -> None:
+        for action in self._conversation.expire(self._loop.time()):
+            if isinstance(action, protocol.Close):
+                self.hang_up(action.code, action.reason)

@@ -1,0 +1,40 @@
+"""What a client wants to hear.
+
+Clients who want the same share one `Interest`, so the hub chooses and joins the frames of a batch once for all of
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from streamseg.events import BoundaryProvisional, BoundaryRetracted
+from streamseg.server.messages import HIGH_VOLUME, TOPICS, MinState
+
+_UNDECIDED = frozenset((BoundaryProvisional.type, BoundaryRetracted.type))
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """Topics, and whether undecided boundaries count. High volume is heard only where it is asked for."""
+
+    topics: frozenset[str] = TOPICS - HIGH_VOLUME
+    min_state: MinState = "provisional"
+
+    @classmethod
+    def of(cls, subscribe: Iterable[str] | None, min_state: MinState) -> Interest:
+        """subscribe: topic names; None for all but the high-volume ones."""
+        return cls(TOPICS - HIGH_VOLUME if subscribe is None else frozenset(subscribe), min_state)
+
+    def plus(self, topics: Iterable[str]) -> Interest:
+        """These topics too."""
+        return replace(self, topics=self.topics.union(topics))
+
+    def minus(self, topics: Iterable[str]) -> Interest:
+        """Without these topics."""
+        return replace(self, topics=self.topics.difference(topics))
+
+    def wants(self, topic: str, event_type: str) -> bool:
+        """Whether an event of this topic and type is wanted."""
+        return topic in self.topics and not (self.min_state == "confirmed" and event_type in _UNDECIDED)

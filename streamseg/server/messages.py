@@ -1,0 +1,252 @@
+"""What is said over the WebSocket: the messages, the close codes, and how a message becomes a frame.
+
+Every message is `{"op": …, "d": {…}}`. What a client sends is read into these structs, which check it; what the
+server sends is written from them; the AsyncAPI document is generated from them. A message is encoded once and
+its frame shared by all who get it: server frames carry no mask and compression is off, so the bytes are the same.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from streamseg import __version__
+
+SUBPROTOCOL = "streamseg.v1.json"
+PROTOCOL = 1
+SERVER = f"streamseg/{__version__}"
+
+Topic: TypeAlias = Literal["boundary", "section", "sound", "alarm", "stream", "label", "history", "meter", "novelty"]
+HIGH_VOLUME: frozenset[str] = frozenset(("meter", "novelty"))
+TOPICS: frozenset[str] = frozenset(Topic.__args__)  # type: ignore[attr-defined]
+MinState: TypeAlias = Literal["provisional", "confirmed"]
+Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
+
+Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+Offset: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
+
+
+class CloseCode(IntEnum):
+    """Why the server hung up. Those the protocol does not name are obs-websocket's."""
+
+    GOING_AWAY = 1001
+    UNREADABLE = 4002
+    MISSING_FIELD = 4003
+    WRONG_TYPE = 4004
+    WRONG_VALUE = 4005
+    UNKNOWN_OP = 4006
+    NOT_IDENTIFIED = 4007
+    ALREADY_IDENTIFIED = 4008
+    NOT_AUTHORISED = 4009
+    UNSUPPORTED_VERSION = 4010
+    TOO_MANY_REQUESTS = 4029
+    SLOW = 4308
+    INSUFFICIENT_STATE = 4310
+
+
+class Refusal(IntEnum):
+    """Why a request was not met. obs-websocket's numbers; NOT_ALLOWED is Centrifugo's."""
+
+    NOT_ALLOWED = 103
+    UNKNOWN_TYPE = 204
+    FAILED = 205
+    MISSING_FIELD = 300
+    WRONG_VALUE = 400
+    WRONG_TYPE = 401
+    NOT_FOUND = 600
+
+
+class Auth(msgspec.Struct, frozen=True):
+    """What an identification must answer."""
+
+    scheme: Literal["hmac-sha256"]
+    challenge: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """How much history each stream has at most; zeros when none is kept."""
+
+    events: int
+    seconds: float
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's first word."""
+
+    server: str
+    protocol: int
+    min_protocol: int
+    auth: Auth | None
+    heartbeat_s: float
+    max_queue_bytes: int
+    history: Kept
+    streams: list[str]
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """The last event a client has: it wants what comes after."""
+
+    epoch: Word
+    offset: Offset
+
+
+class Identify(msgspec.Struct, frozen=True, kw_only=True):
+    """The client's first word. `streams` and `subscribe` absent: all, but for the high-volume topics."""
+
+    protocol: int
+    client: Annotated[str, Meta(max_length=200)] = ""
+    auth: Annotated[str, Meta(max_length=128)] | None = None
+    streams: list[Word] | None = None
+    subscribe: list[Topic] | None = None
+    min_state: MinState = "provisional"
+    resume: dict[Word, Cursor] = {}
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a client stands in one stream: `snapshot` is the state right after `offset`."""
+
+    epoch: str
+    offset: int
+    recovered: bool
+    replayed: int
+    snapshot: Any
+
+
+class Identified(msgspec.Struct, frozen=True, kw_only=True):
+    """The client is in."""
+
+    protocol: int
+    session: str
+    role: Literal["read", "control"]
+    streams: dict[str, Joined]
+
+
+class Beat(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a stream is. `offset` is a cursor: everything up to it was sent. `kept` false: history is failing."""
+
+    epoch: str
+    t: float
+    watermark: float
+    lag_s: float
+    offset: int
+    dropped_samples: int
+    kept: bool
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """How far every stream the client listens to is."""
+
+    streams: dict[str, Beat]
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """So many high-volume events of a topic did not fit into a slow client's queue."""
+
+    type: str
+    n: int
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Why a request was not met: a `Refusal`, and a sentence."""
+
+    code: int
+    message: str
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag_field="type", tag="subscribe"):
+    """Hear these topics too."""
+
+    subscribe: list[Topic]
+
+
+class Unsubscribe(msgspec.Struct, frozen=True, tag_field="type", tag="unsubscribe"):
+    """Hear these topics no longer."""
+
+    subscribe: list[Topic]
+
+
+class SnapshotRequest(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
+    """The state of a stream now."""
+
+    stream: Word
+
+
+class HistoryRequest(
+    msgspec.Struct, frozen=True, tag_field="type", tag="history", rename={"first": "from", "last": "to"}
+):
+    """Events of one epoch, both offsets inclusive; the answer's `next` says where to go on, if it did not fit."""
+
+    stream: Word
+    epoch: Word
+    first: Offset
+    last: Offset
+
+
+class Name(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
+    """Give a label a name."""
+
+    stream: Word
+    label: Word
+    name: Word
+
+
+class Mark(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
+    """Judge the boundary at `t`, or say that there is one."""
+
+    stream: Word
+    t: Seconds
+    verdict: Verdict
+
+
+class Acknowledge(msgspec.Struct, frozen=True, tag_field="type", tag="acknowledge"):
+    """Take notice of an alarm."""
+
+    stream: Word
+    alarm: Literal["silence", "clipping", "mono", "frozen"]
+
+
+class Finish(msgspec.Struct, frozen=True, tag_field="type", tag="finish"):
+    """Say everything pending and stop the stream."""
+
+    stream: Word
+
+
+class Reset(msgspec.Struct, frozen=True, tag_field="type", tag="reset"):
+    """Begin a new epoch over the same source."""
+
+    stream: Word
+
+
+Control: TypeAlias = Name | Mark | Acknowledge | Finish | Reset
+Request: TypeAlias = Subscribe | Unsubscribe | SnapshotRequest | HistoryRequest | Control
+REQUESTS: dict[str, type[msgspec.Struct]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (Subscribe, Unsubscribe, SnapshotRequest, HistoryRequest, Name, Mark, Acknowledge, Finish, Reset)
+}
+
+_encoder = msgspec.json.Encoder()
+
+
+def message(op: str, d: Any) -> bytes:
+    """The JSON text of one message."""
+    return _encoder.encode({"op": op, "d": d})
+
+
+def event_message(envelope_json: bytes, *, kept: bool = True) -> bytes:
+    """An event's message around its already encoded envelope, which stays as it is; `kept` stands beside it."""
+    mark = b"" if kept else b'"kept":false,'
+    return b'{"op":"event",' + mark + b'"d":' + envelope_json + b"}"
+
+
+def text_frame(text: bytes) -> bytes:
+    """One unfragmented, unmasked WebSocket text frame (RFC 6455 §5.2)."""
+    n = len(text)
+    if n < 126:
+        return bytes((0x81, n)) + text
+    if n < 65_536:
+        return b"\x81\x7e" + n.to_bytes(2, "big") + text
+    return b"\x81\x7f" + n.to_bytes(8, "big") + text

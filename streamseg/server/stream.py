@@ -1,0 +1,199 @@
+"""One stream as its listeners see it: what was sent, up to where, and to whom.
+
+Everything here happens on the event loop, and only for events that may be sent (committed to the history, where
+there is one). So the state, the cursor in heartbeats and the snapshot always agree with what listeners have got.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from streamseg.envelope import Envelope, encode
+from streamseg.events import AlarmKind, Event, topic
+from streamseg.server.interest import Interest
+from streamseg.server.messages import HIGH_VOLUME, Beat, Joined, Verdict, event_message, text_frame
+from streamseg.server.snapshot import Fold
+
+
+class Position(msgspec.Struct, frozen=True):
+    """How far a stream was heard.
+
+    t, watermark: stream seconds; nothing at or before the watermark changes any more.
+    lag_s: how far the engine is behind the sound. dropped_samples: lost so far, per channel.
+    engine_s: seconds the engine has worked so far.
+    """
+
+    t: float
+    watermark: float
+    lag_s: float = 0.0
+    dropped_samples: int = 0
+    engine_s: float = 0.0
+
+
+class Controls(Protocol):
+    """What clients and the history may ask of whoever feeds a stream.
+
+    Called on the event loop: take note and return at once. A method raises AskedWrongly to refuse.
+    What follows (`label.named`, `alarm.acknowledged`, a new epoch) comes back through `Hub.publish`.
+    """
+
+    def finish(self) -> None:
+        """Say everything pending, then stop the stream."""
+
+    def reset(self) -> None:
+        """Say everything pending, then begin a new epoch over the same source."""
+
+    def mark(self, t: float, verdict: Verdict) -> None:
+        """Judge the boundary at `t` (stream seconds), or say that there is one."""
+
+    def name(self, label: str, name: str, by: str) -> None:
+        """Give a label a name."""
+
+    def acknowledge(self, alarm: AlarmKind, by: str) -> None:
+        """Take notice of an alarm."""
+
+    def say(self, event: Event) -> None:
+        """Stamp this event in order with the stream's own and publish it (`history.failed`, `history.restored`)."""
+
+
+class Listener(Protocol):
+    """A client, as a stream sees it."""
+
+    def send(self, frames: bytes) -> None:
+        """Send these frames, or hang up. Never blocks."""
+
+    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
+        """Send these n events of a topic, or count them as dropped. Never blocks."""
+
+    async def drained(self) -> bool:
+        """Wait until little is left to send; false when the client is gone."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One event on its way out: encoded once, for everybody."""
+
+    envelope: Envelope
+    json: bytes
+    topic: str
+
+    @property
+    def high_volume(self) -> bool:
+        """Whether it goes unnumbered, unkept, and first overboard."""
+        return self.topic in HIGH_VOLUME
+
+
+def say(envelope: Envelope) -> Said:
+    """Encode an event for sending."""
+    return Said(envelope, encode(envelope), topic(envelope.type))
+
+
+class Stream:
+    """One named stream."""
+
+    def __init__(self, name: str, epoch: str, controls: Controls | None) -> None:
+        self.name = name
+        self.controls = controls
+        self.epoch = epoch
+        self.offset = 0
+        self.position = Position(0.0, 0.0)
+        self.kept = True
+        self.fold = Fold()
+        self.fold.begin(epoch)
+        self.counts: Counter[str] = Counter()
+        self._listeners: dict[Interest, set[Listener]] = {}
+
+    @property
+    def head(self) -> tuple[str, int]:
+        """The cursor after everything sent so far."""
+        return self.epoch, self.offset
+
+    def begin(self, epoch: str, controls: Controls | None) -> None:
+        """A new run of the same stream."""
+        self.controls = controls
+        self._turn(epoch)
+
+    def deliver(self, batch: Iterable[Said], position: Position | None, *, kept: bool = True) -> None:
+        """Send events to whoever wants them; the position holds once they are sent."""
+        batch = list(batch)
+        frames = [text_frame(event_message(said.json, kept=kept or said.high_volume)) for said in batch]
+        for said in batch:
+            self._fold(said)
+        if position is not None:
+            self.position = position
+            self.fold.advance(position.t, position.watermark)
+        for interest, listeners in list(self._listeners.items()):
+            _send(interest, listeners, batch, frames)
+
+    def listen(self, listener: Listener, interest: Interest) -> None:
+        """From the next event on, this listener hears the stream."""
+        self._listeners.setdefault(interest, set()).add(listener)
+
+    def leave(self, listener: Listener, interest: Interest) -> None:
+        """It hears it no longer."""
+        listeners = self._listeners.get(interest, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(interest, None)
+
+    def beat(self) -> Beat:
+        """How far the stream is, for a heartbeat."""
+        at = self.position
+        return Beat(
+            epoch=self.epoch,
+            t=at.t,
+            watermark=at.watermark,
+            lag_s=at.lag_s,
+            offset=self.offset,
+            dropped_samples=at.dropped_samples,
+            kept=self.kept,
+        )
+
+    def joined(self, *, recovered: bool, replayed: int) -> Joined:
+        """Where a client stands that joins now."""
+        return Joined(
+            epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=replayed, snapshot=self.fold.snapshot()
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For `/status`: position, cursor, and what sounds now."""
+        return {**msgspec.to_builtins(self.beat()), "snapshot": msgspec.to_builtins(self.fold.snapshot())}
+
+    def _turn(self, epoch: str) -> None:
+        self.epoch, self.offset = epoch, 0
+        self.position = Position(0.0, 0.0)
+        self.fold.begin(epoch)
+
+    def _fold(self, said: Said) -> None:
+        envelope = said.envelope
+        self.counts[envelope.type] += 1
+        if said.high_volume:
+            return
+        if envelope.epoch != self.epoch:
+            self._turn(envelope.epoch)
+        if isinstance(envelope.offset, int):
+            self.offset = envelope.offset
+        self.fold.push(envelope)
+
+
+def _send(interest: Interest, listeners: set[Listener], batch: list[Said], frames: list[bytes]) -> None:
+    wanted: list[bytes] = []
+    extras: dict[str, list[bytes]] = {}
+    for said, frame in zip(batch, frames):
+        if not interest.wants(said.topic, said.envelope.type):
+            continue
+        if said.high_volume:
+            extras.setdefault(said.topic, []).append(frame)
+        else:
+            wanted.append(frame)
+    if wanted:
+        joined = b"".join(wanted)
+        for listener in tuple(listeners):
+            listener.send(joined)
+    for topic_, some in extras.items():
+        joined = b"".join(some)
+        for listener in tuple(listeners):
+            listener.send_high_volume(topic_, len(some), joined)

@@ -1,0 +1,199 @@
+"""The port: WebSocket at `/ws`, the page and the state beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from ulid import ULID
+from websockets.asyncio.server import Server as SocketServer
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_sockets
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
+from streamseg.server import messages as m
+from streamseg.server import protocol, tokens
+from streamseg.server.client import Client
+from streamseg.server.hub import Hub
+from streamseg.server.pages import Pages, refuse
+from streamseg.server.tokens import Tokens
+
+PAGE = Path(__file__).parent / "page"
+_SEND_BUFFER_BYTES = 131_072  # the system's own queue per client, or a stalled one hides megabytes there
+
+
+class Server:
+    """A running server. `port` is the real one when 0 was asked for."""
+
+    def __init__(self, hub: Hub, allowed: Tokens, host: str) -> None:
+        self.hub = hub
+        self.host = host
+        self.port = 0
+        self.clients: set[Client] = set()
+        self._tokens = allowed
+        self._addresses: Counter[str] = Counter()
+
+    def status(self) -> dict[str, Any]:
+        """For `/status`."""
+        return {
+            "server": m.SERVER,
+            "clients": len(self.clients),
+            "streams": {name: stream.state() for name, stream in self.hub.streams.items()},
+        }
+
+    def hello(self) -> m.Hello:
+        """The first word to a client, with a challenge of its own."""
+        settings = self.hub.settings
+        return m.Hello(
+            server=m.SERVER,
+            protocol=m.PROTOCOL,
+            min_protocol=m.PROTOCOL,
+            auth=m.Auth("hmac-sha256", tokens.challenge()) if self._tokens.any else None,
+            heartbeat_s=settings.heartbeat_s,
+            max_queue_bytes=settings.max_queue_bytes,
+            history=m.Kept(0, 0),
+            streams=list(self.hub.streams),
+        )
+
+    def room_for(self, address: str) -> Response | None:
+        """None when another client of this address may come in; a refusal otherwise."""
+        settings = self.hub.settings
+        if len(self.clients) >= settings.max_connections:
+            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
+        if self._addresses[address] >= settings.max_connections_per_address:
+            return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
+        return None
+
+    async def converse(self, connection: ServerConnection) -> None:
+        """Serve one client from its first to its last message."""
+        address = _address(connection)
+        conversation = protocol.Connection(
+            self.hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
+        )
+        client = Client(connection, conversation, self.hub, str(ULID()))
+        self.clients.add(client)
+        self._addresses[address] += 1
+        try:
+            await client.converse()
+        finally:
+            self.clients.discard(client)
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    async def keep_time(self) -> None:
+        """Heartbeats, and an eye on clients that stopped reading."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.hub.settings.heartbeat_s)
+            self.hub.beat()
+            for client in tuple(self.clients):
+                client.look_after(loop.time())
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    hub: Hub,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    *,
+    page_dir: Path = PAGE,
+    read_token: str | None = None,
+    control_token: str | None = None,
+    origins: Sequence[str] = (),
+    tls: ssl.SSLContext | None = None,
+    insecure: bool = False,
+) -> AsyncIterator[Server]:
+    """Serve the hub's streams until the block is left; pending messages are sent before it ends.
+
+    host: only a loopback address works without a token; any other needs TLS too, or `insecure`.
+    port: 0 picks a free one. origins: further pages that may connect (`https://example.org`).
+    Raises AskedWrongly for an address that would be open to strangers, PortInUse, or ServerFailed.
+    """
+    allowed = Tokens(read_token, control_token)
+    if not _is_loopback(host):
+        if not allowed.any:
+            raise AskedWrongly(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
+        if tls is None and not insecure:
+            raise AskedWrongly(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
+        allowed = allowed.guarded()
+    server = Server(hub, allowed, host)
+    pages = Pages(
+        page_dir,
+        allowed,
+        origins,
+        open_routes={"/healthz": lambda: ("text/plain; charset=utf-8", b"ok\n")},
+        guarded_routes={"/status": lambda: ("application/json", msgspec.json.encode(server.status()))},
+    )
+
+    def process_request(connection: ServerConnection, request: Request) -> Response | None:
+        if (refusal := pages.admits(request)) is not None:
+            return refusal
+        if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
+            return pages.answer(request)
+        return server.room_for(_address(connection))
+
+    async with await _listen(server, process_request, host, port, tls) as sockets:
+        server.port = next(iter(sockets.sockets)).getsockname()[1]
+        clock = asyncio.create_task(server.keep_time())
+        try:
+            yield server
+        finally:
+            clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await clock
+
+
+async def _listen(
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None
+) -> SocketServer:
+    settings = server.hub.settings
+    try:
+        return await serve_sockets(
+            server.converse,
+            host,
+            port,
+            ssl=tls,
+            process_request=process_request,
+            select_subprotocol=_select_subprotocol,
+            compression=None,
+            server_header=None,
+            open_timeout=settings.identify_timeout_s,
+            max_size=settings.max_message_bytes,
+            close_timeout=5,
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
+            ) from None
+        raise ServerFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
+
+
+def _address(connection: ServerConnection) -> str:
+    remote = connection.remote_address
+    return str(remote[0]) if remote else ""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
