@@ -1,0 +1,109 @@
+// Wires the page: one connection, one panel a stream, one drawing loop.
+
+import { showDeveloper } from "./developer.js";
+import { say } from "./elements.js";
+import { Panel } from "./panel.js";
+import { Connection } from "./protocol.js";
+import { applyEvent, applyHeartbeat, emptyStream, fromSnapshot, labelName, openSection } from "./state.js";
+import { readTheme } from "./theme.js";
+
+const TOKEN = "streamseg token"; // kept for this tab only
+const url = new URL("ws", document.baseURI);
+url.protocol = url.protocol.replace("http", "ws");
+
+const streams = new Map(); // name -> {state, panel}
+const page = {
+  connection: document.getElementById("connection"),
+  streams: document.getElementById("streams"),
+  empty: document.getElementById("empty"),
+  developer: document.getElementById("developer"),
+  dialog: document.getElementById("token"),
+  dropped: document.getElementById("dropped"),
+};
+let connected = false;
+let dropped = 0;
+
+function stream(name) {
+  if (!streams.has(name)) {
+    const panel = new Panel(name, (type, fields) => connection.request(type, name, fields));
+    streams.set(name, { state: emptyStream(name), panel });
+    page.streams.append(panel.root);
+    page.empty.hidden = true;
+  }
+  return streams.get(name);
+}
+
+const connection = new Connection(url.href, {
+  state(name, detail) {
+    connected = name === "live";
+    page.connection.dataset.state = name;
+    say(page.connection, {
+      connecting: () => "connecting…",
+      live: () => "connected",
+      waiting: ({ retry_ms, why }) => `${why}; trying again in ${Math.ceil(retry_ms / 1000)} s`,
+      token: () => "needs a token",
+      refused: ({ why }) => why,
+    }[name](detail));
+    if (name === "token") askToken(detail.wrong);
+  },
+  hello({ streams: names, auth, server }) {
+    names.forEach(stream);
+    say(document.getElementById("server"), server);
+    showDeveloper(page.developer, { url: url.href, streams: names, auth });
+  },
+  joined(name, { recovered, ...start }) {
+    const entry = stream(name);
+    if (!recovered) entry.state = fromSnapshot(name, start);
+  },
+  event(name, envelope) {
+    applyEvent(stream(name).state, envelope);
+  },
+  heartbeat(name, position) {
+    applyHeartbeat(stream(name).state, position);
+  },
+  dropped(type, n) {
+    dropped += n;
+    say(page.dropped, `This page is slow: the server left out ${dropped} ${type} frames.`);
+  },
+});
+
+function askToken(wrong) {
+  const kept = sessionStorage.getItem(TOKEN);
+  if (kept && !wrong) {
+    connection.token = kept;
+    return;
+  }
+  sessionStorage.removeItem(TOKEN);
+  say(page.dialog.querySelector(".wrong"), wrong ? "The server did not accept that token." : "");
+  if (!page.dialog.open) page.dialog.showModal();
+}
+
+page.dialog.querySelector("form").onsubmit = (event) => {
+  const input = event.target.elements.token;
+  sessionStorage.setItem(TOKEN, input.value);
+  connection.token = input.value;
+  input.value = "";
+};
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+let theme = null;
+dark.onchange = () => (theme = null);
+
+function title() {
+  const labels = [...streams.values()].map(({ state }) => openSection(state)).filter((open) => open?.label).map((open) => open.label);
+  const text = labels.length && connected ? `${labels.join(" ")} · streamseg` : "streamseg";
+  if (document.title !== text) document.title = text;
+}
+
+function frame() {
+  if (!theme || theme.dpr !== devicePixelRatio) theme = readTheme(devicePixelRatio);
+  for (const { state, panel } of streams.values()) {
+    panel.draw(state, { theme, still: still.matches, control: connection.control, connected });
+  }
+  title();
+  requestAnimationFrame(frame); // stands still while the page is hidden
+}
+
+connection.connect();
+frame();
