@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from numba import config, njit
 
+# Off by default in numba; it is what joins the partial sums into vectors.
+config.SLP_VECTORIZE = 1  # type: ignore[attr-defined]
+
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 INTERPRETED: bool = bool(

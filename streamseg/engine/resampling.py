@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 from numpy.typing import NDArray
 
 from streamseg.engine.kernel import kernel
@@ -55,22 +56,22 @@ def around(sound: Floats32, at: int, taps: Floats32) -> np.float32:
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = zero
     for i in range(0, taps.size, 16):
         k = at + i
-        a0 += sound[k] * taps[i]
-        a1 += sound[k + 1] * taps[i + 1]
-        a2 += sound[k + 2] * taps[i + 2]
-        a3 += sound[k + 3] * taps[i + 3]
-        a4 += sound[k + 4] * taps[i + 4]
-        a5 += sound[k + 5] * taps[i + 5]
-        a6 += sound[k + 6] * taps[i + 6]
-        a7 += sound[k + 7] * taps[i + 7]
-        b0 += sound[k + 8] * taps[i + 8]
-        b1 += sound[k + 9] * taps[i + 9]
-        b2 += sound[k + 10] * taps[i + 10]
-        b3 += sound[k + 11] * taps[i + 11]
-        b4 += sound[k + 12] * taps[i + 12]
-        b5 += sound[k + 13] * taps[i + 13]
-        b6 += sound[k + 14] * taps[i + 14]
-        b7 += sound[k + 15] * taps[i + 15]
+        a0 += sound[u(k)] * taps[u(i)]
+        a1 += sound[u(k + 1)] * taps[u(i + 1)]
+        a2 += sound[u(k + 2)] * taps[u(i + 2)]
+        a3 += sound[u(k + 3)] * taps[u(i + 3)]
+        a4 += sound[u(k + 4)] * taps[u(i + 4)]
+        a5 += sound[u(k + 5)] * taps[u(i + 5)]
+        a6 += sound[u(k + 6)] * taps[u(i + 6)]
+        a7 += sound[u(k + 7)] * taps[u(i + 7)]
+        b0 += sound[u(k + 8)] * taps[u(i + 8)]
+        b1 += sound[u(k + 9)] * taps[u(i + 9)]
+        b2 += sound[u(k + 10)] * taps[u(i + 10)]
+        b3 += sound[u(k + 11)] * taps[u(i + 11)]
+        b4 += sound[u(k + 12)] * taps[u(i + 12)]
+        b5 += sound[u(k + 13)] * taps[u(i + 13)]
+        b6 += sound[u(k + 14)] * taps[u(i + 14)]
+        b7 += sound[u(k + 15)] * taps[u(i + 15)]
     return (((a0 + b0) + (a4 + b4)) + ((a2 + b2) + (a6 + b6))) + (((a1 + b1) + (a5 + b5)) + ((a3 + b3) + (a7 + b7)))
 
 

@@ -10,6 +10,7 @@ import math
 from typing import Final
 
 import numpy as np
+from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
 from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
@@ -58,13 +59,13 @@ def level(history: Floats, out: Floats) -> None:
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         for i in range(hop, hop + HOP, 8):
             s0 += history[i] * history[i]
-            s1 += history[i + 1] * history[i + 1]
-            s2 += history[i + 2] * history[i + 2]
-            s3 += history[i + 3] * history[i + 3]
-            s4 += history[i + 4] * history[i + 4]
-            s5 += history[i + 5] * history[i + 5]
-            s6 += history[i + 6] * history[i + 6]
-            s7 += history[i + 7] * history[i + 7]
+            s1 += history[u(i + 1)] * history[u(i + 1)]
+            s2 += history[u(i + 2)] * history[u(i + 2)]
+            s3 += history[u(i + 3)] * history[u(i + 3)]
+            s4 += history[u(i + 4)] * history[u(i + 4)]
+            s5 += history[u(i + 5)] * history[u(i + 5)]
+            s6 += history[u(i + 6)] * history[u(i + 6)]
+            s7 += history[u(i + 7)] * history[u(i + 7)]
         squares += ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
     for i in range(1, FRAME):
         crossings += (history[i] < 0.0) != (history[i - 1] < 0.0)
@@ -94,14 +95,14 @@ def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, bands: Flo
         k = first[b]
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         for i in range(offset[b], offset[b + 1], 8):
-            s0 += power[k] * weights[i]
-            s1 += power[k + 1] * weights[i + 1]
-            s2 += power[k + 2] * weights[i + 2]
-            s3 += power[k + 3] * weights[i + 3]
-            s4 += power[k + 4] * weights[i + 4]
-            s5 += power[k + 5] * weights[i + 5]
-            s6 += power[k + 6] * weights[i + 6]
-            s7 += power[k + 7] * weights[i + 7]
+            s0 += power[u(k)] * weights[u(i)]
+            s1 += power[u(k + 1)] * weights[u(i + 1)]
+            s2 += power[u(k + 2)] * weights[u(i + 2)]
+            s3 += power[u(k + 3)] * weights[u(i + 3)]
+            s4 += power[u(k + 4)] * weights[u(i + 4)]
+            s5 += power[u(k + 5)] * weights[u(i + 5)]
+            s6 += power[u(k + 6)] * weights[u(i + 6)]
+            s7 += power[u(k + 7)] * weights[u(i + 7)]
             k += 8
         bands[b] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
 
@@ -150,13 +151,13 @@ def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
         clamped[k] = power[k] if power[k] > FLOOR else FLOOR
     for k in range(0, _EVEN, 8):
         t0 += clamped[k]
-        t1 += clamped[k + 1]
-        t2 += clamped[k + 2]
-        t3 += clamped[k + 3]
-        t4 += clamped[k + 4]
-        t5 += clamped[k + 5]
-        t6 += clamped[k + 6]
-        t7 += clamped[k + 7]
+        t1 += clamped[u(k + 1)]
+        t2 += clamped[u(k + 2)]
+        t3 += clamped[u(k + 3)]
+        t4 += clamped[u(k + 4)]
+        t5 += clamped[u(k + 5)]
+        t6 += clamped[u(k + 6)]
+        t7 += clamped[u(k + 7)]
     total = ((t0 + t4) + (t1 + t5)) + ((t2 + t6) + (t3 + t7)) + clamped[_EVEN]
     last = math.log(clamped[_EVEN])
     exponents = 0
@@ -166,13 +167,13 @@ def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
     t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 1.0
     for k in range(0, _EVEN, 8):
         t0 *= clamped[k]
-        t1 *= clamped[k + 1]
-        t2 *= clamped[k + 2]
-        t3 *= clamped[k + 3]
-        t4 *= clamped[k + 4]
-        t5 *= clamped[k + 5]
-        t6 *= clamped[k + 6]
-        t7 *= clamped[k + 7]
+        t1 *= clamped[u(k + 1)]
+        t2 *= clamped[u(k + 2)]
+        t3 *= clamped[u(k + 3)]
+        t4 *= clamped[u(k + 4)]
+        t5 *= clamped[u(k + 5)]
+        t6 *= clamped[u(k + 6)]
+        t7 *= clamped[u(k + 7)]
     logarithm = math.log((t0 * t1) * (t2 * t3)) + math.log((t4 * t5) * (t6 * t7)) + exponents * _LOG_2 + last
     ratio: float = math.exp(logarithm / BINS) / (total / BINS)
     return ratio
@@ -185,7 +186,7 @@ def shape(magnitude: Floats, power: Floats, clamped: Floats, clamped_bits: Ints,
     for chunk in range(32):
         a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = 0.0
         for k in range(chunk * 32, chunk * 32 + 32, 4):
-            x0, x1, x2, x3 = magnitude[k], magnitude[k + 1], magnitude[k + 2], magnitude[k + 3]
+            x0, x1, x2, x3 = magnitude[k], magnitude[u(k + 1)], magnitude[u(k + 2)], magnitude[u(k + 3)]
             f0, f1, f2, f3 = np.float64(k), np.float64(k + 1), np.float64(k + 2), np.float64(k + 3)
             a0 += x0
             a1 += x1
