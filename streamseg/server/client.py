@@ -19,6 +19,7 @@ from streamseg.server import messages as m
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
 
+_ANSWER_EVENTS = 1000
 _LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
 
 
@@ -76,6 +77,12 @@ class Client:
         self._dropped.clear()
         self.send(frames)
 
+    def joined(self, streams: dict[str, m.Joined]) -> None:
+        """Say `identified`."""
+        for action in self._conversation.identified(self._session, streams):
+            if isinstance(action, protocol.Send):
+                self.send(m.text_frame(action.text))
+
     async def drained(self) -> bool:
         """Wait until little is left to send; false when the client is gone."""
         await self._connection.drain()
@@ -106,8 +113,7 @@ class Client:
                 case protocol.Close(code=code, reason=reason):
                     self.hang_up(code, reason)
                 case protocol.LetIn() as let_in:
-                    joined = await self._hub.join(self, let_in.interest, let_in.streams, let_in.resume)
-                    await self._act(self._conversation.identified(self._session, joined))
+                    await self._hub.join(self, let_in.interest, let_in.streams, let_in.resume)
                 case protocol.Meet(id=id, request=request):
                     await self._act(await self._meet(id, request))
         await self._connection.drain()
@@ -128,8 +134,14 @@ class Client:
                         "snapshot": stream.fold.snapshot(),
                     },
                 )
-            case m.SnapshotRequest(stream=name) | m.HistoryRequest(stream=name):
+            case m.SnapshotRequest(stream=name):
                 return conversation.refuse(id, m.Refusal.NOT_FOUND, f"no stream {name!r}")
+            case m.HistoryRequest():
+                past = await self._hub.past(request, _ANSWER_EVENTS, self._hub.settings.max_queue_bytes // 2)
+                if past is None:
+                    why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
+                    return conversation.refuse(id, m.Refusal.NOT_FOUND, why)
+                return conversation.respond(id, past)
             case _:
                 try:
                     self._hub.control(request, conversation.client or self._session)

@@ -1,28 +1,93 @@
 """Where events come in once and go out to everybody.
 
 The hub lives on the event loop. Whoever feeds a stream calls `publish` there (a worker thread by
-`loop.call_soon_threadsafe`) and never waits: clients cannot hold up the sound.
+`loop.call_soon_threadsafe`) and never waits: neither clients nor the disk can hold up the sound.
+
+::
+
+    publish ─▶ recorder (own thread: commit) ─▶ stream.deliver ─▶ every listener's buffer
+                                                    ▲
+    a resuming client: replay (own thread: read) ───┘ joins where the replay has reached the head, in one step
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly
+from streamseg.events import Event, Fact, HistoryFailedFact, HistoryRestored, topic
 from streamseg.server import messages as m
 from streamseg.server.interest import Interest
-from streamseg.server.stream import Controls, Listener, Position, Stream, say
+from streamseg.server.recorder import Outcome, Recorder
+from streamseg.server.replay import Kept, Place, Replay
+from streamseg.server.stream import Batch, Controls, Listener, Position, Said, Stream, say
 from streamseg.settings import ServerSettings
+
+
+class Failure(NamedTuple):
+    """The history fails: why, and since when."""
+
+    reason: str
+    since: str
 
 
 class Hub:
     """All streams of one server, and who listens to them."""
 
-    def __init__(self, settings: ServerSettings | None = None) -> None:
+    def __init__(self, settings: ServerSettings | None = None, *, history: Path | None = None) -> None:
+        """history: the file to keep events in; None keeps none. `serve` opens and closes it."""
         self.settings = settings or ServerSettings()
         self.streams: dict[str, Stream] = {}
+        self.failure: Failure | None = None
         self._listening: dict[Listener, frozenset[str]] = {}
+        self._history = history
+        self._recorder: Recorder | None = None
+        self._replay: Replay | None = None
+        self._outlived: list[Replay] = []  # of files that were set aside
+        self._early: list[Batch] = []  # what was published before `open`
+        self._in_flight = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a history at all."""
+        return self._history is not None
+
+    async def open(self) -> None:
+        """Open the history and begin to deliver. Raises HistoryFailed when its path can never work."""
+        if self._history is not None:
+            loop = asyncio.get_running_loop()
+
+            def deliver(outcomes: Sequence[Outcome]) -> None:
+                loop.call_soon_threadsafe(self._deliver, outcomes)
+
+            def failed(reason: str, since: str) -> None:
+                loop.call_soon_threadsafe(self._failed, reason, since)
+
+            def restored(reason: str, since: str, broken: frozenset[str]) -> None:
+                loop.call_soon_threadsafe(self._restored, reason, since, broken)
+
+            self._recorder = Recorder(self._history, self.settings, deliver, failed, restored)
+            self._recorder.start()
+            self._replay = Replay(self._recorder.path)
+        early, self._early = self._early, []
+        for batch in early:
+            self._put(batch)
+
+    async def close(self) -> None:
+        """Write and deliver everything published so far."""
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.stop)  # its last words are on the loop before this returns
+            self._recorder = None
+        for replay in (self._replay, *self._outlived):
+            if replay is not None:
+                await replay.close()
+        self._replay = None
 
     def add_stream(self, name: str, epoch: str, controls: Controls | None = None) -> None:
         """Announce a stream, before its first event; again with a new epoch when it runs anew."""
@@ -30,11 +95,22 @@ class Hub:
         if known is None:
             self.streams[name] = Stream(name, epoch, controls)
         else:
-            known.begin(epoch, controls)
+            known.controls = controls
+        self._put(Batch(name, epoch, (), None))
 
     def publish(self, stream: str, envelopes: Iterable[Envelope], position: Position) -> None:
         """Events of one stream in order, and how far it was heard when they were said."""
-        self.streams[stream].deliver([say(envelope) for envelope in envelopes], position)
+        kept: list[Said] = []
+        passing: list[Said] = []
+        for envelope in envelopes:
+            said = say(envelope)
+            (passing if said.high_volume else kept).append(said)
+        if passing:
+            self.streams[stream].send(passing)
+        for batch in _by_epoch(stream, kept, position):
+            self._put(batch)
+        if not kept:
+            self._put(Batch(stream, None, (), position))
 
     def close_stream(self, name: str) -> None:
         """Nobody feeds the stream any more; what it said can still be asked for."""
@@ -42,17 +118,29 @@ class Hub:
 
     async def join(
         self, listener: Listener, interest: Interest, names: Iterable[str], resume: Mapping[str, m.Cursor]
-    ) -> dict[str, m.Joined]:
-        """Let a client hear these streams from here on."""
-        joined = {}
-        for name in names:
+    ) -> None:
+        """Let a client hear these streams: what it missed, where all of that is kept, then everything from here on."""
+        plans: dict[str, tuple[Place, m.Joined]] = {}
+        for name, cursor in resume.items():
             stream = self.streams[name]
-            cursor = resume.get(name)
-            recovered = cursor is not None and (cursor.epoch, cursor.offset) == stream.head
-            joined[name] = stream.joined(recovered=recovered, replayed=0)
-            stream.listen(listener, interest)
-        self._listening[listener] = frozenset(joined)
-        return joined
+            before, head = (cursor.epoch, cursor.offset), stream.head
+            joined = stream.joined(recovered=True, replayed=0)
+            missed = await self._missed(name, before, head, interest)
+            if missed is not None:
+                plans[name] = before, msgspec.structs.replace(joined, replayed=missed)
+        # No await from here until everybody who recovered nothing listens: the snapshot is where they start.
+        self._listening[listener] = frozenset()
+        welcome = {}
+        for name in names:
+            if name in plans:
+                _, welcome[name] = plans[name]
+            else:
+                welcome[name] = self.streams[name].joined(recovered=False, replayed=0)
+                self._listen(listener, interest, name)
+        listener.joined(welcome)
+        for name, (before, _) in plans.items():
+            if not await self._catch_up(listener, interest, name, before):
+                return
 
     def change(self, listener: Listener, before: Interest, after: Interest) -> None:
         """The client wants to hear something else from here on."""
@@ -66,13 +154,38 @@ class Hub:
             self.streams[name].leave(listener, interest)
 
     def beat(self) -> None:
-        """Tell every listener how far its streams are."""
+        """Tell every listener how far its streams are. Those still catching up hear of it when they have."""
         frames: dict[frozenset[str], bytes] = {}
         for listener, names in list(self._listening.items()):
+            if not names:
+                continue
             if names not in frames:
                 beats = {name: self.streams[name].beat() for name in sorted(names)}
                 frames[names] = m.text_frame(m.message("heartbeat", m.Heartbeat(beats)))
             listener.send(frames[names])
+
+    async def past(self, request: m.HistoryRequest, limit_events: int, limit_bytes: int) -> dict[str, object] | None:
+        """The answer to a history request: as many events as fit, and `next`; None when the epoch is not known."""
+        if self._replay is None:
+            return None
+        rows = await self._replay.events(request.stream, request.epoch, request.first, request.last, limit_events)
+        if rows is None:
+            return None
+        size = 0
+        fitting: list[Kept] = []
+        for row in rows:
+            size += len(row.json)
+            if fitting and size > limit_bytes:
+                break
+            fitting.append(row)
+        more = len(fitting) < len(rows) or len(rows) == limit_events
+        following = fitting[-1].offset + 1 if more and fitting[-1].offset < request.last else None
+        return {
+            "stream": request.stream,
+            "epoch": request.epoch,
+            "events": [msgspec.Raw(row.json.encode()) for row in fitting],
+            "next": following,
+        }
 
     def control(self, request: m.Control, by: str) -> None:
         """Hand a control request to whoever feeds the stream. Raises AskedWrongly when nobody does."""
@@ -90,3 +203,86 @@ class Hub:
                 stream.controls.name(label, name, by)
             case m.Acknowledge(alarm=alarm):
                 stream.controls.acknowledge(alarm, by)
+
+    def _put(self, batch: Batch) -> None:
+        if self._history is None:
+            self.streams[batch.stream].deliver(batch)
+        elif self._recorder is None:
+            self._early.append(batch)
+        elif batch.said or batch.epoch or self._in_flight:
+            self._in_flight += 1
+            self._recorder.put(batch)
+        else:  # a position alone, and nothing before it: nothing to write
+            self.streams[batch.stream].deliver(batch)
+
+    def _deliver(self, outcomes: Sequence[Outcome]) -> None:
+        self._in_flight -= len(outcomes)
+        for outcome in outcomes:
+            self.streams[outcome.batch.stream].deliver(outcome.batch, kept=outcome.kept)
+
+    def _failed(self, reason: str, since: str) -> None:
+        self.failure = Failure(reason, since)
+        self._say_to_all(HistoryFailedFact(reason=reason, since=since))
+
+    def _restored(self, reason: str, since: str, broken: frozenset[str]) -> None:
+        self.failure = None
+        if self._recorder is not None and self._replay is not None:
+            self._outlived.append(self._replay)
+            self._replay = Replay(self._recorder.path)  # the file may be another one
+        for name in broken:
+            controls = self.streams[name].controls
+            if controls is not None:
+                controls.reset()
+        self._say_to_all(HistoryRestored(reason=reason, since=since))
+
+    def _say_to_all(self, fact: Fact) -> None:
+        for stream in self.streams.values():
+            if stream.controls is not None:
+                stream.controls.say(Event("history", fact))
+
+    async def _missed(self, name: str, before: Place, head: Place, interest: Interest) -> int | None:
+        if before == head:
+            return 0
+        if self._replay is None:
+            return None
+        return await self._replay.recoverable(name, before, head, interest)
+
+    async def _catch_up(self, listener: Listener, interest: Interest, name: str, cursor: Place) -> bool:
+        """Replay a stream until its head, then listen to it, in one step, so nothing falls between or comes twice."""
+        stream = self.streams[name]
+        while cursor != (head := stream.head):
+            rows = await self._replay.after(name, cursor, head) if self._replay is not None else None
+            if rows is None:
+                listener.hang_up(m.CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
+                return False
+            listener.send(
+                b"".join(
+                    m.text_frame(m.event_message(row.json.encode()))
+                    for row in rows
+                    if interest.wants(topic(row.type), row.type)
+                )
+            )
+            cursor = (rows[-1].epoch, rows[-1].offset) if rows else head
+            if not await listener.drained():
+                return False
+        self._listen(listener, interest, name)
+        return True
+
+    def _listen(self, listener: Listener, interest: Interest, name: str) -> None:
+        if listener in self._listening:  # it may have left while its past was read
+            self.streams[name].listen(listener, interest)
+            self._listening[listener] |= {name}
+
+
+def _by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
+    """One batch an epoch; the position belongs to the last."""
+    batches: list[Batch] = []
+    for said in kept:
+        epoch = said.envelope.epoch
+        if batches and batches[-1].epoch == epoch:
+            batches[-1] = Batch(stream, epoch, (*batches[-1].said, said), None)
+        else:
+            batches.append(Batch(stream, epoch, (said,), None))
+    if batches:
+        batches[-1] = Batch(stream, batches[-1].epoch, batches[-1].said, position)
+    return batches

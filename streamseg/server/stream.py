@@ -7,7 +7,7 @@ there is one). So the state, the cursor in heartbeats and the snapshot always ag
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from streamseg.envelope import Envelope, encode
 from streamseg.events import AlarmKind, Event, topic
 from streamseg.server.interest import Interest
-from streamseg.server.messages import HIGH_VOLUME, Beat, Joined, Verdict, event_message, text_frame
+from streamseg.server.messages import HIGH_VOLUME, Beat, CloseCode, Joined, Verdict, event_message, text_frame
 from streamseg.server.snapshot import Fold
 
 
@@ -72,6 +72,12 @@ class Listener(Protocol):
     async def drained(self) -> bool:
         """Wait until little is left to send; false when the client is gone."""
 
+    def joined(self, streams: dict[str, Joined]) -> None:
+        """Tell the client that it is in, and where it stands in each stream."""
+
+    def hang_up(self, code: CloseCode, reason: str) -> None:
+        """Close the connection."""
+
 
 class Said(msgspec.Struct, frozen=True):
     """One event on its way out: encoded once, for everybody."""
@@ -84,6 +90,18 @@ class Said(msgspec.Struct, frozen=True):
     def high_volume(self) -> bool:
         """Whether it goes unnumbered, unkept, and first overboard."""
         return self.topic in HIGH_VOLUME
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What a stream said at once, all of one epoch, and how far it was then.
+
+    Without events it only tells the position, or that an epoch begins.
+    """
+
+    stream: str
+    epoch: str | None
+    said: tuple[Said, ...]
+    position: Position | None
 
 
 def say(envelope: Envelope) -> Said:
@@ -111,22 +129,32 @@ class Stream:
         """The cursor after everything sent so far."""
         return self.epoch, self.offset
 
-    def begin(self, epoch: str, controls: Controls | None) -> None:
-        """A new run of the same stream."""
-        self.controls = controls
-        self._turn(epoch)
-
-    def deliver(self, batch: Iterable[Said], position: Position | None, *, kept: bool = True) -> None:
+    def deliver(self, batch: Batch, *, kept: bool = True) -> None:
         """Send events to whoever wants them; the position holds once they are sent."""
-        batch = list(batch)
-        frames = [text_frame(event_message(said.json, kept=kept or said.high_volume)) for said in batch]
-        for said in batch:
-            self._fold(said)
-        if position is not None:
-            self.position = position
-            self.fold.advance(position.t, position.watermark)
+        if batch.epoch is not None and batch.epoch != self.epoch:
+            self.epoch, self.offset = batch.epoch, 0
+            self.position = Position(0.0, 0.0)
+            self.fold.begin(batch.epoch)
+        for said in batch.said:
+            if isinstance(said.envelope.offset, int):
+                self.offset = said.envelope.offset
+            self.fold.push(said.envelope)
+        if batch.said:
+            self.kept = kept
+        if batch.position is not None:
+            self.position = batch.position
+            self.fold.advance(batch.position.t, batch.position.watermark)
+        self.send(batch.said, kept=kept)
+
+    def send(self, events: Sequence[Said], *, kept: bool = True) -> None:
+        """Send events to whoever wants them, each with one write a listener."""
+        if not events:
+            return
+        frames = [text_frame(event_message(said.json, kept=kept)) for said in events]
+        for said in events:
+            self.counts[said.envelope.type] += 1
         for interest, listeners in list(self._listeners.items()):
-            _send(interest, listeners, batch, frames)
+            _send(interest, listeners, events, frames)
 
     def listen(self, listener: Listener, interest: Interest) -> None:
         """From the next event on, this listener hears the stream."""
@@ -162,27 +190,11 @@ class Stream:
         """For `/status`: position, cursor, and what sounds now."""
         return {**msgspec.to_builtins(self.beat()), "snapshot": msgspec.to_builtins(self.fold.snapshot())}
 
-    def _turn(self, epoch: str) -> None:
-        self.epoch, self.offset = epoch, 0
-        self.position = Position(0.0, 0.0)
-        self.fold.begin(epoch)
 
-    def _fold(self, said: Said) -> None:
-        envelope = said.envelope
-        self.counts[envelope.type] += 1
-        if said.high_volume:
-            return
-        if envelope.epoch != self.epoch:
-            self._turn(envelope.epoch)
-        if isinstance(envelope.offset, int):
-            self.offset = envelope.offset
-        self.fold.push(envelope)
-
-
-def _send(interest: Interest, listeners: set[Listener], batch: list[Said], frames: list[bytes]) -> None:
+def _send(interest: Interest, listeners: set[Listener], events: Sequence[Said], frames: list[bytes]) -> None:
     wanted: list[bytes] = []
     extras: dict[str, list[bytes]] = {}
-    for said, frame in zip(batch, frames):
+    for said, frame in zip(events, frames):
         if not interest.wants(said.topic, said.envelope.type):
             continue
         if said.high_volume:

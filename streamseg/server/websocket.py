@@ -62,7 +62,7 @@ class Server:
             auth=m.Auth("hmac-sha256", tokens.challenge()) if self._tokens.any else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,
-            history=m.Kept(0, 0),
+            history=m.Kept(settings.history_events, settings.history_s) if self.hub.keeps else m.Kept(0, 0),
             streams=list(self.hub.streams),
         )
 
@@ -144,15 +144,20 @@ async def serve(
             return pages.answer(request)
         return server.room_for(_address(connection))
 
-    async with await _listen(server, process_request, host, port, tls) as sockets:
-        server.port = next(iter(sockets.sockets)).getsockname()[1]
-        clock = asyncio.create_task(server.keep_time())
-        try:
-            yield server
-        finally:
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
+    await hub.open()
+    try:
+        async with await _listen(server, process_request, host, port, tls) as sockets:
+            server.port = next(iter(sockets.sockets)).getsockname()[1]
+            clock = asyncio.create_task(server.keep_time())
+            try:
+                yield server
+            finally:
+                await hub.close()
+                clock.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await clock
+    finally:
+        await hub.close()
 
 
 async def _listen(
