@@ -1,6 +1,12 @@
-"""The command line: one module per command, and the only place where rooms meet."""
+"""The command line: one module per command, and the only place where rooms meet.
+
+Results go to standard output, everything about how it is going to standard error. Exit codes: 0 it was done,
+1 it failed, 2 it was asked wrongly. Whatever is slow to import is imported by the command that needs it.
+"""
 
 
 def main() -> None:
     """Run the command line."""
-    raise SystemExit("not built yet")
+    from streamseg.cli.app import app
+
+    app(prog_name="streamseg")

@@ -1,0 +1,75 @@
+"""`streamseg analyze`: a file, as fast as the machine allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamseg.cli.options import (
+    FormatOption,
+    OutOption,
+    ProfileOption,
+    SetOption,
+    chosen_settings,
+)
+
+if TYPE_CHECKING:
+    from streamseg.cli.hearing import Hearing
+    from streamseg.envelope import Envelope
+
+EXAMPLES = """Examples:
+
+streamseg analyze song.flac
+
+streamseg analyze night.mp3 --profile dj --format cue -o night.cue
+
+ffmpeg -i URL -f s16le -ac 2 -ar 44100 - | streamseg analyze -
+"""
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A sound file of any kind, or - for raw PCM (s16le, 44.1 kHz, stereo)."),
+    ],
+    profile: ProfileOption = "music",
+    changes: SetOption = None,
+    format_: FormatOption = "jsonl",
+    out: OutOption = None,
+) -> None:
+    """Find the sections of a recording.
+
+    Writes one event object a line, the same events as live, or another format; how far it is goes to standard error.
+    """
+    from streamseg.cli import terminal
+    from streamseg.cli.hearing import Hearing
+    from streamseg.cli.stopping import on_signals
+    from streamseg.cli.writing import write
+    from streamseg.outputs import FORMATS
+    from streamseg.sources import open_source, parse_spec
+
+    stream, spec = parse_spec(file)
+    hearing = Hearing(stream, open_source(spec), chosen_settings(profile, changes))
+    with on_signals(hearing.finish):
+        write(FORMATS[format_].write(heard(hearing)), out)
+    if hearing.failure:
+        raise hearing.failure
+    if hearing.stopped:
+        terminal.err.print(f"streamseg: stopped at {terminal.clock(hearing.position.t)}, before the end")
+        raise typer.Exit(1)
+
+
+def heard(hearing: Hearing) -> Iterator[Envelope]:
+    """Everything said of a recording, with progress and a closing summary on standard error."""
+    from streamseg.cli import terminal
+    from streamseg.cli.summary import Tally
+
+    tally, began = Tally(), time.perf_counter()
+    for envelopes in terminal.progress(hearing):
+        tally.push(envelopes)
+        yield from envelopes
+    took_s = time.perf_counter() - began
+    terminal.err.print(f"{tally}; took {took_s:.1f} s ({hearing.position.t / took_s:.0f} × real time)")

@@ -1,0 +1,80 @@
+"""All commands, and what they have in common."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from streamseg import __version__
+from streamseg.cli import analyze, demo, devices, evaluate, export, listen, serve, split, watch
+from streamseg.errors import StreamsegError
+
+
+class _Commands(TyperGroup):
+    """Says a failure in one line and answers with its exit code; `--debug` lets the traceback through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        if ctx.params["debug"]:
+            return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except StreamsegError as error:
+            _fail(str(error), error.exit_code)
+        except (OSError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
+            raise
+        except Exception as error:
+            if type(error).__module__.split(".")[0] == "typer":
+                raise
+            _fail(f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1)
+
+
+def _fail(message: str, exit_code: int) -> None:
+    print(f"streamseg: {message}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(exit_code)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: streamseg demo",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"streamseg {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def _settings(wanted: bool) -> None:
+    if wanted:
+        from streamseg.cli.settings_table import print_settings
+
+        print_settings()
+        raise typer.Exit
+
+
+@app.callback()
+def _streamseg(
+    debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where (a traceback).")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+    settings: Annotated[
+        bool,
+        typer.Option(
+            "--settings", callback=_settings, is_eager=True, help="Show what --set can change in each profile, and end."
+        ),
+    ] = False,
+) -> None:
+    """Listens to a live sound and says, while it plays, when it changes, what it is, and if it was heard before."""
+
+
+for _module in (demo, listen, serve, analyze, watch, export, split, devices, evaluate):
+    app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)

@@ -1,0 +1,133 @@
+"""One stream being heard: a source's items through the engine, out as stamped envelopes.
+
+The same for `analyze`, which simply loops over it, and for the live commands, whose workers do.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from ulid import ULID
+
+from streamseg.blocks import Block, Item, Source
+from streamseg.engine import Segmenter
+from streamseg.envelope import Envelope, Sequencer
+from streamseg.errors import AskedWrongly, StreamsegError
+from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed
+from streamseg.server import Position
+from streamseg.settings import Settings
+
+
+class Hearing:
+    """Iterated once, in one thread, it gives what is said, as it is said, to the last word.
+
+    A source that fails ends it like any other end; `failure` then holds why. The other methods may be called
+    from any thread: they take note, and the hearing thread acts at the next block.
+    """
+
+    def __init__(self, stream: str, source: Source, settings: Settings, *, telemetry: bool = False) -> None:
+        """stream: its name. telemetry: also say `meter` and `novelty`."""
+        self.stream = stream
+        self.source = source
+        self.settings = settings
+        self.failure: StreamsegError | None = None
+        self.epoch = str(ULID())
+        self.position = Position(0.0, 0.0)
+        self._telemetry = telemetry
+        self._sequencer = Sequencer(stream, self.epoch, time.time)
+        self._segmenter: Segmenter | None = None
+        self.stopped = False
+        self._reset_asked = False
+        self._to_say: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._engine_s = 0.0
+
+    def __iter__(self) -> Iterator[list[Envelope]]:
+        early: list[Item] = []  # the engine is made for a rate, and only a block tells it
+        try:
+            for item in self.source:
+                if self._segmenter is None:
+                    early.append(item)
+                    if not isinstance(item, Block):
+                        continue
+                    self._segmenter = self._engine(item.sample_rate)
+                yield self._hear(self._segmenter, early or [item])
+                early = []
+                if self._reset_asked:
+                    yield self._finish("reset")
+                    self._begin_epoch()
+        except StreamsegError as failure:
+            self.failure = failure
+        yield self._finish("failed" if self.failure else "stopped" if self.stopped else "end")
+
+    def _engine(self, sample_rate: int) -> Segmenter:
+        return Segmenter(self.settings, sample_rate=sample_rate, source=self.source.name, telemetry=self._telemetry)
+
+    def _begin_epoch(self) -> None:
+        assert self._segmenter is not None  # noqa: S101  only a stream that was heard is reset
+        self._reset_asked = False
+        self.epoch = str(ULID())
+        self._sequencer = Sequencer(self.stream, self.epoch, time.time)
+        self._segmenter = self._engine(self._segmenter.sample_rate)
+
+    def _hear(self, segmenter: Segmenter, items: list[Item]) -> list[Envelope]:
+        events: list[Event] = []
+        captured_at = None
+        began = time.perf_counter()
+        for item in items:
+            events += segmenter.feed(item)
+            if isinstance(item, Block):
+                captured_at = item.captured_at
+        self._engine_s += time.perf_counter() - began
+        self._look(segmenter, captured_at)
+        return self._sequencer.stamp([*events, *self._asked()])
+
+    def _finish(self, reason: str) -> list[Envelope]:
+        if self._segmenter is None:
+            return []
+        events = [*self._asked(), *self._segmenter.finish(reason)]
+        self._look(self._segmenter, None)
+        return self._sequencer.stamp(events)
+
+    def _look(self, segmenter: Segmenter, captured_at: float | None) -> None:
+        self.position = Position(
+            t=segmenter.t,
+            watermark=segmenter.watermark,
+            lag_s=0.0 if captured_at is None else max(0.0, time.time() - captured_at),
+            dropped_samples=self.source.dropped_samples,
+            engine_s=self._engine_s,
+        )
+
+    def _asked(self) -> Iterator[Event]:
+        with suppress(queue.Empty):
+            while True:
+                yield self._to_say.get_nowait()
+
+    # What the server's clients may ask (`streamseg.server.Controls`).
+
+    def finish(self) -> None:
+        """Say everything pending, then stop."""
+        self.stopped = True
+        self.source.close()
+
+    def reset(self) -> None:
+        """Say everything pending, then begin a new epoch over the same source."""
+        self._reset_asked = True
+
+    def mark(self, t: float, verdict: str) -> None:
+        """Refused: the engine does not learn from listeners yet."""
+        raise AskedWrongly(f"this version does not learn from marks ({verdict} at {t:.1f} s)")
+
+    def name(self, label: str, name: str, by: str) -> None:
+        """Give a label a name."""
+        self.say(Event(label, LabelNamed(label=label, name=name, by=by)))
+
+    def acknowledge(self, alarm: AlarmKind, by: str) -> None:
+        """Take notice of an alarm."""
+        self.say(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
+
+    def say(self, event: Event) -> None:
+        """Stamp this event in order with the stream's own."""
+        self._to_say.put(event)

@@ -1,0 +1,51 @@
+"""`streamseg listen`: the microphone, live in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamseg.cli.options import ProfileOption, SetOption, chosen_settings
+
+EXAMPLES = """Examples:
+
+streamseg listen
+
+streamseg listen --device USB --profile room
+
+streamseg listen --serve --save take.wav
+"""
+
+
+def command(
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="An input device, by part of its name (see: streamseg devices).")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve it as well: page and WebSocket on this machine.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")] = 8765,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE.wav", help="Keep what comes in, to analyze it again.")
+    ] = None,
+    profile: ProfileOption = "music",
+    changes: SetOption = None,
+) -> None:
+    """Listen to a microphone and show sections, level and changes as they come."""
+    from streamseg.cli import live, terminal
+    from streamseg.cli.hearing import Hearing
+    from streamseg.cli.screen import Screen
+    from streamseg.sources import open_source
+
+    source = open_source("mic" if device is None else f"mic:{device}", save=save)
+    hearing = Hearing("mic", source, chosen_settings(profile, changes), telemetry=True)
+    where = live.Port(port=port) if serve else None
+    if not terminal.out.is_terminal:
+        live.show([hearing], where)
+        return
+    screen = Screen(source.name)
+    live.run([hearing], screen.tell, where, screen.opened)
+    screen.close()
+    live.settle([hearing])

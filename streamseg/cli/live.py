@@ -1,0 +1,172 @@
+"""The live path: a worker thread per stream hears, the event loop tells.
+
+    source ▸ Hearing (worker thread) ▸ call_soon_threadsafe ▸ hub ▸ clients
+                                                            └▸ the terminal
+
+A worker never waits for the loop. Stopping closes the sources; what they had given is heard to the end and what
+is pending is said before anything ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from streamseg.cli import terminal
+from streamseg.cli.hearing import Hearing
+from streamseg.cli.stopping import on_signals
+from streamseg.cli.summary import Tally
+from streamseg.engine import Segmenter
+from streamseg.envelope import Envelope
+from streamseg.errors import AskedWrongly, PortInUse, SourceFailed
+from streamseg.server import Hub, Position, serve
+
+Tell = Callable[[Hearing, list[Envelope]], None]
+
+DEFAULT_PORT = 8765
+_POSITION_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where to serve. `or_free`: take any free port when this one is taken. `options` go to the server as they are."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    or_free: bool = False
+    stay: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def run(
+    hearings: Sequence[Hearing], tell: Tell, port: Port | None, opened: Callable[[str], None] | None = None
+) -> None:
+    """Hear all streams to their ends or until stopped, serving them at `port` if there is one.
+
+    tell: called on the event loop with what a stream said. opened: with the page's address.
+    Raises what the server raises; a stream's own failure is left in `Hearing.failure`.
+    """
+    names = [hearing.stream for hearing in hearings]
+    for name in set(names):
+        if names.count(name) > 1:
+            raise AskedWrongly(
+                f"{names.count(name)} streams would be called {name!r}; name them: one=SOURCE two=SOURCE"
+            )
+    asyncio.run(_run(hearings, tell, port, opened))
+
+
+async def _run(
+    hearings: Sequence[Hearing], tell: Tell, port: Port | None, opened: Callable[[str], None] | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        for hearing in hearings:
+            hearing.finish()
+        loop.call_soon_threadsafe(stopped.set)
+
+    hub = Hub()
+    for hearing in hearings:
+        hub.add_stream(hearing.stream, hearing.epoch, hearing)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(on_signals(stop))
+        address = await _open(stack, hub, port) if port else None
+        await asyncio.to_thread(warm_up)
+        if address and opened:
+            opened(address)
+        await _hear(hearings, hub, tell, stop)
+        if port and port.stay and not stopped.is_set():
+            terminal.err.print("every source has ended; serving on until Ctrl-C")
+            await stopped.wait()
+
+
+async def _open(stack: AsyncExitStack, hub: Hub, port: Port) -> str:
+    """Serve the hub; the page's address."""
+    try:
+        server = await stack.enter_async_context(serve(hub, port.host, port.port, **port.options))
+    except PortInUse:
+        if not port.or_free:
+            raise
+        server = await stack.enter_async_context(serve(hub, port.host, 0, **port.options))
+    secure = port.options.get("tls") is not None
+    host = f"[{port.host}]" if ":" in port.host else port.host
+    return f"http{'s' if secure else ''}://{host}:{server.port}/"
+
+
+async def _hear(hearings: Sequence[Hearing], hub: Hub, tell: Tell, stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    failures: list[Exception] = []
+
+    def publish(hearing: Hearing, envelopes: list[Envelope], position: Position) -> None:
+        try:
+            hub.publish(hearing.stream, envelopes, position)
+            tell(hearing, envelopes)
+        except Exception as error:  # a terminal that was closed, say: everything ends, nothing is swallowed
+            failures.append(error)
+            stop()
+
+    def work(hearing: Hearing) -> None:
+        told = 0.0
+        for envelopes in hearing:
+            now = time.monotonic()
+            if envelopes or now - told > _POSITION_EVERY_S:
+                told = now
+                loop.call_soon_threadsafe(publish, hearing, envelopes, hearing.position)
+        loop.call_soon_threadsafe(ended, hearing)
+
+    def ended(hearing: Hearing) -> None:
+        hub.close_stream(hearing.stream)
+        if hearing.failure and len(hearings) > 1:
+            terminal.err.print(f"streamseg: {hearing.stream}: {hearing.failure}")
+
+    with ThreadPoolExecutor(len(hearings), "hear") as workers:
+        ends = await asyncio.gather(
+            *(loop.run_in_executor(workers, work, hearing) for hearing in hearings), return_exceptions=True
+        )
+    for end in [*failures, *ends]:
+        if isinstance(end, BaseException):
+            raise end
+
+
+def warm_up() -> None:
+    """Load or compile everything that hearing needs, before the first sample is taken; says so."""
+    began = time.perf_counter()
+    with terminal.busy("warming up (the first run after installing compiles, about 20 s)"):
+        engine = Segmenter(sample_rate=48_000, telemetry=True)
+        for burst in (0.1, 0.001):
+            engine.push(burst * np.random.default_rng(0).standard_normal((5 * 48_000, 2)))
+        engine.finish()
+    terminal.err.print(f"ready after {time.perf_counter() - began:.1f} s")
+
+
+def show(hearings: Sequence[Hearing], port: Port | None) -> None:
+    """Run, print lines for people and a summary. Raises what `run` does, and what a stream failed of."""
+    tallies = {hearing.stream: Tally() for hearing in hearings}
+    prefix = {hearing.stream: f"{hearing.stream:>12} " if len(hearings) > 1 else "" for hearing in hearings}
+
+    def tell(hearing: Hearing, envelopes: list[Envelope]) -> None:
+        tallies[hearing.stream].push(envelopes)
+        terminal.print_lines(envelopes, prefix[hearing.stream])
+
+    run(hearings, tell, port, terminal.print_address)
+    for stream, tally in tallies.items():
+        terminal.err.print(f"{stream}: {tally}")
+    settle(hearings)
+
+
+def settle(hearings: Sequence[Hearing]) -> None:
+    """Raise what went wrong in the streams, if anything did."""
+    failed = [hearing for hearing in hearings if hearing.failure]
+    if len(hearings) == 1 and failed:
+        assert failed[0].failure is not None  # noqa: S101
+        raise failed[0].failure
+    if failed:
+        raise SourceFailed(f"{len(failed)} of {len(hearings)} streams failed: {', '.join(h.stream for h in failed)}")

@@ -1,0 +1,107 @@
+"""The live view of one stream in a terminal: where we are, the ribbon of sections, the level, the last changes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.text import Text
+
+from streamseg.cli import terminal
+from streamseg.cli.hearing import Hearing
+from streamseg.cli.summary import Tally
+from streamseg.envelope import Envelope
+from streamseg.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
+
+RIBBON_S = 240.0  # how much of the past the ribbon shows
+_LINES = 8
+_QUIETEST_DB = -60.0
+
+
+class Screen:
+    """Fed with events, drawn ten times a second at most."""
+
+    def __init__(self, source: str, live: Live | None = None) -> None:
+        """source: what is listened to. live: where to draw; the terminal when left out."""
+        self.tally = Tally()
+        self._source = source
+        self._address = ""
+        self._t = 0.0
+        self._rms_db: float | None = None
+        self._label: str | None = None
+        self._start = 0.0
+        self._suspect: float | None = None
+        self._sections: deque[tuple[float, float, str | None]] = deque(maxlen=1000)
+        self._lines: deque[Text] = deque(maxlen=_LINES)
+        self._live = live or Live(console=terminal.out, auto_refresh=False)
+
+    def opened(self, page: str) -> None:
+        """The page has an address."""
+        self._address = page
+
+    def tell(self, hearing: Hearing, envelopes: list[Envelope]) -> None:
+        """Take in what was said and draw it."""
+        self._t = hearing.position.t
+        self.push(envelopes)
+        if not self._live.is_started:
+            self._live.start()
+        self._live.update(self.drawn(terminal.out.width), refresh=True)
+
+    def push(self, envelopes: list[Envelope]) -> None:
+        """Take in what was said."""
+        self.tally.push(envelopes)
+        for envelope in envelopes:
+            match envelope.data:
+                case Meter(t=t, rms_db=rms_db):
+                    self._t, self._rms_db = t, rms_db
+                case Novelty(label=label):
+                    self._label = label
+                case SectionUpdated(label=label):
+                    self._label = label
+                case BoundaryProvisional(t=t):
+                    self._suspect = t
+                case BoundaryConfirmed(t=t, next=after):
+                    self._start, self._label, self._suspect = t, after.label, None
+                case SectionClosed(start=start, end=end, label=label):
+                    self._sections.append((start, end, label))
+            text = terminal.line(envelope)
+            if text is not None:
+                self._lines.append(text)
+
+    def close(self) -> None:
+        """Leave the last picture standing and say what it came to."""
+        self._live.stop()
+        terminal.err.print(f"{self.tally}")
+
+    def drawn(self, width: int) -> RenderableType:
+        """The picture, `width` characters wide."""
+        inner = max(20, width - 4)
+        now = terminal.badge(self._label) + f"  for {terminal.clock(max(0.0, self._t - self._start))}"
+        if self._suspect is not None:
+            now.append(f"   perhaps another since {terminal.clock(self._suspect)}", "dim italic")
+        parts = [now, self._ribbon(inner), self._meter(inner), Text(""), *self._lines]
+        title = f"{self._source}  {terminal.clock(self._t)}"
+        return Panel(Group(*parts), title=title, title_align="left", subtitle=self._address or None, width=width)
+
+    def _ribbon(self, width: int) -> Text:
+        """A cell for each stretch of the last minutes, in the colour of its label."""
+        text = Text(no_wrap=True)
+        step = RIBBON_S / width
+        first = max(0.0, self._t - RIBBON_S)
+        for cell in range(width):
+            t = first + (cell + 0.5) * step
+            if t > self._t:
+                text.append(" ")
+                continue
+            label = next((label for start, end, label in self._sections if start <= t < end), None)
+            text.append("█", terminal.colour(self._label if t >= self._start else label))
+        return text
+
+    def _meter(self, width: int) -> Text:
+        db = self._rms_db
+        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _QUIETEST_DB)))
+        text = Text("▪" * filled, "green", no_wrap=True)
+        text.append("·" * (width - filled), "dim")
+        return text

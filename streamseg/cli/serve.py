@@ -1,0 +1,125 @@
+"""`streamseg serve`: sources to every client, and a page, on one port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from streamseg.cli.options import HostOption, ProfileOption, SetOption, chosen_settings
+
+EXAMPLES = """Examples:
+
+streamseg serve mic
+
+streamseg serve mic:USB studio=night.flac --profile dj
+
+streamseg serve mic --save take.wav
+
+arecord -f cd -t raw | streamseg serve line=-
+
+streamseg serve mic --host 0.0.0.0 --cert cert.pem --key key.pem   (with STREAMSEG_READ_TOKEN set)
+"""
+
+
+def command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...", help="mic, mic:NAME, a file, or - (raw PCM). NAME=SOURCE names the stream."
+        ),
+    ],
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
+    profile: ProfileOption = "music",
+    changes: SetOption = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Play files as fast as possible instead of in real time.")
+    ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Serve on after every source has ended, until Ctrl-C.")] = False,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Keep what comes in: a .wav file, or a folder for several streams."),
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone, in Hz.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone.")] = None,
+    sample_format: Annotated[Literal["s16le", "s24le", "s32le", "f32le"], typer.Option(help="Of raw PCM.")] = "s16le",
+    read_token: Annotated[
+        str | None,
+        typer.Option(envvar="STREAMSEG_READ_TOKEN", help="Clients must know it to listen; better set by its variable."),
+    ] = None,
+    control_token: Annotated[
+        str | None, typer.Option(envvar="STREAMSEG_CONTROL_TOKEN", help="Clients must know it to change anything.")
+    ] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="Another page that may connect; may be repeated.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Off loopback without TLS: anyone on the way can read.")
+    ] = False,
+) -> None:
+    """Listen to one or more sources and serve what is heard: WebSocket at /ws, a page at /."""
+    from streamseg.cli import live, terminal
+    from streamseg.cli.hearing import Hearing
+    from streamseg.sources import open_source, parse_spec
+
+    engine = chosen_settings(profile, changes)
+    named = [parse_spec(source) for source in sources]
+    hearings = [
+        Hearing(
+            name,
+            open_source(
+                spec,
+                live=True,
+                fast=fast,
+                save=_save_path(save, name, alone=len(named) == 1),
+                sample_rate=sample_rate,
+                channels=channels,
+                sample_format=sample_format,
+            ),
+            engine,
+            telemetry=True,
+        )
+        for name, spec in named
+    ]
+    if insecure:
+        terminal.err.print("--insecure: everything said here, tokens aside, can be read on the way", style="bold red")
+    options: dict[str, Any] = {
+        "read_token": read_token,
+        "control_token": control_token,
+        "origins": origin or (),
+        "tls": _tls(cert, key),
+        "insecure": insecure,
+    }
+    live.show(hearings, live.Port(host, port, stay=stay, options=options))
+
+
+def _save_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:
+    from streamseg.errors import AskedWrongly
+
+    if save is None:
+        return None
+    if save.suffix.lower() == ".wav":
+        if not alone:
+            raise AskedWrongly(f"several streams cannot be kept in one file {str(save)!r}; name a folder")
+        return save
+    save.mkdir(parents=True, exist_ok=True)
+    return save / f"{stream}.wav"
+
+
+def _tls(cert: Path | None, key: Path | None) -> Any:
+    import ssl
+
+    from streamseg.errors import AskedWrongly
+
+    if cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise AskedWrongly(f"cannot use {cert} with {key or cert} for TLS: {error}") from None
+    return context

@@ -1,0 +1,65 @@
+"""`streamseg split`: a recording cut into its sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from streamseg.cli.options import ProfileOption, SetOption, chosen_settings
+
+EXAMPLES = """Examples:
+
+streamseg split night.flac --profile dj -o tracks
+
+streamseg split talk.wav --format mp3 --profile broadcast -o parts
+
+streamseg split song.wav --events song.jsonl -o parts
+"""
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sound file of any kind.")],
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into; made if need be.")
+    ],
+    audio_format: Annotated[
+        Literal["flac", "wav", "mp3", "ogg"], typer.Option("--format", "-f", help="What to write.")
+    ] = "flac",
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="EVENTS.jsonl", help="Cut as an earlier `analyze` found, instead of listening again."),
+    ] = None,
+    profile: ProfileOption = "music",
+    changes: SetOption = None,
+) -> None:
+    """Write one tagged sound file per section. Needs the ffmpeg program."""
+    from streamseg.cli import terminal
+    from streamseg.cli.analyze import heard
+    from streamseg.cli.export import read_events
+    from streamseg.cli.hearing import Hearing
+    from streamseg.cli.stopping import on_signals
+    from streamseg.outputs import recording_of
+    from streamseg.outputs.split import split
+    from streamseg.sources import open_source
+
+    source = open_source(str(file))
+    failure = None
+    if events is not None:
+        recording = recording_of(read_events(events))
+    else:
+        hearing = Hearing(file.stem, source, chosen_settings(profile, changes))
+        with on_signals(hearing.finish):
+            recording = recording_of(heard(hearing))
+        if hearing.stopped:
+            terminal.err.print("streamseg: stopped before the end, nothing was cut")
+            raise typer.Exit(1)
+        failure = hearing.failure
+    total_s = 0.0
+    for part in split(file, recording, folder, audio_format=audio_format):
+        terminal.out.print(f"{part.path}  {terminal.clock(part.duration_s)}")
+        total_s += part.duration_s
+    terminal.err.print(f"{len(recording.sections)} files, {terminal.clock(total_s)} in all, in {folder}")
+    if failure:
+        raise failure

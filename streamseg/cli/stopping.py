@@ -1,0 +1,30 @@
+"""Ctrl-C and SIGTERM, the same everywhere: first finish what was begun, at the second call end at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from streamseg.cli import terminal
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block the first signal calls `stop`, which must only take note; the second ends the process."""
+
+    def first(number: int, _frame: object) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, lambda *_: os._exit(128 + number))
+        stop()
+        terminal.err.print("stopping; what is pending is said first (once more ends at once)")
+
+    before = [(each, signal.signal(each, first)) for each in _SIGNALS]
+    try:
+        yield
+    finally:
+        for each, handler in before:
+            signal.signal(each, handler)

@@ -1,0 +1,46 @@
+"""The last words of a command: what it came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from streamseg.envelope import Envelope
+from streamseg.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
+
+
+class Tally:
+    """Counts what is said; the same memory after a month as after a minute."""
+
+    def __init__(self) -> None:
+        self.t = 0.0
+        self.boundaries = 0
+        self.missing_s = 0.0
+        self._sections: Counter[str] = Counter()
+
+    def push(self, envelopes: Iterable[Envelope]) -> None:
+        """Take note."""
+        for envelope in envelopes:
+            match envelope.data:
+                case BoundaryConfirmed():
+                    self.boundaries += 1
+                case SectionClosed(label=label, end=end):
+                    self._sections[label or "?"] += 1
+                    self.t = end
+                case StreamGap(missing_s=missing_s):
+                    self.missing_s += missing_s
+                case StreamStopped(t=t):
+                    self.t = t
+
+    def __str__(self) -> str:
+        from streamseg.cli.terminal import clock
+
+        sections = sum(self._sections.values())
+        parts = [f"{clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
+        most = [f"{label} {count} ×" for label, count in self._sections.most_common(6)]
+        if most:
+            more = ", …" if len(self._sections) > len(most) else ""
+            parts[-1] += f" ({', '.join(most)}{more})"
+        if self.missing_s:
+            parts.append(f"{self.missing_s:.2f} s lost")
+        return ", ".join(parts)
