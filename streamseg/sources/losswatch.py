@@ -36,8 +36,9 @@ class LossWatch:
 
     def __init__(self, sample_rate: int, unix_time: Callable[[float], float]) -> None:
         """sample_rate: nominal, Hz. unix_time: what makes a chunk's `arrived` wall-clock seconds."""
-        self.cause: GapCause = "overflow"  # what the next loss is put down to
         self.missing_samples = 0  # found missing so far
+        self._cause: GapCause = "overflow"
+        self._reopened = False
         self._rate = sample_rate
         self._unix_time = unix_time
         self._start: float | None = None
@@ -48,6 +49,10 @@ class LossWatch:
         self._held: list[tuple[float, list[Item]]] = []  # lag, and what waits
         self._falling_from_s = 0.0
         self._falling_at = 0.0
+
+    def expect_loss(self, cause: GapCause, *, reopened: bool) -> None:
+        """Put the next loss down to `cause`; of a card that was `reopened`, no backlog can come first."""
+        self._cause, self._reopened = cause, reopened
 
     def push(self, chunk: Chunk) -> list[Item]:
         """Take one chunk; give what is now certain: nothing (it is held back), or all that was held."""
@@ -64,6 +69,7 @@ class LossWatch:
         if lag_s - self._expected_lag_s > SUSPICION_S:
             return self._hold(items, lag_s, chunk.arrived)
         self._follow(lag_s, chunk.arrived)
+        self.expect_loss("overflow", reopened=False)  # whatever was feared has not come
         return self.flush() + items
 
     def flush(self) -> list[Item]:
@@ -80,12 +86,11 @@ class LossWatch:
         floor_s = min(lag_s for lag_s, _ in self._held)
         missing = round((floor_s - self._expected_lag_s) * self._rate)
         first_at_floor = next(n for n, (lag_s, _) in enumerate(self._held) if lag_s <= floor_s + _AT_FLOOR_S)
-        backlog = first_at_floor + 1 if first_at_floor else 0
-        gap = Gap(missing, self.cause)
-        self._held.insert(backlog, (floor_s, [gap]))
+        backlog = first_at_floor + 1 if first_at_floor and not self._reopened else 0
+        self._held.insert(backlog, (floor_s, [Gap(missing, self._cause)]))
         self._frames += missing
         self.missing_samples += missing
-        self.cause = "overflow"
+        self.expect_loss("overflow", reopened=False)
         self._window_end, self._window_floor_s = now + _WINDOW_S, float("inf")
         return self.flush()
 

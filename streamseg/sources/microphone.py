@@ -36,6 +36,7 @@ class _Capture:
         """Open and start. Raises DeviceNotFound, or sounddevice's PortAudioError."""
         self.ring = Ring(round(RING_S * sample_rate), channels)
         self.ended = False
+        self.last_arrival = time.monotonic()
         with ExitStack() as opening:
             opening.enter_context(stream_open())
             with quiet_stderr():
@@ -90,6 +91,8 @@ class Microphone:
             raise AskedWrongly(f"{device.name} has {device.channels} channels, {channels} were asked for")
         self._device_name = device_name
         self._watch = LossWatch(self.sample_rate, unix_time)
+        self._away_since: float | None = None
+        self._back: Away | None = None  # to be said as soon as the watch knows what is missing
         self._closed = threading.Event()
 
     @property
@@ -110,54 +113,52 @@ class Microphone:
                 f"{self.name} cannot be opened at {self.sample_rate} Hz with {self.channels} channels: {error}; "
                 "is another program using it? (streamseg devices)"
             ) from None
-        away_since: float | None = None
         while True:
             try:
-                for item in self._listen(capture, away_since):
-                    if isinstance(item, Away):
-                        away_since = None if item.back else time.monotonic()
-                    yield item
+                yield from self._listen(capture)
             finally:
                 capture.close()
+            yield from self._take(capture)  # what came until it was closed
+            yield from self._watch.flush()
             if self._closed.is_set():
                 return
-            if away_since is None:
-                away_since = time.monotonic()
-                self._watch.cause = "device-lost"
+            if self._away_since is None:
+                self._away_since = time.monotonic()
                 yield Away(f"{self.name}: the device is gone; waiting for it")
+            self._watch.expect_loss("device-lost", reopened=True)
             again = self._reopen()
             if again is None:
                 return
             capture = again
 
-    def _listen(self, capture: _Capture, away_since: float | None) -> Iterator[Item]:
-        """The items of one capture, until it ends, stalls for long, or we are closed."""
-        last = time.monotonic()
+    def _listen(self, capture: _Capture) -> Iterator[Item]:
+        """The items of one capture, until it ends, freezes for long, or we are closed."""
         patience_s = START_S
         while not self._closed.is_set():
-            chunk = capture.ring.read()
-            if chunk is not None:
-                last = chunk.arrived
+            for item in self._take(capture):
                 patience_s = STALL_S
-                items = self._watch.push(chunk)
-                if items and away_since is not None:
-                    if isinstance(items[0], Gap):
-                        yield items.pop(0)
-                    yield Away("", back=True, away_s=time.monotonic() - away_since)
-                    away_since = None
-                yield from items
-            elif capture.ended:
-                break
-            else:
-                silent_s = time.monotonic() - last
-                if silent_s > REOPEN_S:
-                    break
-                if silent_s > patience_s and away_since is None:
-                    away_since = last
-                    self._watch.cause = "stalled"
-                    yield Away(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
-                time.sleep(POLL_S)
-        yield from self._watch.flush()
+                yield item
+            silent_s = time.monotonic() - capture.last_arrival
+            if capture.ended or silent_s > REOPEN_S:
+                return
+            if silent_s > patience_s and self._away_since is None:
+                self._away_since = capture.last_arrival
+                self._watch.expect_loss("stalled", reopened=False)
+                yield Away(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
+            time.sleep(POLL_S)
+
+    def _take(self, capture: _Capture) -> Iterator[Item]:
+        """What is in the ring now; the first of it after an absence ends that."""
+        while (chunk := capture.ring.read()) is not None:
+            capture.last_arrival = chunk.arrived
+            items = self._watch.push(chunk)
+            if self._away_since is not None:
+                self._back = Away("", back=True, away_s=chunk.arrived - self._away_since)
+                self._away_since = None
+            if self._back is not None and items:
+                items.insert(1 if isinstance(items[0], Gap) else 0, self._back)
+                self._back = None
+            yield from items
 
     def _reopen(self) -> _Capture | None:
         """Try once a second until the device is back; None when closed meanwhile."""

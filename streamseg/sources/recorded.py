@@ -9,6 +9,7 @@ again, and an opened capture is replayed without being asked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -71,13 +72,20 @@ class Recorded:
         writer = _Writer(self._path)
         try:
             for item in self._source:
-                try:
+                with _failure_said(self._path):
                     writer.push(item)
-                except OSError as error:
-                    raise OutputFailed(f"the capture {self._path} cannot be written: {error.strerror}") from None
                 yield item
         finally:
-            writer.close()
+            with _failure_said(self._path):
+                writer.close()
+
+
+@contextmanager
+def _failure_said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputFailed(f"the capture {path} cannot be written: {error.strerror}; is the disk full?") from None
 
 
 class _Writer:
