@@ -10,7 +10,15 @@ export function axis(windowName, oldest, now, width) {
   const span = Math.min(WINDOWS[windowName], Math.max(20, now - oldest));
   const from = now - span;
   const scale = (width * (1 - AHEAD)) / span;
-  return { from, to: from + width / scale, now, width, scale, x: (at) => (at - from) * scale, at: (x) => from + x / scale };
+  return {
+    from,
+    to: from + width / scale,
+    now,
+    width,
+    scale,
+    x: (at) => (at - from) * scale,
+    at: (x) => from + x / scale,
+  };
 }
 
 /** Where to write times: [{x, text}] for the run that began at `base`. */

@@ -15,9 +15,21 @@ export function drawCurve({ c, width, height }, s, axis, theme) {
   const y = (value) => foot - (Math.max(0, value) / top) * (foot - 6);
   c.fillStyle = theme.accent;
   c.globalAlpha = 0.16;
-  fill(c, columns, () => true, ({ value }) => y(value), foot);
+  fill(
+    c,
+    columns,
+    () => true,
+    ({ value }) => y(value),
+    foot,
+  );
   c.globalAlpha = 0.4;
-  fill(c, columns, ({ value, threshold }) => value > (threshold ?? Infinity), ({ value }) => y(value), foot);
+  fill(
+    c,
+    columns,
+    ({ value, threshold }) => value > (threshold ?? Infinity),
+    ({ value }) => y(value),
+    foot,
+  );
   c.globalAlpha = 1;
   stroke(c, columns, ({ value }) => y(value), theme.accent, 1.75, []);
   stroke(c, columns, ({ threshold }) => y(threshold ?? 0), theme.warn, 1.25, [6, 4]);

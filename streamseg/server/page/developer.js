@@ -50,7 +50,9 @@ export function showDeveloper(root, { url, streams, auth }) {
     for (const tab of tabs.children) tab.ariaPressed = String(tab.textContent === name);
   };
   const chosen = [...tabs.children].find((tab) => tab.ariaPressed === "true")?.textContent ?? "Terminal";
-  tabs.replaceChildren(...Object.keys(SNIPPETS).map((name) => element("button", { type: "button", onclick: () => show(name) }, name)));
+  tabs.replaceChildren(
+    ...Object.keys(SNIPPETS).map((name) => element("button", { type: "button", onclick: () => show(name) }, name)),
+  );
   show(chosen);
   copy.onclick = async () => {
     getSelection().selectAllChildren(code); // without the clipboard (plain http) Ctrl-C is all that is left to do

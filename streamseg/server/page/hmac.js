@@ -34,7 +34,9 @@ const rotate = (word, by) => (word >>> by) | (word << (32 - by));
 
 /** The first 32 bits of the fractional part. */
 const fraction = (x) => ((x - Math.floor(x)) * 2 ** 32) | 0;
-const PRIMES = Array.from({ length: 312 }, (_, n) => n).filter((n) => n > 1 && !Array.from({ length: n - 2 }, (_, d) => d + 2).some((d) => n % d === 0));
+const PRIMES = Array.from({ length: 312 }, (_, n) => n).filter(
+  (n) => n > 1 && !Array.from({ length: n - 2 }, (_, d) => d + 2).some((d) => n % d === 0),
+);
 const ROUND = PRIMES.slice(0, 64).map((prime) => fraction(Math.cbrt(prime)));
 const INITIAL = PRIMES.slice(0, 8).map((prime) => fraction(Math.sqrt(prime)));
 

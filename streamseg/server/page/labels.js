@@ -11,7 +11,8 @@ export function look(label) {
 }
 
 function ordinal(label) {
-  if (/^[A-Z]{1,2}$/i.test(label)) return [...label.toUpperCase()].reduce((n, letter) => n * 26 + letter.charCodeAt(0) - 64, 0) - 1;
+  if (/^[A-Z]{1,2}$/i.test(label))
+    return [...label.toUpperCase()].reduce((n, letter) => n * 26 + letter.charCodeAt(0) - 64, 0) - 1;
   const number = /(\d+)$/.exec(label);
   if (number) return Number(number[1]) % 1_000_000;
   return [...label].reduce((hash, letter) => (Math.imul(hash, 31) + letter.codePointAt(0)) >>> 0, 7); // any text

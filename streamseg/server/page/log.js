@@ -42,11 +42,20 @@ export class Log {
   }
 
   #mark({ key, kind, t, text }) {
-    return this.#row(key, "", () => element("li", { className: "mark", dataset: { key, kind } }, element("time", {}, clock(t)), element("span", {}, text)));
+    return this.#row(key, "", () =>
+      element(
+        "li",
+        { className: "mark", dataset: { key, kind } },
+        element("time", {}, clock(t)),
+        element("span", {}, text),
+      ),
+    );
   }
 
   #boundary(s, b, control) {
-    const section = b.next ? findSection(s, b.epoch, b.next.section_id) : s.sections.findLast(({ base, start }) => base === b.base && start === b.t);
+    const section = b.next
+      ? findSection(s, b.epoch, b.next.section_id)
+      : s.sections.findLast(({ base, start }) => base === b.base && start === b.t);
     const name = section ? labelName(s, section) : null;
     const mayMark = control && b.epoch === s.epoch;
     const said = JSON.stringify([b.t, b.state, b.stability, b.verdict, section?.label, name, mayMark]);
@@ -73,7 +82,10 @@ export class Log {
     dress(part("chip"), firm ? label : null);
     say(part("when"), clock(b.t, true));
     say(part("what"), firm ? (name ?? (label === null ? "New section" : `Section ${label}`)) : "Perhaps a change…");
-    say(part("seen"), firm && seen ? `↺ heard before${b.next?.last_seen == null ? "" : ` at ${clock(b.next.last_seen)}`}` : "");
+    say(
+      part("seen"),
+      firm && seen ? `↺ heard before${b.next?.last_seen == null ? "" : ` at ${clock(b.next.last_seen)}`}` : "",
+    );
     say(part("why"), firm ? why(b) : "");
     const sure = firm ? b.confidence : b.stability;
     part("sure").hidden = sure === undefined;
@@ -88,7 +100,8 @@ export class Log {
   #marking(target, b, allowed) {
     if (!allowed) return target.replaceChildren();
     if (!target.childElementCount) {
-      const button = (verdict, sign, title) => element("button", { type: "button", title, ariaLabel: title, dataset: { verdict } }, sign);
+      const button = (verdict, sign, title) =>
+        element("button", { type: "button", title, ariaLabel: title, dataset: { verdict } }, sign);
       target.append(button("confirm", "✓", "This boundary is right"), button("reject", "✗", "This boundary is wrong"));
     }
     for (const button of target.children) {
@@ -100,18 +113,28 @@ export class Log {
 
 function blankRow() {
   const span = (className, ...children) => element("span", { className }, ...children);
-  return element("li", { className: "boundary" },
-    element("button", { type: "button", className: "choose" },
+  return element(
+    "li",
+    { className: "boundary" },
+    element(
+      "button",
+      { type: "button", className: "choose" },
       span("chip"),
       element("time", { className: "when" }),
       span("text", span("what"), span("seen"), span("why")),
-      span("sure", element("i"), span("percent"))),
-    span("marking"));
+      span("sure", element("i"), span("percent")),
+    ),
+    span("marking"),
+  );
 }
 
 function why({ evidence, decided_t, t, snapped_to }) {
   if (!evidence) return "";
   const strong = EVIDENCE.filter((kind) => evidence[kind] >= BEYOND_DOUBT).sort((a, b) => evidence[b] - evidence[a]);
-  const parts = [strong.length ? `by ${strong.join(", ")}` : "", `certain after ${(decided_t - t).toFixed(1)} s`, snapped_to ? `on the ${snapped_to}` : ""];
+  const parts = [
+    strong.length ? `by ${strong.join(", ")}` : "",
+    `certain after ${(decided_t - t).toFixed(1)} s`,
+    snapped_to ? `on the ${snapped_to}` : "",
+  ];
   return parts.filter(Boolean).join(" · ");
 }

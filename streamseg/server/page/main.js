@@ -4,7 +4,8 @@ import { showDeveloper } from "./developer.js";
 import { say } from "./elements.js";
 import { Panel } from "./panel.js";
 import { Connection } from "./protocol.js";
-import { applyEvent, applyHeartbeat, emptyStream, fromSnapshot, labelName, openSection } from "./state.js";
+import { rejoined } from "./rejoin.js";
+import { applyEvent, applyHeartbeat, emptyStream, openSection } from "./state.js";
 import { readTheme } from "./theme.js";
 
 const TOKEN = "streamseg token"; // kept for this tab only
@@ -18,9 +19,11 @@ const page = {
   empty: document.getElementById("empty"),
   developer: document.getElementById("developer"),
   dialog: document.getElementById("token"),
+  signIn: document.getElementById("sign-in"),
   dropped: document.getElementById("dropped"),
 };
 let connected = false;
+let guarded = false; // whether a token could open more
 let dropped = 0;
 
 function stream(name) {
@@ -37,23 +40,28 @@ const connection = new Connection(url.href, {
   state(name, detail) {
     connected = name === "live";
     page.connection.dataset.state = name;
-    say(page.connection, {
-      connecting: () => "connecting…",
-      live: () => "connected",
-      waiting: ({ retry_ms, why }) => `${why}; trying again in ${Math.ceil(retry_ms / 1000)} s`,
-      token: () => "needs a token",
-      refused: ({ why }) => why,
-    }[name](detail));
+    say(
+      page.connection,
+      {
+        connecting: () => "connecting…",
+        live: () => "connected",
+        waiting: ({ retry_ms, why }) => `${why}; trying again in ${Math.ceil(retry_ms / 1000)} s`,
+        token: () => "needs a token",
+        refused: ({ why }) => why,
+      }[name](detail),
+    );
     if (name === "token") askToken(detail.wrong);
+    page.signIn.hidden = !(connected && guarded && !connection.control);
   },
   hello({ streams: names, auth, server }) {
     names.forEach(stream);
     say(document.getElementById("server"), server);
+    guarded = auth !== null;
     showDeveloper(page.developer, { url: url.href, streams: names, auth });
   },
-  joined(name, { recovered, ...start }) {
+  joined(name, start) {
     const entry = stream(name);
-    if (!recovered) entry.state = fromSnapshot(name, start);
+    entry.state = rejoined(entry.state, start);
   },
   event(name, envelope) {
     applyEvent(stream(name).state, envelope);
@@ -68,21 +76,21 @@ const connection = new Connection(url.href, {
 });
 
 function askToken(wrong) {
-  const kept = sessionStorage.getItem(TOKEN);
-  if (kept && !wrong) {
-    connection.token = kept;
-    return;
-  }
   sessionStorage.removeItem(TOKEN);
   say(page.dialog.querySelector(".wrong"), wrong ? "The server did not accept that token." : "");
   if (!page.dialog.open) page.dialog.showModal();
 }
 
+page.signIn.onclick = () => page.dialog.showModal();
 page.dialog.querySelector("form").onsubmit = (event) => {
   const input = event.target.elements.token;
   sessionStorage.setItem(TOKEN, input.value);
   connection.token = input.value;
   input.value = "";
+};
+
+page.dialog.oncancel = () => {
+  if (!connected) connection.token = null; // reading may need none
 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -91,7 +99,10 @@ let theme = null;
 dark.onchange = () => (theme = null);
 
 function title() {
-  const labels = [...streams.values()].map(({ state }) => openSection(state)).filter((open) => open?.label).map((open) => open.label);
+  const labels = [...streams.values()]
+    .map(({ state }) => openSection(state))
+    .filter((open) => open?.label)
+    .map((open) => open.label);
   const text = labels.length && connected ? `${labels.join(" ")} · streamseg` : "streamseg";
   if (document.title !== text) document.title = text;
 }
@@ -105,5 +116,5 @@ function frame() {
   requestAnimationFrame(frame); // stands still while the page is hidden
 }
 
-connection.connect();
+connection.token = sessionStorage.getItem(TOKEN);
 frame();

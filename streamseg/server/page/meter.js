@@ -31,7 +31,11 @@ export class LevelMeter {
     say(part("peak"), written(meter?.peak_db, "dB"));
     say(part("momentary"), written(meter?.momentary_lufs, "LUFS"));
     say(part("short-term"), written(meter?.short_term_lufs, "LUFS"));
-    const heard = [meter?.tempo_bpm && `${Math.round(meter.tempo_bpm)} BPM`, meter?.key, meter?.pitch_hz && `${Math.round(meter.pitch_hz)} Hz`];
+    const heard = [
+      meter?.tempo_bpm && `${Math.round(meter.tempo_bpm)} BPM`,
+      meter?.key,
+      meter?.pitch_hz && `${Math.round(meter.pitch_hz)} Hz`,
+    ];
     say(part("heard"), heard.filter(Boolean).join(" · "));
   }
 }

@@ -34,7 +34,11 @@ export class Panel {
     this.#request = request;
     this.#root.dataset.stream = name;
     say(this.#part("name"), name);
-    this.#log = new Log(this.#part("boundaries"), (key) => this.#choose(key), (b, verdict) => this.#mark(b, verdict));
+    this.#log = new Log(
+      this.#part("boundaries"),
+      (key) => this.#choose(key),
+      (b, verdict) => this.#mark(b, verdict),
+    );
     this.#meter = new LevelMeter(this.#part("meter"));
     this.#listen(name);
   }
@@ -53,7 +57,8 @@ export class Panel {
       input.onchange = () => (this.#window = input.value);
     }
     const ribbon = this.#part("ribbon");
-    const under = (event) => sectionAt(this.#s, this.#axis(ribbon.clientWidth).at(event.offsetX), nowAt(this.#s))?.key ?? null;
+    const under = (event) =>
+      sectionAt(this.#s, this.#axis(ribbon.clientWidth).at(event.offsetX), nowAt(this.#s))?.key ?? null;
     ribbon.onpointermove = (event) => event.pointerType === "mouse" && (this.#hovered = under(event));
     ribbon.onpointerleave = () => (this.#hovered = null);
     ribbon.onclick = (event) => this.#choose(under(event));
@@ -65,10 +70,10 @@ export class Panel {
 
   #key(event) {
     const { sections } = this.#s;
-    const at = this.#chosen ? sections.findIndex(({ key }) => key === this.#chosen) : sections.length;
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: sections.length }[event.key];
+    const at = this.#chosen ? sections.findIndex(({ key }) => key === this.#chosen) : sections.length - 1;
+    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: sections.length - 1 }[event.key];
     if (event.key === "Escape") this.#choose(null);
-    else if (to !== undefined) this.#choose(sections[Math.max(0, to)]?.key ?? null);
+    else if (to !== undefined) this.#choose(sections[Math.min(sections.length - 1, Math.max(0, to))]?.key ?? null);
     else return;
     event.preventDefault();
   }
@@ -86,7 +91,11 @@ export class Panel {
       const sure = button.classList.toggle("sure-now");
       clearTimeout(timer);
       say(button, sure ? `Really ${text.toLowerCase()}?` : text);
-      if (sure) timer = setTimeout(() => button.classList.contains("sure-now") && (button.classList.remove("sure-now"), say(button, text)), 4000);
+      if (sure)
+        timer = setTimeout(
+          () => button.classList.contains("sure-now") && (button.classList.remove("sure-now"), say(button, text)),
+          4000,
+        );
       else act();
     };
   }
@@ -113,7 +122,12 @@ export class Panel {
     const s = this.#s;
     if (this.#clock.epoch !== s.epoch || this.#clock.t !== s.t) {
       const before = this.#clock;
-      this.#clock = { t: s.t, epoch: s.epoch, seen_ms: performance.now(), shown: before.epoch === s.epoch ? before.shown : 0 };
+      this.#clock = {
+        t: s.t,
+        epoch: s.epoch,
+        seen_ms: performance.now(),
+        shown: before.epoch === s.epoch ? before.shown : 0,
+      };
     }
     const running = this.#connected && s.status === "live";
     const ahead_s = running ? Math.min(AHEAD_S, (performance.now() - this.#clock.seen_ms) / 1000) : 0;
@@ -128,7 +142,6 @@ export class Panel {
 
   /** Called once a frame. */
   draw(s, { theme, still, control, connected }) {
-    if (s !== this.#s) [this.#chosen, this.#hovered] = [null, null];
     [this.#s, this.#connected] = [s, connected];
     if (this.#control !== control || this.#shown.version !== s.version || this.#shown.state !== s) {
       this.#control = control;
@@ -150,7 +163,12 @@ export class Panel {
     this.#root.dataset.status = s.status;
     say(this.#part("status"), STATUS[s.status]);
     const { about } = s;
-    say(this.#part("about"), about ? `${about.source} · ${about.profile} · ${(about.sample_rate / 1000).toFixed(1)} kHz · ${about.channels} ch` : "");
+    say(
+      this.#part("about"),
+      about
+        ? `${about.source} · ${about.profile} · ${(about.sample_rate / 1000).toFixed(1)} kHz · ${about.channels} ch`
+        : "",
+    );
     say(this.#part("unkept"), s.unkept ? `Not kept in the history: ${s.unkept}` : "");
     const sound = s.sounds.at(-1);
     for (const badge of this.#root.querySelectorAll(".sound li")) {
@@ -161,7 +179,10 @@ export class Panel {
     const open = openSection(s) ?? s.sections.at(-1);
     if (open) {
       dress(this.#part("current-chip"), open.label);
-      say(this.#part("current-name"), labelName(s, open) ?? (open.label === null ? "Listening…" : `Section ${open.label}`));
+      say(
+        this.#part("current-name"),
+        labelName(s, open) ?? (open.label === null ? "Listening…" : `Section ${open.label}`),
+      );
     }
     for (const control of this.#root.querySelectorAll(".control")) control.hidden = !this.#control;
     this.#log.show(s, this.#control);
@@ -170,11 +191,20 @@ export class Panel {
 
   #showAlarms() {
     const rows = [...this.#s.alarms].map(([kind, { since, level_db, by }]) => {
-      const text = [since === null ? "" : `since ${clock(since)}`, level_db === null ? "" : `${level_db.toFixed(1)} dB`, by ? `acknowledged by ${by}` : ""];
+      const text = [
+        since === null ? "" : `since ${clock(since)}`,
+        level_db === null ? "" : `${level_db.toFixed(1)} dB`,
+        by ? `acknowledged by ${by}` : "",
+      ];
       const button = element("button", { type: "button" }, "Acknowledge");
       button.onclick = () => this.#ask("acknowledge", { alarm: kind }, "Acknowledged");
-      return element("div", { className: "alarm", dataset: { alarm: kind, acknowledged: Boolean(by) } },
-        element("strong", {}, `⚠ ${ALARMS[kind] ?? kind}`), element("span", {}, text.filter(Boolean).join(" · ")), this.#control && !by ? button : null);
+      return element(
+        "div",
+        { className: "alarm", dataset: { alarm: kind, acknowledged: Boolean(by) } },
+        element("strong", {}, `⚠ ${ALARMS[kind] ?? kind}`),
+        element("span", {}, text.filter(Boolean).join(" · ")),
+        this.#control && !by ? button : null,
+      );
     });
     const said = JSON.stringify([...this.#s.alarms, this.#control]);
     if (this.#shown.alarms !== said) this.#part("alarms").replaceChildren(...rows);
@@ -185,12 +215,21 @@ export class Panel {
     const s = this.#s;
     const t = this.#t();
     say(this.#part("t"), clock(t));
-    say(this.#part("lag"), s.lag_s === null || s.lag_s === undefined ? "–" : s.lag_s < 1 ? `${Math.round(s.lag_s * 1000)} ms` : `${s.lag_s.toFixed(1)} s`);
+    say(
+      this.#part("lag"),
+      s.lag_s === null || s.lag_s === undefined
+        ? "–"
+        : s.lag_s < 1
+          ? `${Math.round(s.lag_s * 1000)} ms`
+          : `${s.lag_s.toFixed(1)} s`,
+    );
     say(this.#part("lost"), s.dropped_samples ? `${s.dropped_samples} samples` : "none");
     this.#part("lost").dataset.bad = s.dropped_samples > 0;
     const open = openSection(s);
-    const seen = open?.seen_before ? ` · ↺ heard before${open.last_seen == null ? "" : ` at ${clock(open.last_seen)}`}` : "";
-    say(this.#part("current-since"), open ? `for ${clock(Math.max(0, t - open.start))}${seen}` : s.why ?? "");
+    const seen = open?.seen_before
+      ? ` · ↺ heard before${open.last_seen == null ? "" : ` at ${clock(open.last_seen)}`}`
+      : "";
+    say(this.#part("current-since"), open ? `for ${clock(Math.max(0, t - open.start))}${seen}` : (s.why ?? ""));
   }
 
   #showReport() {
@@ -199,11 +238,23 @@ export class Panel {
     const section = s.sections.find((candidate) => candidate.key === key) ?? openSection(s) ?? s.sections.at(-1);
     this.#part("follow").hidden = this.#chosen === null;
     if (!section) return;
-    const said = JSON.stringify([section.key, section.label, section.end, labelName(s, section), this.#control, section.end === null && s.version]);
+    const said = JSON.stringify([
+      section.key,
+      section.label,
+      section.end,
+      labelName(s, section),
+      this.#control,
+      section.end === null && s.version,
+    ]);
     const target = this.#part("report");
     if (this.#shown.report === said || target.contains(document.activeElement)) return; // do not pull away a form that is being filled
     this.#shown.report = said;
-    showReport(target, s, section, this.#control ? (label, name) => this.#ask("name", { label, name }, `Named ${name}`) : null);
+    showReport(
+      target,
+      s,
+      section,
+      this.#control ? (label, name) => this.#ask("name", { label, name }, `Named ${name}`) : null,
+    );
   }
 
   /** Draw only when a pixel would differ. */
@@ -211,7 +262,15 @@ export class Panel {
     const ribbon = this.#part("ribbon");
     const seen = this.#axis(ribbon.clientWidth);
     const steps = still ? 1 : seen.scale * theme.dpr;
-    const signature = [Math.floor(seen.now * Math.max(steps, 0.5)), seen.from === 0, this.#window, this.#s.version, ribbon.clientWidth, this.#hovered ?? this.#chosen, theme].join();
+    const signature = [
+      Math.floor(seen.now * Math.max(steps, 0.5)),
+      seen.from === 0,
+      this.#window,
+      this.#s.version,
+      ribbon.clientWidth,
+      this.#hovered ?? this.#chosen,
+      theme,
+    ].join();
     if (this.#shown.timeline === signature) return;
     this.#shown.timeline = signature;
     const [surface, plot] = [fit(ribbon, theme.dpr), fit(this.#part("curve"), theme.dpr)];

@@ -5,7 +5,7 @@ import { sign } from "./hmac.js";
 const SUBPROTOCOL = "streamseg.v1.json";
 const VERSION = 1;
 const SUBSCRIBE = ["boundary", "section", "sound", "alarm", "stream", "label", "history", "meter", "novelty"];
-const PAST = 1500; // events before a snapshot that are asked for
+const PAST = 1500; // events before a snapshot that are asked for, over all streams
 const REQUEST_TIMEOUT_MS = 10_000;
 const SETTLED_MS = 10_000; // a connection that lived this long starts the back-off anew
 
@@ -23,6 +23,8 @@ const REFUSED = {
 const NOT_AUTHORISED = 4009;
 const TOO_MANY = 4029;
 const INSUFFICIENT_STATE = 4310;
+
+const streamOf = ({ source }) => source.slice("/streams/".length);
 
 /** Milliseconds to wait before attempt n (0, 1, …): doubling to half a minute, half of it chance, so that
  * a thousand pages do not return in the same moment. */
@@ -45,7 +47,8 @@ export class Cursors {
   /** A heartbeat comes after everything before it: the holes of a partial subscription are skipped. */
   heard(stream, { epoch, offset }) {
     const at = this.#at.get(stream);
-    if (epoch && (!at || epoch > at.epoch || (epoch === at.epoch && offset > at.offset))) this.#at.set(stream, { epoch, offset });
+    if (epoch && (!at || epoch > at.epoch || (epoch === at.epoch && offset > at.offset)))
+      this.#at.set(stream, { epoch, offset });
   }
 
   set(stream, { epoch, offset }) {
@@ -65,7 +68,8 @@ export class Cursors {
 /** One server, for as long as the page lives.
  *
  * `listener` is told: state(name, detail) with `connecting`, `live`, `waiting` {retry_ms, why}, `token` {wrong},
- * `refused` {why}; hello(d); joined(stream, {recovered, epoch, snapshot, past}); event(stream, envelope);
+ * `refused` {why}; hello(d); joined(stream, {epoch, snapshot, past}) where it could not
+ * resume; event(stream, envelope);
  * heartbeat(stream, position); dropped(type, n).
  */
 export class Connection {
@@ -90,7 +94,7 @@ export class Connection {
     addEventListener("online", () => this.#retry && this.connect());
   }
 
-  /** Sign with this token from now on. */
+  /** Connect, and sign with this token from now on; null asks the server to let us read as we are. */
   set token(token) {
     this.#token = token;
     this.connect();
@@ -113,7 +117,10 @@ export class Connection {
     return new Promise((resolve, reject) => {
       if (this.#socket?.readyState !== WebSocket.OPEN) return reject(new Error("not connected"));
       const id = ++this.#requestId;
-      const timer = setTimeout(() => this.#answer({ id, error: { message: "the server did not answer" } }), REQUEST_TIMEOUT_MS);
+      const timer = setTimeout(
+        () => this.#answer({ id, error: { message: "the server did not answer" } }),
+        REQUEST_TIMEOUT_MS,
+      );
       this.#requests.set(id, { resolve, reject, timer });
       this.#send("request", { id, type, stream, ...fields });
     });
@@ -125,8 +132,9 @@ export class Connection {
 
   #receive({ op, d }) {
     this.#watch();
-    if (op === "event") this.#inOrder(d.source.replace("/streams/", ""), () => this.#event(d));
-    else if (op === "heartbeat") for (const [name, at] of Object.entries(d.streams)) this.#inOrder(name, () => this.#heartbeat(name, at));
+    if (op === "event") this.#inOrder(streamOf(d), () => this.#event(d));
+    else if (op === "heartbeat")
+      for (const [name, at] of Object.entries(d.streams)) this.#inOrder(name, () => this.#heartbeat(name, at));
     else if (op === "response") this.#answer(d);
     else if (op === "dropped") this.#listener.dropped(d.type, d.n);
     else if (op === "hello") this.#hello(d);
@@ -138,49 +146,54 @@ export class Connection {
     this.#listener.hello(d);
     this.#heartbeat_s = d.heartbeat_s;
     if (d.min_protocol > VERSION) return this.#refuse(REFUSED[4010]);
-    if (d.auth && this.#token === null) return this.#askToken(false); // nobody types within the handshake's time
-    const identify = { protocol: VERSION, client: "page/1", streams: d.streams, subscribe: SUBSCRIBE, min_state: "provisional" };
+    const identify = {
+      protocol: VERSION,
+      client: "page/1",
+      streams: d.streams,
+      subscribe: SUBSCRIBE,
+      min_state: "provisional",
+    };
     identify.resume = this.#cursors.resume(d.streams);
     const socket = this.#socket;
-    if (d.auth) identify.auth = await sign(this.#token, d.auth.challenge);
+    if (d.auth && this.#token !== null) identify.auth = await sign(this.#token, d.auth.challenge);
     if (socket === this.#socket) this.#send("identify", identify);
   }
 
   #identified(d) {
     this.control = d.role === "control";
     this.#listener.state("live");
-    for (const [name, at] of Object.entries(d.streams)) {
-      if (at.recovered) this.#listener.joined(name, { recovered: true });
-      else this.#join(name, at);
+    const strange = Object.entries(d.streams).filter(([, at]) => !at.recovered);
+    for (const [name] of strange) this.#held.set(name, []);
+    this.#join(strange, this.#socket);
+  }
+
+  /** Begin from snapshots, with what the history still knows before them; live events wait meanwhile. One stream
+   * after the other, because a server counts what a client asks in a second. */
+  async #join(strange, socket) {
+    for (const [name, { epoch, offset, snapshot }] of strange) {
+      const past = epoch ? await this.#past(name, epoch, offset, Math.ceil(PAST / strange.length)) : [];
+      if (socket !== this.#socket) return;
+      this.#cursors.set(name, { epoch, offset });
+      this.#listener.joined(name, { epoch, snapshot, past });
+      const held = this.#held.get(name);
+      this.#held.delete(name);
+      for (const deliver of held) deliver();
     }
   }
 
-  /** Begin from a snapshot, with what the history still knows before it; live events wait meanwhile. */
-  async #join(name, { epoch, offset, snapshot }) {
-    const held = [];
-    const socket = this.#socket;
-    this.#held.set(name, held);
-    const past = epoch ? await this.#past(name, epoch, offset) : [];
-    if (socket !== this.#socket) return;
-    this.#cursors.set(name, { epoch, offset });
-    this.#listener.joined(name, { recovered: false, epoch, snapshot, past });
-    this.#held.delete(name);
-    for (const deliver of held) deliver();
-  }
-
   /** The events of this epoch up to `to`, oldest first, as many as fit. Without a history there are none. */
-  async #past(stream, epoch, to) {
+  async #past(stream, epoch, to, most) {
     const past = [];
     const load = async (from, last) => {
-      for (let next = from; next && next <= last; ) {
+      for (let next = from; next && next <= last;) {
         const answer = await this.request("history", stream, { epoch, from: next, to: last });
         past.push(...answer.events);
         next = answer.next > next ? answer.next : null; // the server says where to go on, if it did not fit
       }
     };
     try {
-      if (to > PAST) await load(1, 1); // how it started
-      await load(Math.max(1, to - PAST + 1), to);
+      if (to > most) await load(1, 1); // how it started
+      await load(Math.max(1, to - most + 1), to);
     } catch {
       // The snapshot alone is a legal beginning: the history may be switched off, pruned or failing.
     }
@@ -194,7 +207,7 @@ export class Connection {
   }
 
   #event(envelope) {
-    const stream = envelope.source.replace("/streams/", "");
+    const stream = streamOf(envelope);
     if (this.#cursors.admits(stream, envelope)) this.#listener.event(stream, envelope);
   }
 
@@ -215,7 +228,8 @@ export class Connection {
   #closed(code, reason) {
     if (Date.now() - this.#openedAt > SETTLED_MS) this.#attempt = 0;
     if (code === NOT_AUTHORISED) return this.#askToken(this.#token !== null);
-    if (code in REFUSED || (code >= 4500 && code < 4600)) return this.#refuse(REFUSED[code] ?? (reason || `closed with ${code}`));
+    if (code in REFUSED || (code >= 4500 && code < 4600))
+      return this.#refuse(REFUSED[code] ?? (reason || `closed with ${code}`));
     if (code === INSUFFICIENT_STATE) this.#cursors.clear();
     if (code === TOO_MANY) this.#attempt = Math.max(this.#attempt, 4);
     this.#wait(reason || "the connection was lost");

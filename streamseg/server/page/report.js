@@ -14,14 +14,24 @@ const ROWS = [
   ["loudness_range_lu", "Loudness range", number(1, "LU"), "EBU Tech 3342"],
   ["true_peak_db", "True peak", number(1, "dB"), "ITU-R BS.1770"],
   ["tempo_bpm", "Tempo", number(1, "BPM"), ""],
-  ["key", "Key", (key, report) => (report.camelot ? `${key} · ${report.camelot}` : key), "with its place on the Camelot wheel"],
+  [
+    "key",
+    "Key",
+    (key, report) => (report.camelot ? `${key} · ${report.camelot}` : key),
+    "with its place on the Camelot wheel",
+  ],
   ["pitch_median_hz", "Pitch", kilo, "median of what is voiced"],
   ["centroid_hz", "Brightness", kilo, "spectral centroid"],
   ["bandwidth_hz", "Bandwidth", kilo, "spectral bandwidth"],
   ["flatness", "Noisiness", number(3, ""), "spectral flatness: 0 a tone, 1 white noise"],
   ["onset_rate_hz", "Onsets", number(1, "/s"), "attacks a second"],
 ];
-const SHARES = [["speech_fraction", "speech"], ["music_fraction", "music"], ["silence_fraction", "silence"], ["voiced_fraction", "voiced"]];
+const SHARES = [
+  ["speech_fraction", "speech"],
+  ["music_fraction", "music"],
+  ["silence_fraction", "silence"],
+  ["voiced_fraction", "voiced"],
+];
 
 /** Fill `target` with the report of a section; with one that is still open goes the one before it.
  * naming: null, or (label, name) => void where names may be given. */
@@ -35,23 +45,39 @@ export function showReport(target, s, section, naming) {
 function heading(s, section) {
   const name = labelName(s, section);
   const length_s = (section.end ?? s.t) - section.start;
-  const span = section.end === null ? `since ${clock(section.start)}` : `${clock(section.start, true)} – ${clock(section.end, true)}, ${clock(length_s, true)} long`;
+  const span =
+    section.end === null
+      ? `since ${clock(section.start)}`
+      : `${clock(section.start, true)} – ${clock(section.end, true)}, ${clock(length_s, true)} long`;
   const ended = { gap: "ended by a gap in the sound", end: "ended with the stream" }[section.ended_by];
-  const returned = section.seen_before ? `heard before${section.last_seen == null ? "" : `, last at ${clock(section.last_seen)}`}` : null;
-  const sure = section.label_confidence == null ? null : `label ${Math.round(section.label_confidence * 100)} % certain`;
-  return element("header", {},
+  const returned = section.seen_before
+    ? `heard before${section.last_seen == null ? "" : `, last at ${clock(section.last_seen)}`}`
+    : null;
+  const sure =
+    section.label_confidence == null ? null : `label ${Math.round(section.label_confidence * 100)} % certain`;
+  return element(
+    "header",
+    {},
     chip(section.label, "large"),
-    element("div", {},
+    element(
+      "div",
+      {},
       element("h4", {}, name ?? (section.label === null ? "Not known yet" : `Section ${section.label}`)),
-      element("p", {}, [span, returned, sure, ended].filter(Boolean).join(" · "))));
+      element("p", {}, [span, returned, sure, ended].filter(Boolean).join(" · ")),
+    ),
+  );
 }
 
 function closed(report) {
   const rows = ROWS.map(([field, name, write, meaning]) => {
     const value = report[field];
     const missing = value === null || value === undefined;
-    return element("div", { title: missing ? "could not be measured" : meaning },
-      element("dt", {}, name), element("dd", {}, missing ? "–" : write(value, report)));
+    return element(
+      "div",
+      { title: missing ? "could not be measured" : meaning },
+      element("dt", {}, name),
+      element("dd", {}, missing ? "–" : write(value, report)),
+    );
   });
   return [element("dl", {}, ...rows), shares(report), report.chroma ? chroma(report.chroma) : null].filter(Boolean);
 }
@@ -62,15 +88,28 @@ function shares(report) {
 }
 
 function stillOpen(section) {
-  const likely = Object.entries(section.label_probabilities ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 4);
+  const likely = Object.entries(section.label_probabilities ?? {})
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 4);
   const intro = element("p", { className: "hint" }, "Still playing; its report comes when it ends.");
-  return element("div", { className: "shares" }, intro, ...likely.map(([label, probability]) => bar(label, probability)));
+  return element(
+    "div",
+    { className: "shares" },
+    intro,
+    ...likely.map(([label, probability]) => bar(label, probability)),
+  );
 }
 
 function bar(name, fraction) {
   const filled = element("i");
   filled.style.setProperty("--fraction", fraction);
-  return element("div", { className: "bar" }, element("span", {}, name), filled, element("b", {}, `${Math.round(fraction * 100)} %`));
+  return element(
+    "div",
+    { className: "bar" },
+    element("span", {}, name),
+    filled,
+    element("b", {}, `${Math.round(fraction * 100)} %`),
+  );
 }
 
 function chroma(values) {
@@ -80,12 +119,29 @@ function chroma(values) {
     made.style.setProperty("--fraction", value / most);
     return made;
   });
-  return element("div", { className: "chroma", role: "img", ariaLabel: "Strength of the twelve pitch classes" }, ...bars);
+  return element(
+    "div",
+    { className: "chroma", role: "img", ariaLabel: "Strength of the twelve pitch classes" },
+    ...bars,
+  );
 }
 
 function namingForm(label, name, naming) {
-  const input = element("input", { name: "name", value: name ?? "", placeholder: "Chorus, Ads, …", maxLength: 80, autocomplete: "off", ariaLabel: `Name for label ${label}` });
-  const form = element("form", { className: "naming" }, element("span", {}, `Name every “${label}”`), input, element("button", {}, "Save"));
+  const input = element("input", {
+    name: "name",
+    value: name ?? "",
+    placeholder: "Chorus, Ads, …",
+    maxLength: 80,
+    autocomplete: "off",
+    ariaLabel: `Name for label ${label}`,
+  });
+  const form = element(
+    "form",
+    { className: "naming" },
+    element("span", {}, `Name every “${label}”`),
+    input,
+    element("button", {}, "Save"),
+  );
   form.onsubmit = (event) => {
     event.preventDefault();
     if (input.value.trim()) naming(label, input.value.trim());

@@ -15,7 +15,10 @@ const QUIET_DB = -60;
 export function drawRibbon({ c, width, height }, s, axis, theme, { chosen, flash }) {
   const band = { top: TOP, height: height - TOP - SOUND - SPACE, width };
   for (const section of s.sections) {
-    const [x0, x1] = [axis.x(section.base + section.start), axis.x(section.end === null ? axis.now : section.base + section.end)];
+    const [x0, x1] = [
+      axis.x(section.base + section.start),
+      axis.x(section.end === null ? axis.now : section.base + section.end),
+    ];
     if (x1 < 0 || x0 > width) continue;
     drawSection(c, band, x0, x1, section, s, theme, section.key === chosen);
   }

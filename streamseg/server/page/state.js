@@ -13,11 +13,11 @@ const MARKS = 1000;
 const GAP_ENDS_SECTION_S = 2;
 const RETRACTED_SHOWN_S = 30; // long enough to be seen vanishing
 
-export function emptyStream(name) {
+export function emptyStream(name, base = 0) {
   return {
     name,
     epoch: null,
-    base: 0,
+    base,
     t: 0,
     watermark: null,
     lag_s: null,
@@ -60,39 +60,6 @@ export function applyHeartbeat(s, { epoch, t, watermark, lag_s, dropped_samples,
   s.t = Math.max(s.t, t ?? 0);
   Object.assign(s, { watermark, lag_s, dropped_samples });
   if (kept === false && !s.unkept) [s.unkept, s.version] = ["it cannot be written", s.version + 1];
-}
-
-/** Begin again from what the server says is so now, with the events before it that it still has. */
-export function fromSnapshot(name, { epoch, snapshot, past }) {
-  const s = emptyStream(name);
-  for (const envelope of past) applyEvent(s, envelope);
-  if (!snapshot || !epoch) return s;
-  if (epoch !== s.epoch) newRun(s, epoch);
-  s.t = Math.max(s.t, snapshot.t ?? 0);
-  s.watermark = snapshot.watermark ?? null;
-  s.status = snapshot.state;
-  const older = thisRun(snapshot).filter((d) => !findSection(s, epoch, d.section_id));
-  s.sections.unshift(...older.map((d) => closedSection(s, d)));
-  s.sections.sort((a, b) => a.base + a.start - (b.base + b.start));
-  if (snapshot.section) {
-    const { section_id, start, label, name: given } = snapshot.section;
-    Object.assign(openedSection(s, section_id, start), { label, name: given ?? null });
-  }
-  s.boundaries.unshift(...older.filter((d) => d.ended_by === "boundary").map((d) => endOf(s, d)));
-  if (snapshot.sound && !sameSound(s.sounds.at(-1), snapshot.sound)) s.sounds.push({ at: nowAt(s), ...snapshot.sound });
-  s.alarms = new Map();
-  for (const alarm of snapshot.alarms) raise(s, alarm);
-  for (const undecided of snapshot.open) provisional(s, undecided);
-  s.version++;
-  return s;
-}
-
-/** `recent` goes on over restarts; the sections of this run are those at its end whose times still rise. */
-function thisRun({ recent, section, t }) {
-  let limit = section?.start ?? t;
-  let first = recent.length;
-  while (first > 0 && recent[first - 1].end <= limit + 0.01) limit = recent[--first].start;
-  return recent.slice(first);
 }
 
 const FOLD = {
@@ -152,7 +119,8 @@ const FOLD = {
     const section = findSection(s, s.epoch, d.section_id);
     if (section) section.label = d.label;
   },
-  "sound.changed": (s, d) => push(s.sounds, { at: s.base + d.t, speech: d.speech, music: d.music, silence: d.silence }, SOUNDS),
+  "sound.changed": (s, d) =>
+    push(s.sounds, { at: s.base + d.t, speech: d.speech, music: d.music, silence: d.silence }, SOUNDS),
   "alarm.raised": (s, d) => raise(s, d),
   "alarm.cleared": (s, d) => s.alarms.delete(d.alarm),
   "alarm.acknowledged": (s, d) => {
@@ -173,7 +141,8 @@ const FOLD = {
   },
 };
 
-function newRun(s, epoch) {
+/** Another run of the stream begins where the last one was heard to. */
+export function newRun(s, epoch) {
   if (s.epoch !== null) endRun(s);
   Object.assign(s, { epoch, base: nowAt(s), t: 0, watermark: null, meter: null, status: "live" });
   s.alarms = new Map();
@@ -181,17 +150,26 @@ function newRun(s, epoch) {
 }
 
 /** A run that ended leaves nothing open or undecided, even when it was cut short. */
-function endRun(s) {
+export function endRun(s) {
   const open = openSection(s);
   if (open) open.end = Math.max(open.start, s.t);
   s.boundaries = s.boundaries.filter((b) => b.state === "confirmed");
 }
 
-function openedSection(s, id, start) {
+export function openedSection(s, id, start) {
   const open = openSection(s);
   if (open && (open.id === id || open.id === null)) return Object.assign(open, { id, key: `${s.epoch}/${id}`, start });
   if (open) open.end = start;
-  const section = { key: `${s.epoch}/${id}`, epoch: s.epoch, id, base: s.base, start, end: null, label: null, name: null };
+  const section = {
+    key: `${s.epoch}/${id}`,
+    epoch: s.epoch,
+    id,
+    base: s.base,
+    start,
+    end: null,
+    label: null,
+    name: null,
+  };
   push(s.sections, section, SECTIONS);
   return section;
 }
@@ -202,31 +180,26 @@ function adopted(s, id) {
   return open && open.id === null ? openedSection(s, id, open.start) : null;
 }
 
-function closedSection(s, d) {
+export function closedSection(s, d) {
   return { ...d, key: `${s.epoch}/${d.section_id}`, epoch: s.epoch, id: d.section_id, base: s.base };
 }
-
-/** The boundary that ended a section we only know from the snapshot; its confidence is not known. */
-function endOf(s, { section_id, end }) {
-  return { key: `${s.epoch}/end of ${section_id}`, epoch: s.epoch, base: s.base, t: end, state: "confirmed" };
-}
-
-const sameSound = (a, b) => a && a.speech === b.speech && a.music === b.music && a.silence === b.silence;
 
 function boundary(s, { boundary_id }) {
   const key = `${s.epoch}/${boundary_id}`;
   const found = s.boundaries.findLast((b) => b.key === key);
   if (found) return found;
-  s.boundaries = s.boundaries.filter((b) => b.state !== "retracted" || s.epoch !== b.epoch || s.t - b.retracted_t < RETRACTED_SHOWN_S);
+  s.boundaries = s.boundaries.filter(
+    (b) => b.state !== "retracted" || s.epoch !== b.epoch || s.t - b.retracted_t < RETRACTED_SHOWN_S,
+  );
   return push(s.boundaries, { key, epoch: s.epoch, base: s.base }, BOUNDARIES);
 }
 
-function provisional(s, d) {
+export function provisional(s, d) {
   const found = boundary(s, d);
   if (found.state !== "confirmed") Object.assign(found, d, { state: "provisional" });
 }
 
-function raise(s, { alarm, since, level_db, acknowledged_by }) {
+export function raise(s, { alarm, since, level_db, acknowledged_by }) {
   s.alarms.set(alarm, { since, level_db, by: acknowledged_by ?? null });
 }
 

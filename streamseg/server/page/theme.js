@@ -24,10 +24,28 @@ export function readTheme(dpr) {
 
 const PATTERNS = [
   null,
-  (c) => strokes(c, [[-2, 10, 10, -2], [-2, 2, 2, -2], [6, 10, 10, 6]]), // rising
-  (c) => [[2, 2], [6, 6]].forEach(([x, y]) => c.fillRect(x - 0.9, y - 0.9, 1.8, 1.8)), // dots
-  (c) => strokes(c, [[0, 2, 8, 2], [0, 6, 8, 6]]), // level
-  (c) => strokes(c, [[-2, -2, 10, 10], [-2, 6, 2, 10], [6, -2, 10, 2]]), // falling
+  (c) =>
+    strokes(c, [
+      [-2, 10, 10, -2],
+      [-2, 2, 2, -2],
+      [6, 10, 10, 6],
+    ]), // rising
+  (c) =>
+    [
+      [2, 2],
+      [6, 6],
+    ].forEach(([x, y]) => c.fillRect(x - 0.9, y - 0.9, 1.8, 1.8)), // dots
+  (c) =>
+    strokes(c, [
+      [0, 2, 8, 2],
+      [0, 6, 8, 6],
+    ]), // level
+  (c) =>
+    strokes(c, [
+      [-2, -2, 10, 10],
+      [-2, 6, 2, 10],
+      [6, -2, 10, 2],
+    ]), // falling
 ];
 
 function strokes(c, lines) {

@@ -1,0 +1,136 @@
+"""A real server with scripted streams, and a real Chromium that looks at its page."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+from ulid import ULID
+
+from streamseg.envelope import Sequencer
+from streamseg.events import Event
+from streamseg.server import Hub, Position, serve
+from streamseg.settings import ServerSettings
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+# What Chromium itself logs about a server that is away; the page cannot prevent it.
+AWAY = re.compile(r"WebSocket connection to .* failed|net::ERR_CONNECTION_REFUSED")
+
+
+class Wishes:
+    """Controls that write down what a client asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def finish(self) -> None:
+        self.asked.append(("finish",))
+
+    def reset(self) -> None:
+        self.asked.append(("reset",))
+
+    def mark(self, t: float, verdict: str) -> None:
+        self.asked.append(("mark", t, verdict))
+
+    def name(self, label: str, name: str, by: str) -> None:
+        self.asked.append(("name", label, name))
+
+    def acknowledge(self, alarm: str, by: str) -> None:
+        self.asked.append(("acknowledge", alarm))
+
+    def say(self, event: Event) -> None:
+        self.asked.append(("say", event))
+
+
+class Stage:
+    """A server on loopback whose streams say what the test wants."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.wishes = Wishes()
+        self._open = contextlib.AsyncExitStack()
+        self._sequencers: dict[str, Sequencer] = {}
+        self.new_hub()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def new_hub(self) -> None:
+        """Forget everything, as a server does whose process died and that keeps no history."""
+        self.hub = Hub(ServerSettings(heartbeat_s=0.5))
+
+    def begin(self, *streams: str) -> None:
+        """A new epoch of these streams."""
+        for stream in streams or ("mic",):
+            self._sequencers[stream] = Sequencer(stream, str(ULID()), time.time)
+            self.hub.add_stream(stream, self._sequencers[stream].epoch, self.wishes)
+
+    def epoch(self, stream: str = "mic") -> str:
+        return self._sequencers[stream].epoch
+
+    def say(self, t: float, events: Iterable[Event], stream: str = "mic") -> None:
+        self.hub.publish(stream, self._sequencers[stream].stamp(events), Position(t, max(0.0, t - 5.0), 0.02))
+
+    def play(self, script: Iterable[tuple[float, list[Event]]], stream: str = "mic") -> None:
+        for t, events in script:
+            self.say(t, events, stream)
+
+    async def open(self, **options: Any) -> None:
+        self.port = (await self._open.enter_async_context(serve(self.hub, "127.0.0.1", self.port, **options))).port
+
+    async def close(self) -> None:
+        await self._open.aclose()
+        self._open = contextlib.AsyncExitStack()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    await stage.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+class Window:
+    """Opens pages and hears what they complain about."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.complaints: list[str] = []
+
+    async def look(self, url: str, width: int = 1280, height: int = 900, **context: Any) -> Page:
+        made = await self._browser.new_context(viewport={"width": width, "height": height}, **context)
+        page = await made.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        await page.goto(url)
+        return page
+
+
+@pytest.fixture
+async def window(browser: Browser) -> AsyncIterator[Window]:
+    """Fails the test when a page wrote to its console."""
+    window = Window(browser)
+    yield window
+    assert [text for text in window.complaints if not AWAY.search(text)] == []
