@@ -88,6 +88,7 @@ class Hub:
             if replay is not None:
                 await replay.close()
         self._replay = None
+        self._outlived.clear()
 
     def add_stream(self, name: str, epoch: str, controls: Controls | None = None) -> None:
         """Announce a stream, before its first event; again with a new epoch when it runs anew."""

@@ -26,6 +26,7 @@ from streamseg.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 5.0
 _PRUNE_EVERY_S = 5.0
 _PRUNE_ROWS = 2000  # so many at a time: a commit must not wait long behind a pruning
 
@@ -47,8 +48,6 @@ class Recorder:
         deliver: Callable[[Sequence[Outcome]], None],
         failed: Callable[[str, str], None],
         restored: Callable[[str, str, frozenset[str]], None],
-        *,
-        retry_s: float = 5.0,
     ) -> None:
         """failed(reason, since) and restored(reason, since, streams with a broken epoch) are called in this thread.
 
@@ -57,7 +56,6 @@ class Recorder:
         self._wanted = path
         self._settings = settings
         self._deliver, self._failed, self._restored = deliver, failed, restored
-        self._retry_s = retry_s
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._broken: set[tuple[str, str | None]] = set()
         self._since: str | None = None
@@ -106,7 +104,7 @@ class Recorder:
     def _gather(self) -> tuple[list[Batch], bool]:
         """What has come meanwhile, after waiting a while for the first; and whether it was the last."""
         gathered: list[Batch] = []
-        wait_s = min(self._retry_s, _PRUNE_EVERY_S)
+        wait_s = min(RETRY_S, _PRUNE_EVERY_S)
         while True:
             try:
                 batch = self._queue.get(timeout=0 if gathered else wait_s)
@@ -196,14 +194,14 @@ class Recorder:
     def _fail(self, error: sqlite3.Error) -> None:
         self._since = wall_time(time.time())
         self._why = str(error)
-        self._next_try = time.monotonic() + self._retry_s
+        self._next_try = time.monotonic() + RETRY_S
         log.warning("history %s cannot be written (%s); events go on live but are not kept", self.path, error)
         self._failed(self._why, self._since)
 
     def _retry_if_due(self) -> None:
         if self._since is None or time.monotonic() < self._next_try:
             return
-        self._next_try = time.monotonic() + self._retry_s
+        self._next_try = time.monotonic() + RETRY_S
         try:
             if self._file is None or "malformed" in self._why or "not a database" in self._why:
                 if self._file is not None:

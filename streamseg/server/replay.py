@@ -83,6 +83,9 @@ class Replay:
             self._connection = None
 
 
+_NOT_YET = 2**62
+
+
 class _Span(NamedTuple):
     """Two places as the log numbers them: after the first, up to the second."""
 
@@ -118,10 +121,11 @@ def _span(db: sqlite3.Connection, stream: str, cursor: Place, head: Place) -> _S
             (stream, cursor[0], head[0]),
         )
     }
-    if cursor[0] not in known or head[0] not in known:
+    if cursor[0] not in known:
         return None
     stream_id, epoch_id, last_offset = known[cursor[0]]
-    _, head_epoch_id, head_last = known[head[0]]
+    # An epoch that said nothing yet may not be written yet; it will come after all that are.
+    _, head_epoch_id, head_last = known.get(head[0], (stream_id, _NOT_YET, 0))
     span = _Span(stream_id, epoch_id, cursor[1], head_epoch_id, head[1])
     end_of_epoch = head[1] if epoch_id == head_epoch_id else last_offset
     if epoch_id > head_epoch_id or cursor[1] > end_of_epoch or head[1] > head_last:
