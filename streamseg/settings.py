@@ -61,6 +61,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     labels_max: Annotated[
         int, Meta(ge=2, le=1000, description="how many labels are remembered; the least used is forgotten")
     ] = 64
+    silence_db: Annotated[
+        float, Meta(ge=-99, le=-10, description="RMS below which sound is silence, dB of full scale")
+    ] = -60.0
+    dead_air_s: Annotated[
+        float, Meta(ge=1, le=3600, description="how long it must be silent until the alarm is raised, seconds")
+    ] = 5.0
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

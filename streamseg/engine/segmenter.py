@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.blocks import Away, Block, Gap, GapCause, Item, Samples, Title
+from streamseg.engine.alarms import Alarms
 from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
 from streamseg.engine.models.texture import DEVIATION, MEAN
@@ -71,12 +72,14 @@ class Segmenter:
         self._steps = 0  # texture vectors since the last long gap
         self._changes = ChangePoints(self.settings, TEXTURE_DIMS)
         self._sections = Sections(self.settings)
+        self._alarms = Alarms(self.settings, sample_rate)
         self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
         self._begin_stretch()
 
     def _begin_stretch(self) -> None:
         """Start hearing afresh at the present time: nothing fine-grained reaches across a gap."""
         self._stretch_start = self._heard / self.sample_rate
+        self._alarms.begin_stretch(self._stretch_start)
         self._resampler = Resampler(self.sample_rate)
         self._features = Features()
         self._texture = Texture(self.settings)
@@ -118,6 +121,7 @@ class Segmenter:
         for start in range(0, len(block), _PIECE):
             piece = block[start : start + _PIECE]
             self._heard += len(piece)
+            self._alarms.push(piece)
             events += self._hear(self._resampler.push(piece))
         return events
 
@@ -126,7 +130,7 @@ class Segmenter:
         if missing_samples <= 0:
             return []
         missing_s = missing_samples / self.sample_rate
-        events = self._hear(self._resampler.flush())
+        events = self._hear(self._resampler.flush()) + self._alarms.until(self.t)
         said = Event(_STREAM, StreamGap(t=self._now(), missing_s=round(missing_s, 6), cause=cause))
         if missing_s > _LONG_GAP_S and self._channels:
             events += self._close("gap", at_end=False)
@@ -144,7 +148,7 @@ class Segmenter:
         """The sound is over: say everything pending. The segmenter takes nothing more."""
         if self._finished:
             return []
-        events = self._hear(self._resampler.flush())
+        events = self._hear(self._resampler.flush()) + self._alarms.until(self.t)
         self._finished = True
         if not self._channels:
             return events
@@ -166,6 +170,7 @@ class Segmenter:
             events += self._placed(frames[done : index + 1])
             done = index + 1
             self._steps += 1
+            events += self._alarms.until(self._decided())
             changes = self._changes.push(vector)
             events += self._sections.push(vector)
             for change in changes:

@@ -1,0 +1,136 @@
+"""Alarms: raised in time, not for what only looks alike, whatever the block sizes."""
+
+import numpy as np
+import pytest
+
+from streamseg.engine import Segmenter
+from streamseg.engine.alarms import Alarms, period
+from streamseg.events import AlarmCleared, AlarmRaised
+from streamseg.settings import settings_for
+
+RATE = 8_000
+RNG = np.random.default_rng(1)
+
+
+def talk(seconds, level=0.1):
+    """Bursts of noise, as loud as talk, with its short pauses."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    return (RNG.normal(0, level, len(t)) * (np.sin(2 * np.pi * 2.2 * t) > -0.6)).astype(np.float32)
+
+
+def quiet(seconds, db=-100.0):
+    return RNG.normal(0, 10 ** (db / 20), round(seconds * RATE)).astype(np.float32)
+
+
+def fade_out(seconds, to_db):
+    n = round(seconds * RATE)
+    return (RNG.normal(0, 0.1, n) * 10 ** (np.linspace(0, to_db + 20, n) / 20)).astype(np.float32)
+
+
+def heard(sound, rate=RATE, size=997, **changes):
+    """(kind, raised, since, time of the decision) of every alarm."""
+    alarms = Alarms(settings_for("music", **changes), rate)
+    said, block = [], sound if sound.ndim == 2 else sound[:, None]
+    for at in range(0, len(block), size):
+        alarms.push(block[at : at + size])
+        t = min(at + size, len(block)) / rate
+        said += [
+            (event.data.alarm, isinstance(event.data, AlarmRaised), event.data.since, t) for event in alarms.until(t)
+        ]
+    return said
+
+
+class TestSilence:
+    @pytest.mark.parametrize("floor_db", [-200.0, -85.0, -65.0])
+    def test_five_seconds_of_dead_air_are_said_within_six(self, floor_db):
+        said = heard(np.concatenate([talk(7.03), quiet(5.0, floor_db), talk(5)]))
+        assert [(kind, raised) for kind, raised, *_ in said] == [("silence", True), ("silence", False)]
+        assert said[0][2] == pytest.approx(7.03, abs=0.2)
+        assert said[0][3] <= 7.03 + 6.0
+
+    @pytest.mark.parametrize("pause_s", [0.5, 2.0, 4.0])
+    def test_a_pause_in_talk_is_none(self, pause_s):
+        assert heard(np.concatenate([part for _ in range(5) for part in (talk(4), quiet(pause_s, -75.0))])) == []
+
+    @pytest.mark.parametrize("seconds", [4, 10, 20])
+    @pytest.mark.parametrize("to_db", [-70, -99])
+    def test_a_fade_out_alone_is_none(self, seconds, to_db):
+        assert heard(np.concatenate([talk(5), fade_out(seconds, to_db), talk(5)])) == []
+
+    def test_a_fade_out_into_dead_air_is_one(self):
+        said = heard(np.concatenate([talk(5), fade_out(8, -90), quiet(6.0)]))
+        assert [(kind, raised) for kind, raised, *_ in said] == [("silence", True)]
+
+    def test_a_click_does_not_clear_it(self):
+        click = np.full(40, 0.5, np.float32)
+        said = heard(np.concatenate([quiet(8), click, quiet(8)]))
+        assert [raised for _, raised, *_ in said] == [True]
+
+    def test_the_level_is_in_it(self):
+        alarms = Alarms(settings_for("music"), RATE)
+        alarms.push(quiet(6, -70.0)[:, None])
+        assert alarms.until(6.0)[0].data.level_db == pytest.approx(-70, abs=0.5)
+
+    def test_where_silence_begins_is_a_setting(self):
+        assert heard(quiet(8, -50.0)) == []
+        assert heard(quiet(8, -50.0), silence_db=-40.0)[0][:2] == ("silence", True)
+
+
+class TestClipping:
+    def test_samples_cut_off_raise_it(self):
+        sound = np.concatenate([talk(3), np.clip(talk(5) * 40, -1, 1), talk(15)])
+        said = heard(sound)
+        assert [(kind, raised) for kind, raised, *_ in said] == [("clipping", True), ("clipping", False)]
+        assert said[0][3] < 3 + 2.6
+        assert said[1][3] > 8 + 10
+
+    def test_a_peak_at_full_scale_does_not(self):
+        sound = talk(20)
+        sound[::RATE] = 1.0
+        assert heard(sound) == []
+
+
+class TestMono:
+    def stereo(self, seconds):
+        return np.column_stack([talk(seconds), talk(seconds)])
+
+    def test_lost_stereo_raises_it_and_pauses_do_not_count(self):
+        mono = np.column_stack([talk(40)] * 2)
+        mono[10 * RATE : 12 * RATE] = 0
+        said = heard(np.concatenate([self.stereo(5), mono, self.stereo(6)]))
+        assert [(kind, raised) for kind, raised, *_ in said] == [("mono", True), ("mono", False)]
+        assert 36 < said[0][3] < 40
+
+    def test_one_channel_is_not_lost_stereo(self):
+        assert heard(talk(40)) == []
+
+
+class TestFrozen:
+    def test_a_repeating_block_raises_it(self):
+        said = heard(np.concatenate([talk(4), np.tile(talk(0.2), 30), talk(6)]))
+        assert [(kind, raised) for kind, raised, *_ in said] == [("frozen", True), ("frozen", False)]
+        assert said[0][3] < 4 + 5
+
+    def test_a_steady_beat_does_not(self):
+        beat = np.tile(talk(0.25), 60) + quiet(15, -80.0)
+        assert heard(beat) == []
+
+    def test_the_period_is_the_shortest(self):
+        past = np.tile(RNG.normal(size=70).astype(np.float32), 20)
+        assert period(past, 700, 350) == 70
+        assert period(past + RNG.normal(size=1400).astype(np.float32), 700, 350) == 0
+        assert period(np.zeros(1400, np.float32), 700, 350) == 0
+
+
+@pytest.mark.parametrize("size", [1, 333, 800, 10**6])
+def test_block_sizes_do_not_show(size):
+    sound = np.concatenate([talk(2), quiet(7), talk(3)])
+    fine = size if size > 1 else 13
+    segmenters = [Segmenter(settings_for("room"), sample_rate=RATE) for _ in range(2)]
+    events = [
+        [event for at in range(0, len(sound), step) for event in segmenter.push(sound[at : at + step])]
+        + segmenter.finish()
+        for segmenter, step in zip(segmenters, (fine, 4001), strict=True)
+    ]
+    assert events[0] == events[1]
+    assert [type(event.data) for event in events[0] if event.subject.startswith("alarm")] == [AlarmRaised, AlarmCleared]
