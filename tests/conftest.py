@@ -1,0 +1,1 @@
+"""Makes the folders beside it importable from every test (`sound`, `naive`, `live`)."""

@@ -1,0 +1,1 @@
+"""Tests on a real sound server with a virtual sound card."""

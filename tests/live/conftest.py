@@ -1,0 +1,31 @@
+"""The virtual sound card, once for all live tests of this process."""
+
+import sys
+
+import pytest
+
+from live.virtual_card import virtual_card
+from streamseg.sources import devices
+
+
+def pytest_collection_modifyitems(items):
+    if sys.platform == "linux":
+        return
+    for item in items:
+        if "live" in item.path.parts:
+            item.add_marker(pytest.mark.skip(reason="PortAudio reaches PulseAudio on Linux only, through ALSA"))
+
+
+@pytest.fixture(scope="session")
+def card():
+    with virtual_card() as running:
+        yield running
+
+
+@pytest.fixture
+def card_here(card, monkeypatch):
+    """The card, seen by this very process."""
+    for key, value in card.env.items():
+        monkeypatch.setenv(key, value)
+    devices.rescan()
+    return card
