@@ -4,7 +4,8 @@ A polyphase filter: each output sample is one sum over the input around it (Croc
 whole state is the last few hundred input samples. A `soxr.ResampleStream` would do the same but does not pickle, and
 the law that a checkpoint is invisible must hold exactly. Measured against soxr's HQ in the tests.
 
-The low-pass is a Kaiser-windowed sinc: flat to 0.91 of the lower Nyquist frequency, -100 dB from 1.0 of it on. Where
+The low-pass is a Kaiser-windowed sinc: flat to 0.90 of the lower Nyquist frequency, -100 dB from 1.04 of it on, so
+that what folds back stays above the flat part. Where
 the two rates share few common phases (44,100, 48,000, 96,000 Hz … need at most 441) each phase has its own exact
 filter; for rates such as 22,051 Hz, neighbours among 1,024 filters are interpolated (error below -100 dB).
 """
@@ -24,7 +25,7 @@ from streamseg.errors import AskedWrongly
 from streamseg.settings import ENGINE_RATE
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
-PASSBAND: Final = 0.91  # of the lower Nyquist frequency
+PASSBAND, STOPBAND = 0.90, 1.04  # of the lower Nyquist frequency
 REJECTION_DB: Final = 100.0
 PHASES_MOST: Final = 1_024
 LANES: Final = 16
@@ -83,17 +84,21 @@ def interpolate(sound: Floats32, clock: Ints, up: int, down: int, filters: Float
     filters: (up, taps), or (PHASES_MOST + 1, taps) to interpolate between.
     """
     at, phase = clock[0], clock[1]
+    whole, part = down // up, down % up
+    exact = filters.shape[0] == up
     for n in range(out.size):
-        if filters.shape[0] == up:
+        if exact:
             out[n] = around(sound, at, filters[phase])
         else:
             place = phase * PHASES_MOST / up
             lower = int(place)
             share = place - lower
             out[n] = (1.0 - share) * around(sound, at, filters[lower]) + share * around(sound, at, filters[lower + 1])
-        phase += down
-        at += phase // up
-        phase %= up
+        at += whole
+        phase += part
+        if phase >= up:
+            at += 1
+            phase -= up
     clock[0], clock[1] = at, phase
 
 
@@ -102,11 +107,11 @@ def designed(up: int, down: int) -> Floats32:
     """The filters, one row a phase: shape (phases, taps), taps a multiple of LANES."""
     band = min(1.0, up / down)  # of the input's Nyquist frequency
     beta = 0.1102 * (REJECTION_DB - 8.7)  # Kaiser (1974)
-    length = (REJECTION_DB - 7.95) / (14.36 * 0.5 * band * (1.0 - PASSBAND))
+    length = (REJECTION_DB - 7.95) / (14.36 * 0.5 * band * (STOPBAND - PASSBAND))
     taps = LANES * math.ceil(length / LANES)
     phases = np.arange(up) / up if up <= PHASES_MOST else np.arange(PHASES_MOST + 1) / PHASES_MOST
     t = phases[:, None] - (np.arange(taps)[None, :] - (taps // 2 - 1))
-    cutoff = band * (1.0 + PASSBAND) / 2.0
+    cutoff = band * (STOPBAND + PASSBAND) / 2.0
     window = np.i0(beta * np.sqrt(np.maximum(0.0, 1.0 - (t / (taps / 2)) ** 2))) / np.i0(beta)
     filters = cutoff * np.sinc(cutoff * t) * window
     rows: Floats32 = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
