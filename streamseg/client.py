@@ -13,11 +13,12 @@ the new snapshot is the place to start from. `listen` is the same without asynci
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -199,15 +200,16 @@ class _Received(msgspec.Struct):
 class Subscription(Session):
     """An endless async iterator of events; `messages()` also gives what is said beside them."""
 
-    def __aiter__(self) -> AsyncIterator[Envelope]:
+    def __aiter__(self) -> AsyncGenerator[Envelope, None]:
         return self._events()
 
-    async def _events(self) -> AsyncIterator[Envelope]:
-        async for message in self.messages():
-            if isinstance(message, Envelope):
-                yield message
+    async def _events(self) -> AsyncGenerator[Envelope, None]:
+        async with contextlib.aclosing(self.messages()) as messages:
+            async for message in messages:
+                if isinstance(message, Envelope):
+                    yield message
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         """Events, and `Joined`, `Heartbeat`, `Dropped`. Raises ConnectionRefused when trying again is no use."""
         while True:
             try:

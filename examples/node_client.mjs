@@ -1,0 +1,39 @@
+// Hears every event once, through breaks too. Node 22 or newer (20: node --experimental-websocket).
+//   node examples/node_client.mjs ws://127.0.0.1:8765/ws [token]
+import { createHmac } from "node:crypto";
+
+const [url = "ws://127.0.0.1:8765/ws", token] = process.argv.slice(2);
+const resume = {}; // stream → where we are: after this event
+let wait = 100;
+
+function connect() {
+  const socket = new WebSocket(url, "streamseg.v1.json");
+  socket.onmessage = ({ data }) => {
+    const { op, d } = JSON.parse(data);
+    if (op === "hello") {
+      const auth = d.auth && token && createHmac("sha256", token).update(d.auth.challenge).digest("hex");
+      const identify = { protocol: 1, client: "node-example", resume, ...(auth ? { auth } : {}) };
+      socket.send(JSON.stringify({ op: "identify", d: identify }));
+    } else if (op === "identified") {
+      wait = 100;
+      for (const [stream, at] of Object.entries(d.streams)) {
+        if (!at.recovered) resume[stream] = { epoch: at.epoch, offset: at.offset };
+        console.error(`${stream}: ${at.recovered ? `recovered ${at.replayed}` : `from ${at.offset} on`}`);
+      }
+    } else if (op === "event") {
+      if (d.offset) resume[d.source.slice("/streams/".length)] = { epoch: d.epoch, offset: d.offset };
+      console.log(JSON.stringify(d));
+    } else if (op === "heartbeat") {
+      for (const [stream, at] of Object.entries(d.streams)) resume[stream] = { epoch: at.epoch, offset: at.offset };
+    }
+  };
+  socket.onclose = ({ code, reason }) => {
+    if ((code >= 4002 && code <= 4010) || (code >= 4500 && code < 4600)) {
+      console.error(`refused: ${code} ${reason}`);
+      process.exit(1);
+    }
+    setTimeout(connect, Math.random() * wait);
+    wait = Math.min(wait * 2, 10000);
+  };
+}
+connect();
