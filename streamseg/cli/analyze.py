@@ -51,8 +51,9 @@ def command(
     from streamseg.outputs import FORMATS
     from streamseg.sources import open_source, parse_spec
 
+    settings = chosen_settings(profile, changes)
     stream, spec = parse_spec(file)
-    hearing = Hearing(stream, open_source(spec), chosen_settings(profile, changes))
+    hearing = Hearing(stream, open_source(spec), settings)
     with on_signals(hearing.finish):
         write(FORMATS[format_].write(heard(hearing)), out)
     if hearing.failure:

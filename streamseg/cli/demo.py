@@ -46,12 +46,13 @@ def command(
     from streamseg.sources import Playback
     from streamseg.sources.programme import Programme, scenes
 
+    settings = chosen_settings(profile, changes)
     order = scenes()
     terminal.out.print(f"programme: {', '.join(f'{terminal.clock(scene.start_s)} {scene.name}' for scene in order)}")
     with terminal.busy("composing it"):
         programme = Programme()
     source = Playback(programme, programme.name, fast=fast)
-    hearing = Hearing("demo", source, chosen_settings(profile, changes), telemetry=True)
+    hearing = Hearing("demo", source, settings, telemetry=True)
     tally, found = Tally(), list[float]()
 
     def tell(_: Hearing, envelopes: list[Envelope]) -> None:

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from streamseg.cli.options import ProfileOption, SetOption, chosen_settings
+from streamseg.cli.options import (
+    HistoryOption,
+    NoHistoryOption,
+    ProfileOption,
+    SetOption,
+    chosen_for_server,
+    history_path,
+)
 
 EXAMPLES = """Examples:
 
@@ -30,6 +37,8 @@ def command(
     save: Annotated[
         Path | None, typer.Option(metavar="FILE.wav", help="Keep what comes in, to analyze it again.")
     ] = None,
+    history: HistoryOption = None,
+    no_history: NoHistoryOption = False,
     profile: ProfileOption = "music",
     changes: SetOption = None,
 ) -> None:
@@ -39,9 +48,12 @@ def command(
     from streamseg.cli.screen import Screen
     from streamseg.sources import open_source
 
+    engine, server = chosen_for_server(profile, changes)
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
-    hearing = Hearing("mic", source, chosen_settings(profile, changes), telemetry=True)
-    where = live.Port(port=port) if serve else None
+    hearing = Hearing("mic", source, engine, telemetry=True)
+    where = None
+    if serve:
+        where = live.Port(port=port, settings=server, history=history_path(history, none=no_history))
     if not terminal.out.is_terminal:
         live.show([hearing], where)
         return

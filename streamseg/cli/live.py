@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from streamseg.engine import Segmenter
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly, PortInUse, SourceFailed
 from streamseg.server import Hub, Position, serve
+from streamseg.settings import ServerSettings
 
 Tell = Callable[[Hearing, list[Envelope]], None]
 
@@ -36,12 +38,18 @@ _POSITION_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class Port:
-    """Where to serve. `or_free`: take any free port when this one is taken. `options` go to the server as they are."""
+    """Where and how to serve.
+
+    or_free: take any free port when this one is taken. stay: serve on after the last source has ended.
+    history: the file to keep events in. options: for the server, as they are.
+    """
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     or_free: bool = False
     stay: bool = False
+    settings: ServerSettings | None = None
+    history: Path | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,12 +81,14 @@ async def _run(
             hearing.finish()
         loop.call_soon_threadsafe(stopped.set)
 
-    hub = Hub()
-    for hearing in hearings:
-        hub.add_stream(hearing.stream, hearing.epoch, hearing)
+    hub = Hub(port.settings, history=port.history) if port else None
     async with AsyncExitStack() as stack:
         stack.enter_context(on_signals(stop))
-        address = await _open(stack, hub, port) if port else None
+        address = None
+        if port and hub:
+            for hearing in hearings:
+                hub.add_stream(hearing.stream, hearing.epoch, hearing)
+            address = await _open(stack, hub, port)
         await asyncio.to_thread(warm_up)
         if address and opened:
             opened(address)
@@ -101,13 +111,14 @@ async def _open(stack: AsyncExitStack, hub: Hub, port: Port) -> str:
     return f"http{'s' if secure else ''}://{host}:{server.port}/"
 
 
-async def _hear(hearings: Sequence[Hearing], hub: Hub, tell: Tell, stop: Callable[[], None]) -> None:
+async def _hear(hearings: Sequence[Hearing], hub: Hub | None, tell: Tell, stop: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     failures: list[Exception] = []
 
     def publish(hearing: Hearing, envelopes: list[Envelope], position: Position) -> None:
         try:
-            hub.publish(hearing.stream, envelopes, position)
+            if hub:
+                hub.publish(hearing.stream, envelopes, position)
             tell(hearing, envelopes)
         except Exception as error:  # a terminal that was closed, say: everything ends, nothing is swallowed
             failures.append(error)
@@ -123,7 +134,8 @@ async def _hear(hearings: Sequence[Hearing], hub: Hub, tell: Tell, stop: Callabl
         loop.call_soon_threadsafe(ended, hearing)
 
     def ended(hearing: Hearing) -> None:
-        hub.close_stream(hearing.stream)
+        if hub:
+            hub.close_stream(hearing.stream)
         if hearing.failure and len(hearings) > 1:
             terminal.err.print(f"streamseg: {hearing.stream}: {hearing.failure}")
 

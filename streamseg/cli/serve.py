@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from streamseg.cli.options import HostOption, ProfileOption, SetOption, chosen_settings
+from streamseg.cli.options import (
+    HistoryOption,
+    NoHistoryOption,
+    ProfileOption,
+    SetOption,
+    chosen_for_server,
+    history_path,
+)
 
 EXAMPLES = """Examples:
 
@@ -30,7 +37,9 @@ def command(
             metavar="SOURCE...", help="mic, mic:NAME, a file, or - (raw PCM). NAME=SOURCE names the stream."
         ),
     ],
-    host: HostOption = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Any but loopback needs a token and TLS.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
     profile: ProfileOption = "music",
     changes: SetOption = None,
@@ -42,6 +51,8 @@ def command(
         Path | None,
         typer.Option(metavar="PATH", help="Keep what comes in: a .wav file, or a folder for several streams."),
     ] = None,
+    history: HistoryOption = None,
+    no_history: NoHistoryOption = False,
     sample_rate: Annotated[
         int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone, in Hz.")
     ] = None,
@@ -66,7 +77,7 @@ def command(
     from streamseg.cli.hearing import Hearing
     from streamseg.sources import open_source, parse_spec
 
-    engine = chosen_settings(profile, changes)
+    engine, server = chosen_for_server(profile, changes)
     named = [parse_spec(source) for source in sources]
     hearings = [
         Hearing(
@@ -94,7 +105,8 @@ def command(
         "tls": _tls(cert, key),
         "insecure": insecure,
     }
-    live.show(hearings, live.Port(host, port, stay=stay, options=options))
+    kept = history_path(history, none=no_history)
+    live.show(hearings, live.Port(host, port, stay=stay, settings=server, history=kept, options=options))
 
 
 def _save_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:

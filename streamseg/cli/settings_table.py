@@ -8,19 +8,25 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from streamseg.settings import PROFILES, Settings, settings_for
+from streamseg.settings import PROFILES, ServerSettings, Settings, settings_for
 
 _WIDTH_WHEN_PIPED = 160
 
 
 def print_settings() -> None:
-    """Print the table to standard output."""
-    values = [settings_for(profile) for profile in PROFILES]
-    table = Table("setting", *PROFILES, "range", "what it is", title="--set NAME=VALUE", title_justify="left")
-    schema = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
+    """Print the tables to standard output."""
+    profiles = [settings_for(profile) for profile in PROFILES]
+    _print("hearing: --set NAME=VALUE", Settings, dict(zip(PROFILES, profiles, strict=True)))
+    _print("server: --set NAME=VALUE with serve", ServerSettings, {"default": ServerSettings()})
+
+
+def _print(title: str, kind: type[msgspec.Struct], columns: dict[str, Any]) -> None:
+    table = Table("setting", *columns, "range", "what it is", title=title, title_justify="left")
+    schema = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
     for name, field in schema.items():
         if name != "profile":
-            table.add_row(name, *(f"{getattr(value, name)}" for value in values), _range(field), field["description"])
+            values = (f"{getattr(value, name)}" for value in columns.values())
+            table.add_row(name, *values, _range(field), field.get("description", ""))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_WHEN_PIPED)
@@ -30,6 +36,9 @@ def print_settings() -> None:
 def _range(field: dict[str, Any]) -> str:
     if "enum" in field:
         return ", ".join(field["enum"])
-    if "exclusiveMinimum" in field:
-        return f"above {field['exclusiveMinimum']}, to {field['maximum']}"
-    return f"{field['minimum']} to {field['maximum']}" if "minimum" in field else ""
+    lowest = f"above {field['exclusiveMinimum']}" if "exclusiveMinimum" in field else field.get("minimum", "")
+    return (
+        f"{lowest} to {field['maximum']}"
+        if "maximum" in field
+        else f"{lowest}{' or more' if 'minimum' in field else ''}"
+    )

@@ -44,12 +44,13 @@ def command(
     from streamseg.outputs.split import split
     from streamseg.sources import open_source
 
+    settings = chosen_settings(profile, changes)
     source = open_source(str(file))
     failure = None
     if events is not None:
         recording = recording_of(read_events(events))
     else:
-        hearing = Hearing(file.stem, source, chosen_settings(profile, changes))
+        hearing = Hearing(file.stem, source, settings)
         with on_signals(hearing.finish):
             recording = recording_of(heard(hearing))
         if hearing.stopped:
