@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 from ulid import ULID
 
@@ -96,14 +96,14 @@ class Stage:
         self._open = contextlib.AsyncExitStack()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage() -> AsyncIterator[Stage]:
     stage = Stage()
     yield stage
     await stage.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
@@ -128,9 +128,11 @@ class Window:
         return page
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def window(browser: Browser) -> AsyncIterator[Window]:
     """Fails the test when a page wrote to its console."""
     window = Window(browser)
     yield window
+    for context in browser.contexts:
+        await context.close()
     assert [text for text in window.complaints if not AWAY.search(text)] == []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import pytest
 from playwright.async_api import Page, expect
 from scripted import SCENES, opening, programme, sections
 
 from streamseg import events as facts
 from streamseg.events import Event
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 
 BOUNDARIES = ".boundary[data-state=confirmed]"
 

@@ -9,14 +9,17 @@ import time
 
 import msgspec
 import pytest
+import pytest_asyncio
 from scripted import programme
 from ulid import ULID
 
 from streamseg.envelope import Sequencer, encode
 from streamseg.server.snapshot import Fold
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def module(stage, window):
     """Runs JavaScript beside the page's modules."""
     stage.begin()

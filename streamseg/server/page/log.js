@@ -2,7 +2,7 @@
 
 import { clock } from "./axis.js";
 import { dress, element, say } from "./elements.js";
-import { findSection, labelName } from "./state.js";
+import { findSection, heardBefore, labelName } from "./state.js";
 
 const SHOWN = 200; // lines; older ones are still in the ribbon and in the history
 const EVIDENCE = ["timbre", "harmony", "rhythm", "level"];
@@ -58,8 +58,17 @@ export class Log {
       : s.sections.findLast(({ base, start }) => base === b.base && start === b.t);
     const name = section ? labelName(s, section) : null;
     const mayMark = control && b.epoch === s.epoch;
-    const said = JSON.stringify([b.t, b.state, b.stability, b.verdict, section?.label, name, mayMark]);
-    return this.#row(b.key, said, (old) => this.#boundaryRow(old, b, section, name, mayMark));
+    const said = JSON.stringify([
+      b.t,
+      b.state,
+      b.stability,
+      b.verdict,
+      section?.label,
+      name,
+      mayMark,
+      section?.seen_before,
+    ]);
+    return this.#row(b.key, said, (old) => this.#boundaryRow(s, old, b, section, name, mayMark));
   }
 
   #row(key, said, make) {
@@ -71,21 +80,18 @@ export class Log {
     return row;
   }
 
-  #boundaryRow(old, b, section, name, mayMark) {
+  #boundaryRow(s, old, b, section, name, mayMark) {
     const row = old ?? blankRow();
     row.dataset.key = b.key;
     row.dataset.state = b.state;
     const part = (name) => row.querySelector(`.${name}`);
     const label = section?.label ?? b.next?.label ?? null;
     const firm = b.state === "confirmed";
-    const seen = b.next?.seen_before ?? section?.seen_before ?? false;
+    const seen = firm && section ? heardBefore(s, section) : "";
     dress(part("chip"), firm ? label : null);
     say(part("when"), clock(b.t, true));
     say(part("what"), firm ? (name ?? (label === null ? "New section" : `Section ${label}`)) : "Perhaps a change…");
-    say(
-      part("seen"),
-      firm && seen ? `↺ heard before${b.next?.last_seen == null ? "" : ` at ${clock(b.next.last_seen)}`}` : "",
-    );
+    say(part("seen"), seen && `↺ ${seen}`);
     say(part("why"), firm ? why(b) : "");
     const sure = firm ? b.confidence : b.stability;
     part("sure").hidden = sure === undefined;

@@ -6,7 +6,6 @@ const FLOOR_DB = -60;
 const HOLD_MS = 1500;
 
 const fraction = (db) => Math.min(1, Math.max(0, 1 - (db ?? FLOOR_DB) / FLOOR_DB));
-const written = (value, unit) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} ${unit}`);
 
 /** One meter in the `.meter` of a panel. */
 export class LevelMeter {
@@ -20,6 +19,11 @@ export class LevelMeter {
   /** meter: the data of a `meter` event, or null. now_ms: any steady clock. */
   show(meter, now_ms) {
     const part = (name) => this.#root.querySelector(`.${name}`);
+    const write = (name, value, unit) => {
+      const known = value !== null && value !== undefined;
+      part(name).parentElement.hidden = !known; // what is not measured takes no room
+      say(part(name), known ? `${value.toFixed(1)} ${unit}` : "");
+    };
     const peak = meter?.peak_db ?? FLOOR_DB;
     if (peak >= this.#held.db || now_ms > this.#held.until) this.#held = { db: peak, until: now_ms + HOLD_MS };
     const bar = part("level");
@@ -27,10 +31,10 @@ export class LevelMeter {
     bar.style.setProperty("--peak", fraction(this.#held.db).toFixed(3));
     bar.dataset.hot = this.#held.db > -1;
     bar.ariaValueNow = Math.round(meter?.rms_db ?? FLOOR_DB);
-    say(part("rms"), written(meter?.rms_db, "dB"));
-    say(part("peak"), written(meter?.peak_db, "dB"));
-    say(part("momentary"), written(meter?.momentary_lufs, "LUFS"));
-    say(part("short-term"), written(meter?.short_term_lufs, "LUFS"));
+    write("rms", meter?.rms_db, "dB");
+    write("peak", meter?.peak_db, "dB");
+    write("momentary", meter?.momentary_lufs, "LUFS");
+    write("short-term", meter?.short_term_lufs, "LUFS");
     const heard = [
       meter?.tempo_bpm && `${Math.round(meter.tempo_bpm)} BPM`,
       meter?.key,

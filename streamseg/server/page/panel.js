@@ -7,7 +7,7 @@ import { Log } from "./log.js";
 import { LevelMeter } from "./meter.js";
 import { showReport } from "./report.js";
 import { drawRibbon, sectionAt } from "./ribbon.js";
-import { labelName, nowAt, openSection } from "./state.js";
+import { heardBefore, labelName, nowAt, openSection } from "./state.js";
 import { fit } from "./theme.js";
 
 const AHEAD_S = 1.2; // how far the ribbon may grow on by itself between two messages
@@ -27,6 +27,7 @@ export class Panel {
   #meter;
   #control = false;
   #connected = false;
+  #onScreen = true;
 
   /** request(type, fields) → promise. */
   constructor(name, request) {
@@ -41,6 +42,7 @@ export class Panel {
     );
     this.#meter = new LevelMeter(this.#part("meter"));
     this.#listen(name);
+    new IntersectionObserver(([entry]) => (this.#onScreen = entry.isIntersecting)).observe(this.#root);
   }
 
   get root() {
@@ -149,6 +151,7 @@ export class Panel {
       this.#shown.state = s;
       this.#showFacts();
     }
+    if (!this.#onScreen) return;
     this.#showTime();
     if (this.#shown.meter !== s.meter) {
       this.#shown.meter = s.meter;
@@ -226,10 +229,11 @@ export class Panel {
     say(this.#part("lost"), s.dropped_samples ? `${s.dropped_samples} samples` : "none");
     this.#part("lost").dataset.bad = s.dropped_samples > 0;
     const open = openSection(s);
-    const seen = open?.seen_before
-      ? ` · ↺ heard before${open.last_seen == null ? "" : ` at ${clock(open.last_seen)}`}`
-      : "";
-    say(this.#part("current-since"), open ? `for ${clock(Math.max(0, t - open.start))}${seen}` : (s.why ?? ""));
+    const seen = open ? heardBefore(s, open) : "";
+    say(
+      this.#part("current-since"),
+      open ? `for ${clock(Math.max(0, t - open.start))}${seen && ` · ↺ ${seen}`}` : (s.why ?? ""),
+    );
   }
 
   #showReport() {
@@ -247,7 +251,7 @@ export class Panel {
       section.end === null && s.version,
     ]);
     const target = this.#part("report");
-    if (this.#shown.report === said || target.contains(document.activeElement)) return; // do not pull away a form that is being filled
+    if (this.#shown.report === said || target.contains(document.activeElement)) return; // somebody is writing
     this.#shown.report = said;
     showReport(
       target,

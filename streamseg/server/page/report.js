@@ -2,7 +2,7 @@
 
 import { clock } from "./axis.js";
 import { chip, element } from "./elements.js";
-import { labelName } from "./state.js";
+import { heardBefore, labelName } from "./state.js";
 
 const number = (digits, unit) => (value) => `${value.toFixed(digits)} ${unit}`;
 const kilo = (value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} kHz` : `${Math.round(value)} Hz`);
@@ -47,12 +47,10 @@ function heading(s, section) {
   const length_s = (section.end ?? s.t) - section.start;
   const span =
     section.end === null
-      ? `since ${clock(section.start)}`
+      ? `since ${clock(section.start, true)}`
       : `${clock(section.start, true)} – ${clock(section.end, true)}, ${clock(length_s, true)} long`;
   const ended = { gap: "ended by a gap in the sound", end: "ended with the stream" }[section.ended_by];
-  const returned = section.seen_before
-    ? `heard before${section.last_seen == null ? "" : `, last at ${clock(section.last_seen)}`}`
-    : null;
+  const returned = heardBefore(s, section);
   const sure =
     section.label_confidence == null ? null : `label ${Math.round(section.label_confidence * 100)} % certain`;
   return element(
@@ -68,23 +66,24 @@ function heading(s, section) {
   );
 }
 
+const known = (value) => value !== null && value !== undefined;
+
 function closed(report) {
-  const rows = ROWS.map(([field, name, write, meaning]) => {
-    const value = report[field];
-    const missing = value === null || value === undefined;
-    return element(
-      "div",
-      { title: missing ? "could not be measured" : meaning },
-      element("dt", {}, name),
-      element("dd", {}, missing ? "–" : write(value, report)),
-    );
-  });
-  return [element("dl", {}, ...rows), shares(report), report.chroma ? chroma(report.chroma) : null].filter(Boolean);
+  const rows = ROWS.filter(([field]) => known(report[field])).map(([field, name, write, meaning]) =>
+    element("div", { title: meaning }, element("dt", {}, name), element("dd", {}, write(report[field], report))),
+  );
+  const missing = ROWS.filter(([field]) => !known(report[field])).map(([, name]) => name.toLowerCase());
+  return [
+    element("dl", {}, ...rows),
+    missing.length ? element("p", { className: "hint" }, `Could not be measured: ${missing.join(", ")}.`) : null,
+    shares(report),
+    report.chroma ? chroma(report.chroma) : null,
+  ].filter(Boolean);
 }
 
 function shares(report) {
-  const known = SHARES.filter(([field]) => report[field] !== null && report[field] !== undefined);
-  return element("div", { className: "shares" }, ...known.map(([field, name]) => bar(name, report[field])));
+  const bars = SHARES.filter(([field]) => known(report[field])).map(([field, name]) => bar(name, report[field]));
+  return element("div", { className: "shares" }, ...bars);
 }
 
 function stillOpen(section) {

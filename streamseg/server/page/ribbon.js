@@ -59,7 +59,8 @@ function drawSection(c, band, x0, x1, section, s, theme, chosen) {
 }
 
 function drawSectionText(c, band, left, right, letters, name, theme) {
-  const [from, to] = [Math.max(left, 0), Math.min(right, band.width)]; // one that began before the window still says what it is
+  // A section that began before the window still says what it is.
+  const [from, to] = [Math.max(left, 0), Math.min(right, band.width)];
   const x = from + 9;
   const room = to - x - 4;
   c.fillStyle = theme.onLabel;

@@ -4,6 +4,7 @@
 // heard before a restart stays in view: `at` is axis seconds, `t` (as in the protocol) is seconds of its own run,
 // and at = base + t. Everything in a list has a `key` that no other run shares.
 
+import { clock } from "./axis.js";
 import { Trace } from "./trace.js";
 
 const SECTIONS = 4000; // what is kept of each list; the oldest go first
@@ -43,6 +44,18 @@ export function emptyStream(name, base = 0) {
 export const nowAt = (s) => s.base + s.t;
 export const openSection = (s) => (s.sections.at(-1)?.end === null ? s.sections.at(-1) : null);
 export const labelName = (s, section) => s.names.get(section.label) ?? section.name ?? null;
+/** "heard before at 1:20", or "" for a label that is new. The snapshot does not say it, but what came before does. */
+export function heardBefore(s, section) {
+  const earlier = () =>
+    s.sections.findLast(
+      (other) => other.base + other.start < section.base + section.start && other.label === section.label,
+    );
+  const seen = section.seen_before === undefined && section.label !== null ? earlier() : null;
+  if (!section.seen_before && !seen) return "";
+  const last = section.last_seen ?? seen?.end;
+  return last === null || last === undefined ? "heard before" : `heard before at ${clock(last)}`;
+}
+
 export const findSection = (s, epoch, id) => s.sections.findLast((section) => section.key === `${epoch}/${id}`);
 
 /** Take in one event object of the protocol. */
