@@ -92,6 +92,7 @@ def labels(truth: tuple[Span, ...], estimate: list[Span]) -> tuple[float, float]
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)
     intervals = np.array([[span.start, span.end] for span in estimate])
     intervals, estimated = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
+    reference, intervals = reference - start, intervals - start  # mir_eval wants a piece that begins at 0
     pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimated)[2]
     v = mir_eval.segment.vmeasure(reference, names, intervals, estimated)[2]
     return float(pairwise), float(v)
