@@ -1,35 +1,22 @@
-"""Where a capture lies in what was played, moment by moment: lost or added samples show as a jump."""
+"""Where in a capture lies what was played, and whether all of it is there."""
 
 import numpy as np
 from scipy.signal import fftconvolve
 
-_PIECE_S = 0.25
-_SEARCH_S = 0.5
+ROUNDING = 1 / 32_000  # what 16 bits leave
+START_UP_S = 0.5  # the player's first buffers may fall before the card runs
 
 
-def first_sound(samples, threshold=0.02):
-    """The first sample louder than that, in the first channel."""
-    loud = np.flatnonzero(np.abs(samples[:, 0]) > threshold)
-    assert len(loud), "nothing was heard"
-    return int(loud[0])
+def start_of(played, captured, rate):
+    """The sample of the capture at which the first sample played stands. Both float32, shape (n, channels)."""
+    piece = slice(round(START_UP_S * rate), round((START_UP_S + 8) * rate))
+    return int(np.argmax(fftconvolve(captured[:, 0], played[piece, 0][::-1], mode="valid"))) - piece.start
 
 
-def offsets(played, captured, rate):
-    """For every quarter of a second of the capture, where it stands in what was played, minus where it stands here.
-
-    Both float32, shape (n, channels). What was played must be unlike itself at every moment.
-    """
-    piece, search = round(_PIECE_S * rate), round(_SEARCH_S * rate)
-    start = first_sound(captured)
-    expected = first_sound(played) - start
-    found = []
-    for at in range(start + piece, len(captured) - piece, piece):
-        lowest = max(0, at + expected - search)
-        there = played[lowest : at + expected + piece + search, 0]
-        here = captured[at : at + piece, 0]
-        if len(there) < piece or lowest + len(there) >= len(played) or np.abs(here).max() < 0.02:
-            continue
-        correlation = fftconvolve(there, here[::-1], mode="valid")
-        expected = lowest + int(np.argmax(correlation)) - at
-        found.append(expected)
-    return np.array(found)
+def differing(played, captured, start, rate):
+    """How many samples of what was played are not found, unchanged, at their place in the capture."""
+    settled = round(START_UP_S * rate)
+    heard = captured[start + settled : start + len(played)]
+    wanted = played[settled:]
+    wrong = np.abs(heard - wanted[: len(heard)]).max(axis=1) > ROUNDING
+    return int(np.count_nonzero(wrong)) + len(wanted) - len(heard)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sound
 
-from live.alignment import offsets
+from live.alignment import differing, start_of
 from live.virtual_card import NAME, RATE
 from streamseg.blocks import Away, Block, Gap
 from streamseg.errors import AskedWrongly, DeviceNotFound
@@ -87,7 +87,6 @@ def test_more_channels_than_there_are(card_here):
 def test_not_one_sample_is_lost(card_here, listen, tmp_path):
     seconds = 20
     played = sound.pulsed_noise(seconds, RATE)
-    played[: RATE // 2] = 0  # the player's first buffers may fall before the card runs
     path = sound.write(tmp_path / "played.wav", played)
     capture = tmp_path / "capture.wav"
     listener = listen(save=capture)
@@ -99,13 +98,7 @@ def test_not_one_sample_is_lost(card_here, listen, tmp_path):
     captured = listener.samples()
     assert listener.said() == []
     assert listener.source.dropped_samples == 0
-    where = offsets(played, captured, RATE)
-    assert len(where) > 4 * (seconds - 2)
-    assert len(set(where)) == 1, "samples were lost or added"
-    start = -int(where[0])
-    heard = captured[start + RATE // 2 : start + len(played)]
-    assert len(heard) == len(played) - RATE // 2
-    assert np.abs(heard - played[RATE // 2 :]).max() < 1 / 32_000  # what 16 bits leave
+    assert differing(played, captured, start_of(played, captured, RATE), RATE) == 0
     again = np.concatenate([item.samples for item in AudioFile(capture)])
     np.testing.assert_array_equal(again, captured)
 

@@ -33,8 +33,8 @@ class VirtualCard:
         self.process = process
 
     def play(self, path):
-        """Start playing a file into the card; the process that does."""
-        return subprocess.Popen(["paplay", "--latency-msec=50", "--device=seg_sink", str(path)], env=self.env)
+        """Start playing a file into the card; the process that does. It reads ahead, in case the machine is busy."""
+        return subprocess.Popen(["paplay", "--latency-msec=500", "--device=seg_sink", str(path)], env=self.env)
 
     def control(self, *words):
         return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, timeout=20)

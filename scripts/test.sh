@@ -1,0 +1,18 @@
+#!/bin/sh
+# All tests, from nothing: installs what is missing, checks format, rules and types, then runs the tests.
+# Arguments go to pytest: `sh scripts/test.sh tests/test_ring.py`.
+set -eu
+. "$(dirname "$0")/set-up.sh"
+
+has ffmpeg || install_parts "a foreign program that reads what streamseg writes" ffmpeg ffmpeg
+has chromium || install_parts "the page in a real browser" chromium "--cask chromium"
+if [ "$(uname)" = Linux ]; then # elsewhere PortAudio cannot be led to a sound server of our own
+    has pulseaudio && has paplay && ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 ||
+        install_parts "a virtual sound card" "pulseaudio pulseaudio-utils libasound2-plugins" ""
+fi
+set_up "[test]"
+
+.venv/bin/ruff format --check --quiet .
+.venv/bin/ruff check --quiet .
+.venv/bin/mypy
+exec .venv/bin/pytest "$@"

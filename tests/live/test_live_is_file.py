@@ -1,0 +1,20 @@
+"""Law 5: a capture analysed again says the very same, and so does the file that was played, but for when it began."""
+
+import soundfile
+
+from live.five_minutes import CONFIRMED, compare
+from live.virtual_card import RATE
+from streamseg.sources.programme import SAMPLE_RATE, render
+
+
+def test_a_minute_from_the_sound_card_to_a_client(card, tmp_path):
+    assert SAMPLE_RATE == RATE
+    played = tmp_path / "played.wav"
+    soundfile.write(played, render()[: 60 * RATE], RATE, subtype="FLOAT")
+    found = compare(card, played, tmp_path, "broadcast")
+    assert (found.lost_samples, found.differing_samples) == (0, 0)
+    assert found.live == found.replayed
+    kinds = {kind for kind, _, _ in found.live}
+    assert {CONFIRMED, "streamseg.stream.started.v1", "streamseg.stream.stopped.v1"} <= kinds
+    assert found.boundaries >= 3
+    assert found.unmatched_s == []
