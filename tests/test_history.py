@@ -287,21 +287,26 @@ async def test_history_requests(path):
     while len(feed.said) < 1500:
         feed.step()
     epoch = feed.sequencer.epoch
-    async with serve(hub, port=0) as server, client(server.port) as listener:
+    async with serve(hub, port=0) as server:
         await settled(feed)
-        said = as_json(feed.said)
-        got = await listener.ask("history", stream="mic", epoch=epoch, **{"from": 3, "to": 5})
-        assert got["events"] == said[2:5]
-        assert got["next"] is None
-        everything, start = [], 1
-        while start is not None:
-            got = await listener.ask("history", stream="mic", epoch=epoch, **{"from": start, "to": 10_000})
-            assert len(json.dumps(got)) < 524_288
-            everything += got["events"]
-            start = got["next"]
-        assert everything == said
-        refused = await listener.ask("history", stream="mic", epoch="nonsense", **{"from": 1, "to": 5})
-        assert (refused["ok"], refused["error"]["code"]) == (False, 600)
+        async with client(server.port) as listener:
+            await ask_for_everything(listener, feed, epoch)
+
+
+async def ask_for_everything(listener, feed, epoch):
+    said = as_json(feed.said)
+    got = await listener.ask("history", stream="mic", epoch=epoch, **{"from": 3, "to": 5})
+    assert got["events"] == said[2:5]
+    assert got["next"] is None
+    everything, start = [], 1
+    while start is not None:
+        got = await listener.ask("history", stream="mic", epoch=epoch, **{"from": start, "to": 10_000})
+        assert len(json.dumps(got)) < 524_288
+        everything += got["events"]
+        start = got["next"]
+    assert everything == said
+    refused = await listener.ask("history", stream="mic", epoch="nonsense", **{"from": 1, "to": 5})
+    assert (refused["ok"], refused["error"]["code"]) == (False, 600)
 
 
 # When the file or the disk is not as it should be

@@ -8,6 +8,7 @@ each write, high-volume events go first, then the client.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 
 from websockets.asyncio.server import ServerConnection
@@ -19,6 +20,7 @@ from streamseg.server import messages as m
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
 
+_SYSTEM_QUEUE_BYTES = 131_072
 _ANSWER_EVENTS = 1000
 _LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
 
@@ -33,6 +35,10 @@ class Client:
         self._session = session
         self._dropped: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
+        # The system's own queue must not hide megabytes of what a client does not read.
+        connection.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_QUEUE_BYTES
+        )
         self._waiting = (0, 0.0)  # bytes waiting when last looked at, and since when none of them was read
 
     @property
@@ -71,6 +77,7 @@ class Client:
         """Send n events of a topic, or count them as dropped when something waits already."""
         if self.queue_bytes > self._hub.settings.shed_queue_bytes:
             self._dropped[topic] += n
+            self._hub.shed_events += n
             return
         for missed, count in self._dropped.items():
             self.send(m.text_frame(m.message("dropped", m.Dropped(missed, count))))
@@ -101,6 +108,7 @@ class Client:
         """Say why, and cut the line when that is not read soon."""
         if self._connection.protocol.state is not SocketState.OPEN:
             return
+        self._hub.slow_clients += code is m.CloseCode.SLOW
         self._connection.protocol.send_close(code, reason)
         self._connection.send_data()
         self._loop.call_later(_LAST_WORD_S, self._connection.transport.abort)
@@ -122,32 +130,32 @@ class Client:
         conversation = self._conversation
         match request:
             case m.Subscribe() | m.Unsubscribe():
-                return conversation.respond(id, {"subscribe": sorted(conversation.interest.topics)})
+                return conversation.respond(m.Subscribed(id=id, subscribe=conversation.interest.sorted()))
             case m.SnapshotRequest(stream=name) if name in self._hub.streams:
                 stream = self._hub.streams[name]
                 return conversation.respond(
-                    id,
-                    {
-                        "stream": name,
-                        "epoch": stream.epoch,
-                        "offset": stream.offset,
-                        "snapshot": stream.fold.snapshot(),
-                    },
+                    m.SnapshotAnswer(
+                        id=id,
+                        stream=name,
+                        epoch=stream.epoch,
+                        offset=stream.offset,
+                        snapshot=stream.fold.snapshot(),
+                    )
                 )
             case m.SnapshotRequest(stream=name):
                 return conversation.refuse(id, m.Refusal.NOT_FOUND, f"no stream {name!r}")
             case m.HistoryRequest():
-                past = await self._hub.past(request, _ANSWER_EVENTS, self._hub.settings.max_queue_bytes // 2)
+                past = await self._hub.past(id, request, _ANSWER_EVENTS, self._hub.settings.max_queue_bytes // 2)
                 if past is None:
                     why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
                     return conversation.refuse(id, m.Refusal.NOT_FOUND, why)
-                return conversation.respond(id, past)
+                return conversation.respond(past)
             case _:
                 try:
                     self._hub.control(request, conversation.client or self._session)
                 except AskedWrongly as error:
                     return conversation.refuse(id, m.Refusal.FAILED, str(error))
-                return conversation.respond(id, {})
+                return conversation.respond(m.Answer(id=id))
 
     def _expire(self) -> None:
         for action in self._conversation.expire(self._loop.time()):

@@ -13,6 +13,7 @@ The hub lives on the event loop. Whoever feeds a stream calls `publish` there (a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,9 @@ from streamseg.server.recorder import Outcome, Recorder
 from streamseg.server.replay import Kept, Place, Replay
 from streamseg.server.stream import Batch, Controls, Listener, Position, Said, Stream, say
 from streamseg.settings import ServerSettings
+
+_BATCH_EVENTS = 64
+_PIECE_BYTES = 65_536
 
 
 class Failure(NamedTuple):
@@ -45,18 +49,26 @@ class Hub:
         self.settings = settings or ServerSettings()
         self.streams: dict[str, Stream] = {}
         self.failure: Failure | None = None
+        self.slow_clients = 0
+        self.shed_events = 0
         self._listening: dict[Listener, frozenset[str]] = {}
         self._history = history
         self._recorder: Recorder | None = None
         self._replay: Replay | None = None
         self._outlived: list[Replay] = []  # of files that were set aside
         self._early: list[Batch] = []  # what was published before `open`
-        self._in_flight = 0
+        self._written: deque[Outcome] = deque()
+        self._in_flight = 0  # batches published and not yet sent
 
     @property
     def keeps(self) -> bool:
         """Whether there is a history at all."""
         return self._history is not None
+
+    @property
+    def history_path(self) -> Path | None:
+        """The file events are kept in; another than asked where that one was in use."""
+        return self._recorder.path if self._recorder is not None else self._history
 
     async def open(self) -> None:
         """Open the history and begin to deliver. Raises HistoryFailed when its path can never work."""
@@ -83,6 +95,8 @@ class Hub:
         """Write and deliver everything published so far."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.stop)  # its last words are on the loop before this returns
+            while self._written:
+                await asyncio.sleep(0)
             self._recorder = None
         for replay in (self._replay, *self._outlived):
             if replay is not None:
@@ -165,7 +179,9 @@ class Hub:
                 frames[names] = m.text_frame(m.message("heartbeat", m.Heartbeat(beats)))
             listener.send(frames[names])
 
-    async def past(self, request: m.HistoryRequest, limit_events: int, limit_bytes: int) -> dict[str, object] | None:
+    async def past(
+        self, id: int | str, request: m.HistoryRequest, limit_events: int, limit_bytes: int
+    ) -> m.HistoryAnswer | None:
         """The answer to a history request: as many events as fit, and `next`; None when the epoch is not known."""
         if self._replay is None:
             return None
@@ -181,12 +197,13 @@ class Hub:
             fitting.append(row)
         more = len(fitting) < len(rows) or len(rows) == limit_events
         following = fitting[-1].offset + 1 if more and fitting[-1].offset < request.last else None
-        return {
-            "stream": request.stream,
-            "epoch": request.epoch,
-            "events": [msgspec.Raw(row.json.encode()) for row in fitting],
-            "next": following,
-        }
+        return m.HistoryAnswer(
+            id=id,
+            stream=request.stream,
+            epoch=request.epoch,
+            events=[msgspec.Raw(row.json.encode()) for row in fitting],
+            next=following,
+        )
 
     def control(self, request: m.Control, by: str) -> None:
         """Hand a control request to whoever feeds the stream. Raises AskedWrongly when nobody does."""
@@ -217,9 +234,21 @@ class Hub:
             self.streams[batch.stream].deliver(batch)
 
     def _deliver(self, outcomes: Sequence[Outcome]) -> None:
-        self._in_flight -= len(outcomes)
-        for outcome in outcomes:
+        idle = not self._written
+        self._written.extend(outcomes)
+        if idle:
+            self._send_some()
+
+    def _send_some(self) -> None:
+        """Send what was written, a piece at a time: a burst must not make ready clients look slow."""
+        size = 0
+        while self._written and size < _PIECE_BYTES:
+            outcome = self._written.popleft()
+            self._in_flight -= 1
             self.streams[outcome.batch.stream].deliver(outcome.batch, kept=outcome.kept)
+            size += sum(len(said.json) for said in outcome.batch.said)
+        if self._written:
+            asyncio.get_running_loop().call_soon(self._send_some)
 
     def _failed(self, reason: str, since: str) -> None:
         self.failure = Failure(reason, since)
@@ -276,11 +305,11 @@ class Hub:
 
 
 def _by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
-    """One batch an epoch; the position belongs to the last."""
+    """Batches of one epoch each, of bounded size; the position belongs to the last."""
     batches: list[Batch] = []
     for said in kept:
         epoch = said.envelope.epoch
-        if batches and batches[-1].epoch == epoch:
+        if batches and batches[-1].epoch == epoch and len(batches[-1].said) < _BATCH_EVENTS:
             batches[-1] = Batch(stream, epoch, (*batches[-1].said, said), None)
         else:
             batches.append(Batch(stream, epoch, (said,), None))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from streamseg.events import BoundaryProvisional, BoundaryRetracted
-from streamseg.server.messages import HIGH_VOLUME, TOPICS, MinState
+from streamseg.server.messages import HIGH_VOLUME, TOPICS, MinState, Topic
 
 _UNDECIDED = frozenset((BoundaryProvisional.type, BoundaryRetracted.type))
 
@@ -19,21 +19,25 @@ _UNDECIDED = frozenset((BoundaryProvisional.type, BoundaryRetracted.type))
 class Interest:
     """Topics, and whether undecided boundaries count. High volume is heard only where it is asked for."""
 
-    topics: frozenset[str] = TOPICS - HIGH_VOLUME
+    topics: frozenset[Topic] = TOPICS - HIGH_VOLUME
     min_state: MinState = "provisional"
 
     @classmethod
-    def of(cls, subscribe: Iterable[str] | None, min_state: MinState) -> Interest:
+    def of(cls, subscribe: Iterable[Topic] | None, min_state: MinState) -> Interest:
         """subscribe: topic names; None for all but the high-volume ones."""
         return cls(TOPICS - HIGH_VOLUME if subscribe is None else frozenset(subscribe), min_state)
 
-    def plus(self, topics: Iterable[str]) -> Interest:
+    def plus(self, topics: Iterable[Topic]) -> Interest:
         """These topics too."""
         return replace(self, topics=self.topics.union(topics))
 
-    def minus(self, topics: Iterable[str]) -> Interest:
+    def minus(self, topics: Iterable[Topic]) -> Interest:
         """Without these topics."""
         return replace(self, topics=self.topics.difference(topics))
+
+    def sorted(self) -> list[Topic]:
+        """The topics by name."""
+        return sorted(self.topics)
 
     def wants(self, topic: str, event_type: str) -> bool:
         """Whether an event of this topic and type is wanted."""

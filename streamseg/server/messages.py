@@ -8,20 +8,21 @@ its frame shared by all who get it: server frames carry no mask and compression 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
 
 from streamseg import __version__
+from streamseg.server.snapshot import Snapshot
 
 SUBPROTOCOL = "streamseg.v1.json"
 PROTOCOL = 1
 SERVER = f"streamseg/{__version__}"
 
 Topic: TypeAlias = Literal["boundary", "section", "sound", "alarm", "stream", "label", "history", "meter", "novelty"]
-HIGH_VOLUME: frozenset[str] = frozenset(("meter", "novelty"))
-TOPICS: frozenset[str] = frozenset(Topic.__args__)  # type: ignore[attr-defined]
+HIGH_VOLUME: frozenset[Topic] = frozenset(("meter", "novelty"))
+TOPICS: frozenset[Topic] = frozenset(get_args(Topic))
 MinState: TypeAlias = Literal["provisional", "confirmed"]
 Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
 
@@ -113,7 +114,7 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     recovered: bool
     replayed: int
-    snapshot: Any
+    snapshot: Snapshot
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +220,44 @@ class Reset(msgspec.Struct, frozen=True, tag_field="type", tag="reset"):
     """Begin a new epoch over the same source."""
 
     stream: Word
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A request was met. `id` is the request's."""
+
+    id: int | str
+    ok: bool = True
+
+
+class Subscribed(Answer, frozen=True, kw_only=True):
+    """What the client hears from now on."""
+
+    subscribe: list[Topic]
+
+
+class SnapshotAnswer(Answer, frozen=True, kw_only=True):
+    """The state of a stream right after `offset`."""
+
+    stream: str
+    epoch: str
+    offset: int
+    snapshot: Snapshot
+
+
+class HistoryAnswer(Answer, frozen=True, kw_only=True):
+    """Events as they were sent. `next`: the offset to go on from, null when these are all."""
+
+    stream: str
+    epoch: str
+    events: list[Any]
+    next: int | None
+
+
+class Refused(Answer, frozen=True, kw_only=True):
+    """A request was not met."""
+
+    ok: bool = False
+    error: Error
 
 
 Control: TypeAlias = Name | Mark | Acknowledge | Finish | Reset

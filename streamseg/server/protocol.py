@@ -133,13 +133,13 @@ class Connection:
         said = m.Identified(protocol=m.PROTOCOL, session=session, role=self.role, streams=streams)
         return [Send(m.message("identified", said))]
 
-    def respond(self, id: int | str, answer: dict[str, Any]) -> list[Action]:
-        """A request was met."""
-        return [Send(m.message("response", {"id": id, "ok": True, **answer}))]
+    def respond(self, answer: m.Answer) -> list[Action]:
+        """A request was met, or not."""
+        return [Send(m.message("response", answer))]
 
     def refuse(self, id: int | str, code: m.Refusal, reason: str) -> list[Action]:
         """A request was not met."""
-        return [Send(m.message("response", {"id": id, "ok": False, "error": m.Error(int(code), reason)}))]
+        return self.respond(m.Refused(id=id, error=m.Error(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[Action]:
         version = d.get("protocol")

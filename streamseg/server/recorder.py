@@ -149,7 +149,7 @@ class Recorder:
         )
         closed = any(said.envelope.type == StreamStopped.type for said in batch.said)
         db.execute(
-            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=max(closed, ?) WHERE id=?",
+            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=? WHERE id=?",
             (
                 batch.said[-1].envelope.offset,
                 batch.position.t if batch.position else 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import ipaddress
 import ssl
 from collections import Counter
@@ -26,20 +27,23 @@ from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
 from streamseg.server.hub import Hub
-from streamseg.server.pages import Pages, refuse
+from streamseg.server.metrics import Measurements
+from streamseg.server.pages import Body, Pages, refuse
+from streamseg.server.schemas import asyncapi, json_schemas
 from streamseg.server.tokens import Tokens
 
 PAGE = Path(__file__).parent / "page"
-_SEND_BUFFER_BYTES = 131_072  # the system's own queue per client, or a stalled one hides megabytes there
 
 
 class Server:
     """A running server. `port` is the real one when 0 was asked for."""
 
-    def __init__(self, hub: Hub, allowed: Tokens, host: str) -> None:
+    def __init__(self, hub: Hub, allowed: Tokens, host: str, *, secure: bool) -> None:
         self.hub = hub
         self.host = host
         self.port = 0
+        self.secure = secure
+        self.measurements = Measurements(hub, lambda: [client.queue_bytes for client in self.clients])
         self.clients: set[Client] = set()
         self._tokens = allowed
         self._addresses: Counter[str] = Counter()
@@ -49,8 +53,18 @@ class Server:
         return {
             "server": m.SERVER,
             "clients": len(self.clients),
+            "history": {"path": str(path) if (path := self.hub.history_path) else None, "failure": self.hub.failure},
             "streams": {name: stream.state() for name, stream in self.hub.streams.items()},
         }
+
+    def health(self) -> Body:
+        """For `/healthz`: that the event loop answers is the news; whether events are kept is said too."""
+        return "text/plain; charset=utf-8", b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
+
+    def asyncapi(self) -> Body:
+        """For `/asyncapi.json`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return _as_json(msgspec.json.encode(asyncapi(f"{host}:{self.port}", secure=self.secure)))
 
     def hello(self) -> m.Hello:
         """The first word to a client, with a challenge of its own."""
@@ -128,13 +142,20 @@ async def serve(
         if tls is None and not insecure:
             raise AskedWrongly(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
         allowed = allowed.guarded()
-    server = Server(hub, allowed, host)
+    server = Server(hub, allowed, host, secure=tls is not None)
     pages = Pages(
         page_dir,
         allowed,
         origins,
-        open_routes={"/healthz": lambda: ("text/plain; charset=utf-8", b"ok\n")},
-        guarded_routes={"/status": lambda: ("application/json", msgspec.json.encode(server.status()))},
+        open_routes={
+            "/healthz": server.health,
+            "/asyncapi.json": server.asyncapi,
+            **{path: functools.partial(_as_json, text) for path, text in json_schemas().items()},
+        },
+        guarded_routes={
+            "/status": lambda: _as_json(msgspec.json.encode(server.status())),
+            "/metrics": server.measurements.text,
+        },
     )
 
     def process_request(connection: ServerConnection, request: Request) -> Response | None:
@@ -144,10 +165,12 @@ async def serve(
             return pages.answer(request)
         return server.room_for(_address(connection))
 
-    await hub.open()
+    sockets = await _bind(server, process_request, host, port, tls)
+    server.port = next(iter(sockets.sockets)).getsockname()[1]
     try:
-        async with await _listen(server, process_request, host, port, tls) as sockets:
-            server.port = next(iter(sockets.sockets)).getsockname()[1]
+        await hub.open()
+        async with sockets:
+            await sockets.start_serving()
             clock = asyncio.create_task(server.keep_time())
             try:
                 yield server
@@ -157,12 +180,11 @@ async def serve(
                 with contextlib.suppress(asyncio.CancelledError):
                     await clock
     finally:
+        sockets.close()
         await hub.close()
 
 
-async def _listen(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None
-) -> SocketServer:
+async def _bind(server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None) -> SocketServer:
     settings = server.hub.settings
     try:
         return await serve_sockets(
@@ -170,13 +192,14 @@ async def _listen(
             host,
             port,
             ssl=tls,
+            start_serving=False,
             process_request=process_request,
             select_subprotocol=_select_subprotocol,
             compression=None,
             server_header=None,
             open_timeout=settings.identify_timeout_s,
             max_size=settings.max_message_bytes,
-            close_timeout=5,
+            close_timeout=2,
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -184,6 +207,10 @@ async def _listen(
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from None
         raise ServerFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+def _as_json(text: bytes) -> Body:
+    return "application/json", text
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
