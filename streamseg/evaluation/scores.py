@@ -90,6 +90,7 @@ def labels(truth: tuple[Span, ...], estimate: list[Span]) -> tuple[float, float]
     start, end = truth[0].start, truth[-1].end
     reference = np.array([[span.start, span.end] for span in truth])
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)
+    estimate = [span for span in estimate if span.start < end and span.end > start]
     intervals = np.array([[span.start, span.end] for span in estimate])
     intervals, estimated = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
     reference, intervals = reference - start, intervals - start  # mir_eval wants a piece that begins at 0
