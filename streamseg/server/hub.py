@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -285,16 +285,11 @@ class Hub:
             if rows is None:
                 listener.hang_up(m.CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
                 return False
-            listener.send(
-                b"".join(
-                    m.text_frame(m.event_message(row.json.encode()))
-                    for row in rows
-                    if interest.wants(topic(row.type), row.type)
-                )
-            )
+            for piece in _pieces(rows, interest, self.settings.max_queue_bytes // 4):
+                listener.send(piece)
+                if not await listener.drained():
+                    return False
             cursor = (rows[-1].epoch, rows[-1].offset) if rows else head
-            if not await listener.drained():
-                return False
         self._listen(listener, interest, name)
         return True
 
@@ -302,6 +297,19 @@ class Hub:
         if listener in self._listening:  # it may have left while its past was read
             self.streams[name].listen(listener, interest)
             self._listening[listener] |= {name}
+
+
+def _pieces(rows: Iterable[Kept], interest: Interest, limit_bytes: int) -> Iterator[bytes]:
+    """The frames of what is wanted, joined up to about a limit: a replay must not fill a client's queue."""
+    gathered = bytearray()
+    for row in rows:
+        if interest.wants(topic(row.type), row.type):
+            gathered += m.text_frame(m.event_message(row.json.encode()))
+        if len(gathered) > limit_bytes:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
 
 
 def _by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
