@@ -1,0 +1,101 @@
+"""Every example, run as its first lines say, against a real server and real counterparts."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from command import start
+from playwright.sync_api import sync_playwright
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    line = [sys.executable, "-u", EXAMPLES / name, *map(str, arguments)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def address(programme):
+    """A server that plays the programme: its first change is certain after some 23 s."""
+    arguments = ("--profile", "broadcast", "--port", "0", "--no-history", "--origin", "null", "--set", "heartbeat_s=1")
+    with start("serve", programme, *arguments) as serving:
+        yield serving.wait_for_address()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(path for path in EXAMPLES.iterdir() if path.is_file()), ids=lambda path: path.name
+)
+def test_examples_are_short(path: Path):
+    assert len(path.read_text().splitlines()) <= 40
+
+
+def test_segment_file(programme):
+    with example("segment_file.py", programme, "broadcast") as running:
+        out, _ = running.communicate(timeout=120)
+    assert running.returncode == 0
+    rows = re.findall(r"([\d.]+) s  to +([\d.]+) s   (\w+)", out)
+    assert [float(start_s) for start_s, _, _ in rows] == pytest.approx([0, 14, 30, 40, 56, 62], abs=0.5)
+    assert rows[-1][2] == rows[1][2]
+
+
+def test_own_sink_posts_cloud_events(programme):
+    posted = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            assert self.headers["Content-Type"] == "application/cloudevents+json"
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with example("own_sink.py", programme, f"http://127.0.0.1:{server.server_port}/hook") as running:
+            out, _ = running.communicate(timeout=120)
+        server.shutdown()
+    assert running.returncode == 0
+    assert len(posted) == out.count("204") >= 5
+    assert {event["specversion"] for event in posted} == {"1.0"}
+    assert posted[-1]["data"]["ended_by"] == "end"
+
+
+def test_live_clients_hear_the_first_change_together(address, tmp_path):
+    """The three live examples at once, on one server."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fixture,
+        sync_playwright() as playwright,
+    ):
+        fixture.bind(("127.0.0.1", 0))
+        fixture.settimeout(60)
+        with (
+            example("live_print.py", address) as printing,
+            example("lights.py", address, "127.0.0.1", str(fixture.getsockname()[1])) as lights,
+        ):
+            try:
+                browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+                page = browser.new_page()
+                page.goto(f"file://{EXAMPLES / 'browser_client.html'}?{address}")
+                page.wait_for_function("document.querySelectorAll('#changes li').length > 0", timeout=60_000)
+                assert page.inner_text("#now") == "B"
+                assert page.inner_text("#changes li").startswith("14.0 s: B")
+                browser.close()
+                line = next(line for line in printing.stdout if "perhaps" not in line)
+                assert re.match(r" +1[34]\.\d\d s  from A to B$", line)
+                packet = fixture.recv(1000)
+                while max(packet[18:21]) < 255:  # dimmed by what was only suspected
+                    packet = fixture.recv(1000)
+                assert packet.startswith(b"Art-Net\0\x00\x50\x00\x0e")
+                assert len(packet) == 18 + int.from_bytes(packet[16:18], "big")
+            finally:
+                printing.kill()
+                lights.kill()
