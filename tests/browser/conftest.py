@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -68,9 +69,9 @@ class Stage:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
-    def new_hub(self) -> None:
-        """Forget everything, as a server does whose process died and that keeps no history."""
-        self.hub = Hub(ServerSettings(heartbeat_s=0.5))
+    def new_hub(self, history: Path | None = None) -> None:
+        """What a new process has: nothing, but for the history where one is kept."""
+        self.hub = Hub(ServerSettings(heartbeat_s=0.5), history=history)
 
     def begin(self, *streams: str) -> None:
         """A new epoch of these streams."""

@@ -74,12 +74,23 @@ def sections(scenes: int) -> list[tuple[int, float, float]]:
     return found
 
 
+def _label(n: int) -> str:
+    return SCENES[n % len(SCENES)][0]
+
+
+def _seen(n: int) -> bool:
+    return _last_seen(n) is not None
+
+
+def _last_seen(n: int) -> float | None:
+    """When the label of scene n was last heard before it."""
+    return max((end for m, _, end in sections(n) if _label(m) == _label(n)), default=None)
+
+
 def boundary_events(n: int, t: float, previous_start: float) -> list[Event]:
     """Everything said when the boundary between scene n - 1 and n, at `t`, is confirmed."""
     label, _, kinds, _ = SCENES[n % len(SCENES)]
     before, _, before_kinds, before_db = SCENES[(n - 1) % len(SCENES)]
-    seen = n >= len(SCENES) or label in [scene[0] for scene in SCENES[:n]]
-    last_seen = max((start for m, start, _ in sections(n) if SCENES[m % len(SCENES)][0] == label), default=None)
     confirmed = facts.BoundaryConfirmed(
         boundary_id=f"b-{n}",
         t=t,
@@ -89,7 +100,7 @@ def boundary_events(n: int, t: float, previous_start: float) -> list[Event]:
         evidence=facts.Evidence(timbre=0.9, harmony=0.3 + 0.6 * (n % 2), rhythm=0.2, level=0.4 + 0.3 * (n % 3)),
         snapped_to="downbeat" if n % 3 == 0 else None,
         prev=facts.Before(section_id=f"s-{n - 1}", label=before),
-        next=facts.After(section_id=f"s-{n}", label=label, seen_before=seen, last_seen=last_seen),
+        next=facts.After(section_id=f"s-{n}", label=label, seen_before=_seen(n), last_seen=_last_seen(n)),
     )
     closed = facts.SectionClosed(
         section_id=f"s-{n - 1}",
@@ -123,8 +134,8 @@ def updated(n: int, label: str, sure: float) -> Event:
         label=label,
         name=None,
         label_probabilities={label: sure, "Z": 1 - sure},
-        seen_before=n > 4,
-        last_seen=None,
+        seen_before=_seen(n),
+        last_seen=_last_seen(n),
     )
     return Event(f"s-{n}", fact)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 
 import pytest
 from playwright.async_api import Page, expect
@@ -147,6 +148,43 @@ async def test_nothing_missing_and_nothing_double_after_a_restart(stage, window)
     assert await times(page) == starts(30.0) + starts(80.0)
     keys = await page.locator(".boundaries li").evaluate_all("rows => rows.map((row) => row.dataset.key)")
     assert len(keys) == len(set(keys))
+
+
+async def test_with_a_history_a_restart_is_resumed_event_by_event(stage, window, tmp_path):
+    stage.new_hub(tmp_path / "history.sqlite")
+    stage.begin()
+    await stage.open()
+    page = await window.look("about:blank")
+    joined: list[dict] = []
+
+    def note(frame: str) -> None:
+        message = json.loads(frame)
+        if message["op"] == "identified":
+            joined.append(message["d"]["streams"]["mic"])
+
+    page.on("websocket", lambda socket: socket.on("framereceived", note))
+    await page.goto(stage.url)
+    await connected(page)
+    stage.play(until(30.0))
+    await expect(page.locator(BOUNDARIES)).to_have_count(2)
+    # Killed, and back with a new run of the stream that was under way before the page found it.
+    await stage.close()
+    stage.new_hub(tmp_path / "history.sqlite")
+    stage.begin()
+    stage.play(until(60.0))
+    await stage.open()
+    await connected(page)
+    await expect(page.locator(BOUNDARIES)).to_have_count(2 + len(starts(60.0)))
+    stage.play(itertools.takewhile(lambda said: said[0] <= 70.0, after(60.0)))
+    await expect(page.locator(BOUNDARIES)).to_have_count(2 + len(starts(70.0)))
+    assert await times(page) == starts(70.0) + starts(30.0)
+    assert [answer["recovered"] for answer in joined] == [False, True]
+    assert "%" in (await page.locator(f"{BOUNDARIES} .percent").all_inner_texts())[-1]
+    # A page opened now reads the run so far from the history: confidence and all.
+    newcomer = await window.look(stage.url)
+    await connected(newcomer)
+    await expect(newcomer.locator(BOUNDARIES)).to_have_count(len(starts(70.0)))
+    assert all("%" in text for text in await newcomer.locator(f"{BOUNDARIES} .percent").all_inner_texts())
 
 
 async def test_a_new_epoch_on_a_living_connection_goes_on_after_the_old_one(stage, window):

@@ -10,6 +10,7 @@ import { drawRibbon, sectionAt } from "./ribbon.js";
 import { heardBefore, labelName, nowAt, openSection } from "./state.js";
 import { fit } from "./theme.js";
 
+const MOST_DRAWN_HZ = 30; // more is not seen, only felt by the battery
 const AHEAD_S = 1.2; // how far the ribbon may grow on by itself between two messages
 const STATUS = { waiting: "waiting for sound", live: "live", lost: "source lost", stopped: "stopped" };
 const ALARMS = { silence: "Silence", clipping: "Clipping", mono: "Both channels the same", frozen: "Frozen sound" };
@@ -265,7 +266,7 @@ export class Panel {
   #drawTimeline(theme, still) {
     const ribbon = this.#part("ribbon");
     const seen = this.#axis(ribbon.clientWidth);
-    const steps = still ? 1 : seen.scale * theme.dpr;
+    const steps = still ? 1 : Math.min(MOST_DRAWN_HZ, seen.scale * theme.dpr);
     const signature = [
       Math.floor(seen.now * Math.max(steps, 0.5)),
       seen.from === 0,

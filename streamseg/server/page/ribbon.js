@@ -206,7 +206,7 @@ function drawSounds(c, lane, s, axis, theme) {
       c.fillRect(left + 1, lane.top + 1, Math.max(0, right - left - 1), lane.height - 2);
       c.globalAlpha = 1;
     }
-    const texts = [kinds.join(" + ") || "other sound", kinds.map((kind) => kind[0].toUpperCase()).join("+")];
+    const texts = [kinds.join(" + ") || "other sound", kinds.map((kind) => kind.slice(0, 2)).join("+")];
     const fitting = texts.find((text) => c.measureText(text).width < right - left - 10);
     if (!fitting) return;
     c.fillStyle = theme.ink;

@@ -60,7 +60,10 @@ export const findSection = (s, epoch, id) => s.sections.findLast((section) => se
 
 /** Take in one event object of the protocol. */
 export function applyEvent(s, { type, epoch, offset, data, time }) {
-  if (epoch !== s.epoch) newRun(s, epoch);
+  if (epoch !== s.epoch) {
+    if (offset === undefined) return; // meters overtake what is being written to the history; they begin no run
+    newRun(s, epoch);
+  }
   const [kind, version] = [type.slice("streamseg.".length, type.lastIndexOf(".")), type.slice(type.lastIndexOf("."))];
   if (version !== ".v1" || !(kind in FOLD)) return; // from a newer server
   s.t = Math.max(s.t, data.decided_t ?? data.t ?? data.end ?? data.since ?? 0);
