@@ -5,6 +5,8 @@ set -eu
 . "$(dirname "$0")/set-up.sh"
 
 has ffmpeg || install_parts "a foreign program that reads what streamseg writes" ffmpeg ffmpeg
+has metaflac && has cuebreakpoints ||
+    install_parts "foreign programs that read CUE sheets" "flac cuetools" "flac cuetools"
 has chromium || install_parts "the page in a real browser" chromium "--cask chromium"
 if [ "$(uname)" = Linux ]; then # elsewhere PortAudio cannot be led to a sound server of our own
     has pulseaudio && has paplay && ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 ||
