@@ -358,3 +358,46 @@ async def test_a_stream_that_ends_is_shown_as_ended(stage, window):
     await expect(page.locator(".status")).to_have_text("stopped")
     await expect(page.locator(".t")).to_have_text("0:40")
     assert len(SCENES) == 8
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "comes_back", "resumes"),
+    [
+        (4308, "connected", True, True),
+        (4310, "connected", True, False),
+        (4010, "The server speaks another version of the protocol. Reload the page.", False, False),
+        (4501, "no more", False, False),
+    ],
+)
+async def test_close_codes_mean_what_the_protocol_says(stage, window, code, said, comes_back, resumes):
+    stage.begin()
+    await stage.open()
+    stage.play(until(30.0))
+    page = await window.look("about:blank")
+    identified: list[dict] = []
+    sockets = []
+
+    def between(socket) -> None:
+        sockets.append(socket)
+        server = socket.connect_to_server()
+
+        def pass_on(text: str) -> None:
+            message = json.loads(text)
+            if message["op"] == "identify":
+                identified.append(message["d"])
+            server.send(text)
+
+        socket.on_message(pass_on)
+
+    await page.route_web_socket("**/ws", between)
+    await page.goto(stage.url)
+    await connected(page)
+    await expect(page.locator(BOUNDARIES)).to_have_count(2)
+    await sockets[0].close(code=code, reason="no more")
+    if comes_back:
+        await expect(page.locator("#connection")).to_have_attribute("data-state", "waiting")
+    await expect(page.locator("#connection")).to_have_text(said)
+    await asyncio.sleep(1.0)  # longer than the first back-off
+    assert len(identified) == (2 if comes_back else 1)
+    assert bool(identified[-1]["resume"]) == resumes
+    assert await times(page) == starts(30.0)

@@ -69,9 +69,9 @@ const connection = new Connection(url.href, {
   heartbeat(name, position) {
     applyHeartbeat(stream(name).state, position);
   },
-  dropped(type, n) {
+  dropped(_, n) {
     dropped += n;
-    say(page.dropped, `This page is slow: the server left out ${dropped} ${type} frames.`);
+    say(page.dropped, `This page is slow: the server left out ${dropped} frames of level and novelty.`);
   },
 });
 
@@ -108,12 +108,12 @@ function title() {
 }
 
 function frame() {
+  requestAnimationFrame(frame); // stands still while the page is hidden
   if (!theme || theme.dpr !== devicePixelRatio) theme = readTheme(devicePixelRatio);
   for (const { state, panel } of streams.values()) {
     panel.draw(state, { theme, still: still.matches, control: connection.control, connected });
   }
   title();
-  requestAnimationFrame(frame); // stands still while the page is hidden
 }
 
 connection.token = sessionStorage.getItem(TOKEN);

@@ -108,16 +108,20 @@ export class Panel {
     try {
       await this.#request(type, fields);
       say(answer, done);
+      return true;
     } catch (error) {
       say(answer, `Not done: ${error.message}`);
+      return false;
+    } finally {
+      setTimeout(() => say(answer, ""), 5000);
     }
-    setTimeout(() => say(answer, ""), 5000);
   }
 
   async #mark(boundary, verdict) {
+    const done = verdict === "confirm" ? "Noted as right" : "Noted as wrong";
+    if (!(await this.#ask("mark", { t: boundary.t, verdict }, done))) return;
     boundary.verdict = verdict;
     this.#s.version++;
-    await this.#ask("mark", { t: boundary.t, verdict }, verdict === "confirm" ? "Noted as right" : "Noted as wrong");
   }
 
   /** Stream seconds now: what was said last, and a little further while sound runs on. */
@@ -254,6 +258,10 @@ export class Panel {
     const target = this.#part("report");
     if (this.#shown.report === said || target.contains(document.activeElement)) return; // somebody is writing
     this.#shown.report = said;
+    const ribbon = this.#part("ribbon");
+    ribbon.ariaValueMax = s.sections.length;
+    ribbon.ariaValueNow = s.sections.indexOf(section) + 1;
+    ribbon.ariaValueText = `${labelName(s, section) ?? section.label ?? "not known yet"}, from ${clock(section.start)}`;
     showReport(
       target,
       s,

@@ -17,7 +17,7 @@ import {
  * the server still has. What is settled never changes, so whatever was known of it is kept; what was open or
  * undecided is as the snapshot says. */
 export function rejoined(known, { epoch, snapshot, past }) {
-  if (!epoch) return known.epoch === null ? known : emptyStream(known.name);
+  if (!epoch) return known;
   const goesOn = known.epoch === epoch;
   if (!goesOn && known.epoch !== null) endRun(known);
   const s = emptyStream(known.name, goesOn ? known.base : nowAt(known));
