@@ -1,0 +1,44 @@
+"""A few seconds of each harness of `load/`; run whole, they are commands of their own."""
+
+from __future__ import annotations
+
+from load import fan_out, fuzz, kill_storm
+
+
+async def test_killed_servers_and_cut_connections_lose_nothing(tmp_path):
+    options = kill_storm.parser().parse_args(["--kills", "2", "--drops", "15", "--listeners", "4", "--life-s", "0.5"])
+    found = await kill_storm.storm(options, tmp_path)
+    assert not kill_storm.failed(found), found
+    assert found["kills"] == 2
+    assert found["drops"] > 0
+    assert found["compared"] > 50
+
+
+def test_a_hundred_clients_get_everything():
+    options = fan_out.parser().parse_args(["--clients", "100", "--events-per-s", "20", "--seconds", "1", "--bare"])
+    bare, ours = fan_out.main(options)
+    assert ours["delivered_fraction"] == 1
+    assert ours["closed"] == 0
+    # Loose here, where everything else runs too; the harness alone measures it.
+    assert ours["cpu_us_per_message"] < 4 * bare["cpu_us_per_message"]
+    assert ours["kib_per_idle_client"] < 60
+
+
+def test_stalled_clients_cost_little():
+    options = fan_out.parser().parse_args(
+        ["--clients", "60", "--events-per-s", "100", "--seconds", "2", "--pad", "8000"]
+    )
+    run = fan_out.measure(options, bare=False, stalled=20)
+    assert run["delivered_fraction"] == 1
+    assert run["rss_growth_kib"] < 20 * 1024 + 8192
+
+
+def test_fuzzed_frames():
+    found = fuzz.frames(20_000, seed=2)
+    assert found["longest_ms"] < 1000
+    assert {"Close", "LetIn", "Meet", "Send"} <= set(found["outcomes"])
+
+
+async def test_fuzzed_handshakes():
+    found = await fuzz.handshakes(100, seed=3)
+    assert any(status.startswith("HTTP/1.1 101") for status in found["answers"])
