@@ -6,11 +6,11 @@ from load import fan_out, fuzz, kill_storm
 
 
 async def test_killed_servers_and_cut_connections_lose_nothing(tmp_path):
-    options = kill_storm.parser().parse_args(["--kills", "2", "--drops", "15", "--listeners", "4", "--life-s", "0.5"])
+    options = kill_storm.parser().parse_args(["--kills", "2", "--drops", "15", "--listeners", "4", "--life-s", "2"])
     found = await kill_storm.storm(options, tmp_path)
     assert not kill_storm.failed(found), found
     assert found["kills"] == 2
-    assert found["drops"] > 0
+    assert found["connections"] > 8  # each listener came back after each kill
     assert found["compared"] > 50
 
 
