@@ -434,6 +434,7 @@ async def test_a_full_disk(path, monkeypatch):
         marks = {m["d"]["id"]: m.get("kept", True) for m in events}
         kept = log(path)
         assert [id for id, is_kept in marks.items() if is_kept] == [d["id"] for d in kept]
+        assert e.HistoryRestored.type in {d["type"] for d in kept}
         first_of_new = next(d for d in kept if d["epoch"] != last_kept["epoch"])
         assert (first_of_new["offset"], first_of_new["type"]) == (1, e.StreamStarted.type)
         assert [d["offset"] for d in kept if d["epoch"] == first_of_new["epoch"]] == list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import socket
@@ -222,6 +223,24 @@ async def test_too_many_connections_of_one_address():
                     pass
         async with client(server.port):
             pass
+
+
+async def test_too_many_sockets_that_say_nothing():
+    """Slow greetings: whoever opens sockets and dawdles keeps nobody else out."""
+    hub = Hub(ServerSettings(max_connections_per_address=4, identify_timeout_s=0.5))
+    Feed(hub)
+    async with serve(hub, port=0) as server:
+        silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(100)]
+        await asyncio.sleep(0.1)
+        turned_away = sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
+        assert turned_away == 100 - (4 + 64)
+        for reader, _ in silent:  # the others run out of time
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+        async with client(server.port):
+            pass
+        for _, writer in silent:
+            writer.transport.abort()
 
 
 async def test_a_port_in_use():

@@ -22,7 +22,7 @@ import msgspec
 
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly
-from streamseg.events import Event, Fact, HistoryFailedFact, HistoryRestored, topic
+from streamseg.events import Event, HistoryFailedFact, HistoryRestored, topic
 from streamseg.server import messages as m
 from streamseg.server.interest import Interest
 from streamseg.server.recorder import Outcome, Recorder
@@ -58,6 +58,7 @@ class Hub:
         self._outlived: list[Replay] = []  # of files that were set aside
         self._early: list[Batch] = []  # what was published before `open`
         self._written: deque[Outcome] = deque()
+        self._owed: dict[str, Event] = {}
         self._in_flight = 0  # batches published and not yet sent
 
     @property
@@ -243,32 +244,37 @@ class Hub:
         """Send what was written, a piece at a time: a burst must not make ready clients look slow."""
         size = 0
         while self._written and size < _PIECE_BYTES:
-            outcome = self._written.popleft()
+            batch, kept = self._written.popleft()
             self._in_flight -= 1
-            self.streams[outcome.batch.stream].deliver(outcome.batch, kept=outcome.kept)
-            size += sum(len(said.json) for said in outcome.batch.said)
+            stream = self.streams[batch.stream]
+            begins = batch.epoch not in (None, stream.epoch)
+            stream.deliver(batch, kept=kept)
+            if begins and kept and stream.controls is not None and (owed := self._owed.pop(stream.name, None)):
+                stream.controls.say(owed)
+            size += sum(len(said.json) for said in batch.said)
         if self._written:
             asyncio.get_running_loop().call_soon(self._send_some)
 
     def _failed(self, reason: str, since: str) -> None:
         self.failure = Failure(reason, since)
-        self._say_to_all(HistoryFailedFact(reason=reason, since=since))
+        for stream in self.streams.values():
+            if stream.controls is not None:
+                stream.controls.say(Event("history", HistoryFailedFact(reason=reason, since=since)))
 
     def _restored(self, reason: str, since: str, broken: frozenset[str]) -> None:
         self.failure = None
         if self._recorder is not None and self._replay is not None:
             self._outlived.append(self._replay)
             self._replay = Replay(self._recorder.path)  # the file may be another one
-        for name in broken:
-            controls = self.streams[name].controls
-            if controls is not None:
-                controls.reset()
-        self._say_to_all(HistoryRestored(reason=reason, since=since))
-
-    def _say_to_all(self, fact: Fact) -> None:
-        for stream in self.streams.values():
-            if stream.controls is not None:
-                stream.controls.say(Event("history", fact))
+        restored = Event("history", HistoryRestored(reason=reason, since=since))
+        for name, stream in self.streams.items():
+            if stream.controls is None:
+                continue
+            if name in broken:
+                self._owed[name] = restored  # said in the new epoch, where it can be kept
+                stream.controls.reset()
+            else:
+                stream.controls.say(restored)
 
     async def _missed(self, name: str, before: Place, head: Place, interest: Interest) -> int | None:
         if before == head:

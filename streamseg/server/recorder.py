@@ -15,8 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import msgspec
+from typing import NamedTuple
 
 from streamseg.envelope import Envelope, encode, wall_time
 from streamseg.events import StreamStopped
@@ -31,7 +30,7 @@ _PRUNE_EVERY_S = 5.0
 _PRUNE_ROWS = 2000  # so many at a time: a commit must not wait long behind a pruning
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(NamedTuple):
     """A batch may be sent now; `kept` tells whether it is in the history."""
 
     batch: Batch

@@ -31,8 +31,48 @@ from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
 from streamseg.server.schemas import asyncapi, json_schemas
 from streamseg.server.tokens import Tokens
+from streamseg.settings import ServerSettings
 
+_BESIDE = 64  # sockets for pages and greetings, beside the clients
 PAGE = Path(__file__).parent / "page"
+
+
+class Door:
+    """Counts who stands in it: sockets that are open, whatever they say or do not say."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._most = settings.max_connections + _BESIDE
+        self._most_per_address = settings.max_connections_per_address + _BESIDE
+        self._addresses: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """One more socket; false when it is one too many."""
+        self._addresses[address] += 1
+        return self._addresses[address] <= self._most_per_address and self._addresses.total() <= self._most
+
+    def leave(self, address: str) -> None:
+        """One socket less."""
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+
+class Visitor(ServerConnection):
+    """A connection that is counted before it has said a word."""
+
+    door: Door
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio."""
+        super().connection_made(transport)
+        self._from = _address(self)
+        if not self.door.enter(self._from):
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        self.door.leave(self._from)
+        super().connection_lost(exc)
 
 
 class Server:
@@ -186,6 +226,10 @@ async def serve(
 
 async def _bind(server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None) -> SocketServer:
     settings = server.hub.settings
+
+    class VisitorHere(Visitor):
+        door = Door(settings)
+
     try:
         return await serve_sockets(
             server.converse,
@@ -195,6 +239,7 @@ async def _bind(server: Server, process_request: Any, host: str, port: int, tls:
             start_serving=False,
             process_request=process_request,
             select_subprotocol=_select_subprotocol,
+            create_connection=VisitorHere,
             compression=None,
             server_header=None,
             open_timeout=settings.identify_timeout_s,
