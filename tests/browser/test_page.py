@@ -8,7 +8,7 @@ import json
 
 import pytest
 from playwright.async_api import Page, expect
-from scripted import SCENES, opening, programme, sections
+from scripted import opening, programme, sections
 
 from streamseg import events as facts
 from streamseg.events import Event
@@ -357,7 +357,9 @@ async def test_a_stream_that_ends_is_shown_as_ended(stage, window):
     stage.say(40.0, [Event("stream", stopped)])
     await expect(page.locator(".status")).to_have_text("stopped")
     await expect(page.locator(".t")).to_have_text("0:40")
-    assert len(SCENES) == 8
+    await expect(page.locator(".mark[data-kind=stopped]")).to_contain_text("stopped: end")
+    await expect(page.locator(".report > header")).to_contain_text("0:25.0 – 0:40.0")
+    await expect(page.locator(".rms")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

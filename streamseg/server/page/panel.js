@@ -237,7 +237,11 @@ export class Panel {
     const seen = open ? heardBefore(s, open) : "";
     say(
       this.#part("current-since"),
-      open ? `for ${clock(Math.max(0, t - open.start))}${seen && ` · ↺ ${seen}`}` : (s.why ?? ""),
+      open
+        ? `for ${clock(Math.max(0, t - open.start))}${seen && ` · ↺ ${seen}`}`
+        : s.status === "stopped"
+          ? "was the last one"
+          : "",
     );
   }
 

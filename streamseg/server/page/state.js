@@ -24,7 +24,6 @@ export function emptyStream(name, base = 0) {
     lag_s: null,
     dropped_samples: 0,
     status: "waiting", // waiting, live, lost, stopped
-    why: null,
     about: null, // the data of stream.started
     sections: [], // {key, id, base, start, end|null, label, name, …}, the last one without end is open
     boundaries: [], // {key, id, epoch, base, t, state: provisional|confirmed|retracted, …}
@@ -94,7 +93,6 @@ const FOLD = {
   },
   "stream.lost": (s, d) => {
     s.status = "lost";
-    s.why = d.reason;
     mark(s, "lost", d.t, `source lost: ${d.reason}`);
   },
   "stream.resumed": (s, d) => {
@@ -103,7 +101,6 @@ const FOLD = {
   },
   "stream.stopped": (s, d) => {
     s.status = "stopped";
-    s.why = d.reason;
     endRun(s);
     mark(s, "stopped", d.t, `stopped: ${d.reason}`);
   },
@@ -169,6 +166,7 @@ export function newRun(s, epoch) {
 export function endRun(s) {
   const open = openSection(s);
   if (open) open.end = Math.max(open.start, s.t);
+  s.meter = null;
   s.boundaries = s.boundaries.filter((b) => b.state === "confirmed");
 }
 
