@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 from rich.console import Group, RenderableType
@@ -17,16 +18,21 @@ from streamseg.events import BoundaryConfirmed, BoundaryProvisional, Meter, Nove
 
 RIBBON_S = 240.0  # how much of the past the ribbon shows
 _LINES = 8
+_DRAW_EVERY_S = 0.1
 _QUIETEST_DB = -60.0
 
 
 class Screen:
-    """Fed with events, drawn ten times a second at most."""
+    """Fed with events, drawn ten times a second at most, and less often where drawing is slow.
+
+    Drawing happens where clients are served, so it may take a fifth of that time and no more.
+    """
 
     def __init__(self, source: str, live: Live | None = None) -> None:
         """source: what is listened to. live: where to draw; the terminal when left out."""
         self.tally = Tally()
         self._source = source
+        self._draw_at = 0.0
         self._address = ""
         self._t = 0.0
         self._rms_db: float | None = None
@@ -41,10 +47,16 @@ class Screen:
         """The page has an address."""
         self._address = page
 
-    def tell(self, hearing: Hearing, envelopes: list[Envelope]) -> None:
-        """Take in what was said and draw it."""
-        self._t = hearing.position.t
+    def tell(self, _: Hearing, envelopes: list[Envelope]) -> None:
+        """Take in what was said, and draw it if it is time."""
         self.push(envelopes)
+        began = time.monotonic()
+        if began >= self._draw_at:
+            self._draw()
+            now = time.monotonic()
+            self._draw_at = now + max(_DRAW_EVERY_S, 4 * (now - began))
+
+    def _draw(self) -> None:
         if not self._live.is_started:
             self._live.start()
         self._live.update(self.drawn(terminal.out.width), refresh=True)
@@ -72,6 +84,7 @@ class Screen:
 
     def close(self) -> None:
         """Leave the last picture standing and say what it came to."""
+        self._draw()
         self._live.stop()
         terminal.err.print(f"{self.tally}")
 
@@ -86,18 +99,26 @@ class Screen:
         return Panel(Group(*parts), title=title, title_align="left", subtitle=self._address or None, width=width)
 
     def _ribbon(self, width: int) -> Text:
-        """A cell for each stretch of the last minutes, in the colour of its label."""
+        """A cell for each stretch of the last minutes, in the colour of its label, which stands where it begins."""
         text = Text(no_wrap=True)
         step = RIBBON_S / width
         first = max(0.0, self._t - RIBBON_S)
+        before: tuple[float, str | None] | None = None
         for cell in range(width):
             t = first + (cell + 0.5) * step
             if t > self._t:
-                text.append(" ")
-                continue
-            label = next((label for start, end, label in self._sections if start <= t < end), None)
-            text.append("█", terminal.colour(self._label if t >= self._start else label))
+                break
+            here = self._section_at(t)
+            label = here[1]
+            text.append(label[0] if label and here != before else " ", f"bold black on {terminal.colour(label)}")
+            before = here
         return text
+
+    def _section_at(self, t: float) -> tuple[float, str | None]:
+        """Start and label of the section that `t` lies in."""
+        if t >= self._start:
+            return self._start, self._label
+        return next(((start, label) for start, end, label in self._sections if start <= t < end), (0.0, None))
 
     def _meter(self, width: int) -> Text:
         db = self._rms_db

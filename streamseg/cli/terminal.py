@@ -37,7 +37,7 @@ def colour(label: str | None) -> str:
 
 def badge(label: str | None, name: str | None = None) -> Text:
     """A label in its colour."""
-    return Text(name or label or "?", style=f"bold {colour(label)}")
+    return Text.assemble((name or label or "?", f"bold {colour(label)}"))
 
 
 def line(envelope: Envelope) -> Text | None:
