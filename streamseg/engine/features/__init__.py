@@ -11,7 +11,7 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import filterbanks, spectral
+from streamseg.engine.features import filterbanks, pitch, rhythm, spectral
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, MEL_BANDS, MFCCS, UNITS
 from streamseg.settings import FRAME, HOP
 
@@ -22,6 +22,8 @@ _BANK = filterbanks.banked(filterbanks.mel_rows(MEL_BANDS) + _CHROMA_ROWS)
 _WINDOW = filterbanks.hann(FRAME)
 _TRANSFORM = filterbanks.cosine_transform(MEL_BANDS, MFCCS)
 _CONTRAST_BANDS = filterbanks.contrast_bands()
+_PITCH_TABLES = np.stack([pitch.window_correlation(), pitch.octave_costs()])
+_STATE = ("_history", "_counts", "_mel_before", "_onsets", "_onset_correlation", "_rhythm")
 
 
 class Features:
@@ -34,6 +36,8 @@ class Features:
         self._history = np.zeros(FRAME)
         self._counts = np.zeros(2, np.int64)  # samples in the history, frames so far
         self._mel_before = np.zeros(MEL_BANDS)
+        self._onsets, self._onset_correlation = np.zeros(2 * rhythm.LAGS), np.zeros(rhythm.LAGS)
+        self._rhythm = np.zeros(4 + 2 * rhythm.ONSET_DELAY + 1)
         self._make_scratch()
 
     def _make_scratch(self) -> None:
@@ -44,6 +48,7 @@ class Features:
         self._power, self._magnitude, self._clamped = np.zeros(bins), np.zeros(bins), np.zeros(bins)
         self._clamped_bits = self._clamped.view(np.int64)
         self._bands = np.zeros(len(_BANK.first))
+        self._half, self._correlation = np.zeros(pitch.POINTS // 2 + 1, np.complex128), np.zeros(pitch.POINTS)
         self._scratch = np.zeros(32)
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -73,14 +78,20 @@ class Features:
             _PITCH_CLASS,
             self._mel_before,
             _CONTRAST_BANDS,
+            _PITCH_TABLES,
+            self._half,
+            self._correlation,
+            self._onsets,
+            self._onset_correlation,
+            self._rhythm,
             self._scratch,
             out,
         )
         return out
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"history": self._history, "counts": self._counts, "mel_before": self._mel_before}
+        return {name: self.__dict__[name] for name in _STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._history, self._counts, self._mel_before = state["history"], state["counts"], state["mel_before"]
+        self.__dict__.update(state)
         self._make_scratch()

@@ -22,6 +22,12 @@ _DEFINITIONS: Final = {
     "rolloff_hz": (1, "Hz"),
     "flatness": (1, "0 to 1"),
     "zero_crossing_rate": (1, "crossings a sample"),
+    "f0_hz": (1, "Hz, 0 where unvoiced"),
+    "voicing": (1, "0 to 1"),
+    "onset_found": (1, "1 where an onset lay two frames back"),
+    "tempo_bpm": (1, "beats a minute, 0 before one is found"),
+    "tempo_confidence": (1, "0 to 1"),
+    "beat_phase": (1, "0 to 1, 0 on the beat"),
 }
 
 

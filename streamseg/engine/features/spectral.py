@@ -14,8 +14,12 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 
 from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
 from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
-from streamseg.engine.kernel import kernel
+from streamseg.engine.features.pitch import pitch
+from streamseg.engine.features.rhythm import rhythm
+from streamseg.engine.kernel import kernel_of
 from streamseg.settings import FRAME, HOP
+
+kernel = kernel_of(__file__)
 
 FLOOR: Final = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
 DB: Final = 10.0 / math.log(10.0)
@@ -278,6 +282,12 @@ def advance(
     pitch_class: Ints,
     mel_before: Floats,
     contrast_bands: Ints,
+    pitch_tables: Floats,
+    half: Complexes,
+    correlation: Floats,
+    onsets: Floats,
+    onset_correlation: Floats,
+    rhythm_state: Floats,
     scratch: Floats,
     out: Floats,
 ) -> None:
@@ -301,6 +311,8 @@ def advance(
         harmony(bands, pitch_class, row)
         shape(magnitude, power, clamped, clamped_bits, scratch, row)
         contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
+        pitch(power, pitch_tables, half, correlation, row)
+        rhythm(onsets, onset_correlation, rhythm_state, counts, row)
         history[: FRAME - HOP] = history[HOP:]
         counts[0] -= HOP
         counts[1] += 1

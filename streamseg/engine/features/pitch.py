@@ -1,0 +1,76 @@
+"""Pitch from the spectrum that is already there: autocorrelation by the inverse transform of the power.
+
+Boersma (1993): the autocorrelation of the windowed frame over that of the window, the best peak less a small cost
+for each octave downwards. Ours differs in that only the lower 3.2 kHz are transformed back (half as many points,
+smooth peaks), and that no path is sought over frames: the answer is there with the frame.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from streamseg.engine.features.columns import COLUMNS
+from streamseg.engine.features.filterbanks import Complexes, Floats, hann
+from streamseg.engine.kernel import kernel_of
+from streamseg.settings import ENGINE_RATE, FRAME
+
+kernel = kernel_of(__file__)
+
+LOWEST_HZ, HIGHEST_HZ = 60.0, 1_000.0
+OCTAVE_COST: Final = 0.04
+VOICED: Final = 0.45  # Boersma's threshold
+SILENT: Final = 1e-5  # autocorrelation at lag 0 below which there is nothing to hear
+FIRST_BIN, END_BIN = 2, 300
+POINTS: Final = FRAME // 2
+LAG_RATE: Final = ENGINE_RATE * POINTS / FRAME  # lags a second
+FIRST_LAG: Final = int(LAG_RATE / HIGHEST_HZ)
+END_LAG: Final = int(LAG_RATE / LOWEST_HZ) + 2
+
+F0: Final = COLUMNS["f0_hz"].start
+VOICING: Final = COLUMNS["voicing"].start
+
+
+def window_correlation() -> Floats:
+    """One over the autocorrelation of the Hann window at each lag, END_LAG + 1 values."""
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(hann(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
+    inverse: Floats = correlation[0] / correlation
+    return inverse
+
+
+def octave_costs() -> Floats:
+    """What a lag loses for lying octaves below HIGHEST_HZ, END_LAG + 1 values."""
+    costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
+    return costs
+
+
+@kernel
+def pitch(power: Floats, tables: Floats, half: Complexes, correlation: Floats, out: Floats) -> None:
+    """f0 (Hz; 0 where unvoiced) and voicing (0 to 1).
+
+    tables: window_correlation and octave_costs. half, correlation: scratch, POINTS // 2 + 1 and POINTS.
+    """
+    for k in range(FIRST_BIN, END_BIN):
+        half[k] = power[k]
+    np.fft.irfft(half, None, -1, None, correlation)
+    out[F0] = 0.0
+    out[VOICING] = 0.0
+    if correlation[0] < SILENT:
+        return
+    for lag in range(FIRST_LAG - 1, END_LAG + 1):
+        correlation[lag] *= tables[0, lag]
+    best_lag = best_height = 0.0
+    best_score = -1e300
+    for lag in range(FIRST_LAG, END_LAG):
+        left, middle, right = correlation[lag - 1], correlation[lag], correlation[lag + 1]
+        if middle >= left and middle > right:
+            aside = 0.5 * (left - right) / (left - 2.0 * middle + right)  # the top of the parabola through the three
+            height = middle - 0.25 * (left - right) * aside
+            score = height - tables[1, lag] * correlation[0]
+            if score > best_score:
+                best_lag, best_height, best_score = lag + aside, height, score
+    strength = best_height / correlation[0]
+    out[VOICING] = min(1.0, max(0.0, strength))
+    if strength >= VOICED:
+        out[F0] = LAG_RATE / best_lag

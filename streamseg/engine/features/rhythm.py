@@ -1,0 +1,151 @@
+"""Onsets, tempo and beat phase, from the onset strength alone, frame by frame.
+
+Tempo: the autocorrelation of the onset strength, fading over 10 s and brought up to date at each frame (the running
+form of Ellis 2007), weighed over whole multiples of the beat and by a log-normal prior on tempo. The prior's centre is
+slower than the customary 120: where eighths are played as strongly as beats, people still count the beats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from streamseg.engine.features.columns import COLUMNS
+from streamseg.engine.features.filterbanks import Floats, Ints
+from streamseg.engine.kernel import kernel_of
+from streamseg.settings import FRAMES_PER_SECOND
+
+kernel = kernel_of(__file__)
+
+MEMORY_S: Final = 10.0
+FADE: Final = math.exp(-1.0 / (MEMORY_S * FRAMES_PER_SECOND))
+MEAN_SHARE: Final = 1.0 / FRAMES_PER_SECOND  # the running mean an onset must exceed looks back about a second
+LAGS: Final = 401
+SHORTEST, LONGEST = int(60.0 / 220.0 * FRAMES_PER_SECOND), int(60.0 / 45.0 * FRAMES_PER_SECOND)  # beats, in frames
+EVERY: Final = 22  # frames between two estimates
+FIRST: Final = int(3.0 * FRAMES_PER_SECOND)  # no estimate before three seconds of sound
+PRIOR_BPM, PRIOR_OCTAVES = 95.0, 0.9
+FASTEST_BPM: Final = 225.0
+RISE_DB: Final = 1.0  # an onset exceeds the running mean by this
+ONSET_DELAY: Final = 2  # frames
+
+ONSET: Final = COLUMNS["onset"].start
+ONSET_FOUND: Final = COLUMNS["onset_found"].start
+TEMPO: Final = COLUMNS["tempo_bpm"].start
+CONFIDENCE: Final = COLUMNS["tempo_confidence"].start
+PHASE: Final = COLUMNS["beat_phase"].start
+
+
+@kernel
+def near(correlation: Floats, lag: float) -> float:
+    """What a lag holds that need not be whole: beats between frames spread over two of them."""
+    whole = round(lag)
+    beside: float = correlation[whole - 1] + correlation[whole + 1]
+    return beside + float(correlation[whole])
+
+
+@kernel
+def peak(correlation: Floats, lag: int) -> float:
+    """Where the parabola through a value and its neighbours is highest."""
+    left, middle, right = float(correlation[lag - 1]), float(correlation[lag]), float(correlation[lag + 1])
+    bend = left - 2.0 * middle + right
+    return lag + 0.5 * (left - right) / bend if bend < 0.0 else float(lag)
+
+
+@kernel
+def beat_period(correlation: Floats) -> float:
+    """The beat's length in frames, or 0 where nothing repeats."""
+    best, best_score = 0, 0.0
+    for lag in range(SHORTEST, LONGEST + 1):
+        score = correlation[lag]
+        for multiple in range(2, 5):
+            around = lag * multiple
+            score += max(max(correlation[around - 1], correlation[around]), correlation[around + 1]) / multiple
+        octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
+        score *= math.exp(-0.5 * octaves * octaves)
+        if score > best_score:
+            best, best_score = lag, score
+    if best == 0:
+        return 0.0
+    while best > 2 and max(correlation[best - 1], correlation[best + 1]) > correlation[best]:
+        best += 1 if correlation[best + 1] > correlation[best - 1] else -1
+    period: float = peak(correlation, best)
+    multiple = 2  # a peak at a multiple of the beat tells its length so many times more exactly
+    while multiple <= 8 and period * multiple + 3.0 < LAGS:
+        around = round(period * multiple)
+        top = around - 2
+        for lag in range(around - 1, around + 3):
+            if correlation[lag] > correlation[top]:
+                top = lag
+        if abs(top - around) == 2:
+            break
+        period = peak(correlation, top) / multiple
+        multiple += 1
+    for parts in range(2, 4):
+        # Bare pulses: as strong at each part of the beat, nothing between the parts. Then the part is the beat.
+        part = period / parts
+        if part * FASTEST_BPM < 60.0 * FRAMES_PER_SECOND:
+            continue
+        beat = near(correlation, period)
+        alike = near(correlation, part) > 0.7 * beat and near(correlation, part * (parts - 1)) > 0.7 * beat
+        if alike and near(correlation, part * 1.5) < 0.05 * beat:
+            return part
+    return period
+
+
+@kernel
+def phase_of(past: Floats, period: float) -> float:
+    """How far into the beat the newest rise lies, 0 to 1: the phase of the rises' component at that period."""
+    turn_re, turn_im = math.cos(2.0 * math.pi / period), math.sin(2.0 * math.pi / period)
+    at_re, at_im = 1.0, 0.0
+    re = im = 0.0
+    for age in range(past.size):
+        re += past[age] * at_re
+        im += past[age] * at_im
+        at_re, at_im = at_re * turn_re - at_im * turn_im, at_re * turn_im + at_im * turn_re
+    return math.atan2(im, re) / (2.0 * math.pi) % 1.0
+
+
+@kernel
+def rhythm(before: Floats, correlation: Floats, state: Floats, counts: Ints, out: Floats) -> None:
+    """Take a frame's onset strength in; write whether an onset was found, tempo (0 if none), confidence, beat phase.
+
+    before: the last LAGS rises, newest first from a turning place, twice (2 * LAGS). correlation: by lag.
+    state: running mean, period in frames, confidence, phase, the last onset strengths (2 * ONSET_DELAY + 1, newest
+    last). counts[1]: frames so far.
+    """
+    strength = out[ONSET]
+    recent = state[4:]
+    recent[:-1] = recent[1:]
+    recent[-1] = strength
+    middle = recent[ONSET_DELAY]
+    found = middle > state[0] + RISE_DB
+    for i in range(recent.size):
+        found = found and (recent[i] < middle or (i >= ONSET_DELAY and recent[i] == middle))
+    out[ONSET_FOUND] = 1.0 if found else 0.0
+
+    state[0] += MEAN_SHARE * (strength - state[0])
+    rise = max(0.0, strength - state[0])
+    newest = LAGS - 1 - counts[1] % LAGS  # written twice, so that the past is one piece wherever it begins
+    before[newest] = before[newest + LAGS] = rise
+    past = before[newest : newest + LAGS]
+    for lag in range(LAGS):
+        correlation[lag] = FADE * correlation[lag] + rise * past[lag]
+
+    if counts[1] >= FIRST and counts[1] % EVERY == 0:
+        period = beat_period(correlation) if correlation[0] > 1e-3 else 0.0
+        state[1] = period
+        if period > 0.0:
+            mean = 0.0
+            for lag in range(LAGS):
+                mean += correlation[lag] / LAGS
+            alone = correlation[0] + 2.0 * correlation[1] - 3.0 * mean
+            state[2] = min(1.0, max(0.0, (near(correlation, period) - 3.0 * mean) / alone)) if alone > 0.0 else 0.0
+            state[3] = phase_of(past, period)
+        else:
+            state[2] = 0.0
+    elif state[1] > 0.0:
+        state[3] = (state[3] + 1.0 / state[1]) % 1.0
+    out[TEMPO] = 60.0 * FRAMES_PER_SECOND / state[1] if state[1] > 0.0 else 0.0
+    out[CONFIDENCE] = state[2]
+    out[PHASE] = state[3] if state[1] > 0.0 else 0.0
