@@ -16,6 +16,7 @@ from pathlib import Path
 NAME = "segmon"  # what PortAudio calls the microphone
 RATE = 44_100  # PortAudio's choice for it, so that nothing is resampled on the way
 _SINK = f"module-null-sink sink_name=seg_sink rate={RATE} channels=2 format=float32le"
+_FIRST = ["nice", "-n", "-15"]  # real cards do not stutter when the machine is busy (root only; others are just warned)
 _ALSA = f"""pcm.{NAME} {{
     type pulse
     device "seg_sink.monitor"
@@ -34,7 +35,7 @@ class VirtualCard:
 
     def play(self, path):
         """Start playing a file into the card; the process that does. It reads ahead, in case the machine is busy."""
-        return subprocess.Popen(["paplay", "--latency-msec=500", "--device=seg_sink", str(path)], env=self.env)
+        return subprocess.Popen([*_FIRST, "paplay", "--latency-msec=500", "--device=seg_sink", str(path)], env=self.env)
 
     def control(self, *words):
         return subprocess.run(["pactl", *words], env=self.env, capture_output=True, text=True, timeout=20)
@@ -72,7 +73,7 @@ def virtual_card():
             "ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{alsa}",
         }
         server = [
-            "pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
+            *_FIRST, "pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1",
             "--log-target=stderr", "--log-level=warning",
             "-L", f"module-native-protocol-unix auth-anonymous=1 socket={name}/native",
             "-L", _SINK,
