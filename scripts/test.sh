@@ -8,7 +8,9 @@ has ffmpeg || install_parts "a foreign program that reads what streamseg writes"
 has metaflac && has cuebreakpoints ||
     install_parts "foreign programs that read CUE sheets" "flac cuetools" "flac cuetools"
 has chromium || install_parts "the page in a real browser" chromium "--cask chromium"
-if [ "$(uname)" = Linux ]; then # elsewhere PortAudio cannot be led to a sound server of our own
+if [ "$(uname)" = Linux ]; then
+    has_library libatomic || install_parts "what drives the browser" libatomic1 ""
+    # elsewhere PortAudio cannot be led to a sound server of our own
     has pulseaudio && has paplay && ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 ||
         install_parts "a virtual sound card" "pulseaudio pulseaudio-utils libasound2-plugins" ""
 fi
