@@ -225,7 +225,7 @@ async def test_what_cannot_be_recovered_whole_is_not_recovered_at_all(path, lost
 
 
 async def test_retention_by_count(path, monkeypatch):
-    monkeypatch.setattr(recorder, "_PRUNE_EVERY_S", 0.01)
+    monkeypatch.setattr(recorder, "PRUNE_EVERY_S", 0.01)
     hub = Hub(ServerSettings(history_events=50), history=path)
     feed = Feed(hub)
     async with serve(hub, port=0) as server:
@@ -244,7 +244,7 @@ async def test_retention_by_count(path, monkeypatch):
 
 
 async def test_retention_by_age_and_a_last_epoch_with_nothing_left(path, monkeypatch):
-    monkeypatch.setattr(recorder, "_PRUNE_EVERY_S", 0.01)
+    monkeypatch.setattr(recorder, "PRUNE_EVERY_S", 0.01)
     hub = Hub(ServerSettings(history_s=0.2), history=path)
     feed = Feed(hub)
     async with serve(hub, port=0) as server:
@@ -495,3 +495,31 @@ async def test_a_clock_set_back_does_not_reorder_epochs(path):
                 async with client(server.port, resume={"mic": {"epoch": "02LATER", "offset": 0}}) as listener:
                     heard = await listener.events(3)
                     assert [d["id"] for d in heard] == ["02LATER:1", "02LATER:2", "01EARLIER:1"]
+
+
+async def test_a_disk_that_is_full_from_the_start(path, monkeypatch):
+    """Not even a file can be made; listening goes on, and is kept once it can be."""
+    connect = history.connect
+    room = {"pages": 2}
+
+    def connect_to_small_disk(where, *, durable=False):
+        connection = connect(where, durable=durable)
+        connection.execute(f"PRAGMA max_page_count={room['pages']}")
+        return connection
+
+    monkeypatch.setattr(history, "connect", connect_to_small_disk)
+    monkeypatch.setattr("streamseg.server.recorder.RETRY_S", 0.05)
+    hub = Hub(history=path)
+    feed = Feed(hub)
+    async with serve(hub, port=0) as server, client(server.port) as listener:
+        (said,) = as_json(feed.publish(feed.talker.start()))
+        while (await listener.events(1))[0] != said:
+            pass
+        assert e.HistoryFailedFact.type in {envelope.type for envelope in feed.said}
+        room["pages"] = 100_000
+        while (await listener.events(1))[0]["type"] != e.HistoryRestored.type:
+            pass
+        assert hub.failure is None
+    kept = log(path)
+    assert {d["epoch"] for d in kept} == {feed.sequencer.epoch}
+    assert [d["offset"] for d in kept] == list(range(1, len(kept) + 1))

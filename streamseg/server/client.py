@@ -21,7 +21,6 @@ from streamseg.server import protocol
 from streamseg.server.hub import Hub
 
 _SYSTEM_QUEUE_BYTES = 131_072
-_ANSWER_EVENTS = 1000
 _LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
 
 
@@ -145,7 +144,7 @@ class Client:
             case m.SnapshotRequest(stream=name):
                 return conversation.refuse(id, m.Refusal.NOT_FOUND, f"no stream {name!r}")
             case m.HistoryRequest():
-                past = await self._hub.past(id, request, _ANSWER_EVENTS, self._hub.settings.max_queue_bytes // 2)
+                past = await self._hub.past(id, request)
                 if past is None:
                     why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
                     return conversation.refuse(id, m.Refusal.NOT_FOUND, why)

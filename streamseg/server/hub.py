@@ -180,31 +180,11 @@ class Hub:
                 frames[names] = m.text_frame(m.message("heartbeat", m.Heartbeat(beats)))
             listener.send(frames[names])
 
-    async def past(
-        self, id: int | str, request: m.HistoryRequest, limit_events: int, limit_bytes: int
-    ) -> m.HistoryAnswer | None:
-        """The answer to a history request: as many events as fit, and `next`; None when the epoch is not known."""
+    async def past(self, id: int | str, request: m.HistoryRequest) -> m.HistoryAnswer | None:
+        """The answer to a history request; None when that epoch is not known."""
         if self._replay is None:
             return None
-        rows = await self._replay.events(request.stream, request.epoch, request.first, request.last, limit_events)
-        if rows is None:
-            return None
-        size = 0
-        fitting: list[Kept] = []
-        for row in rows:
-            size += len(row.json)
-            if fitting and size > limit_bytes:
-                break
-            fitting.append(row)
-        more = len(fitting) < len(rows) or len(rows) == limit_events
-        following = fitting[-1].offset + 1 if more and fitting[-1].offset < request.last else None
-        return m.HistoryAnswer(
-            id=id,
-            stream=request.stream,
-            epoch=request.epoch,
-            events=[msgspec.Raw(row.json.encode()) for row in fitting],
-            next=following,
-        )
+        return await self._replay.answer(id, request, self.settings.max_queue_bytes // 2)
 
     def control(self, request: m.Control, by: str) -> None:
         """Hand a control request to whoever feeds the stream. Raises AskedWrongly when nobody does."""

@@ -17,17 +17,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from streamseg.envelope import Envelope, encode, wall_time
-from streamseg.events import StreamStopped
-from streamseg.server.history import HistoryFile, open_history
+from streamseg.envelope import wall_time
+from streamseg.errors import HistoryFailed
+from streamseg.server.eventlog import EventLog
 from streamseg.server.stream import Batch
 from streamseg.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 5.0
-_PRUNE_EVERY_S = 5.0
-_PRUNE_ROWS = 2000  # so many at a time: a commit must not wait long behind a pruning
+PRUNE_EVERY_S = 5.0
+_FAILURES = (sqlite3.Error, OSError, HistoryFailed)
 
 
 class Outcome(NamedTuple):
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 class Recorder:
-    """Writes batches in order, and reports on each by `deliver`, called in this thread."""
+    """Writes batches in order, and reports on each by `deliver`, called in its thread."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Recorder:
         failed: Callable[[str, str], None],
         restored: Callable[[str, str, frozenset[str]], None],
     ) -> None:
-        """failed(reason, since) and restored(reason, since, streams with a broken epoch) are called in this thread.
+        """failed(reason, since) and restored(reason, since, streams with a broken epoch) are called in its thread.
 
         Raises HistoryFailed when the path can never work.
         """
@@ -56,24 +56,23 @@ class Recorder:
         self._settings = settings
         self._deliver, self._failed, self._restored = deliver, failed, restored
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._broken: set[tuple[str, str | None]] = set()
+        self._broken: dict[str, str] = {}  # the latest epoch of a stream that is not whole
+        self._unmarked: set[str] = set()  # streams whose broken epoch the log does not know of yet
         self._since: str | None = None
         self._why = ""
         self._next_try = 0.0
         self._next_prune = 0.0
-        self._streams: dict[str, int] = {}
-        self._epochs: dict[tuple[str, str], int] = {}
-        self._file: HistoryFile | None = None
+        self._log: EventLog | None = None
         self._thread = threading.Thread(target=self._run, name="streamseg-history", daemon=True)
         try:
-            self._open()
+            self._log = EventLog(path, durable=settings.durable)
         except sqlite3.Error as error:
             self._fail(error)
 
     @property
     def path(self) -> Path:
         """The file that is written; another one than asked when that was in use."""
-        return self._file.path if self._file is not None else self._wanted
+        return self._log.path if self._log is not None else self._wanted
 
     def start(self) -> None:
         """Begin writing."""
@@ -97,13 +96,13 @@ class Recorder:
             if last:
                 break
             self._prune_if_due()
-        if self._file is not None:
-            self._file.close()
+        if self._log is not None:
+            self._log.close()
 
     def _gather(self) -> tuple[list[Batch], bool]:
         """What has come meanwhile, after waiting a while for the first; and whether it was the last."""
         gathered: list[Batch] = []
-        wait_s = min(RETRY_S, _PRUNE_EVERY_S)
+        wait_s = min(RETRY_S, PRUNE_EVERY_S)
         while True:
             try:
                 batch = self._queue.get(timeout=0 if gathered else wait_s)
@@ -114,83 +113,24 @@ class Recorder:
             gathered.append(batch)
 
     def _record(self, work: list[Batch]) -> None:
-        if self._since is None:
-            whole = [batch for batch in work if batch.epoch and (batch.stream, batch.epoch) not in self._broken]
+        if self._since is None and self._log is not None:
             try:
-                self._commit(whole)
-            except sqlite3.Error as error:
+                if whole := [batch for batch in work if self._is_whole(batch)]:
+                    self._log.append(whole)
+            except _FAILURES as error:
                 self._fail(error)
         outcomes = []
         for batch in work:
-            if self._since is not None and batch.epoch and batch.said:
-                self._broken.add((batch.stream, batch.epoch))
-            outcomes.append(Outcome(batch, kept=(batch.stream, batch.epoch) not in self._broken))
+            if self._since is not None and batch.epoch is not None and batch.said:
+                self._broken[batch.stream] = batch.epoch
+                self._unmarked.add(batch.stream)
+            outcomes.append(Outcome(batch, kept=self._is_whole(batch)))
         self._deliver(outcomes)
 
-    def _commit(self, batches: list[Batch]) -> None:
-        if not batches:
-            return
-        now = time.time()
-        with _Transaction(self, self._connection) as db:
-            for batch in batches:
-                self._append(db, batch, now)
+    def _is_whole(self, batch: Batch) -> bool:
+        return batch.epoch is None or self._broken.get(batch.stream) != batch.epoch
 
-    def _append(self, db: sqlite3.Connection, batch: Batch, now: float) -> None:
-        stream_id, epoch_id = self._ids(batch.stream, batch.epoch or "")
-        if not batch.said:
-            return
-        db.executemany(
-            "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (stream_id, epoch_id, said.envelope.offset, said.envelope.type, now, said.json.decode())
-                for said in batch.said
-            ],
-        )
-        closed = any(said.envelope.type == StreamStopped.type for said in batch.said)
-        db.execute(
-            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=? WHERE id=?",
-            (
-                batch.said[-1].envelope.offset,
-                batch.position.t if batch.position else 0.0,
-                closed,
-                epoch_id,
-            ),
-        )
-
-    def _ids(self, stream: str, epoch: str) -> tuple[int, int]:
-        db = self._connection
-        if stream not in self._streams:
-            db.execute("INSERT OR IGNORE INTO stream (name) VALUES (?)", (stream,))
-            (self._streams[stream],) = db.execute("SELECT id FROM stream WHERE name=?", (stream,)).fetchone()
-        stream_id = self._streams[stream]
-        if (stream, epoch) not in self._epochs:
-            db.execute("INSERT OR IGNORE INTO epoch (stream_id, epoch) VALUES (?, ?)", (stream_id, epoch))
-            (epoch_id,) = db.execute(
-                "SELECT id FROM epoch WHERE stream_id=? AND epoch=?", (stream_id, epoch)
-            ).fetchone()
-            for old in [key for key in self._epochs if key[0] == stream]:
-                del self._epochs[old]
-            self._epochs[stream, epoch] = epoch_id
-        return stream_id, self._epochs[stream, epoch]
-
-    def forget_ids(self) -> None:
-        """What a rolled-back transaction numbered does not exist."""
-        self._streams.clear()
-        self._epochs.clear()
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        if self._file is None:
-            raise sqlite3.OperationalError("the history is not open")
-        return self._file.connection
-
-    def _open(self) -> None:
-        self._file = open_history(self._wanted, durable=self._settings.durable)
-        self.forget_ids()
-        with _Transaction(self, self._connection):
-            _close_interrupted(self._connection)
-
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _fail(self, error: Exception) -> None:
         self._since = wall_time(time.time())
         self._why = str(error)
         self._next_try = time.monotonic() + RETRY_S
@@ -202,121 +142,30 @@ class Recorder:
             return
         self._next_try = time.monotonic() + RETRY_S
         try:
-            if self._file is None or "malformed" in self._why or "not a database" in self._why:
-                if self._file is not None:
-                    self._file.close()
-                    self._file = None
-                self._open()
-            with _Transaction(self, self._connection) as db:
-                for stream, epoch in self._broken:
-                    _, epoch_id = self._ids(stream, epoch or "")
-                    db.execute("UPDATE epoch SET broken=1, closed=1 WHERE id=?", (epoch_id,))
-                # A broken epoch's mark takes no new page; the disk must have room for more than that.
-                db.execute("CREATE TABLE room (x)")
-                db.execute("INSERT INTO room VALUES (zeroblob(65536))")
-                db.execute("DROP TABLE room")
-        except sqlite3.Error as error:
+            self._reopened().give_up((stream, self._broken[stream]) for stream in self._unmarked)
+        except _FAILURES as error:
             self._why = str(error)
             return
         since, self._since = self._since, None
         log.warning("history %s is written again", self.path)
-        self._restored(self._why, since, frozenset(stream for stream, _ in self._broken))
+        self._restored(self._why, since, frozenset(self._unmarked))
+        self._unmarked.clear()
+
+    def _reopened(self) -> EventLog:
+        """The log; a damaged one is closed and opened again, which sets it aside."""
+        if self._log is not None and ("malformed" in self._why or "not a database" in self._why):
+            self._log.close()
+            self._log = None
+        if self._log is None:
+            self._log = EventLog(self._wanted, durable=self._settings.durable)
+        return self._log
 
     def _prune_if_due(self) -> None:
-        if self._since is not None or time.monotonic() < self._next_prune:
+        if self._since is not None or self._log is None or time.monotonic() < self._next_prune:
             return
         try:
-            with _Transaction(self, self._connection) as db:
-                more = _prune(db, self._settings.history_events, time.time() - self._settings.history_s)
-        except sqlite3.Error as error:
+            more = self._log.prune(self._settings.history_events, time.time() - self._settings.history_s)
+        except _FAILURES as error:
             self._fail(error)
         else:
-            self._next_prune = 0.0 if more else time.monotonic() + _PRUNE_EVERY_S
-
-
-class _Transaction:
-    """All or nothing; what was rolled back is forgotten too."""
-
-    def __init__(self, recorder: Recorder, db: sqlite3.Connection) -> None:
-        self._recorder = recorder
-        self._db = db
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._db
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._db.execute("COMMIT")
-                return
-        except sqlite3.Error:
-            self._undo()
-            raise
-        self._undo()
-
-    def _undo(self) -> None:
-        self._recorder.forget_ids()
-        if self._db.in_transaction:  # some failures have rolled back already
-            self._db.execute("ROLLBACK")
-
-
-def _close_interrupted(db: sqlite3.Connection) -> None:
-    """End the epochs that a crash cut short, so that whoever replays them hears that they ended."""
-    open_epochs = db.execute(
-        "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
-        " JOIN stream ON stream.id = stream_id WHERE NOT closed"
-    ).fetchall()
-    for epoch_id, stream_id, stream, epoch, last, t in open_epochs:
-        db.execute("UPDATE epoch SET closed=1 WHERE id=?", (epoch_id,))
-        if last == 0:
-            continue
-        (subject,) = db.execute(
-            "SELECT coalesce((SELECT json_extract(json, '$.subject') FROM event WHERE stream_id=? AND epoch_id=?"
-            " AND type LIKE 'streamseg.stream.%' LIMIT 1), 'stream')",
-            (stream_id, epoch_id),
-        ).fetchone()
-        (rev,) = db.execute(
-            "SELECT coalesce(max(json_extract(json, '$.rev')), 0) + 1 FROM event WHERE stream_id=? AND epoch_id=?"
-            " AND json_extract(json, '$.subject')=?",
-            (stream_id, epoch_id, subject),
-        ).fetchone()
-        stopped = Envelope(
-            specversion="1.0",
-            id=f"{epoch}:{last + 1}",
-            source=f"/streams/{stream}",
-            type=StreamStopped.type,
-            subject=subject,
-            time=wall_time(time.time()),
-            datacontenttype="application/json",
-            epoch=epoch,
-            offset=last + 1,
-            rev=rev,
-            data=StreamStopped(t=t, reason="interrupted", totals={}),
-        )
-        db.execute(
-            "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) VALUES (?, ?, ?, ?, ?, ?)",
-            (stream_id, epoch_id, last + 1, stopped.type, time.time(), encode(stopped).decode()),
-        )
-        db.execute("UPDATE epoch SET last_offset=? WHERE id=?", (last + 1, epoch_id))
-
-
-def _prune(db: sqlite3.Connection, events: int, since: float) -> bool:
-    """Drop each stream's oldest events beyond the limits; true when there is more to do."""
-    more = False
-    for (stream_id,) in db.execute("SELECT id FROM stream").fetchall():
-        (count,) = db.execute("SELECT count(*) FROM event WHERE stream_id=?", (stream_id,)).fetchone()
-        oldest = db.execute(
-            "SELECT id, kept_at FROM event WHERE stream_id=? ORDER BY epoch_id, offset LIMIT ?",
-            (stream_id, _PRUNE_ROWS),
-        ).fetchall()
-        doomed = 0  # always the oldest ones in order, whatever the clock did: what is left has no holes
-        while doomed < len(oldest) and (count - doomed > events or oldest[doomed][1] < since):
-            doomed += 1
-        db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:doomed]])
-        more = more or doomed == _PRUNE_ROWS
-    db.execute(
-        "DELETE FROM epoch WHERE closed AND id NOT IN (SELECT epoch_id FROM event)"
-        " AND id < (SELECT max(id) FROM epoch) - 1000"
-    )
-    return more
+            self._next_prune = 0.0 if more else time.monotonic() + PRUNE_EVERY_S

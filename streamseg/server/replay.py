@@ -14,7 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from streamseg.events import topic
+from streamseg.server import messages as m
 from streamseg.server.history import connect
 from streamseg.server.interest import Interest
 
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 
 CHUNK_EVENTS = 100  # read at once while replaying; must fit well within a client's queue
 Place: TypeAlias = tuple[str, int]  # (epoch, offset): after this event
+_ANSWER_EVENTS = 1000
 _T = TypeVar("_T")
 
 
@@ -50,9 +54,26 @@ class Replay:
         """The next events after a cursor, up to the head; None when they do not follow on it without a hole."""
         return await self._read(lambda db: _after(db, stream, cursor, head))
 
-    async def events(self, stream: str, epoch: str, first: int, last: int, limit: int) -> list[Kept] | None:
-        """Events of one epoch, offsets inclusive, at most `limit`; None when the epoch is unknown."""
-        return await self._read(lambda db: _events(db, stream, epoch, first, last, limit))
+    async def answer(self, id: int | str, asked: m.HistoryRequest, limit_bytes: int) -> m.HistoryAnswer | None:
+        """As many of the events asked for as fit, and where to go on; None when the epoch is unknown."""
+        rows = await self._read(lambda db: _events(db, asked.stream, asked.epoch, asked.first, asked.last))
+        if rows is None:
+            return None
+        size = 0
+        fitting: list[Kept] = []
+        for row in rows:
+            size += len(row.json)
+            if fitting and size > limit_bytes:
+                break
+            fitting.append(row)
+        more = len(fitting) < len(rows) or len(rows) == _ANSWER_EVENTS
+        return m.HistoryAnswer(
+            id=id,
+            stream=asked.stream,
+            epoch=asked.epoch,
+            events=[msgspec.Raw(row.json.encode()) for row in fitting],
+            next=fitting[-1].offset + 1 if more and fitting[-1].offset < asked.last else None,
+        )
 
     async def close(self) -> None:
         """Close the file."""
@@ -162,7 +183,7 @@ def _after(db: sqlite3.Connection, stream: str, cursor: Place, head: Place) -> l
     return [Kept(*row) for row in db.execute(_CHUNK, (*span, CHUNK_EVENTS))]
 
 
-def _events(db: sqlite3.Connection, stream: str, epoch: str, first: int, last: int, limit: int) -> list[Kept] | None:
+def _events(db: sqlite3.Connection, stream: str, epoch: str, first: int, last: int) -> list[Kept] | None:
     ids = db.execute(
         "SELECT stream.id, epoch.id FROM epoch JOIN stream ON stream.id = stream_id WHERE name=? AND epoch=?",
         (stream, epoch),
@@ -172,6 +193,6 @@ def _events(db: sqlite3.Connection, stream: str, epoch: str, first: int, last: i
     rows = db.execute(
         "SELECT ?, offset, type, json FROM event WHERE stream_id=? AND epoch_id=? AND offset BETWEEN ? AND ?"
         " ORDER BY offset LIMIT ?",
-        (epoch, *ids, first, last, limit),
+        (epoch, *ids, first, last, _ANSWER_EVENTS),
     )
     return [Kept(*row) for row in rows]

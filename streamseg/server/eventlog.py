@@ -1,0 +1,180 @@
+"""Writing the event log: whole batches or nothing of them.
+
+Used from one thread. Every method is one transaction and raises sqlite3.Error when the disk or the file fails;
+then nothing of it was written.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from streamseg.envelope import Envelope, encode, wall_time
+from streamseg.events import StreamStopped
+from streamseg.server.history import open_history
+from streamseg.server.stream import Batch
+
+_PRUNE_ROWS = 2000  # so many at a time: a commit must not wait long behind a pruning
+_EPOCHS_REMEMBERED = 1000  # after their last event is gone, so that a cursor at their end still means something
+_ROOM_BYTES = 65_536
+_INSERT = "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) VALUES (?, ?, ?, ?, ?, ?)"
+
+
+class EventLog:
+    """One history file, open for writing."""
+
+    def __init__(self, wanted: Path, *, durable: bool = False) -> None:
+        """Open it, and end the epochs that a crash cut short. Raises HistoryFailed or sqlite3.Error."""
+        self._file = open_history(wanted, durable=durable)
+        self._db = self._file.connection
+        self._streams: dict[str, int] = {}
+        self._epochs: dict[tuple[str, str], int] = {}
+        try:
+            with self._transaction():
+                _close_interrupted(self._db)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The file; another one than asked when that was in use."""
+        return self._file.path
+
+    def append(self, batches: Sequence[Batch]) -> None:
+        """Write what was said; a batch without events makes its epoch known."""
+        now = time.time()
+        with self._transaction():
+            for batch in batches:
+                self._append(batch, now)
+
+    def give_up(self, epochs: Iterable[tuple[str, str]]) -> None:
+        """Mark (stream, epoch) pairs as not whole. Fails too when there is no room for what comes next."""
+        with self._transaction():
+            for stream, epoch in epochs:
+                _, epoch_id = self._ids(stream, epoch)
+                self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE id=?", (epoch_id,))
+            self._db.execute("CREATE TABLE room (x)")
+            self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (_ROOM_BYTES,))
+            self._db.execute("DROP TABLE room")
+
+    def prune(self, events: int, since: float) -> bool:
+        """Drop what is beyond so many events of each stream, or older than a Unix time; true when more is to do."""
+        with self._transaction():
+            return _prune(self._db, events, since)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._streams.clear()  # what was numbered in here does not exist
+            self._epochs.clear()
+            if self._db.in_transaction:  # some failures have rolled back already
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _append(self, batch: Batch, now: float) -> None:
+        if batch.epoch is None:
+            return
+        stream_id, epoch_id = self._ids(batch.stream, batch.epoch)
+        if not batch.said:
+            return
+        self._db.executemany(
+            _INSERT,
+            [
+                (stream_id, epoch_id, said.envelope.offset, said.envelope.type, now, said.json.decode())
+                for said in batch.said
+            ],
+        )
+        last = batch.said[-1].envelope.offset
+        t = batch.position.t if batch.position else 0.0
+        closed = any(said.envelope.type == StreamStopped.type for said in batch.said)
+        self._db.execute(
+            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=? WHERE id=?", (last, t, closed, epoch_id)
+        )
+
+    def _ids(self, stream: str, epoch: str) -> tuple[int, int]:
+        if stream not in self._streams:
+            self._db.execute("INSERT OR IGNORE INTO stream (name) VALUES (?)", (stream,))
+            (self._streams[stream],) = self._db.execute("SELECT id FROM stream WHERE name=?", (stream,)).fetchone()
+        stream_id = self._streams[stream]
+        if (stream, epoch) not in self._epochs:
+            for old in [key for key in self._epochs if key[0] == stream]:
+                del self._epochs[old]
+            self._db.execute("INSERT OR IGNORE INTO epoch (stream_id, epoch) VALUES (?, ?)", (stream_id, epoch))
+            (self._epochs[stream, epoch],) = self._db.execute(
+                "SELECT id FROM epoch WHERE stream_id=? AND epoch=?", (stream_id, epoch)
+            ).fetchone()
+        return stream_id, self._epochs[stream, epoch]
+
+
+def _close_interrupted(db: sqlite3.Connection) -> None:
+    """End the epochs that a crash cut short, so that whoever replays them hears that they ended."""
+    open_epochs = db.execute(
+        "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
+        " JOIN stream ON stream.id = stream_id WHERE NOT closed"
+    ).fetchall()
+    for epoch_id, stream_id, stream, epoch, last, t in open_epochs:
+        db.execute("UPDATE epoch SET closed=1 WHERE id=?", (epoch_id,))
+        if last == 0:
+            continue
+        (subject,) = db.execute(
+            "SELECT coalesce((SELECT json_extract(json, '$.subject') FROM event WHERE stream_id=? AND epoch_id=?"
+            " AND type LIKE 'streamseg.stream.%' LIMIT 1), 'stream')",
+            (stream_id, epoch_id),
+        ).fetchone()
+        (rev,) = db.execute(
+            "SELECT coalesce(max(json_extract(json, '$.rev')), 0) + 1 FROM event WHERE stream_id=? AND epoch_id=?"
+            " AND json_extract(json, '$.subject')=?",
+            (stream_id, epoch_id, subject),
+        ).fetchone()
+        stopped = Envelope(
+            specversion="1.0",
+            id=f"{epoch}:{last + 1}",
+            source=f"/streams/{stream}",
+            type=StreamStopped.type,
+            subject=subject,
+            time=wall_time(time.time()),
+            datacontenttype="application/json",
+            epoch=epoch,
+            offset=last + 1,
+            rev=rev,
+            data=StreamStopped(t=t, reason="interrupted", totals={}),
+        )
+        db.execute(
+            _INSERT,
+            (stream_id, epoch_id, last + 1, stopped.type, time.time(), encode(stopped).decode()),
+        )
+        db.execute("UPDATE epoch SET last_offset=? WHERE id=?", (last + 1, epoch_id))
+
+
+def _prune(db: sqlite3.Connection, events: int, since: float) -> bool:
+    """Drop each stream's oldest events beyond the limits; true when there is more to do."""
+    more = False
+    for (stream_id,) in db.execute("SELECT id FROM stream").fetchall():
+        (count,) = db.execute("SELECT count(*) FROM event WHERE stream_id=?", (stream_id,)).fetchone()
+        oldest = db.execute(
+            "SELECT id, kept_at FROM event WHERE stream_id=? ORDER BY epoch_id, offset LIMIT ?",
+            (stream_id, _PRUNE_ROWS),
+        ).fetchall()
+        doomed = 0  # always the oldest ones in order, whatever the clock did: what is left has no holes
+        while doomed < len(oldest) and (count - doomed > events or oldest[doomed][1] < since):
+            doomed += 1
+        db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:doomed]])
+        more = more or doomed == _PRUNE_ROWS
+    db.execute(
+        "DELETE FROM epoch WHERE closed AND id < (SELECT max(id) FROM epoch) - ?"
+        " AND NOT EXISTS (SELECT 1 FROM event WHERE event.stream_id = epoch.stream_id AND epoch_id = epoch.id)",
+        (_EPOCHS_REMEMBERED,),
+    )
+    return more
