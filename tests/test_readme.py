@@ -102,12 +102,6 @@ def test_every_command_named_is_there():
     assert set(re.findall(r"`streamseg ([a-z]+)", README)) == COMMANDS.keys()
 
 
-def test_scripts_are_there():
-    for line in shell_lines():
-        if line.startswith("sh "):
-            assert (ROOT / shlex.split(line)[1]).exists(), line
-
-
 def test_every_format_and_profile_is_named():
     for name in [*FORMATS, *PROFILES]:
         assert f"`{name}`" in README, name
