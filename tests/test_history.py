@@ -16,6 +16,7 @@ from streamseg.envelope import encode
 from streamseg.errors import HistoryFailed
 from streamseg.server import Hub, history, recorder, serve
 from streamseg.server.history import MIGRATIONS, open_history
+from streamseg.server.interest import Interest
 from streamseg.settings import ServerSettings
 
 
@@ -202,6 +203,32 @@ async def test_an_epoch_cut_short_is_closed_at_the_next_start(path):
     async with serve(Hub(history=path), port=0):
         pass
     assert log(path) == [*before, stopped]
+
+
+async def test_a_head_that_is_behind_the_log(path):
+    """What is committed may not be sent yet: a replay goes up to what was sent, and finds that whole."""
+    hub = Hub(history=path)
+    feed = Feed(hub)
+    feed.step()
+    first, last = feed.sequencer.epoch, feed.said[-1].offset
+    feed.reset()
+    second = feed.sequencer.epoch
+    async with serve(hub, port=0):
+        await settled(feed)
+        everything, replay = Interest(), hub._replay
+        for cursor_, head, missed in (
+            ((first, last), (second, 0), 1),  # the stop that the reset said
+            ((first, last + 1), (second, 0), 0),
+            ((first, last + 1), (second, 1), 1),
+            ((first, 0), (first, last), last),
+            ((first, last + 1), ("not begun yet", 0), 1),
+            ((second, 1), ("not begun yet", 0), 0),
+            ((second, 1), ("not begun yet", 1), None),
+            ((second, 1), (first, last), None),
+        ):
+            assert await replay.recoverable("mic", cursor_, head, everything) == missed
+            rows = await replay.after("mic", cursor_, head)
+            assert (rows is None) if missed is None else (len(rows) == missed)
 
 
 @pytest.mark.parametrize(

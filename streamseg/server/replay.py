@@ -156,8 +156,12 @@ def _span(db: sqlite3.Connection, stream: str, cursor: Place, head: Place) -> _S
         return None
     # The log is pruned from its beginning only, so where the first event is still there, all are.
     first = db.execute(_FIRST, span).fetchone()
+    if first is None and epoch_id == head_epoch_id:
+        return span if cursor[1] == head[1] else None
+    if first is None and head[1] > 0:
+        return None
     if first is None:
-        first = (head_epoch_id + 1, 1)  # nothing lies between: true if no epoch up to the head has anything left to say
+        first = (head_epoch_id, 1)  # the head's epoch is about to begin; nothing must lie between
     if first == (epoch_id, cursor[1] + 1):
         return span
     if cursor[1] != end_of_epoch or first[1] != 1:
