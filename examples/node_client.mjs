@@ -28,7 +28,7 @@ function connect() {
     }
   };
   socket.onclose = ({ code, reason }) => {
-    if ((code >= 4002 && code <= 4010) || (code >= 4500 && code < 4600)) {
+    if ((code >= 4002 && code <= 4010 && code !== 4007) || (code >= 4500 && code < 4600)) {
       console.error(`refused: ${code} ${reason}`);
       process.exit(1);
     }

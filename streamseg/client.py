@@ -33,7 +33,7 @@ from streamseg.errors import ConnectionRefused
 
 SUBPROTOCOL = Subprotocol("streamseg.v1.json")
 PROTOCOL = 1
-_HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4007, 4008, 4009, 4010))  # asked wrongly: the same again is no use
+_HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4008, 4009, 4010))  # asked wrongly: the same again is no use
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _MAX_MESSAGE_BYTES = 16 * 2**20

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import socket
+import sqlite3
+import time
 
 from load.listener import client
 from load.station import Feed
@@ -165,3 +167,26 @@ async def test_a_slow_client_is_replayed_at_its_own_pace(tmp_path):
             offsets = [(await frames.next())[1]["d"]["offset"] for _ in range(1001)]
             assert offsets == list(range(1, 1002))
             assert hub.slow_clients == 0
+
+
+async def test_whoever_feeds_a_stream_never_waits_for_the_disk(tmp_path):
+    path = tmp_path / "history.sqlite"
+    hub = Hub(history=path)
+    feed = Feed(hub)
+    async with serve(hub, port=0) as server, client(server.port) as listener:
+        said = feed.step()
+        await listener.events(len(said))
+        foreign = sqlite3.connect(path, isolation_level=None)
+        foreign.execute("BEGIN IMMEDIATE")  # nobody else can write now
+        began = time.perf_counter()
+        for _ in range(20):
+            feed.step()
+        assert time.perf_counter() - began < 0.2
+        before = time.perf_counter()
+        await listener.ask("snapshot", stream="mic")  # the loop does not wait either
+        assert time.perf_counter() - before < 0.5
+        foreign.execute("ROLLBACK")
+        foreign.close()
+        heard = await listener.events(len(feed.said) - len(said))
+        assert [d["id"] for d in heard] == [envelope.id for envelope in feed.said[len(said) :]]
+        assert hub.failure is None
