@@ -57,7 +57,7 @@ class Hearing:
                 early = []
                 if self._reset_asked:
                     yield self._finish("reset")
-                    self._begin_epoch()
+                    self._begin_epoch(self._segmenter.sample_rate)
         except StreamsegError as failure:
             self.failure = failure
         yield self._finish("failed" if self.failure else "stopped" if self.stopped else "end")
@@ -65,12 +65,11 @@ class Hearing:
     def _engine(self, sample_rate: int) -> Segmenter:
         return Segmenter(self.settings, sample_rate=sample_rate, source=self.source.name, telemetry=self._telemetry)
 
-    def _begin_epoch(self) -> None:
-        assert self._segmenter is not None  # noqa: S101  only a stream that was heard is reset
+    def _begin_epoch(self, sample_rate: int) -> None:
         self._reset_asked = False
         self.epoch = str(ULID())
         self._sequencer = Sequencer(self.stream, self.epoch, time.time)
-        self._segmenter = self._engine(self._segmenter.sample_rate)
+        self._segmenter = self._engine(sample_rate)
 
     def _hear(self, segmenter: Segmenter, items: list[Item]) -> list[Envelope]:
         events: list[Event] = []

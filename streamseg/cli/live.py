@@ -126,26 +126,28 @@ async def _hear(hearings: Sequence[Hearing], hub: Hub | None, tell: Tell, stop: 
 
     def work(hearing: Hearing) -> None:
         told = 0.0
-        for envelopes in hearing:
-            now = time.monotonic()
-            if envelopes or now - told > _POSITION_EVERY_S:
-                told = now
-                loop.call_soon_threadsafe(publish, hearing, envelopes, hearing.position)
-        loop.call_soon_threadsafe(ended, hearing)
+        failure: Exception | None = None
+        try:
+            for envelopes in hearing:
+                now = time.monotonic()
+                if envelopes or now - told > _POSITION_EVERY_S:
+                    told = now
+                    loop.call_soon_threadsafe(publish, hearing, envelopes, hearing.position)
+        except Exception as error:  # a fault of ours; the other streams go on
+            failures.append(error)
+            failure = error
+        loop.call_soon_threadsafe(ended, hearing, failure or hearing.failure)
 
-    def ended(hearing: Hearing) -> None:
+    def ended(hearing: Hearing, failure: Exception | None) -> None:
         if hub:
             hub.close_stream(hearing.stream)
-        if hearing.failure and len(hearings) > 1:
-            terminal.err.print(f"streamseg: {hearing.stream}: {hearing.failure}")
+        if failure and len(hearings) > 1:
+            terminal.err.print(f"streamseg: {hearing.stream}: {failure}")
 
     with ThreadPoolExecutor(len(hearings), "hear") as workers:
-        ends = await asyncio.gather(
-            *(loop.run_in_executor(workers, work, hearing) for hearing in hearings), return_exceptions=True
-        )
-    for end in [*failures, *ends]:
-        if isinstance(end, BaseException):
-            raise end
+        await asyncio.gather(*(loop.run_in_executor(workers, work, hearing) for hearing in hearings))
+    if failures:
+        raise failures[0]
 
 
 def warm_up() -> None:
@@ -176,9 +178,8 @@ def show(hearings: Sequence[Hearing], port: Port | None) -> None:
 
 def settle(hearings: Sequence[Hearing]) -> None:
     """Raise what went wrong in the streams, if anything did."""
-    failed = [hearing for hearing in hearings if hearing.failure]
-    if len(hearings) == 1 and failed:
-        assert failed[0].failure is not None  # noqa: S101
-        raise failed[0].failure
-    if failed:
-        raise SourceFailed(f"{len(failed)} of {len(hearings)} streams failed: {', '.join(h.stream for h in failed)}")
+    failures = {hearing.stream: hearing.failure for hearing in hearings if hearing.failure}
+    if failures and len(hearings) > 1:
+        raise SourceFailed(f"{len(failures)} of {len(hearings)} streams failed: {', '.join(failures)}")
+    for failure in failures.values():
+        raise failure
