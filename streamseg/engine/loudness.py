@@ -200,19 +200,26 @@ def close_block(state: Floats, weights: Floats, counts: Ints, peaks: Floats32, r
     for c in range(weights.size):
         power += weights[c] * state[c, 4] / samples
         state[c, 4] = 0.0
-    recent[:-1] = recent[1:]
-    recent[-1] = power
+    for i in range(SHORT_TERM_BLOCKS - 1):
+        recent[i] = recent[i + 1]
+    recent[SHORT_TERM_BLOCKS - 1] = power
     out[POWER] = power
-    out[MOMENTARY] = DB * math.log(max(QUIETEST, recent[-MOMENTARY_BLOCKS:].mean())) + OFFSET_LU
-    out[SHORT_TERM] = DB * math.log(max(QUIETEST, recent.mean())) + OFFSET_LU
+    momentary = short_term = 0.0
+    for i in range(SHORT_TERM_BLOCKS):
+        short_term += recent[i] / SHORT_TERM_BLOCKS
+        if i >= SHORT_TERM_BLOCKS - MOMENTARY_BLOCKS:
+            momentary += recent[i] / MOMENTARY_BLOCKS
+    heard = counts[4] + 1
+    out[MOMENTARY] = DB * math.log(max(QUIETEST, momentary)) + OFFSET_LU if heard >= MOMENTARY_BLOCKS else np.nan
+    out[SHORT_TERM] = DB * math.log(max(QUIETEST, short_term)) + OFFSET_LU if heard >= SHORT_TERM_BLOCKS else np.nan
     out[SAMPLE_PEAK], out[TRUE_PEAK] = peaks[0], max(peaks[0], peaks[1])
     everything = samples * weights.size
     out[CLIPPED] = counts[0] / everything
     out[MONO] = 1.0 - counts[1] / everything
     out[FROZEN] = 1.0 - counts[2] / everything
-    counts[:4] = 0
+    counts[0] = counts[1] = counts[2] = counts[3] = 0
     counts[4] += 1
-    peaks[:] = 0.0
+    peaks[0] = peaks[1] = 0.0
 
 
 @kernel
@@ -255,7 +262,8 @@ def advance(
             raise_peak(x, x_bits, between_filters, reach, between, between_bits, peak_bits[1:])
         count_odd(planes, REACH, REACH + n, counts)
         for c in range(channels):
-            planes[c, :REACH] = planes[c, n : n + REACH].copy()
+            for i in range(REACH):
+                planes[c, i] = planes[c, n + i]
         at += n
         counts[3] += n
         if counts[3] == length:
@@ -267,7 +275,7 @@ class Loudness:
     """Samples at their own rate in, all channels; a row of `BLOCK_COLUMNS` for each 100 ms they complete out.
 
     power: mean square behind the K-weighting, channels weighted and added.
-    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, from silence at the start; -100.7 at the least.
+    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 at the least; NaN until so much was heard.
     sample_peak, true_peak: linear, full scale 1, the largest of all channels.
     clipped: share of samples at full scale. mono: share at which all channels agree within -80 dB (1 with a single
     channel). frozen: share that repeat the sample before (digital silence too).

@@ -7,6 +7,7 @@ into blocks, and its whole state pickles.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -18,16 +19,20 @@ from streamseg.blocks import Away, Block, Gap, GapCause, Item, Samples, Title
 from streamseg.engine.alarms import Alarms
 from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
+from streamseg.engine.loudness import MOMENTARY, SAMPLE_PEAK, SHORT_TERM, Loudness
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.placing import Placing
+from streamseg.engine.report import Reports
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.sections import Sections
+from streamseg.engine.tally import TRUSTED
 from streamseg.engine.texture import TEXTURE_DIMS, Texture
 from streamseg.errors import AskedWrongly
 from streamseg.events import (
     Event,
     Meter,
     Novelty,
+    SectionClosed,
     StreamGap,
     StreamLost,
     StreamResumed,
@@ -42,6 +47,8 @@ _LONG_GAP_S = 2.0  # a longer gap ends the section
 _METER_EVERY = 5  # frames
 _JOINS_REMEMBERED = 64
 _PLACING_S = 3.0  # the exact place and the block at hand lie within this of the coarse one
+_REPORTS_MORE_S = 15.0  # sections reach this much further back than the detector looks
+_SILENT_LUFS = -100.0
 _STREAM = "stream"
 
 
@@ -72,6 +79,8 @@ class Segmenter:
         self._steps = 0  # texture vectors since the last long gap
         self._changes = ChangePoints(self.settings, TEXTURE_DIMS)
         self._sections = Sections(self.settings)
+        self._reports = Reports(self.settings.lookback_s + _REPORTS_MORE_S)
+        self._key: str | None = None  # for the meter
         self._alarms = Alarms(self.settings, sample_rate)
         self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
         self._begin_stretch()
@@ -82,6 +91,8 @@ class Segmenter:
         self._alarms.begin_stretch(self._stretch_start)
         self._resampler = Resampler(self.sample_rate)
         self._features = Features()
+        self._loudness: Loudness | None = None  # made when the number of channels is known
+        self._blocks = 0  # blocks of loudness in this stretch
         self._texture = Texture(self.settings)
         self._placing = Placing(self.settings)
         self._frame = 0  # frames heard in this stretch
@@ -122,6 +133,7 @@ class Segmenter:
             piece = block[start : start + _PIECE]
             self._heard += len(piece)
             self._alarms.push(piece)
+            self._meter_loudness(piece)
             events += self._hear(self._resampler.push(piece))
         return events
 
@@ -176,12 +188,15 @@ class Segmenter:
             for change in changes:
                 events += self._say(change, at_end=False)
             if self._telemetry:
+                key = self._reports.key
+                self._key = key.name if key else None
                 events.append(self._novelty())
         return events + self._placed(frames[done:])
 
     def _placed(self, frames: NDArray[np.float64]) -> list[Event]:
         """Keep the fine features of these frames; the meter runs along."""
         self._placing.push(frames)
+        self._reports.push_frames(self._frame, self._stretch_start, frames)
         first, self._frame = self._frame, self._frame + len(frames)
         if not self._telemetry:
             return []
@@ -200,14 +215,32 @@ class Segmenter:
         if change.state == "confirmed":
             self._confirmed += 1
         uncertainty_s = round(uncertainty * HOP / ENGINE_RATE, 3)
-        return self._sections.say(change, round(t, 6), self._decided(), uncertainty_s, at_end=at_end)
+        said = self._sections.say(change, round(t, 6), self._decided(), uncertainty_s, at_end=at_end)
+        return self._reported(said)
 
     def _close(self, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
         """Settle what is pending and close the open section."""
         events: list[Event] = []
         for change in self._changes.settle():
             events += self._say(change, at_end=at_end)
-        return events + self._sections.close(self._now(), ended_by, at_end=at_end)
+        return events + self._reported(self._sections.close(self._now(), ended_by, at_end=at_end))
+
+    def _reported(self, events: list[Event]) -> list[Event]:
+        """Sections that close get their report."""
+        return [
+            Event(event.subject, msgspec.structs.replace(fact, report=self._reports.close(fact.start, fact.end)))
+            if isinstance(fact := event.data, SectionClosed)
+            else event
+            for event in events
+        ]
+
+    def _meter_loudness(self, piece: Samples) -> None:
+        """Loudness hears the full rate and all channels."""
+        if self._loudness is None:
+            self._loudness = Loudness(self.sample_rate, piece.shape[1])
+        blocks = self._loudness.push(piece)
+        self._reports.push_blocks(self._blocks, self._stretch_start, blocks)
+        self._blocks += len(blocks)
 
     def _started(self, channels: int) -> list[Event]:
         if self._channels:
@@ -250,8 +283,24 @@ class Segmenter:
         return round(self._stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
     def _meter(self, number: int, frame: NDArray[np.float64]) -> Event:
-        rms_db = float(frame[COLUMNS["rms_db"]][0])
-        return Event("meter", Meter(t=self._end_of(number), rms_db=round(rms_db, 2), peak_db=None))
+        t = self._end_of(number)
+        rms_db, f0_hz, tempo, sure = (
+            float(frame[COLUMNS[name]][0]) for name in ("rms_db", "f0_hz", "tempo_bpm", "tempo_confidence")
+        )
+        block = self._reports.block_at(t)
+        peak = 0.0 if block is None else float(block[SAMPLE_PEAK])
+        momentary, short_term = (math.nan, math.nan) if block is None else (block[MOMENTARY], block[SHORT_TERM])
+        fact = Meter(
+            t=t,
+            rms_db=round(rms_db, 2),
+            peak_db=round(20.0 * math.log10(peak), 2) if peak > 0.0 else None,
+            momentary_lufs=round(float(momentary), 2) if momentary > _SILENT_LUFS else None,
+            short_term_lufs=round(float(short_term), 2) if short_term > _SILENT_LUFS else None,
+            pitch_hz=round(f0_hz, 1) if f0_hz > 0.0 else None,
+            tempo_bpm=round(tempo, 1) if sure >= TRUSTED else None,
+            key=self._key,
+        )
+        return Event("meter", fact)
 
     def _novelty(self) -> Event:
         value, threshold = self._sections.novelty()
