@@ -550,3 +550,17 @@ async def test_a_disk_that_is_full_from_the_start(path, monkeypatch):
     kept = log(path)
     assert {d["epoch"] for d in kept} == {feed.sequencer.epoch}
     assert [d["offset"] for d in kept] == list(range(1, len(kept) + 1))
+
+
+async def test_a_server_that_ends_while_a_client_catches_up(path, caplog):
+    hub = Hub(history=path)
+    feed = Feed(hub)
+    while len(feed.said) < 3000:
+        feed.step()
+    async with serve(hub, port=0) as server:
+        await settled(feed)
+        late = client(server.port, resume={"mic": {"epoch": feed.sequencer.epoch, "offset": 0}})
+        listener = await late.__aenter__()
+        await listener.events(150)
+    assert await listener.closed() in (1001, 1006, 4310)
+    assert caplog.text == ""

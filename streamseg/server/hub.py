@@ -99,11 +99,10 @@ class Hub:
             while self._written:
                 await asyncio.sleep(0)
             self._recorder = None
-        for replay in (self._replay, *self._outlived):
-            if replay is not None:
-                await replay.close()
-        self._replay = None
-        self._outlived.clear()
+        replays = [*self._outlived, *([self._replay] if self._replay is not None else [])]
+        self._outlived, self._replay = [], None  # whoever is still catching up is told to come back
+        for replay in replays:
+            await replay.close()
 
     def add_stream(self, name: str, epoch: str, controls: Controls | None = None) -> None:
         """Announce a stream, before its first event; again with a new epoch when it runs anew."""
