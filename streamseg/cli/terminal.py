@@ -109,7 +109,7 @@ def progress(hearing: Hearing) -> Iterator[list[Envelope]]:
         yield from hearing
         return
     began = time.perf_counter()
-    with err.status(f"{hearing.source.name}: opening") as status:
+    with err.status(f"{hearing.source.name}: opening (the first run after installing compiles, about 20 s)") as status:
         for envelopes in hearing:
             t = hearing.position.t
             status.update(f"{hearing.source.name}: {clock(t)} ({t / (time.perf_counter() - began):.0f} × real time)")

@@ -18,7 +18,7 @@ def write(pieces: Iterable[str], out: Path | None) -> None:
     if out is None:
         for piece in pieces:
             sys.stdout.write(piece)
-        sys.stdout.flush()
+            sys.stdout.flush()  # whoever reads a pipe wants events as they come
         return
     pieces = iter(pieces)
     first = next(pieces, "")
