@@ -30,30 +30,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What the engine hears by. Made by `settings_for`, which names what is wrong."""
 
     profile: Annotated[Profile, Meta(description="what the numbers were chosen for")] = "music"
-    texture_hop_frames: Annotated[
-        int, Meta(ge=1, le=430, description="frames between two texture vectors (43 frames are a second)")
-    ] = 21
-    texture_span_frames: Annotated[int, Meta(ge=2, le=860, description="frames a texture vector looks back over")] = 43
-    kernel_gamma: Annotated[
-        float, Meta(gt=0, le=10, description="width of the RBF kernel that compares two texture vectors")
-    ] = 0.7
-    penalty: Annotated[
-        float, Meta(gt=0, le=1000, description="cost of one more change; higher finds fewer, larger sections")
-    ] = 8.0
-    horizon_s: Annotated[
-        float, Meta(ge=30, le=3600, description="how far back a section's start is sought, seconds")
-    ] = 340.0
-    lookback_s: Annotated[
-        float,
-        Meta(ge=5, le=600, description="how far back a change may still be found; all before is settled, seconds"),
-    ] = 60.0
-    confirm_s: Annotated[
-        float, Meta(ge=0.5, le=120, description="how long a change must stay best before it is confirmed, seconds")
-    ] = 4.0
-    provisional_s: Annotated[
-        float, Meta(ge=0, le=60, description="how long a change must stay best before it is said, seconds")
-    ] = 1.0
-    min_section_s: Annotated[float, Meta(ge=0.5, le=120, description="the shortest section, seconds")] = 4.0
+    lookahead_s: Annotated[
+        float, Meta(ge=0, le=60, description="how late a change may be known, median seconds; later is more accurate")
+    ] = 10.0
+    provisional_probability: Annotated[
+        float, Meta(gt=0, lt=1, description="how likely a change must be to be said before it is certain")
+    ] = 0.4
     clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
     label_distance: Annotated[
         float, Meta(gt=0, le=10, description="how far a section may lie from a label's centre and still bear it")
@@ -101,9 +83,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 # What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
 PROFILES: dict[Profile, dict[str, Any]] = {
     "music": {},
-    "dj": {"penalty": 16.0},
-    "broadcast": {"penalty": 6.0},
-    "room": {"penalty": 10.0},
+    "dj": {"lookahead_s": 20.0},
+    "broadcast": {"lookahead_s": 5.0},
+    "room": {"lookahead_s": 5.0},
 }
 
 

@@ -1,9 +1,9 @@
-"""Change points: which of the partition's changes are said, confirmed or taken back, and when.
+"""Change points: every moment is a candidate, judged again and again while evidence arrives.
 
-A change is a candidate while the best segmentation contains it (give or take `_SAME_STEPS`: evidence moves it a
-little). It is said once it has stayed for `provisional_s`, confirmed once it has stayed for `confirm_s`, and
-retracted when it has been away for `_GRACE_STEPS`. Confirmation is strictly in the order of time, and final: the
-partition is cut there, so that nothing heard later can reopen it.
+At each age a candidate's evidence becomes the probability that the sound changed there, by boosted trees. It is said
+(provisional) when that is likelier than not and no neighbour is likelier; confirmed when the probability passes a
+threshold that falls with age (hard cuts are sure in seconds, slow fades later); retracted when a neighbour that is no
+neighbour of it, or the sound itself, says otherwise. Confirmation is strictly in the order of time, and final.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.partition import Partition
-from streamseg.settings import FRAMES_PER_SECOND, Settings
+from streamseg.engine.evidence import Evidence
+from streamseg.engine.texture import STEP_S
+from streamseg.engine.trees import boosted
+from streamseg.settings import Settings
+from streamseg.weights import ChangeModel
 
-_SAME_STEPS = 6
-_GRACE_STEPS = 2
+_DOUBT = 0.6  # a provisional change is taken back when its probability falls below this much of what it needed
 
 State: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 
 @dataclass(slots=True)
-class _Candidate:
+class _Open:
+    """A change that was said and is not decided."""
+
+    number: int
     step: int
-    since: int  # the step at which it came onto the path
-    away: int = 0
-    number: int = 0  # 0 until it was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,101 +38,138 @@ class Change:
     """What is to be said of one change.
 
     number: 1, 2, 3 … in the order of being said. step: index of the first texture vector after the change.
-    score: cost gain in units of the penalty. stability: how far it is on the way to confirmation, 0 to 1.
+    probability: that the sound changed there, 0 to 1. needed: what it takes to be confirmed at this age.
     """
 
     state: State
     number: int
     step: int
-    score: float
-    stability: float
+    probability: float
+    needed: float
 
 
 class ChangePoints:
     """Texture vectors in, changes out."""
 
-    def __init__(self, settings: Settings, dims: int) -> None:
-        step_s = settings.texture_hop_frames / FRAMES_PER_SECOND
-        self._confirm_steps = max(1, round(settings.confirm_s / step_s))
-        self._lookback_steps = max(1, round(settings.lookback_s / step_s))
-        self._provisional_steps = max(1, round(settings.provisional_s / step_s))
-        self._step = 0
+    def __init__(self, settings: Settings, model: ChangeModel) -> None:
+        self._model = model
+        self._near, self._gap = int(model.near), int(model.gap)
+        self._oldest = int(model.ages[-1]) + 8
+        self._needed = thresholds(model, settings.lookahead_s, self._oldest)
+        self._provisional = settings.provisional_probability
+        self._scores = np.zeros(len(model.ages))
         self._said = 0
-        self._candidates: list[_Candidate] = []
-        self._partition = Partition(
-            dims,
-            (settings.penalty,),
-            gamma=settings.kernel_gamma,
-            min_steps=max(1, round(settings.min_section_s / step_s)),
-            capacity=max(64, round(settings.horizon_s / step_s)),
-        )
+        self.restart()
+
+    @property
+    def lookback_s(self) -> float:
+        """How far back a change may still be found, seconds."""
+        return (self._oldest + self._near) * STEP_S
 
     def push(self, vector: NDArray[np.float64]) -> list[Change]:
-        """Weigh one texture vector, shape (dims,), standardised, against the running segmentation."""
-        self._partition.push(vector)
+        """Weigh one texture vector, shape (VECTOR_DIMS,), standardised, with all that came before."""
+        told = self._evidence.push(vector)
         self._step += 1
-        retracted = self._follow(self._partition.changes())
-        return retracted + self._decide()
+        model, probability = self._model, self._probability
+        boosted(
+            told, model.first, model.feature, model.threshold, model.left, model.right, model.value, self._scores
+        )
+        odds = np.exp(self._scores) * model.prior
+        probability[1:] = probability[:-1].copy()
+        probability[0] = 0.0
+        heard = model.ages <= self._step - 4
+        probability[model.ages[heard]] = (odds / (1.0 + odds))[heard]
+        return self._confirm() + self._follow()
 
     def settle(self) -> list[Change]:
-        """The sound ends here: what was said and still holds is confirmed, the rest taken back."""
-        said = [candidate for candidate in self._candidates if candidate.number]
-        self._candidates = []
-        return [self._change("retracted" if candidate.away else "confirmed", candidate) for candidate in said]
+        """The sound ends here: what was said is confirmed or taken back, whichever is likelier. In order of time."""
+        changes: list[Change] = []
+        for said in sorted(self._open, key=lambda said: said.step):
+            age = self._step - said.step
+            sure = self._probability[age] >= 0.5 and said.step >= self._last + self._gap
+            if sure:
+                self._last = said.step
+            changes.append(self._change("confirmed" if sure else "retracted", said))
+        self._open = []
+        return changes
 
     def restart(self) -> None:
         """Forget what was heard, after a long gap; the numbering goes on."""
-        self._partition.clear()
+        self._evidence = Evidence(self._model)
         self._step = 0
-        self._candidates = []
+        self._last = 0
+        self._open: list[_Open] = []
+        # By age: entry a belongs to the candidate a vectors back. Kept beyond the oldest age for its neighbours.
+        self._probability = np.zeros(self._oldest + self._near + 1)
 
-    def _follow(self, path: list[int]) -> list[Change]:
-        """Match the candidates with the path as it is now; those long away are dropped."""
-        unmatched = [step for step in path if step > self._step - self._lookback_steps]
-        gone = []
-        for candidate in self._candidates:
-            near = min(unmatched, key=lambda step: abs(step - candidate.step), default=None)
-            if near is not None and abs(near - candidate.step) <= _SAME_STEPS:
-                candidate.step, candidate.away = near, 0
-                unmatched.remove(near)
-            else:
-                candidate.away += 1
-                if candidate.away >= _GRACE_STEPS:
-                    gone.append(candidate)
-        self._candidates = [candidate for candidate in self._candidates if candidate not in gone]
-        self._candidates += [_Candidate(step, self._step) for step in unmatched]
-        self._candidates.sort(key=lambda candidate: candidate.step)
-        return [self._change("retracted", candidate) for candidate in gone if candidate.number]
+    def _confirm(self) -> list[Change]:
+        """The oldest candidate that is sure enough and the best of its neighbours."""
+        probability = self._probability
+        eldest = min(self._oldest, self._step - self._last - self._gap)
+        for age in np.flatnonzero(probability[: eldest + 1] >= self._needed[: eldest + 1])[::-1]:
+            if not self._is_best(int(age)):
+                continue
+            step = self._step - int(age)
+            mine = min(self._open, key=lambda said: abs(said.step - step), default=None)
+            if mine is None or abs(mine.step - step) > self._near:
+                mine = self._name(step)
+            mine.step, self._last = step, step
+            passed = [said for said in self._open if said is not mine and said.step < step + self._gap]
+            self._open = [said for said in self._open if said is not mine and said not in passed]
+            return [*(self._change("retracted", said) for said in passed), self._change("confirmed", mine)]
+        return []
 
-    def _decide(self) -> list[Change]:
+    def _follow(self) -> list[Change]:
+        """Keep the open changes at their likeliest place, drop those in doubt, and say new ones."""
         changes: list[Change] = []
-        while self._candidates:
-            oldest = self._candidates[0]
-            if oldest.away or self._age(oldest) < self._confirm_steps:
-                break
-            self._name(oldest)
-            changes.append(self._change("confirmed", oldest))
-            self._partition.cut(oldest.step)
-            self._candidates = self._candidates[1:]
-        for candidate in self._candidates:
-            if candidate.number == 0 and not candidate.away and self._age(candidate) >= self._provisional_steps:
-                self._name(candidate)
-                changes.append(self._change("provisional", candidate))
+        probability = self._probability
+        youngest = int(self._model.ages[0])
+        for said in list(self._open):
+            age = self._step - said.step
+            low = max(youngest, age - self._near)
+            high = min(self._oldest, age + self._near, self._step - self._last - self._gap)
+            best = low + int(np.argmax(probability[low : high + 1])) if high >= low else -1
+            if best < 0 or age > self._oldest or probability[best] < _DOUBT * self._provisional:
+                self._open.remove(said)
+                changes.append(self._change("retracted", said))
+            elif abs(best - age) >= 2 and self._is_best(best) and not self._claimed(self._step - best, said):
+                said.step = self._step - best
+                changes.append(self._change("provisional", said))
+        eldest = min(self._oldest, self._step - self._last - self._gap)
+        for age in np.flatnonzero(probability[: eldest + 1] >= self._provisional)[::-1]:
+            step = self._step - int(age)
+            if self._is_best(int(age)) and not self._claimed(step):
+                changes.append(self._change("provisional", self._name(step)))
         return changes
 
-    def _age(self, candidate: _Candidate) -> int:
-        return self._step - candidate.since
+    def _is_best(self, age: int) -> bool:
+        last = self._step - self._last  # a neighbour at or before the last change does not count
+        near = self._probability[max(0, age - self._near) : min(age + self._near + 1, last)]
+        return bool(self._probability[age] >= near.max(initial=0.0))
 
-    def _name(self, candidate: _Candidate) -> None:
-        if candidate.number == 0:
-            self._said += 1
-            candidate.number = self._said
+    def _claimed(self, step: int, but: _Open | None = None) -> bool:
+        return any(said is not but and abs(said.step - step) <= self._near for said in self._open)
 
-    def _change(self, state: State, candidate: _Candidate) -> Change:
-        return Change(
-            state=state,
-            number=candidate.number,
-            step=candidate.step,
-            score=self._partition.gain(candidate.step),
-            stability=min(1.0, self._age(candidate) / self._confirm_steps),
-        )
+    def _name(self, step: int) -> _Open:
+        self._said += 1
+        self._open.append(_Open(self._said, step))
+        return self._open[-1]
+
+    def _change(self, state: State, said: _Open) -> Change:
+        age = min(max(self._step - said.step, 0), self._oldest)
+        return Change(state, said.number, said.step, float(self._probability[age]), float(self._needed[age]))
+
+
+def thresholds(model: ChangeModel, lookahead_s: float, oldest: int) -> NDArray[np.float64]:
+    """The probability a candidate of each age, 0 to oldest, must reach to be confirmed."""
+    rows = model.policies
+    patient = rows[rows[:, 0] <= lookahead_s + 1e-9]
+    _, threshold, rise, youngest = patient[-1] if len(patient) else rows[0]
+    log_age = np.log(model.ages)
+    youth = (log_age[-1] - log_age) / (log_age[-1] - log_age[0])
+    at_ages = threshold + rise * (1.0 - threshold) * youth
+    at_ages[model.ages < youngest] = 2.0
+    needed = np.full(oldest + 1, 2.0)
+    for k, age in enumerate(model.ages):
+        needed[age:] = at_ages[k]
+    return needed

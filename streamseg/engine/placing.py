@@ -1,7 +1,10 @@
 """Placing: a second look at the fine features, to say at which frame the sound changed.
 
-The partition knows a change to about half a second. Here the frame is sought, near that, at which the means of
-the frames just before and just after differ most.
+The change points know a change to about a second. Here every frame within `SEARCH` of that is a candidate, described
+by how much timbre, harmony, contrast, spectrum and bass differ just before and just after it (over four spans), by
+onset and by steps of level, each as it is and against its neighbours. A linear model, trained as a conditional logit
+(McFadden 1974) on annotated boundaries, gives the probability of each frame; the boundary is put where most
+probability lies close together. `streamseg.evaluation.train_placing` trains it.
 """
 
 from __future__ import annotations
@@ -10,21 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
+from streamseg.engine.models.placing import WEIGHTS
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.settings import FRAMES_PER_SECOND, Settings
 
-_COLUMNS = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"]]
-_MEAN, _DEVIATION = MEAN[:32], DEVIATION[:32]
-_SEARCH = round(1.5 * FRAMES_PER_SECOND)  # frames to either side of the coarse place
-_SPAN = round(2.0 * FRAMES_PER_SECOND)  # frames compared on either side of a place
+SEARCH = round(1.5 * FRAMES_PER_SECOND)  # frames to either side of the coarse place
+_SPANS = tuple(round(s * FRAMES_PER_SECOND) for s in (0.3, 0.6, 1.2, 2.5))  # compared on either side of a frame
+_REACH = _SPANS[-1]
+_LEVEL_SPANS = (8, 22, 43)
+_TOGETHER = round(0.4 * FRAMES_PER_SECOND)  # how close "close together" is
+
+_MFCC, _CHROMA, _CONTRAST, _LOG_MEL = (COLUMNS[name] for name in ("mfcc", "chroma", "contrast", "log_mel"))
+_LOG_MEL_MEAN_DB, _LOG_MEL_DEVIATION_DB = -45.0, 14.0
+_BASS = slice(0, 12)
+_KEPT = np.r_[_MFCC, _CHROMA, _CONTRAST, _LOG_MEL, COLUMNS["onset"], COLUMNS["rms_db"]]
+_AT = {"mfcc": slice(0, 20), "chroma": slice(20, 32), "contrast": slice(32, 39), "log_mel": slice(39, 103)}
 
 
 class Placing:
     """Frames in; for a coarse frame number, the exact one."""
 
     def __init__(self, settings: Settings) -> None:
-        self._capacity = round(settings.lookback_s * FRAMES_PER_SECOND) + 2 * (_SEARCH + _SPAN)
-        self._frames = np.zeros((2 * self._capacity, len(_COLUMNS)))
+        self._capacity = round(settings.lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH + _REACH)
+        self._frames = np.zeros((2 * self._capacity, len(_KEPT)), np.float32)
         self._held = 0
         self._heard = 0  # frames since the start; the last one held has number _heard - 1
 
@@ -35,28 +46,77 @@ class Placing:
             keep = self._capacity
             self._frames[:keep] = self._frames[self._held - keep : self._held].copy()
             self._held = keep
-        self._frames[self._held : self._held + n] = (frames[:, _COLUMNS] - _MEAN) / _DEVIATION
+        self._frames[self._held : self._held + n] = frames[:, _KEPT]
         self._held += n
         self._heard += n
 
-    def place(self, coarse: int) -> tuple[int, int]:
-        """The frame at which the change lies that is somewhere near frame `coarse`, and its uncertainty in frames."""
+    def place(self, coarse: int) -> tuple[int, float]:
+        """The frame at which the change lies that is somewhere near frame `coarse`.
+
+        Returns it with its uncertainty in frames (one standard deviation).
+        """
         first = self._heard - self._held
-        low = max(coarse - _SEARCH, first + _SPAN // 4)
-        high = min(coarse + _SEARCH, self._heard - _SPAN // 4)
-        if high <= low:
-            return coarse, _SEARCH
-        begin = max(first, low - _SPAN)
-        window = self._frames[begin - first : min(self._heard, high + _SPAN) - first]
-        sums = np.concatenate([np.zeros((1, window.shape[1])), window.cumsum(axis=0)])
-        places = np.arange(low, high + 1) - begin
-        left = np.maximum(places - _SPAN, 0)
-        right = np.minimum(places + _SPAN, len(window))
-        n_before, n_after = (places - left)[:, None], (right - places)[:, None]
-        before = (sums[places] - sums[left]) / n_before
-        after = (sums[right] - sums[places]) / n_after
-        # Ward's criterion: what a split here takes off the scatter.
-        contrast = (n_before * n_after / (n_before + n_after))[:, 0] * ((after - before) ** 2).sum(axis=1)
-        best = int(np.argmax(contrast))
-        near = np.flatnonzero(contrast >= 0.9 * contrast[best])
-        return low + best, max(1, int(near[-1] - near[0]) // 2)
+        low, high = max(coarse - SEARCH, first + 1), min(coarse + SEARCH, self._heard - 2)
+        if high - low < _TOGETHER:
+            return coarse, float(SEARCH)
+        begin, end = max(first, low - _REACH), min(self._heard, high + 1 + _REACH)
+        seen = curves(self._frames[begin - first : end - first].astype(np.float64))[low - begin : high + 1 - begin]
+        offsets = np.arange(low, high + 1) - coarse
+        logits = described(seen, offsets) @ WEIGHTS
+        probability = np.exp(logits - logits.max())
+        probability /= probability.sum()
+        together = np.convolve(probability, np.ones(2 * _TOGETHER + 1), "same")
+        centre = int(np.argmax(together))
+        near = slice(max(0, centre - _TOGETHER), centre + _TOGETHER + 1)
+        weight = probability[near] / probability[near].sum()
+        places = np.arange(low, high + 1)
+        deviation = float(np.sqrt(probability @ (places - probability @ places) ** 2))
+        return round(float(weight @ places[near])), deviation
+
+
+def kept(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The columns of feature frames that placing looks at."""
+    return frames[:, _KEPT]
+
+
+def curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How different the sound is before and after each frame, shape (frames, CURVES); frames as from `kept`."""
+    mfcc = (frames[:, _AT["mfcc"]] - MEAN[:20]) / DEVIATION[:20]
+    chroma = (frames[:, _AT["chroma"]] - MEAN[20:32]) / DEVIATION[20:32]
+    contrast = (frames[:, _AT["contrast"]] - MEAN[32:39]) / DEVIATION[32:39]
+    spectrum = np.clip((frames[:, _AT["log_mel"]] - _LOG_MEL_MEAN_DB) / _LOG_MEL_DEVIATION_DB, -4, 4)
+    columns = []
+    for group in (mfcc, chroma, contrast, spectrum, spectrum[:, _BASS]):
+        for span in _SPANS:
+            step = _step(group, span)
+            columns.append(np.sqrt((step**2).mean(axis=1)))
+    onset = frames[:, -2] / 10.0
+    columns += [onset, _largest_near(onset, 4), _largest_near(onset, 10)]
+    level = np.clip(frames[:, -1:], -70, 0) / 6.0
+    columns += [_step(level, span)[:, 0] for span in _LEVEL_SPANS]
+    return np.column_stack(columns)
+
+
+def described(seen: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[np.float64]:
+    """What the model is told of each candidate frame: its curves, raw and against its neighbours; its distance."""
+    deviation = seen.std(axis=0) + 1e-2
+    seconds = np.abs(offsets)[:, None] / FRAMES_PER_SECOND
+    against_mean, against_best = (seen - seen.mean(axis=0)) / deviation, (seen - seen.max(axis=0)) / deviation
+    return np.hstack([seen, against_mean, against_best, seconds**2, seconds])
+
+
+def _step(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
+    """Mean of the `span` rows from each row on, less the mean of those before it; fewer at the ends."""
+    n = len(values)
+    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(axis=0)])
+    at = np.arange(n)
+    left, right = np.maximum(at - span, 0), np.minimum(at + span, n)
+    before = (sums[at] - sums[left]) / np.maximum(at - left, 1)[:, None]
+    step: NDArray[np.float64] = (sums[right] - sums[at]) / (right - at)[:, None] - before
+    return step
+
+
+def _largest_near(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    padded = np.pad(values, reach, constant_values=-np.inf)
+    largest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    return largest

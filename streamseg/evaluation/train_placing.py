@@ -1,0 +1,111 @@
+"""Train the exact placing of boundaries on annotated sound: a conditional logit over the frames near each boundary.
+
+`python -m streamseg.evaluation.train_placing OUT.py DIR…` writes `streamseg/engine/models/placing.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from streamseg.engine.features import Features
+from streamseg.engine.placing import SEARCH, curves, described, kept
+from streamseg.engine.resampling import Resampler
+from streamseg.evaluation.annotations import Annotated, annotated_files
+from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP
+from streamseg.sources.audiofile import AudioFile
+
+_COARSE_ERROR_S = 0.7  # how far off the change points are, standard deviation
+_TARGET_WIDTH = 4.0  # frames: a neighbour of the right frame is nearly right
+_RIDGE = 3e-3
+
+Floats = NDArray[np.float64]
+
+
+def frames_of(track: Annotated) -> Floats:
+    """All feature frames of a file, as the engine hears them."""
+    source = AudioFile(str(track.audio))
+    features, pieces, resampler = Features(), [], None
+    for block in source:
+        resampler = resampler or Resampler(block.sample_rate)
+        pieces.append(kept(features.push(resampler.push(block.samples))))
+    return np.concatenate(pieces)
+
+
+def sharp_boundaries(track: Annotated) -> list[float]:
+    """The boundaries that have an exact place: not those inside a crossfade."""
+    if track.kind == "transitions":
+        return [span.start for span in track.spans if span.label.startswith("cut")]
+    return [span.start for span in track.spans[1:]]
+
+
+def cases(track: Annotated, rng: np.random.Generator, repeats: int) -> tuple[list[Floats], list[float]]:
+    """What the model is told around each boundary, searched from a place that is off by chance; and the answer."""
+    seen = curves(frames_of(track))
+    told, answers = [], []
+    offsets = np.arange(-SEARCH, SEARCH + 1)
+    for boundary in sharp_boundaries(track):
+        true = (boundary * ENGINE_RATE - (FRAME - HOP) / 2) / HOP
+        for _ in range(repeats):
+            coarse = round(true + rng.normal(0, _COARSE_ERROR_S) * FRAMES_PER_SECOND)
+            near = seen[max(0, coarse - SEARCH) : coarse + SEARCH + 1]
+            if len(near) == len(offsets) and abs(coarse - true) <= SEARCH:
+                told.append(described(near, offsets).astype(np.float32))
+                answers.append(true - coarse)
+    return told, answers
+
+
+def fit(told: NDArray[np.float32], answers: Floats) -> Floats:
+    """Weights of the conditional logit. told: shape (cases, frames, inputs); answers: frames from the middle."""
+    offsets = np.arange(-SEARCH, SEARCH + 1)
+    target = np.exp(-0.5 * ((offsets[None] - answers[:, None]) / _TARGET_WIDTH) ** 2)
+    target /= target.sum(axis=1, keepdims=True)
+    mean, deviation = told.mean(axis=(0, 1)), told.std(axis=(0, 1))
+    scaled = (told - mean) / deviation
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        logits = scaled @ weights.astype(np.float32)
+        probability = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probability /= probability.sum(axis=1, keepdims=True)
+        value = -(target * np.log(probability + 1e-12)).sum() / len(scaled) + _RIDGE * weights @ weights
+        slope = np.tensordot(probability - target, scaled, ((0, 1), (0, 1))) / len(scaled) + 2 * _RIDGE * weights
+        return float(value), slope
+
+    found = minimize(loss, np.zeros(told.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    weights: Floats = found.x / deviation
+    return weights
+
+
+def main() -> None:
+    """Train and write the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--repeats", type=int, default=2)
+    asked = parser.parse_args()
+    rng = np.random.default_rng(0)
+    told: list[Floats] = []
+    answers: list[float] = []
+    for folder in asked.folders:
+        for track in annotated_files(folder):
+            more, right = cases(track, rng, asked.repeats)
+            told += more
+            answers += right
+    weights = fit(np.array(told, np.float32), np.array(answers))
+    rows = [", ".join(f"{w:.5g}" for w in weights[i : i + 8]) for i in range(0, len(weights), 8)]
+    body = "\n".join(f"    {row}," for row in rows)
+    asked.out.write_text(
+        '"""Weights of the exact placing of boundaries (`streamseg.engine.placing`).\n\n'
+        f"Trained by `streamseg.evaluation.train_placing` on {len(answers)} cases from "
+        f'{", ".join(folder.name for folder in asked.folders)}.\n"""\n\n'
+        "from __future__ import annotations\n\nimport numpy as np\n\n"
+        f"WEIGHTS = np.array([\n{body}\n])  # fmt: skip\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

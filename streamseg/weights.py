@@ -1,0 +1,76 @@
+"""Trained numbers as the engine is handed them; the shipped ones lie in `streamseg/engine/models`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.errors import AskedWrongly
+from streamseg.settings import Profile
+
+
+@dataclass(frozen=True, eq=False)
+class ChangeModel:
+    """What judges changes: a projection, the kinds of sound, boosted trees, and when to be sure.
+
+    projection: (texture dims, k), vectors of one section lie close together in it.
+    classes: (texture + level dims, c), directions that tell kinds of sound apart.
+    ages: texture vectors after which a candidate is judged, rising.
+    first, feature, threshold, left, right, value: the trees, as `BoostedTrees` reads them.
+    prior: share of non-changes that training kept; takes the odds back to those of real sound.
+    near, gap: vectors within which a candidate must be the best, and between two changes.
+    policies: rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest, youngest age).
+    """
+
+    projection: NDArray[np.float64]
+    classes: NDArray[np.float64]
+    ages: NDArray[np.int64]
+    first: NDArray[np.int32]
+    feature: NDArray[np.int32]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    value: NDArray[np.float64]
+    prior: NDArray[np.float64]
+    near: NDArray[np.int64]
+    gap: NDArray[np.int64]
+    policies: NDArray[np.float64]
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that differ when any number differs."""
+        digest = hashlib.sha256()
+        for part in fields(self):
+            digest.update(getattr(self, part.name).tobytes())
+        return digest.hexdigest()[:12]
+
+    def save(self, path: Path) -> None:
+        """Write it where `read_model` finds it."""
+        np.savez_compressed(path, **{part.name: getattr(self, part.name) for part in fields(self)})
+
+
+def read_model(content: bytes, name: str) -> ChangeModel:
+    """Read what `ChangeModel.save` wrote. Raises AskedWrongly when it is something else."""
+    try:
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
+            return ChangeModel(**{part.name: arrays[part.name] for part in fields(ChangeModel)})
+    except (ValueError, OSError, KeyError, EOFError) as error:
+        raise AskedWrongly(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None
+
+
+# Which shipped model a profile judges by.
+_SHIPPED: dict[Profile, str] = {"music": "songs", "dj": "mixes", "broadcast": "programmes", "room": "programmes"}
+
+
+@cache
+def shipped_model(profile: Profile) -> ChangeModel:
+    """The model that comes with the program, for one profile."""
+    name = f"{_SHIPPED[profile]}.npz"
+    return read_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)
