@@ -1,73 +1,92 @@
-"""The state machine of changes, tested with letters instead of sound."""
+"""The state machine of changes, tested with letters instead of a judge.
+
+A letter is what the judge says of the place it stands at, from the first age on: `.` nothing, `p` likely, `C` sure
+only when older, `S` sure at once. Beyond the string nothing changes.
+"""
 
 import numpy as np
 import pytest
 
-from streamseg.engine.changepoints import ChangePoints
+from streamseg.engine.changepoints import ChangePoints, thresholds
 from streamseg.settings import settings_for
+from streamseg.weights import ChangeModel
 
-PLACES = np.eye(8) * 6
-QUICK = settings_for("music", penalty=2.0, min_section_s=1.0, provisional_s=1.0, confirm_s=3.0, lookback_s=20.0)
-
-
-def said(letters, settings=QUICK):
-    changes = ChangePoints(settings, PLACES.shape[1])
-    return [
-        (i, change.state, change.number, change.step)
-        for i, letter in enumerate(letters)
-        for change in changes.push(PLACES[ord(letter) - ord("a")])
-    ]
+AGES = np.array([1, 2, 4, 8])
+SAID = {".": (0, 0, 0, 0), "p": (0.5, 0.5, 0.5, 0.5), "C": (0.5, 0.5, 0.7, 0.8), "S": (0.95,) * 4, "x": (0.5, 0.1, 0, 0)}
+SETTINGS = settings_for("room", provisional_probability=0.45, lookahead_s=10.0)
 
 
-def confirmed(letters, settings=QUICK):
-    return [step for _, state, _, step in said(letters, settings) if state == "confirmed"]
+def model(**parts):
+    none = np.zeros(0, np.int32)
+    given = {
+        "projection": np.zeros((66, 2)), "classes": np.zeros((74, 2)), "ages": AGES, "first": none, "feature": none,
+        "threshold": np.zeros(0), "left": none, "right": none, "value": np.zeros(0), "prior": np.array(1.0),
+        "near": np.array(2), "gap": np.array(4), "policies": np.array([[0.0, 0.6, 0.5, 1.0]]),
+    }  # fmt: skip
+    return ChangeModel(**(given | parts))
+
+
+def said(letters, settle=False):
+    changes = ChangePoints(SETTINGS, model())
+    found = []
+    length = len(letters) if settle else len(letters) + 20
+    for step in range(1, length + 1):
+        row = [SAID[letters[step - age]][k] if 0 <= step - age < len(letters) else 0.0 for k, age in enumerate(AGES)]
+        found += changes.push(np.array(row, float))
+    return found + (changes.settle() if settle else [])
+
+
+def spelled(changes):
+    return " ".join(f"{change.state[0]}{change.number}@{change.step}" for change in changes)
 
 
 @pytest.mark.parametrize(
     ("letters", "expected"),
     [
-        ("a" * 20 + "b" * 20, [20]),
-        ("a" * 60, []),
-        ("a" * 20 + "b" + "a" * 20, []),
-        ("a" * 20 + "b" * 20 + "a" * 20 + "c" * 20, [20, 40, 60]),
+        ("......................", ""),
+        ("..........S...........", "c1@10"),  # sure at once: nothing provisional before
+        ("..........C...........", "p1@10 c1@10"),
+        ("..........x...........", "p1@10 r1@10"),
+        ("..........p...........", "p1@10 r1@10"),  # never sure: taken back when too old
+        ("......S.......S.......", "c1@6 c2@14"),
+        ("..........CC..........", "p1@10 c1@10"),  # neighbours are one change
+        ("..S...................", ""),  # nearer to the start than the shortest section
     ],
 )
-def test_confirmed(letters, expected):
-    assert confirmed(letters) == expected
+def test_said(letters, expected):
+    assert spelled(said(letters)) == expected
 
 
-def test_provisional_comes_before_confirmed_with_the_same_number():
-    states = [(state, number) for _, state, number, _ in said("a" * 20 + "b" * 20)]
-    assert states == [("provisional", 1), ("confirmed", 1)]
+def test_an_earlier_doubt_is_retracted_by_a_later_certainty():
+    assert spelled(said("..........p...S.......")) == "p1@10 r1@10 c2@14"
 
 
-def test_a_passing_disturbance_is_said_and_taken_back():
-    patient = settings_for("music", penalty=1.0, min_section_s=1.0, provisional_s=0.5, confirm_s=8.0, lookback_s=20.0)
-    states = [state for _, state, *_ in said("a" * 20 + "b" * 6 + "a" * 40, patient)]
-    assert "provisional" in states
-    assert states.count("retracted") + states.count("confirmed") == states.count("provisional")
-
-
-def test_confirmed_in_the_order_of_time():
+def test_confirmed_in_the_order_of_time_each_once_and_everything_said_is_decided():
     rng = np.random.default_rng(3)
-    letters = "".join(
-        letter * int(n) for letter, n in zip(rng.choice(list("abcdefgh"), 80), rng.integers(3, 30, 80), strict=True)
-    )
-    steps = confirmed(letters)
-    assert steps == sorted(set(steps))
-    assert len(steps) > 20
+    for _ in range(40):
+        changes = said("".join(rng.choice(list("......pCSx"), 60)))
+        confirmed = [change.step for change in changes if change.state == "confirmed"]
+        assert confirmed == sorted(set(confirmed))
+        assert all(b - a >= 4 for a, b in zip(confirmed, confirmed[1:], strict=False))
+        last = {change.number: change.state for change in changes}
+        assert "provisional" not in last.values()
+        for number in last:
+            states = [change.state for change in changes if change.number == number]
+            assert sum(state != "provisional" for state in states) == 1
 
 
-def test_nothing_older_than_the_look_back_is_ever_said():
-    rng = np.random.default_rng(4)
-    letters = "".join(rng.choice(list("ab"), 600))
-    look_back = round(QUICK.lookback_s * 22_050 / 512 / QUICK.texture_hop_frames)
-    assert all(i - step <= look_back for i, _, _, step in said(letters))
+def test_settling_decides_everything_in_order():
+    changes = said("..........p...C", settle=True)
+    assert {change.state for change in changes if change.number == changes[-1].number} >= {"confirmed"}
+    steps = [change.step for change in changes if change.state == "confirmed"]
+    assert steps == sorted(steps)
 
 
-def test_settling_confirms_what_holds():
-    changes = ChangePoints(QUICK, PLACES.shape[1])
-    for letter in "a" * 20 + "b" * 6:
-        changes.push(PLACES[ord(letter) - ord("a")])
-    assert [(change.state, change.step) for change in changes.settle()] == [("confirmed", 20)]
-    assert changes.settle() == []
+def test_thresholds_fall_with_age_and_patience_chooses_the_policy():
+    both = model(policies=np.array([[2.0, 0.5, 0.5, 1.0], [10.0, 0.3, 0.8, 4.0]]))
+    hasty, patient = thresholds(both, 5.0, 12), thresholds(both, 10.0, 12)
+    assert hasty[1] == pytest.approx(0.75)
+    assert hasty[8] == pytest.approx(0.5)
+    assert patient[3] == 2.0
+    assert np.all(np.diff(hasty[1:]) <= 0)
+    assert thresholds(both, 0.5, 12)[8] == pytest.approx(0.5)

@@ -18,7 +18,7 @@ from streamseg.errors import AskedWrongly
 from streamseg.events import BoundaryConfirmed, SectionClosed, StreamStarted, StreamStopped
 from streamseg.settings import settings_for
 
-QUICK = settings_for("room", penalty=2.0, min_section_s=2.0, provisional_s=1.0, confirm_s=2.0, lookback_s=10.0)
+QUICK = settings_for("room", lookahead_s=5.0)
 
 
 def scenes(rate, seconds=(9, 8, 9), channels=1, seed=0):
@@ -130,8 +130,8 @@ def test_a_checkpoint_is_invisible(stops, at_48):
 
 
 def test_memory_is_bounded():
-    """Ten hours are too long here; a small engine with a short horizon gets old in minutes."""
-    old = settings_for("room", horizon_s=30.0, lookback_s=10.0, confirm_s=2.0, penalty=2.0, labels_max=4)
+    """Ten hours are too long here; the horizon is full after six minutes, and twice that shows growth."""
+    old = settings_for("room", labels_max=4)
     segmenter = Segmenter(old, telemetry=True)
     rng = np.random.default_rng(5)
     sizes = []

@@ -1,6 +1,6 @@
 """Change points: every moment is a candidate, judged again and again while evidence arrives.
 
-At each age a candidate's evidence becomes the probability that the sound changed there, by boosted trees. It is said
+The judge gives the probability that the sound changed there. It is said
 (provisional) when that is likelier than not and no neighbour is likelier; confirmed when the probability passes a
 threshold that falls with age (hard cuts are sure in seconds, slow fades later); retracted when a neighbour that is no
 neighbour of it, or the sound itself, says otherwise. Confirmation is strictly in the order of time, and final.
@@ -14,9 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.evidence import Evidence
 from streamseg.engine.texture import STEP_S
-from streamseg.engine.trees import boosted
 from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
 
@@ -49,15 +47,14 @@ class Change:
 
 
 class ChangePoints:
-    """Texture vectors in, changes out."""
+    """Probabilities in, changes out."""
 
     def __init__(self, settings: Settings, model: ChangeModel) -> None:
-        self._model = model
+        self._ages = model.ages
         self._near, self._gap = int(model.near), int(model.gap)
         self._oldest = int(model.ages[-1]) + 8
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
         self._provisional = settings.provisional_probability
-        self._scores = np.zeros(len(model.ages))
         self._said = 0
         self.restart()
 
@@ -66,19 +63,12 @@ class ChangePoints:
         """How far back a change may still be found, seconds."""
         return (self._oldest + self._near) * STEP_S
 
-    def push(self, vector: NDArray[np.float64]) -> list[Change]:
-        """Weigh one texture vector, shape (VECTOR_DIMS,), standardised, with all that came before."""
-        told = self._evidence.push(vector)
+    def push(self, probabilities: NDArray[np.float64]) -> list[Change]:
+        """Take what the judge says at one texture vector: a probability for each of the model's ages."""
         self._step += 1
-        model, probability = self._model, self._probability
-        boosted(
-            told, model.first, model.feature, model.threshold, model.left, model.right, model.value, self._scores
-        )
-        odds = np.exp(self._scores) * model.prior
-        probability[1:] = probability[:-1].copy()
-        probability[0] = 0.0
-        heard = model.ages <= self._step - 4
-        probability[model.ages[heard]] = (odds / (1.0 + odds))[heard]
+        self._probability[1:] = self._probability[:-1].copy()
+        self._probability[0] = 0.0
+        self._probability[self._ages] = probabilities
         return self._confirm() + self._follow()
 
     def settle(self) -> list[Change]:
@@ -95,7 +85,6 @@ class ChangePoints:
 
     def restart(self) -> None:
         """Forget what was heard, after a long gap; the numbering goes on."""
-        self._evidence = Evidence(self._model)
         self._step = 0
         self._last = 0
         self._open: list[_Open] = []
@@ -105,8 +94,8 @@ class ChangePoints:
     def _confirm(self) -> list[Change]:
         """The oldest candidate that is sure enough and the best of its neighbours."""
         probability = self._probability
-        eldest = min(self._oldest, self._step - self._last - self._gap)
-        for age in np.flatnonzero(probability[: eldest + 1] >= self._needed[: eldest + 1])[::-1]:
+        admitted = self._admitted()
+        for age in np.flatnonzero(probability[:admitted] >= self._needed[:admitted])[::-1]:
             if not self._is_best(int(age)):
                 continue
             step = self._step - int(age)
@@ -123,11 +112,11 @@ class ChangePoints:
         """Keep the open changes at their likeliest place, drop those in doubt, and say new ones."""
         changes: list[Change] = []
         probability = self._probability
-        youngest = int(self._model.ages[0])
+        youngest = int(self._ages[0])
         for said in list(self._open):
             age = self._step - said.step
             low = max(youngest, age - self._near)
-            high = min(self._oldest, age + self._near, self._step - self._last - self._gap)
+            high = min(age + self._near, self._admitted() - 1)
             best = low + int(np.argmax(probability[low : high + 1])) if high >= low else -1
             if best < 0 or age > self._oldest or probability[best] < _DOUBT * self._provisional:
                 self._open.remove(said)
@@ -135,12 +124,15 @@ class ChangePoints:
             elif abs(best - age) >= 2 and self._is_best(best) and not self._claimed(self._step - best, said):
                 said.step = self._step - best
                 changes.append(self._change("provisional", said))
-        eldest = min(self._oldest, self._step - self._last - self._gap)
-        for age in np.flatnonzero(probability[: eldest + 1] >= self._provisional)[::-1]:
+        for age in np.flatnonzero(probability[: self._admitted()] >= self._provisional)[::-1]:
             step = self._step - int(age)
             if self._is_best(int(age)) and not self._claimed(step):
                 changes.append(self._change("provisional", self._name(step)))
         return changes
+
+    def _admitted(self) -> int:
+        """How many ages, from 0 on, lie within the look-back and far enough behind the last change."""
+        return max(0, min(self._oldest, self._step - self._last - self._gap) + 1)
 
     def _is_best(self, age: int) -> bool:
         last = self._step - self._last  # a neighbour at or before the last change does not count

@@ -200,7 +200,9 @@ def _describe_novelty(c: int, e: int, s: int, start: int, stop: int, state: _Sta
         out[at + 1] = across
         distance = 0.0
         for d in range(start, stop):
-            moved = (state.totals[c + f, d] - state.totals[c, d]) / f - (state.totals[c, d] - state.totals[c - p, d]) / p
+            moved = (state.totals[c + f, d] - state.totals[c, d]) / f - (
+                state.totals[c, d] - state.totals[c - p, d]
+            ) / p
             distance += moved * moved
         out[at + 2] = np.sqrt(distance / (stop - start))
         at += 3
@@ -372,7 +374,12 @@ class Evidence:
             n = int(state.n[0])
         texture, level = vector[:TEXTURE_DIMS], vector[TEXTURE_DIMS:]
         chroma = texture[20:32] * DEVIATION[20:32] + MEAN[20:32]
-        parts = (texture @ self._projection, texture, chroma * (np.sqrt(12.0) / max(np.linalg.norm(chroma), 1e-9)), level)
+        parts = (
+            texture @ self._projection,
+            texture,
+            chroma * (np.sqrt(12.0) / max(np.linalg.norm(chroma), 1e-9)),
+            level,
+        )
         state.vectors[n] = np.concatenate(parts)
         state.extra[n, :LEVEL_DIMS] = level
         state.extra[n, LEVEL_DIMS:] = vector @ self._classes

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.models.placing import WEIGHTS
 from streamseg.engine.models.texture import DEVIATION, MEAN
-from streamseg.settings import FRAMES_PER_SECOND, Settings
+from streamseg.settings import FRAMES_PER_SECOND
 
 SEARCH = round(1.5 * FRAMES_PER_SECOND)  # frames to either side of the coarse place
 _SPANS = tuple(round(s * FRAMES_PER_SECOND) for s in (0.3, 0.6, 1.2, 2.5))  # compared on either side of a frame
@@ -33,8 +33,9 @@ _AT = {"mfcc": slice(0, 20), "chroma": slice(20, 32), "contrast": slice(32, 39),
 class Placing:
     """Frames in; for a coarse frame number, the exact one."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._capacity = round(settings.lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH + _REACH)
+    def __init__(self, lookback_s: float) -> None:
+        """lookback_s: how far back a change may be placed."""
+        self._capacity = round(lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH + _REACH)
         self._frames = np.zeros((2 * self._capacity, len(_KEPT)), np.float32)
         self._held = 0
         self._heard = 0  # frames since the start; the last one held has number _heard - 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamseg.engine.changepoints import Change
 from streamseg.engine.labels import Guess, Labels
-from streamseg.engine.texture import HARMONY, RHYTHM, TEXTURE_DIMS, TIMBRE
+from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
 from streamseg.events import (
     After,
     Before,
@@ -28,7 +28,7 @@ from streamseg.events import (
     SectionClosed,
     SectionUpdated,
 )
-from streamseg.settings import FRAMES_PER_SECOND, Settings
+from streamseg.settings import Settings
 
 _EVIDENCE_SPAN_S = 8.0  # what is compared on either side of a boundary
 _MUCH_NOVELTY = 0.6
@@ -58,11 +58,10 @@ class _Open:
 class Sections:
     """Turns changes into boundaries, and what lies between into sections."""
 
-    def __init__(self, settings: Settings) -> None:
-        step_s = settings.texture_hop_frames / FRAMES_PER_SECOND
-        self._step_s = step_s
+    def __init__(self, settings: Settings, lookback_s: float) -> None:
+        """lookback_s: how far back a boundary may be drawn."""
         self._labels = Labels(settings)
-        self._recent: deque[NDArray[np.float64]] = deque(maxlen=round(settings.lookback_s / step_s) + 32)
+        self._recent: deque[NDArray[np.float64]] = deque(maxlen=round((lookback_s + _EVIDENCE_SPAN_S) / STEP_S) + 2)
         self._step = 0
         self._count = 1
         self._open = _Open(number=1, start=0.0, first_step=0)
@@ -87,10 +86,10 @@ class Sections:
         self._recent.append(vector)
         self._step += 1
         section = self._open
-        section.total = section.total + vector
+        section.total = section.total + vector[:TEXTURE_DIMS]
         section.count += 1
         looks_again = section.count.bit_count() == 1  # at 16, 32, 64 … vectors: ever rarer, for as long as it lasts
-        if section.count * self._step_s < _FIRST_GUESS_S or not looks_again:
+        if section.count * STEP_S < _FIRST_GUESS_S or not looks_again:
             return []
         return self._guess_again()
 
@@ -110,8 +109,8 @@ class Sections:
                 boundary_id=identity,
                 t=t,
                 decided_t=decided_t,
-                stability=round(change.stability, 3),
-                score=round(change.score, 3),
+                stability=round(change.probability, 3),
+                score=round(change.probability / change.needed, 3),
             )
             return [Event(identity, fact)]
         if change.state == "retracted":
@@ -136,7 +135,7 @@ class Sections:
         back = self._step - change.step
         after = np.array(list(self._recent)[-back:])
         ending, self._count = self._open, self._count + 1
-        starting = _Open(self._count, t, change.step, total=after.sum(axis=0), count=back)
+        starting = _Open(self._count, t, change.step, total=after[:, :TEXTURE_DIMS].sum(axis=0), count=back)
         ending.total, ending.count = ending.total - starting.total, ending.count - back
         evidence = self._evidence(change.step)
         closing = self._close(ending, t, "boundary", at_end=at_end)
@@ -150,7 +149,7 @@ class Sections:
             t=t,
             decided_t=decided_t,
             t_uncertainty=uncertainty_s,
-            confidence=round(min(1.0, 0.5 + 0.5 * max(0.0, change.score)), 3),
+            confidence=round(change.probability, 3),
             evidence=evidence,
             snapped_to=None,
             prev=Before(section_id=ending.id, label=closed.label),
@@ -202,7 +201,7 @@ class Sections:
 
     def _evidence(self, step: int) -> Evidence:
         """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""
-        span = round(_EVIDENCE_SPAN_S / self._step_s)
+        span = round(_EVIDENCE_SPAN_S / STEP_S)
         recent = np.array(list(self._recent))
         middle = len(recent) - (self._step - step)
         before, after = recent[max(0, middle - span) : middle], recent[middle : middle + span]
@@ -213,5 +212,4 @@ class Sections:
         def part(dims: NDArray[np.int_]) -> float:
             return round(float(1.0 - np.exp(-np.mean(moved[dims] ** 2))), 3)
 
-        # The first cepstral coefficient is the level, on a decibel scale.
-        return Evidence(timbre=part(TIMBRE), harmony=part(HARMONY), rhythm=part(RHYTHM), level=part(TIMBRE[:1]))
+        return Evidence(timbre=part(TIMBRE), harmony=part(HARMONY), rhythm=part(RHYTHM), level=part(LEVEL))

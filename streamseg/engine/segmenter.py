@@ -6,7 +6,6 @@ into blocks, and its whole state pickles.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator
 from typing import Literal
@@ -19,14 +18,14 @@ from streamseg.blocks import Away, Block, Gap, GapCause, Item, Samples, Title
 from streamseg.engine.alarms import Alarms
 from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
+from streamseg.engine.judge import Judge
 from streamseg.engine.loudness import MOMENTARY, SAMPLE_PEAK, SHORT_TERM, Loudness
-from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.sections import Sections
 from streamseg.engine.tally import TRUSTED
-from streamseg.engine.texture import TEXTURE_DIMS, Texture
+from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, Texture
 from streamseg.errors import AskedWrongly
 from streamseg.events import (
     Event,
@@ -41,6 +40,7 @@ from streamseg.events import (
     StreamTitle,
 )
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings, settings_for, settings_hash
+from streamseg.weights import ChangeModel, shipped_model
 
 _PIECE = 65_536  # samples handled at a time, so that one huge push needs no huge memory
 _LONG_GAP_S = 2.0  # a longer gap ends the section
@@ -62,12 +62,15 @@ class Segmenter:
         sample_rate: int = ENGINE_RATE,
         source: str = "",
         telemetry: bool = False,
+        model: ChangeModel | None = None,
     ) -> None:
         """settings: those of `music` when left out. sample_rate: of the samples to come, Hz.
 
-        source: named in `stream.started`. telemetry: also say `meter` and `novelty`.
+        source: named in `stream.started`. telemetry: also say `meter` and `novelty`. model: what judges changes;
+        the one shipped for the profile when left out.
         """
         self.settings = settings or settings_for("music")
+        self._model = model or shipped_model(self.settings.profile)
         self.sample_rate = sample_rate
         self._source = source
         self._telemetry = telemetry
@@ -77,9 +80,10 @@ class Segmenter:
         self._finished = False
         self._confirmed = 0
         self._steps = 0  # texture vectors since the last long gap
-        self._changes = ChangePoints(self.settings, TEXTURE_DIMS)
-        self._sections = Sections(self.settings)
-        self._reports = Reports(self.settings.lookback_s + _REPORTS_MORE_S)
+        self._judge = Judge(self._model)
+        self._changes = ChangePoints(self.settings, self._model)
+        self._sections = Sections(self.settings, self._changes.lookback_s)
+        self._reports = Reports(self._changes.lookback_s + _REPORTS_MORE_S)
         self._key: str | None = None  # for the meter
         self._alarms = Alarms(self.settings, sample_rate)
         self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
@@ -93,8 +97,8 @@ class Segmenter:
         self._features = Features()
         self._loudness: Loudness | None = None  # made when the number of channels is known
         self._blocks = 0  # blocks of loudness in this stretch
-        self._texture = Texture(self.settings)
-        self._placing = Placing(self.settings)
+        self._texture = Texture()
+        self._placing = Placing(self._changes.lookback_s)
         self._frame = 0  # frames heard in this stretch
         self._joins = [*self._joins[1 - _JOINS_REMEMBERED :], (self._steps, self._stretch_start)]
 
@@ -106,7 +110,7 @@ class Segmenter:
     @property
     def watermark(self) -> float:
         """Nothing at or before this stream time ever changes any more."""
-        return max(0.0, self.t - self.settings.lookback_s - _PLACING_S)
+        return max(0.0, self.t - self._changes.lookback_s - _PLACING_S)
 
     def feed(self, item: Item) -> list[Event]:
         """Take whatever a source gives."""
@@ -150,6 +154,7 @@ class Segmenter:
         self._missing += missing_samples
         events.append(said)
         if missing_s > _LONG_GAP_S:
+            self._judge = Judge(self._model)
             self._changes.restart()
             self._sections.begin(self._now())
             self._steps, self._joins = 0, []
@@ -183,7 +188,7 @@ class Segmenter:
             done = index + 1
             self._steps += 1
             events += self._alarms.until(self._decided())
-            changes = self._changes.push(vector)
+            changes = self._changes.push(self._judge.push(vector))
             events += self._sections.push(vector)
             for change in changes:
                 events += self._say(change, at_end=False)
@@ -205,9 +210,8 @@ class Segmenter:
     def _say(self, change: Change, *, at_end: bool) -> list[Event]:
         """Give a change its exact time, and say it."""
         stretch_step, stretch_start = next(join for join in reversed(self._joins) if join[0] <= change.step)
-        span, hop = self.settings.texture_span_frames, self.settings.texture_hop_frames
-        last_frame = span - 1 + (change.step - stretch_step) * hop
-        frame, uncertainty = last_frame + 1 - (span + hop) // 2, hop
+        last_frame = SPAN_FRAMES - 1 + (change.step - stretch_step) * HOP_FRAMES
+        frame, uncertainty = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2, float(HOP_FRAMES)
         if stretch_start == self._stretch_start:
             frame, uncertainty = self._placing.place(frame)
         t = stretch_start + max(0, frame * HOP + (FRAME - HOP) // 2) / ENGINE_RATE
@@ -250,15 +254,14 @@ class Segmenter:
                 )
             return []
         self._channels = channels
-        model = hashlib.sha256(MEAN.tobytes() + DEVIATION.tobytes()).hexdigest()[:12]
         fact = StreamStarted(
             sample_rate=self.sample_rate,
             channels=channels,
             source=self._source,
             profile=self.settings.profile,
             settings=msgspec.to_builtins(self.settings),
-            latency_s=round(self.settings.confirm_s, 3),
-            hashes={"settings": settings_hash(self.settings), "model": model, "memory": "none"},
+            latency_s=self.settings.lookahead_s,
+            hashes={"settings": settings_hash(self.settings), "model": self._model.hash, "memory": "none"},
         )
         return [Event(_STREAM, fact)]
 
@@ -315,7 +318,11 @@ class Segmenter:
 
 
 def segment(
-    blocks: Iterable[Item | Samples], settings: Settings | None = None, *, sample_rate: int | None = None
+    blocks: Iterable[Item | Samples],
+    settings: Settings | None = None,
+    *,
+    sample_rate: int | None = None,
+    model: ChangeModel | None = None,
 ) -> Iterator[Event]:
     """The product as a pipe: blocks of a source, or plain arrays of `sample_rate`, in; events out.
 
@@ -328,7 +335,7 @@ def segment(
         if segmenter is None:
             if rate is None:
                 raise AskedWrongly("plain arrays do not tell their rate; pass sample_rate=…")
-            segmenter = Segmenter(settings, sample_rate=rate)
+            segmenter = Segmenter(settings, sample_rate=rate, model=model)
         yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.feed(item)
     if segmenter is not None:
         yield from segmenter.finish()

@@ -17,6 +17,7 @@ from scipy.linalg import eigh
 from streamseg.engine.changepoints import ChangePoints
 from streamseg.engine.evidence import Evidence
 from streamseg.engine.features import Features
+from streamseg.engine.judge import Judge
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, TEXTURE_DIMS, VECTOR_DIMS, Texture
 from streamseg.evaluation import scores
@@ -173,7 +174,9 @@ def evidence_of(
     return np.concatenate(told), np.concatenate(answers)
 
 
-def grow(told: NDArray[np.float32], answers: NDArray[np.int8], weights: Floats, trees: int, leaves: int) -> lightgbm.Booster:
+def grow(
+    told: NDArray[np.float32], answers: NDArray[np.int8], weights: Floats, trees: int, leaves: int
+) -> lightgbm.Booster:
     """Boosted trees for the probability of a change."""
     options = {
         "objective": "binary",
@@ -186,7 +189,7 @@ def grow(told: NDArray[np.float32], answers: NDArray[np.int8], weights: Floats, 
         "lambda_l2": 10.0,
         "verbosity": -1,
         "seed": 1,
-        "num_threads": 2,
+        "num_threads": 1,
     }
     return lightgbm.train(options, lightgbm.Dataset(told, answers, weight=weights), num_boost_round=trees)
 
@@ -277,58 +280,31 @@ class Outcome:
 
 
 def judged(track: Track, model: ChangeModel) -> Floats:
-    """The probability of every candidate at every age, shape (vectors + 1, ages); the judge's whole testimony."""
-    evidence, out = Evidence(model), np.zeros(len(model.ages))
-    table = np.zeros((len(track.vectors) + 1, len(model.ages)))
-    from streamseg.engine.trees import boosted
-
-    for step, vector in enumerate(track.vectors, 1):
-        told = evidence.push(vector)
-        boosted(told, model.first, model.feature, model.threshold, model.left, model.right, model.value, out)
-        odds = np.exp(out) * model.prior
-        for k, age in enumerate(model.ages):
-            if step - age >= 4:
-                table[step - age, k] = odds[k] / (1.0 + odds[k])
-    return table
+    """The judge's whole testimony on a track: row by row what it says at each vector, shape (vectors, ages)."""
+    judge = Judge(model)
+    return np.array([judge.push(vector) for vector in track.vectors])
 
 
-def decided(table: Floats, model: ChangeModel, policy: tuple[float, float, float, float], settings: Settings) -> list[tuple[float, float]]:
-    """(t, decided_t) of each confirmed change under a policy, replaying a testimony through the state machine."""
-    replayed = replace(model, policies=np.array([policy]))
-    changes = _Replay(settings, replayed, table)
+def decided(
+    testimony: Floats, model: ChangeModel, policy: tuple[float, float, float, float], settings: Settings
+) -> list[tuple[float, float]]:
+    """(t, decided_t) of each change that a policy confirms on that testimony."""
+    changes = ChangePoints(settings, replace(model, policies=np.array([policy])))
     found = []
-    for step in range(1, len(table)):
-        for change in changes.replay():
-            if change.state == "confirmed":
-                found.append((float(boundary_time(change.step)), heard_time(step)))
-    found += [
-        (float(boundary_time(change.step)), heard_time(len(table) - 1))
-        for change in changes.settle()
-        if change.state == "confirmed"
+    for step, probabilities in enumerate(testimony, 1):
+        found += [(change, step) for change in changes.push(probabilities)]
+    found += [(change, len(testimony)) for change in changes.settle()]
+    return [
+        (float(boundary_time(change.step)), heard_time(step)) for change, step in found if change.state == "confirmed"
     ]
-    return found
-
-
-class _Replay(ChangePoints):
-    """The state machine of changes, fed with testimony given before."""
-
-    def __init__(self, settings: Settings, model: ChangeModel, table: Floats) -> None:
-        super().__init__(settings, model)
-        self._table = table
-
-    def replay(self) -> list["Change"]:  # noqa: F821, UP037
-        """One step."""
-        self._step += 1
-        self._probability[1:] = self._probability[:-1].copy()
-        self._probability[0] = 0.0
-        for k, age in enumerate(self._model.ages):
-            if self._step - age >= 4:
-                self._probability[age] = self._table[self._step - age, k]
-        return self._confirm() + self._follow()
 
 
 def outcome(
-    tracks: list[Track], tables: list[Floats], model: ChangeModel, policy: tuple[float, float, float, float], settings: Settings
+    tracks: list[Track],
+    tables: list[Floats],
+    model: ChangeModel,
+    policy: tuple[float, float, float, float],
+    settings: Settings,
 ) -> Outcome:
     """Score a policy over testimonies."""
     found, delays, alarms, hours = [], [], 0, 0.0
