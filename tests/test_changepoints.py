@@ -4,6 +4,8 @@ A letter is what the judge says of the place it stands at, from the first age on
 only when older, `S` sure at once. Beyond the string nothing changes.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,13 @@ from streamseg.settings import settings_for
 from streamseg.weights import ChangeModel
 
 AGES = np.array([1, 2, 4, 8])
-SAID = {".": (0, 0, 0, 0), "p": (0.5, 0.5, 0.5, 0.5), "C": (0.5, 0.5, 0.7, 0.8), "S": (0.95,) * 4, "x": (0.5, 0.1, 0, 0)}
+SAID = {
+    ".": (0, 0, 0, 0),
+    "p": (0.5, 0.5, 0.5, 0.5),
+    "C": (0.5, 0.5, 0.7, 0.8),
+    "S": (0.95,) * 4,
+    "x": (0.5, 0.1, 0, 0),
+}
 SETTINGS = settings_for("room", provisional_probability=0.45, lookahead_s=10.0)
 
 
@@ -67,7 +75,7 @@ def test_confirmed_in_the_order_of_time_each_once_and_everything_said_is_decided
         changes = said("".join(rng.choice(list("......pCSx"), 60)))
         confirmed = [change.step for change in changes if change.state == "confirmed"]
         assert confirmed == sorted(set(confirmed))
-        assert all(b - a >= 4 for a, b in zip(confirmed, confirmed[1:], strict=False))
+        assert all(b - a >= 4 for a, b in itertools.pairwise(confirmed))
         last = {change.number: change.state for change in changes}
         assert "provisional" not in last.values()
         for number in last:

@@ -56,7 +56,10 @@ class ChangePoints:
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
         self._provisional = settings.provisional_probability
         self._said = 0
-        self.restart()
+        self._step = self._last = 0
+        self._open: list[_Open] = []
+        # By age: entry a belongs to the candidate a vectors back. Kept beyond the oldest age for its neighbours.
+        self._probability = np.zeros(self._oldest + self._near + 1)
 
     @property
     def lookback_s(self) -> float:
@@ -85,11 +88,9 @@ class ChangePoints:
 
     def restart(self) -> None:
         """Forget what was heard, after a long gap; the numbering goes on."""
-        self._step = 0
-        self._last = 0
-        self._open: list[_Open] = []
-        # By age: entry a belongs to the candidate a vectors back. Kept beyond the oldest age for its neighbours.
-        self._probability = np.zeros(self._oldest + self._near + 1)
+        self._step = self._last = 0
+        self._open = []
+        self._probability[:] = 0.0
 
     def _confirm(self) -> list[Change]:
         """The oldest candidate that is sure enough and the best of its neighbours."""

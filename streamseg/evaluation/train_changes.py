@@ -7,23 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from streamseg.engine.changepoints import ChangePoints
 from streamseg.engine.evidence import Evidence
-from streamseg.engine.features import Features
-from streamseg.engine.judge import Judge
-from streamseg.engine.resampling import Resampler
-from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, TEXTURE_DIMS, VECTOR_DIMS, Texture
-from streamseg.evaluation import scores
-from streamseg.evaluation.annotations import Annotated
-from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings
-from streamseg.sources import AudioFile
+from streamseg.engine.texture import HOP_FRAMES, TEXTURE_DIMS
+from streamseg.evaluation.tracks import Track, boundary_time
+from streamseg.settings import ENGINE_RATE, HOP
 from streamseg.weights import ChangeModel
 
 Floats = NDArray[np.float64]
@@ -54,44 +47,6 @@ RECIPES = {
     "mixes": Recipe(24, 1, (3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48), 8, 16, 3.0, 9.0),
     "programmes": Recipe(16, 1, (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 28), 5, 6, 2.0, 1.0),
 }
-_CANDIDATE_POLICIES = [
-    (threshold, rise)
-    for threshold in (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
-    for rise in (0.0, 0.15, 0.3, 0.5, 0.8)
-]
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """A file's texture with its truth."""
-
-    truth: Annotated
-    vectors: Floats
-    source: str  # tracks of one source never stand on both sides of a fold
-
-
-def texture_of(path: Path) -> Floats:
-    """All texture vectors of a file, as the engine hears them; shape (n, VECTOR_DIMS)."""
-    features, texture = Features(), Texture()
-    resampler: Resampler | None = None
-    found = [np.zeros((0, VECTOR_DIMS))]
-    for block in AudioFile(str(path)):
-        resampler = resampler or Resampler(block.sample_rate)
-        found += [vector[None] for _, vector in texture.push(features.push(resampler.push(block.samples)))]
-    return np.concatenate(found)
-
-
-def boundary_time(step: int | NDArray[np.int64]) -> Floats:
-    """Stream seconds of a change before texture vector `step`."""
-    last_frame = SPAN_FRAMES - 1 + np.asarray(step) * HOP_FRAMES
-    frame = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2
-    seconds: Floats = (frame * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-    return seconds
-
-
-def heard_time(step: int) -> float:
-    """Stream seconds at which the texture vector before `step` is complete."""
-    return float(((SPAN_FRAMES - 1 + (step - 1) * HOP_FRAMES) * HOP + FRAME) / ENGINE_RATE)
 
 
 def discriminant(vectors: Floats, groups: NDArray[np.int64], dims: int) -> Floats:
@@ -111,7 +66,9 @@ def discriminant(vectors: Floats, groups: NDArray[np.int64], dims: int) -> Float
 
 def projection(tracks: list[Track], recipe: Recipe) -> Floats:
     """Directions in which the vectors of one labelled stretch lie close together and others apart."""
-    vectors, groups, names = [], [], {}
+    vectors: list[Floats] = []
+    groups: list[NDArray[np.int64]] = []
+    names: dict[str, int] = {}
     for track in tracks:
         texture = track.vectors[:, :TEXTURE_DIMS]
         centre = texture.mean(axis=0) if recipe.smooth > 1 else 0.0  # in a song, what differs from the song
@@ -128,7 +85,9 @@ def projection(tracks: list[Track], recipe: Recipe) -> Floats:
 
 def kinds_of_sound(tracks: list[Track], dims: int = 5) -> Floats:
     """Directions that tell speech, music, noise … apart, from programmes."""
-    vectors, groups, names = [], [], {}
+    vectors: list[Floats] = []
+    groups: list[NDArray[np.int64]] = []
+    names: dict[str, int] = {}
     for track in tracks:
         at = boundary_time(np.arange(len(track.vectors)))
         for span in track.truth.segments:
@@ -196,7 +155,6 @@ def grow(
 
 def flattened(booster: lightgbm.Booster) -> dict[str, NDArray[np.int32] | Floats]:
     """The trees as flat arrays, as `streamseg.engine.trees` reads them."""
-    first: list[int] = []
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
@@ -216,8 +174,7 @@ def flattened(booster: lightgbm.Booster) -> dict[str, NDArray[np.int32] | Floats
         right[here] = lay(node["right_child"])  # type: ignore[arg-type]
         return here
 
-    for tree in booster.dump_model()["tree_info"]:
-        first.append(lay(tree["tree_structure"]))
+    first = [lay(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
     return {
         "first": np.array(first, np.int32),
         "feature": np.array(feature, np.int32),
@@ -264,90 +221,3 @@ def train(
     weights = np.concatenate([np.full(len(a), weight(track)) for track, (_, a) in zip(tracks, parts, strict=True)])
     booster = grow(np.concatenate([t for t, _ in parts]), np.concatenate([a for _, a in parts]), weights, trees, leaves)
     return replace(model, **flattened(booster))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a policy does over tracks."""
-
-    f: float
-    precision: float
-    recall: float
-    false_alarms_per_h: float
-    delay_median_s: float
-    delay_p90_s: float
-    policy: tuple[float, float, float, float]
-
-
-def judged(track: Track, model: ChangeModel) -> Floats:
-    """The judge's whole testimony on a track: row by row what it says at each vector, shape (vectors, ages)."""
-    judge = Judge(model)
-    return np.array([judge.push(vector) for vector in track.vectors])
-
-
-def decided(
-    testimony: Floats, model: ChangeModel, policy: tuple[float, float, float, float], settings: Settings
-) -> list[tuple[float, float]]:
-    """(t, decided_t) of each change that a policy confirms on that testimony."""
-    changes = ChangePoints(settings, replace(model, policies=np.array([policy])))
-    found = []
-    for step, probabilities in enumerate(testimony, 1):
-        found += [(change, step) for change in changes.push(probabilities)]
-    found += [(change, len(testimony)) for change in changes.settle()]
-    return [
-        (float(boundary_time(change.step)), heard_time(step)) for change, step in found if change.state == "confirmed"
-    ]
-
-
-def outcome(
-    tracks: list[Track],
-    tables: list[Floats],
-    model: ChangeModel,
-    policy: tuple[float, float, float, float],
-    settings: Settings,
-) -> Outcome:
-    """Score a policy over testimonies."""
-    found, delays, alarms, hours = [], [], 0, 0.0
-    for track, table in zip(tracks, tables, strict=True):
-        said = decided(table, model, policy, settings)
-        spans = track.truth.spans
-        hours += len(track.vectors) * HOP_FRAMES * HOP / ENGINE_RATE / 3600
-        if track.truth.kind == "transitions":
-            truth = [(span.start + span.end) / 2 for span in spans]
-            result, pairs = scores.transitions(spans, [t for t, _ in said])
-        else:
-            truth = scores.inner_boundaries(spans)
-            said = [(t, d) for t, d in said if spans[0].start < t < spans[-1].end]
-            result = scores.detection(truth, [t for t, _ in said], 3.0)
-            pairs = scores.matches(truth, [t for t, _ in said], 3.0)
-        found.append(result)
-        alarms += len(said) - len(pairs)
-        delays += [said[j][1] - truth[i] for i, j in pairs]
-    return Outcome(
-        f=float(np.mean([one.f for one in found])),
-        precision=float(np.mean([one.precision for one in found])),
-        recall=float(np.mean([one.recall for one in found])),
-        false_alarms_per_h=alarms / hours,
-        delay_median_s=float(np.median(delays)) if delays else np.inf,
-        delay_p90_s=float(np.percentile(delays, 90)) if delays else np.inf,
-        policy=policy,
-    )
-
-
-def outcomes(tracks: list[Track], tables: list[Floats], model: ChangeModel, settings: Settings) -> list[Outcome]:
-    """Every candidate policy, scored."""
-    return [
-        outcome(tracks, tables, model, (0.0, threshold, rise, float(youngest)), settings)
-        for threshold, rise in _CANDIDATE_POLICIES
-        for youngest in model.ages[::2]
-    ]
-
-
-def best_policies(found: list[Outcome], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)) -> Floats:
-    """For each look-ahead, the policy of highest F whose median delay lies within it; the fastest where none does."""
-    rows = []
-    for lookahead_s in lookaheads_s:
-        timely = [one for one in found if one.delay_median_s <= lookahead_s]
-        one = max(timely, key=lambda one: one.f) if timely else min(found, key=lambda one: one.delay_median_s)
-        rows.append((lookahead_s, *one.policy[1:]))
-    return np.array(rows)

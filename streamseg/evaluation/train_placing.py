@@ -12,28 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from streamseg.engine.features import Features
 from streamseg.engine.placing import SEARCH, curves, described, kept
-from streamseg.engine.resampling import Resampler
 from streamseg.evaluation.annotations import Annotated, annotated_files
+from streamseg.evaluation.tracks import frames_of
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP
-from streamseg.sources.audiofile import AudioFile
 
 _COARSE_ERROR_S = 0.7  # how far off the change points are, standard deviation
 _TARGET_WIDTH = 4.0  # frames: a neighbour of the right frame is nearly right
 _RIDGE = 3e-3
 
 Floats = NDArray[np.float64]
-
-
-def frames_of(track: Annotated) -> Floats:
-    """All feature frames of a file, as the engine hears them."""
-    source = AudioFile(str(track.audio))
-    features, pieces, resampler = Features(), [], None
-    for block in source:
-        resampler = resampler or Resampler(block.sample_rate)
-        pieces.append(kept(features.push(resampler.push(block.samples))))
-    return np.concatenate(pieces)
 
 
 def sharp_boundaries(track: Annotated) -> list[float]:
@@ -43,10 +31,11 @@ def sharp_boundaries(track: Annotated) -> list[float]:
     return [span.start for span in track.spans[1:]]
 
 
-def cases(track: Annotated, rng: np.random.Generator, repeats: int) -> tuple[list[Floats], list[float]]:
+def cases(track: Annotated, rng: np.random.Generator, repeats: int) -> tuple[list[NDArray[np.float32]], list[float]]:
     """What the model is told around each boundary, searched from a place that is off by chance; and the answer."""
-    seen = curves(frames_of(track))
-    told, answers = [], []
+    seen = curves(np.concatenate([kept(frames) for frames in frames_of(track.audio)]))
+    told: list[NDArray[np.float32]] = []
+    answers: list[float] = []
     offsets = np.arange(-SEARCH, SEARCH + 1)
     for boundary in sharp_boundaries(track):
         true = (boundary * ENGINE_RATE - (FRAME - HOP) / 2) / HOP
@@ -88,7 +77,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     asked = parser.parse_args()
     rng = np.random.default_rng(0)
-    told: list[Floats] = []
+    told: list[NDArray[np.float32]] = []
     answers: list[float] = []
     for folder in asked.folders:
         for track in annotated_files(folder):

@@ -1,7 +1,7 @@
 """Fixed standardisation of texture vectors.
 
-Mean and deviation of each dimension over songs, mixes and programmes (four files in five once through Vorbis; each set weighs
-the same), on vectors of 43 frames. Order: means of mfcc, chroma, contrast; deviations of mfcc, contrast; means of level, onset,
+Mean and deviation of each dimension over songs, mixes and programmes, four files in five once through Vorbis, each set
+weighing the same. Order: means of mfcc, chroma, contrast; deviations of mfcc, contrast; means of level, onset,
 flatness, zero crossings; their deviations.
 """
 

@@ -1,0 +1,163 @@
+"""Running sums: every new vector costs one row of similarities, and that updates all that is known of the past."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.kernel import kernel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HORIZON = 600
+KEEP = 720  # vectors kept when the memory is packed: the horizon, the oldest age, and what those look back to
+CAPACITY = 1440
+SPANS = np.array([4, 8, 16, 32, 64, 128, 256])
+LEARNED, WHOLE, HARMONY, LEVEL = range(4)
+PENALTIES = np.array([4.0, 8.0, 12.0, 18.0, 3.0, 6.0, 10.0])
+PENALTY_SPACE = np.array([LEARNED] * 4 + [WHOLE] * 3)
+_SHORTEST = 6
+_OLDEST_AGE = 48
+_PATH_MEMORY = 64
+SPLITS = np.array([-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6])
+SPLIT_REACH = 16
+PARALLEL_SPACE = np.array([HARMONY, WHOLE])
+PARALLEL_ROWS = 96
+MATCH_WIDTHS = np.array([16, 32])
+_MATCH_STRIDE = 4
+MATCHES = HORIZON // _MATCH_STRIDE
+MATCH_RING = 64
+
+
+class State(NamedTuple):
+    """Running sums; the first axis of most is the vector, counted from the last packing."""
+
+    n: Ints  # (1,) vectors held
+    age0: Ints  # (1,) vectors forgotten
+    vectors: Floats  # (capacity, all dims) the spaces side by side
+    totals: Floats  # (capacity + 1, all dims) running sum of vectors
+    extra: Floats  # (capacity, level dims + class dims)
+    extra_totals: Floats
+    forward: Floats  # (spaces, capacity) similarity of a vector to all after it
+    sums: Floats  # (spaces, capacity) similarity sum of [i, now)²
+    squares: Floats  # (spaces, spans) similarity sum of the last span, squared
+    before: Floats  # (spaces, capacity, spans) squares when i was new: similarity among the span before i
+    across: Floats  # (spaces, capacity, spans) similarity sum between the span before i and the span from i
+    after: Floats  # (spaces, capacity, spans) similarity sum of the span from i, squared
+    early: Floats  # (spaces, capacity, splits) sums[i] when it was as long as a split needs
+    best: Floats  # (penalties, capacity + 1) cost of the best segmentation up to i
+    previous: Ints  # (penalties, capacity + 1) where its last section began
+    since: Ints  # (penalties, capacity + 1) since when the best path has passed i, -1 when it does not
+    parallel: Floats  # (2, rows, horizon) running sum along each diagonal
+    matched: Floats  # (ring, widths, matches + 1) similarity of the span from i to windows of the past
+    row: Floats  # (spaces, capacity + 1) scratch: running sum of the newest similarities
+
+
+@kernel
+def similarities(s: int, start: int, stop: int, gamma: float, state: State) -> None:
+    """Running sum of the newest vector's similarity to every vector of the horizon, in space s."""
+    n = state.n[0]
+    lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
+    total = 0.0
+    row = state.row[s]
+    vectors = state.vectors
+    row[lowest] = 0.0
+    for j in range(lowest, n):
+        distance = 0.0
+        for d in range(start, stop):
+            difference = vectors[j, d] - vectors[n, d]
+            distance += difference * difference
+        total += np.exp(-gamma * distance / (stop - start))
+        row[j + 1] = total
+    row[n + 1] = total + 1.0
+
+
+@kernel
+def accumulate(s: int, state: State) -> None:
+    """Update the block sums of space s with the newest row."""
+    n = state.n[0]
+    row, sums, forward = state.row[s], state.sums[s], state.forward[s]
+    lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
+    for k in range(len(SPANS)):
+        span = SPANS[k]
+        if n >= span:
+            state.squares[s, k] -= 2.0 * forward[n - span] + 1.0
+        state.squares[s, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
+        state.before[s, n + 1, k] = state.squares[s, k]
+    sums[n], forward[n] = 0.0, 0.0
+    for j in range(lowest, n + 1):
+        sums[j] += 2.0 * (row[n] - row[j]) + 1.0
+        if j < n:
+            forward[j] += row[j + 1] - row[j]
+    for c in range(max(0, n - _OLDEST_AGE), n + 1):
+        for k in range(len(SPANS)):
+            if n - c < SPANS[k]:
+                state.across[s, c, k] += row[c] - row[max(0, c - SPANS[k], lowest)]
+                state.after[s, c, k] = sums[c]
+    for k in range(len(SPLITS)):
+        i = n + 1 - SPLIT_REACH - SPLITS[k]
+        if i >= 0:
+            state.early[s, i, k] = sums[i]
+    for k in range(len(SPANS)):
+        state.across[s, n + 1, k] = 0.0
+
+
+@kernel
+def partition(b: int, state: State) -> None:
+    """One more column of the optimal partitioning at penalty b, and the best path now."""
+    e = state.n[0] + 1
+    sums, best, previous, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.previous[b], state.since[b]
+    lowest, found, where = max(0, e - HORIZON), np.inf, 0
+    for i in range(lowest, max(lowest + 1, e - _SHORTEST + 1)):
+        length = e - i
+        cost = best[i] + length - sums[i] / length
+        if cost < found:
+            found, where = cost, i
+    best[e], previous[e] = found + PENALTIES[b], where
+    oldest = max(0, e - _PATH_MEMORY)
+    since[e] = -1
+    at, steps, upper = where, 0, e
+    while upper > oldest:
+        on_path = at > 0 and steps < 12 and at >= oldest
+        for x in range(at + 1 if on_path else oldest, upper + 1):
+            since[x] = -1
+        if not on_path:
+            break
+        if since[at] < 0:
+            since[at] = e
+        upper = at - 1
+        at, steps = previous[at], steps + 1
+
+
+@kernel
+def follow_parallels(state: State) -> None:
+    """Lengthen every diagonal of the two spaces in which repetition is sought."""
+    n, e = state.n[0], state.age0[0] + state.n[0] + 1
+    for q in range(2):
+        row = state.row[PARALLEL_SPACE[q]]
+        was, now = state.parallel[q, (e - 1) % PARALLEL_ROWS], state.parallel[q, e % PARALLEL_ROWS]
+        for lag in range(HORIZON):
+            now[lag] = was[lag]
+            if lag <= n:
+                now[lag] += row[n - lag + 1] - row[n - lag]
+
+
+@kernel
+def match_past(state: State) -> None:
+    """Compare the newest vector, as part of what followed each young candidate, with windows before it."""
+    n = state.n[0]
+    row = state.row[LEARNED]
+    state.matched[(n + state.age0[0]) % MATCH_RING] = 0.0
+    for c in range(max(0, n - 31), n + 1):
+        mine = state.matched[(c + state.age0[0]) % MATCH_RING]
+        for k in range(2):
+            width = MATCH_WIDTHS[k]
+            for m in range(MATCHES):
+                start = c - width - 8 - _MATCH_STRIDE * m
+                if start < max(0, c - HORIZON):
+                    break
+                mine[k, m] += row[start + width] - row[start]
+            mine[k, MATCHES] += row[c] - row[max(0, c - width)]

@@ -1,0 +1,144 @@
+"""The evidence, written down as it stands: whole similarity matrices and plain loops."""
+
+import numpy as np
+import pytest
+
+from streamseg.engine.evidence import Evidence
+from streamseg.engine.models.texture import DEVIATION, MEAN
+from streamseg.weights import ChangeModel
+
+AGES = np.array([3, 8, 20, 40])
+SPANS = (4, 8, 16, 32, 64, 128, 256)
+
+
+def a_model(rng):
+    none = np.zeros(0, np.int32)
+    return ChangeModel(
+        projection=rng.normal(size=(66, 6)) / 8, classes=rng.normal(size=(74, 3)) / 8, ages=AGES,
+        first=none, feature=none, threshold=np.zeros(0), left=none, right=none, value=np.zeros(0),
+        prior=np.array(1.0), near=np.array(8), gap=np.array(8), policies=np.array([[0.0, 0.5, 0.0, 3.0]]),
+    )  # fmt: skip
+
+
+def some_vectors(rng, n):
+    places = rng.normal(size=(5, 74))
+    which = np.repeat(rng.integers(0, 5, n // 20 + 1), 20)[:n]
+    return np.clip(places[which] + 0.6 * rng.normal(size=(n, 74)), -5, 5)
+
+
+def spaces(model, vectors):
+    chroma = vectors[:, 20:32] * DEVIATION[20:32] + MEAN[20:32]
+    chroma *= np.sqrt(12) / np.linalg.norm(chroma, axis=1, keepdims=True)
+    for x, gamma in (
+        (vectors[:, :66] @ model.projection, 0.5),
+        (vectors[:, :66], 0.7),
+        (chroma, 4.0),
+        (vectors[:, 66:], 0.7),
+    ):
+        yield x, np.exp(-gamma * ((x[:, None] - x[None]) ** 2).mean(axis=2))
+
+
+def block(kernel, a, b, c, d):
+    return kernel[a:b, c:d].mean()
+
+
+def novelty(x, kernel, c, e):
+    for span in SPANS:
+        p, f = max(0, c - span), min(span, e - c) + c
+        across = block(kernel, p, c, c, f)
+        yield 0.5 * (block(kernel, p, c, p, c) + block(kernel, c, f, c, f)) - across
+        yield across
+        yield np.sqrt(((x[c:f].mean(axis=0) - x[p:c].mean(axis=0)) ** 2).mean())
+    yield block(kernel, c, e, c, e)
+    value = {}
+    for shift in (-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6):
+        low, x = c - 16, c + shift
+        if low >= 0 and x < e:
+            value[shift] = kernel[low:x, low:x].sum() / (x - low) + kernel[x:e, x:e].sum() / (e - x)
+    yield value.pop(0) - max(value.values()) if value else 0.0
+
+
+def cost(kernel, a, b):
+    return b - a - kernel[a:b, a:b].sum() / (b - a)
+
+
+def partitions(kernel, penalties, e):
+    """best[t], previous[t] for each penalty, and since when the best path has passed each place."""
+    for penalty in penalties:
+        best, previous, since = [-penalty], [0], {}
+        for t in range(1, e + 1):
+            ways = {s: best[s] + cost(kernel, s, t) + penalty for s in range(max(1, t - 5))}
+            previous.append(min(ways, key=ways.__getitem__))
+            best.append(ways[previous[-1]])
+            path, at = set(), previous[t]
+            while at > 0 and len(path) < 12:
+                path.add(at)
+                at = previous[at]
+            since = {place: since.get(place, t) for place in path if place >= t - 64}
+        yield penalty, best, previous, since
+
+
+def partition(kernel, penalties, c, e):
+    for penalty, best, previous, since in partitions(kernel, penalties, e):
+        way = best[c] + cost(kernel, c, e) + penalty
+        yield way - best[e]
+        yield best[previous[c]] + cost(kernel, previous[c], e) + penalty - way
+        near = sorted((abs(place - c), place) for place in since if abs(place - c) <= 6)
+        yield near[0][0] if near else 20
+        yield min(e - since[near[0][1]] + 1, 40) if near else 0
+
+
+def parallels(kernel, c, e):
+    for span in (8, 16, 32):
+        f, p = min(span, e - c), min(span, c)
+        later = {
+            g: np.mean([kernel[c + i, c + i - g] if c + i >= g else 0 for i in range(f)]) for g in range(16, c - p)
+        }
+        sooner = {
+            g: np.mean([kernel[c - 1 - i, c - 1 - i - g] if c - 1 - i >= g else 0 for i in range(p)]) for g in later
+        }
+        if not later:
+            yield from [0.0] * 6
+            continue
+        yield max(later.values())
+        yield max(sooner.values())
+        yield max(later[g] - sooner[g] for g in later)
+        yield max(sooner[g] - later[g] for g in later)
+        yield max(min(later[g], sooner[g]) for g in later)
+        yield np.mean([later[g] - sooner[g] for g in later])
+
+
+def test_equals_the_naive_twin():
+    rng = np.random.default_rng(7)
+    model, n = a_model(rng), 150
+    vectors = some_vectors(rng, n)
+    evidence = Evidence(model)
+    for vector in vectors[:-1]:
+        evidence.push(vector)
+    told = evidence.push(vectors[-1])
+    known = list(spaces(model, vectors))
+    for row, age in zip(told, AGES, strict=True):
+        c = n - age
+        expected = [number for x, kernel in known for number in novelty(x, kernel, c, n)]
+        expected += partition(known[0][1], (4, 8, 12, 18), c, n)
+        expected += partition(known[1][1], (3, 6, 10), c, n)
+        expected += parallels(known[2][1], c, n)
+        expected += parallels(known[1][1], c, n)
+        assert row[: len(expected)] == pytest.approx(np.array(expected, float), abs=1e-9)
+        assert row[-5:-3] == pytest.approx([np.log(age), c / 600])
+
+
+def test_packing_the_memory_changes_nothing():
+    """Beyond its capacity the memory is packed; whoever starts later and has heard enough tells the same."""
+    rng = np.random.default_rng(8)
+    model = a_model(rng)
+    vectors = some_vectors(rng, 1700)
+    old, young = Evidence(model), Evidence(model)
+    for vector in vectors[:240]:
+        old.push(vector)
+    for vector in vectors[240:]:
+        a, b = old.push(vector), young.push(vector)
+    # What hangs on the very beginning (how old the stream is, ways of the partition) may differ; sums may not.
+    novel = 4 * 23
+    assert a[:, :novel] == pytest.approx(b[:, :novel], abs=1e-9)
+    assert a[:, novel + 28 : novel + 28 + 36] == pytest.approx(b[:, novel + 28 : novel + 28 + 36], abs=1e-9)
