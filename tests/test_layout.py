@@ -37,7 +37,7 @@ EXEMPT = {"__init__", "__main__"}  # the first re-exports public names, the seco
 
 # The engine is pure: no clock, no thread, no file, no socket, no log. So it may use this and nothing else.
 ENGINE_MAY_USE = {
-    "__future__", "collections", "dataclasses", "enum", "functools", "hashlib", "heapq", "itertools", "math", "typing",
+    "__future__", "collections", "copy", "dataclasses", "enum", "functools", "hashlib", "heapq", "itertools", "math", "typing",
     "msgspec", "numba", "numpy", "river", "rocket_fft",
 }  # fmt: skip
 ENGINE_EXCEPT = {"kernel.py": {"pathlib"}}  # how old compiled code is; nothing of the sound
