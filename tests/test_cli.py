@@ -72,9 +72,9 @@ def test_every_setting_is_shown():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("analyze", "x.wav", "--set", "penaltyy=1"), "did you mean 'penalty'"),
-        (("analyze", "x.wav", "--set", "penalty=-1"), "penalty"),
-        (("analyze", "x.wav", "--set", "penalty"), "--set penalty=VALUE"),
+        (("analyze", "x.wav", "--set", "lookahead=1"), "did you mean 'lookahead_s'"),
+        (("analyze", "x.wav", "--set", "lookahead_s=-1"), "lookahead_s"),
+        (("analyze", "x.wav", "--set", "lookahead_s"), "--set lookahead_s=VALUE"),
         (("analyze", "x.wav", "--set", "clusterer=best"), "best"),
         (("analyze", "x.wav", "--profile", "opera"), "opera"),
         (("analyze", "x.wav", "--format", "midi"), "podcast-chapters"),
