@@ -215,7 +215,7 @@ def close_block(state: Floats, weights: Floats, counts: Ints, peaks: Floats32, r
     out[SAMPLE_PEAK], out[TRUE_PEAK] = peaks[0], max(peaks[0], peaks[1])
     everything = samples * weights.size
     out[CLIPPED] = counts[0] / everything
-    out[MONO] = 1.0 - counts[1] / everything
+    out[MONO] = 1.0 - counts[1] / (samples * max(1, weights.size - 1))
     out[FROZEN] = 1.0 - counts[2] / everything
     counts[0] = counts[1] = counts[2] = counts[3] = 0
     counts[4] += 1
