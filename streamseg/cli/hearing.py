@@ -16,7 +16,7 @@ from streamseg.blocks import Block, Item, Source
 from streamseg.engine import Segmenter
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
-from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed
+from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
 from streamseg.server import Position
 from streamseg.settings import Settings
 
@@ -80,6 +80,8 @@ class Hearing:
             if isinstance(item, Block):
                 captured_at = item.captured_at
         self._engine_s += time.perf_counter() - began
+        if len(items) > 1:  # a title may come before the first sample, but a run begins with its start
+            events.sort(key=lambda event: not isinstance(event.data, StreamStarted))
         self._look(segmenter, captured_at)
         return self._sequencer.stamp([*events, *self._asked()])
 

@@ -1,0 +1,134 @@
+"""One stream from its source to stamped envelopes, with sources made of lists."""
+
+import numpy as np
+import pytest
+
+from streamseg.blocks import Away, Block, Gap, Title
+from streamseg.cli.hearing import Hearing
+from streamseg.cli.stopping import on_signals
+from streamseg.errors import AskedWrongly, SourceTruncated
+from streamseg.events import Event, LabelNamed
+from streamseg.settings import settings_for
+
+RATE = 22_050
+
+
+class Items:
+    """A source that gives these items, then fails if it is told to. `between` is called before each."""
+
+    name = "items"
+    dropped_samples = 0
+
+    def __init__(self, *items, failure=None, between=lambda n: None):
+        self.items = items
+        self.failure = failure
+        self.between = between
+        self.closed = False
+
+    def __iter__(self):
+        for n, item in enumerate(self.items):
+            self.between(n)
+            if self.closed:
+                return
+            yield item
+        if self.failure:
+            raise self.failure
+
+    def close(self):
+        self.closed = True
+
+
+def second():
+    return Block(np.random.default_rng(0).standard_normal((RATE, 1)).astype(np.float32) / 10, RATE)
+
+
+def heard(hearing):
+    return [envelope for envelopes in hearing for envelope in envelopes]
+
+
+def kinds(envelopes):
+    return [envelope.type.removeprefix("streamseg.").removesuffix(".v1") for envelope in envelopes]
+
+
+def test_what_comes_before_the_first_block_is_not_lost():
+    hearing = Hearing("s", Items(Title("News"), second(), Away("unplugged")), settings_for())
+    envelopes = heard(hearing)
+    assert [kind for kind in kinds(envelopes) if kind.startswith("stream.")] == [
+        "stream.started",
+        "stream.title",
+        "stream.lost",
+        "stream.stopped",
+    ]
+    assert [envelope.offset for envelope in envelopes] == list(range(1, len(envelopes) + 1))
+    assert hearing.failure is None
+
+
+def test_a_source_without_a_block_says_nothing():
+    assert heard(Hearing("s", Items(), settings_for())) == []
+
+
+def test_a_failure_is_kept_until_everything_was_said():
+    failure = SourceTruncated("cut")
+    hearing = Hearing("s", Items(second(), second(), failure=failure), settings_for())
+    envelopes = heard(hearing)
+    assert envelopes[-1].data.reason == "failed"
+    assert envelopes[-1].data.t == 2.0
+    assert hearing.failure is failure
+
+
+def test_finish_says_what_is_pending():
+    hearing = Hearing("s", Items(*[second()] * 5), settings_for())
+    hearing.source.between = lambda n: hearing.finish() if n == 3 else None
+    envelopes = heard(hearing)
+    assert envelopes[-1].data.reason == "stopped"
+    assert envelopes[-1].data.t == 3.0
+    assert "section.closed" in kinds(envelopes)
+
+
+def test_reset_begins_a_new_epoch_over_the_same_source():
+    hearing = Hearing("s", Items(*[second()] * 4), settings_for())
+    hearing.source.between = lambda n: hearing.reset() if n == 2 else None
+    envelopes = heard(hearing)
+    epochs = list(dict.fromkeys(envelope.epoch for envelope in envelopes))
+    assert len(epochs) == 2
+    assert epochs == sorted(epochs)
+    for epoch, reason, t in zip(epochs, ("reset", "end"), (3.0, 1.0), strict=True):
+        run = [envelope for envelope in envelopes if envelope.epoch == epoch]
+        assert [envelope.offset for envelope in run] == list(range(1, len(run) + 1))
+        assert run[0].type == "streamseg.stream.started.v1"
+        assert (run[-1].data.reason, run[-1].data.t) == (reason, t)
+
+
+def test_what_clients_ask_is_said_in_order_with_the_rest():
+    hearing = Hearing("s", Items(second(), second()), settings_for())
+    hearing.source.between = lambda n: hearing.name("A", "Chorus", "page") if n == 1 else None
+    envelopes = heard(hearing)
+    named = next(envelope for envelope in envelopes if isinstance(envelope.data, LabelNamed))
+    assert named.event == Event("A", LabelNamed(label="A", name="Chorus", by="page"))
+    assert [envelope.offset for envelope in envelopes] == list(range(1, len(envelopes) + 1))
+
+
+def test_marks_are_refused():
+    with pytest.raises(AskedWrongly, match="marks"):
+        Hearing("s", Items(), settings_for()).mark(1.0, "confirm")
+
+
+def test_the_position_follows_the_sound_and_its_lag():
+    late = Block(second().samples, RATE, captured_at=1.0)  # 1970
+    hearing = Hearing("s", Items(late, Gap(RATE, "overflow"), late), settings_for())
+    seen = [hearing.position for _ in hearing]
+    assert [position.t for position in seen] == [1.0, 2.0, 3.0, 3.0]
+    assert seen[0].lag_s > 1e9
+    assert seen[1].lag_s == 0.0
+    assert seen[-1].engine_s > 0
+
+
+def test_signals_are_put_back():
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    asked = []
+    with on_signals(lambda: asked.append(True)):
+        signal.raise_signal(signal.SIGTERM)
+    assert asked == [True]
+    assert signal.getsignal(signal.SIGINT) is before
