@@ -79,8 +79,8 @@ class AudioFile:
         for packet in container.demux(stream):
             if self._closed.is_set():
                 return
-            if packet.size:
-                heard.last_packet, heard.last_packet_failed = bytes(packet), False
+            if packet.size:  # the last one only empties the decoder
+                heard.last_packet, heard.last_packet_failed = packet, False
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:  # as every player: skip what is broken, go on with the next
@@ -122,33 +122,35 @@ class _Converter:
         self.sample_rate = 0
         self._layout = ""
         self._channels = 0
-        self._format: tuple[object, ...] = ()
         self._fifo = AudioFifo()
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> Iterator[Samples]:
-        form = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if form != self._format:
-            if self._format:
-                yield from self.finish()
-            else:
-                self.sample_rate, self._layout = frame.sample_rate, frame.layout.name
-                self._channels = frame.layout.nb_channels
-            self._format = form
-            self._fifo = AudioFifo()
-            self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self.sample_rate)
+        if not self.sample_rate:
+            self.sample_rate, self._layout = frame.sample_rate, frame.layout.name
+            self._channels = frame.layout.nb_channels
+            self._start()
         frame.pts = None  # encoder delay makes them start elsewhere; samples are counted here
-        self._fifo.write(frame)
+        try:
+            self._fifo.write(frame)
+        except ValueError:  # another format than the frames before
+            yield from self.finish()
+            self._start()
+            self._fifo.write(frame)
         if self._fifo.samples >= _BLOCK_S * frame.sample_rate:
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[Samples]:
         """What is left."""
-        if not self._format:
+        if not self.sample_rate:
             return
         if self._fifo.samples:
             yield from self._convert(self._fifo.read())
         yield from self._convert(None)
+
+    def _start(self) -> None:
+        self._fifo = AudioFifo()
+        self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self.sample_rate)
 
     def _convert(self, frame: AudioFrame | None) -> Iterator[Samples]:
         for converted in self._resampler.resample(frame):

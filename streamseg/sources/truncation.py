@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.packet import Packet
 
 _SLACK_S = 0.5  # encoder delay, padding, edit lists
 _SLACK_BYTES = 4096
@@ -26,7 +27,7 @@ class Heard:
     """What came out of a file."""
 
     seconds: float = 0.0
-    last_packet: bytes = b""
+    last_packet: Packet[AudioStream] | None = None
     last_packet_failed: bool = False
 
 
@@ -42,7 +43,7 @@ def missing_end(path: Path, container: InputContainer, stream: AudioStream, hear
         return "its header promises more bytes than there are"
     if kind == "ogg" and _ogg_is_cut(path):
         return "its last page is cut off, or not marked as the last"
-    if kind == "mp3" and _mp3_frame_bytes(heard.last_packet[:4]) > len(heard.last_packet):
+    if kind == "mp3" and heard.last_packet and _mp3_frame_bytes(bytes(heard.last_packet)) > heard.last_packet.size:
         return "its last frame is cut off"
     if heard.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
