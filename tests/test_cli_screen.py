@@ -18,6 +18,7 @@ from streamseg.events import (
     Evidence,
     Meter,
     SectionClosed,
+    SectionUpdated,
     StreamGap,
 )
 
@@ -75,10 +76,14 @@ def test_it_fits_any_terminal(width):
 
 def test_lines_for_people():
     gap = StreamGap(t=3.0, missing_s=0.5, cause="overflow")
-    said = [terminal.line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0))]
+    again = SectionUpdated(
+        section_id="s", label="B", name="Chorus", label_probabilities={"B": 1.0}, seen_before=True, last_seen=30.0
+    )
+    said = [terminal.line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0), again)]
     assert [text.plain for text in said] == [
         "   0:03.0  0.50 s of sound lost (overflow)",
         "1:01:01.0  A → B   sure after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
+        "           now Chorus   again, last heard at 0:30.0",
     ]
 
 

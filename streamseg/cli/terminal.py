@@ -50,9 +50,11 @@ def line(envelope: Envelope) -> Text | None:
             text = _at(fact.t, "") + badge(fact.prev.label) + " → " + badge(fact.next.label)
             text.append(f"   sure after {fact.decided_t - fact.t:.1f} s, confidence {fact.confidence:.2f}", "dim")
             if fact.next.seen_before:
-                heard = "" if fact.next.last_seen is None else f", last heard at {clock(fact.next.last_seen)}"
-                text.append(f"   again{heard}", "italic")
+                text.append(f"   {_again(fact.next.last_seen)}", "italic")
             return text
+        case facts.SectionUpdated(seen_before=True) as fact:
+            text = Text(f"{'':>9}  now ") + badge(fact.label, fact.name)
+            return text.append(f"   {_again(fact.last_seen)}", "italic")
         case facts.SectionRelabelled() as fact:
             return Text(f"{'':>9}  {fact.section_id} was ") + badge(fact.previous) + ", is " + badge(fact.label)
         case facts.SoundChanged() as fact:
@@ -75,6 +77,10 @@ def line(envelope: Envelope) -> Text | None:
         case facts.StreamStopped() as fact:
             return _at(fact.t, f"stopped ({fact.reason})", "dim")
     return None
+
+
+def _again(last_seen: float | None) -> str:
+    return "again" if last_seen is None else f"again, last heard at {clock(last_seen)}"
 
 
 def _at(t: float, text: str, style: str = "") -> Text:
