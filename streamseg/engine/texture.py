@@ -3,7 +3,7 @@
 A texture vector is the mean of timbre, harmony and contrast over `SPAN` frames, the deviation of timbre and contrast,
 and mean and deviation of level, onsets, flatness and zero crossings; standardised with fixed statistics of a training
 corpus (never with the stream's own: a running standardisation would let the future change the past's meaning) and
-clipped.
+clipped. The periodicity of the onsets goes along as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.models.texture import DEVIATION, MEAN
+from streamseg.engine.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, periodicity
 from streamseg.settings import FRAMES_PER_SECOND
 
 HOP_FRAMES = 21
@@ -25,10 +26,12 @@ _LEVEL = np.r_[COLUMNS["rms_db"], COLUMNS["onset"], COLUMNS["flatness"], COLUMNS
 _MEANS = np.r_[_TEXTURE, _LEVEL]
 _DEVIATING = np.r_[0:20, 32:39]
 
-# A vector is TEXTURE_DIMS of texture, then LEVEL_DIMS of level.
+# A vector is TEXTURE_DIMS of texture, LEVEL_DIMS of level, PERIODICITY_DIMS of periodicity.
 TEXTURE_DIMS = len(_TEXTURE) + len(_DEVIATING)
 LEVEL_DIMS = 2 * len(_LEVEL)
-VECTOR_DIMS = TEXTURE_DIMS + LEVEL_DIMS
+STANDARDISED_DIMS = TEXTURE_DIMS + LEVEL_DIMS
+VECTOR_DIMS = STANDARDISED_DIMS + PERIODICITY_DIMS
+_ONSET = len(_TEXTURE) + 1  # among the means
 
 # Where each kind of evidence lies in a vector.
 TIMBRE = np.r_[0:20, 32:39]
@@ -41,7 +44,7 @@ class Texture:
     """Frames in, texture vectors out; the same vectors however the frames are cut."""
 
     def __init__(self) -> None:
-        self._past = np.zeros((0, len(_MEANS)))
+        self._past = np.zeros((PERIODICITY_FRAMES, len(_MEANS)))
         self._wanted = SPAN_FRAMES  # frames still missing until the next vector is due
 
     def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
@@ -54,10 +57,12 @@ class Texture:
         due = []
         end = first + self._wanted
         while end <= len(joined):
-            due.append((end - 1 - first, standardised(_raw(joined[end - SPAN_FRAMES : end]))))
+            vector = standardised(_raw(joined[end - SPAN_FRAMES : end]))
+            pulse = periodicity(np.ascontiguousarray(joined[end - PERIODICITY_FRAMES : end, _ONSET]))
+            due.append((end - 1 - first, np.concatenate([vector, pulse])))
             end += HOP_FRAMES
         self._wanted = end - len(joined)
-        self._past = joined[max(0, len(joined) - SPAN_FRAMES) :].copy()
+        self._past = joined[len(joined) - PERIODICITY_FRAMES :].copy()
         return due
 
 
@@ -69,6 +74,6 @@ def _raw(window: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def standardised(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raw vectors, shape (…, VECTOR_DIMS), in deviations from the mean of the training corpus."""
+    """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
     vectors: NDArray[np.float64] = np.clip((raw - MEAN) / DEVIATION, -_CLIP, _CLIP)
     return vectors

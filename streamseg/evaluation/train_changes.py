@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from streamseg.engine.evidence import Evidence
-from streamseg.engine.texture import HOP_FRAMES, TEXTURE_DIMS
+from streamseg.engine.texture import HOP_FRAMES, STANDARDISED_DIMS, TEXTURE_DIMS
 from streamseg.evaluation.tracks import Track, boundary_time
 from streamseg.settings import ENGINE_RATE, HOP
 from streamseg.weights import ChangeModel
@@ -91,7 +91,7 @@ def kinds_of_sound(tracks: list[Track], dims: int = 5) -> Floats:
     for track in tracks:
         at = boundary_time(np.arange(len(track.vectors)))
         for span in track.truth.segments:
-            inside = track.vectors[(at > span.start + 1) & (at < span.end - 1)]
+            inside = track.vectors[(at > span.start + 1) & (at < span.end - 1), :STANDARDISED_DIMS]
             vectors.append(inside)
             groups.append(np.full(len(inside), names.setdefault(span.label, len(names))))
     return discriminant(np.concatenate(vectors), np.concatenate(groups), dims)

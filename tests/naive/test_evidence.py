@@ -5,6 +5,7 @@ import pytest
 
 from streamseg.engine.evidence import Evidence
 from streamseg.engine.models.texture import DEVIATION, MEAN
+from streamseg.engine.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, periodicity
 from streamseg.weights import ChangeModel
 
 AGES = np.array([3, 8, 20, 40])
@@ -23,7 +24,8 @@ def a_model(rng):
 def some_vectors(rng, n):
     places = rng.normal(size=(5, 74))
     which = np.repeat(rng.integers(0, 5, n // 20 + 1), 20)[:n]
-    return np.clip(places[which] + 0.6 * rng.normal(size=(n, 74)), -5, 5)
+    texture = np.clip(places[which] + 0.6 * rng.normal(size=(n, 74)), -5, 5)
+    return np.hstack([texture, rng.random((n, PERIODICITY_DIMS))])
 
 
 def spaces(model, vectors):
@@ -33,7 +35,7 @@ def spaces(model, vectors):
         (vectors[:, :66] @ model.projection, 0.5),
         (vectors[:, :66], 0.7),
         (chroma, 4.0),
-        (vectors[:, 66:], 0.7),
+        (vectors[:, 66:74], 0.7),
     ):
         yield x, np.exp(-gamma * ((x[:, None] - x[None]) ** 2).mean(axis=2))
 
@@ -108,6 +110,30 @@ def parallels(kernel, c, e):
         yield np.mean([later[g] - sooner[g] for g in later])
 
 
+def rhythm(vectors, c, e):
+    for span in (16, 32, 64):
+        f, p = min(span, e - c), min(span, c)
+        after, before = vectors[c : c + f, 74:].sum(axis=0), vectors[c - p : c, 74:].sum(axis=0)
+        after, before = after[:-1] / (after[-1] + 1e-3), before[:-1] / (before[-1] + 1e-3)
+        x, y = after - after.mean(), before - before.mean()
+        yield x @ y / (np.linalg.norm(x) * np.linalg.norm(y) + 1e-9)
+        yield after.std()
+        yield before.std()
+        yield np.abs(x - y).mean()
+
+
+def naive_periodicity(onset):
+    peaks = [min(max(onset[i] - 0.9 * onset[i - 43 : i].mean(), 0), 6) if i >= 43 else 0 for i in range(len(onset))]
+    smooth = np.convolve(peaks, [0.25, 0.5, 0.25], "same")
+    last = range(len(onset) - 32, len(onset) - 11)
+    return [sum(smooth[i] * smooth[i - lag] for i in last) for lag in (*range(8, 132), 0)]
+
+
+def test_periodicity_equals_its_naive_twin():
+    onset = np.random.default_rng(9).random(PERIODICITY_FRAMES) * 5
+    assert periodicity(onset) == pytest.approx(naive_periodicity(onset))
+
+
 def test_equals_the_naive_twin():
     rng = np.random.default_rng(7)
     model, n = a_model(rng), 150
@@ -124,6 +150,7 @@ def test_equals_the_naive_twin():
         expected += partition(known[1][1], (3, 6, 10), c, n)
         expected += parallels(known[2][1], c, n)
         expected += parallels(known[1][1], c, n)
+        expected += rhythm(vectors, c, n)
         assert row[: len(expected)] == pytest.approx(np.array(expected, float), abs=1e-9)
         assert row[-5:-3] == pytest.approx([np.log(age), c / 600])
 

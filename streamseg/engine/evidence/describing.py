@@ -24,6 +24,7 @@ from streamseg.engine.texture import LEVEL_DIMS
 _PARALLEL_SPANS = np.array([8, 16, 32])
 _CLASS_SPANS = np.array([2, 6, 16])
 _SIGNED_SPANS = np.array([2, 8, 32, 128])
+_RHYTHM_SPANS = np.array([16, 32, 64])
 _SIGNED = np.array([0, 1, 4])  # level, onset, deviation of level
 
 
@@ -137,3 +138,32 @@ def rest(c: int, e: int, classes: int, state: State, out: Floats, at: int) -> in
     out[at + 2], out[at + 3] = extra[c, 0], extra[c - 1, 0]
     out[at + 4] = min(extra[c - 1, 0], extra[c, 0]) - 0.5 * (extra[max(c - 4, 0), 0] + extra[min(c + 3, e - 1), 0])
     return at + 5
+
+
+@kernel
+def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Floats, at: int) -> int:
+    """Whether the onsets keep their period: four numbers a span. after, before: scratch, shape (periodicity dims,)."""
+    totals = state.pulse_totals
+    lags = totals.shape[1] - 1
+    for k in range(len(_RHYTHM_SPANS)):
+        f, p = min(_RHYTHM_SPANS[k], e - c), min(_RHYTHM_SPANS[k], c)
+        energy_after = totals[c + f, lags] - totals[c, lags] + 1e-3
+        energy_before = totals[c, lags] - totals[c - p, lags] + 1e-3
+        mean_after = mean_before = 0.0
+        for lag in range(lags):
+            after[lag] = (totals[c + f, lag] - totals[c, lag]) / energy_after
+            before[lag] = (totals[c, lag] - totals[c - p, lag]) / energy_before
+            mean_after += after[lag] / lags
+            mean_before += before[lag] / lags
+        product = square_after = square_before = apart = 0.0
+        for lag in range(lags):
+            x, y = after[lag] - mean_after, before[lag] - mean_before
+            product += x * y
+            square_after += x * x
+            square_before += y * y
+            apart += abs(x - y)
+        out[at] = product / (np.sqrt(square_after * square_before) + 1e-9)
+        out[at + 1], out[at + 2] = np.sqrt(square_after / lags), np.sqrt(square_before / lags)
+        out[at + 3] = apart / lags
+        at += 4
+    return at

@@ -41,6 +41,7 @@ class State(NamedTuple):
     totals: Floats  # (capacity + 1, all dims) running sum of vectors
     extra: Floats  # (capacity, level dims + class dims)
     extra_totals: Floats
+    pulse_totals: Floats  # (capacity + 1, periodicity dims) running sum of periodicity
     forward: Floats  # (spaces, capacity) similarity of a vector to all after it
     sums: Floats  # (spaces, capacity) similarity sum of [i, now)²
     squares: Floats  # (spaces, spans) similarity sum of the last span, squared
