@@ -24,6 +24,7 @@ from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.sections import Sections
+from streamseg.engine.sound import Sound
 from streamseg.engine.tally import TRUSTED
 from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, Texture
 from streamseg.errors import AskedWrongly
@@ -31,6 +32,7 @@ from streamseg.events import (
     Event,
     Meter,
     Novelty,
+    Report,
     SectionClosed,
     StreamGap,
     StreamLost,
@@ -86,6 +88,7 @@ class Segmenter:
         self._reports = Reports(self._changes.lookback_s + _REPORTS_MORE_S)
         self._key: str | None = None  # for the meter
         self._alarms = Alarms(self.settings, sample_rate)
+        self._sound = Sound(self.settings)
         self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
         self._begin_stretch()
 
@@ -93,6 +96,7 @@ class Segmenter:
         """Start hearing afresh at the present time: nothing fine-grained reaches across a gap."""
         self._stretch_start = self._heard / self.sample_rate
         self._alarms.begin_stretch(self._stretch_start)
+        self._sound.begin_stretch(self._stretch_start)
         self._resampler = Resampler(self.sample_rate)
         self._features = Features()
         self._loudness: Loudness | None = None  # made when the number of channels is known
@@ -188,6 +192,7 @@ class Segmenter:
             done = index + 1
             self._steps += 1
             events += self._alarms.until(self._decided())
+            events += self._sound.changes()
             changes = self._changes.push(self._judge.push(vector))
             events += self._sections.push(vector)
             for change in changes:
@@ -201,6 +206,7 @@ class Segmenter:
     def _placed(self, frames: NDArray[np.float64]) -> list[Event]:
         """Keep the fine features of these frames; the meter runs along."""
         self._placing.push(frames)
+        self._sound.push(frames)
         self._reports.push_frames(self._frame, self._stretch_start, frames)
         first, self._frame = self._frame, self._frame + len(frames)
         if not self._telemetry:
@@ -232,11 +238,14 @@ class Segmenter:
     def _reported(self, events: list[Event]) -> list[Event]:
         """Sections that close get their report."""
         return [
-            Event(event.subject, msgspec.structs.replace(fact, report=self._reports.close(fact.start, fact.end)))
+            Event(event.subject, msgspec.structs.replace(fact, report=self._report(fact.start, fact.end)))
             if isinstance(fact := event.data, SectionClosed)
             else event
             for event in events
         ]
+
+    def _report(self, start: float, end: float) -> Report:
+        return msgspec.structs.replace(self._reports.close(start, end), **self._sound.fractions(start, end))
 
     def _meter_loudness(self, piece: Samples) -> None:
         """Loudness hears the full rate and all channels."""

@@ -17,10 +17,10 @@ import numpy as np
 
 from streamseg.engine import segment
 from streamseg.errors import OutputFailed
-from streamseg.evaluation import scores
+from streamseg.evaluation import scores, sound_class
 from streamseg.evaluation.annotations import Annotated, Span, TruthKind, annotated_files
 from streamseg.evaluation.scores import Boundary
-from streamseg.events import BoundaryConfirmed, Event, SectionClosed, StreamStopped
+from streamseg.events import BoundaryConfirmed, Event, SectionClosed, SoundChanged, StreamStopped
 from streamseg.settings import Settings
 from streamseg.sources import open_source
 
@@ -32,6 +32,7 @@ class Heard:
     duration_s: float
     boundaries: tuple[Boundary, ...]
     sections: tuple[Span, ...]
+    sound: tuple[SoundChanged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,13 @@ class Evaluation:
         if delays:
             rows.append(("delay, median", f"{np.median(delays):.1f} s", ""))
             rows.append(("delay, p90", f"{np.percentile(delays, 90):.1f} s", ""))
+        rows += sound_class.summary(
+            [
+                sound_class.Programme(truth.segments, self.heard[name].sound)
+                for name, truth in self.truth.items()
+                if sound_class.is_programme(truth.segments)
+            ]
+        )
         speed = [track.realtime_factor for track in self.tracks]
         rows.append(("speed, median", f"{np.median(speed):.0f} x realtime", ""))
         return rows
@@ -114,16 +122,18 @@ def listen_to(path: Path, settings: Settings) -> tuple[Heard, float]:
 
 def gather(events: Iterator[Event]) -> Heard:
     """The boundaries and sections among events."""
-    boundaries, sections, duration_s = [], [], 0.0
+    boundaries, sections, sound, duration_s = [], [], [], 0.0
     for event in events:
         match event.data:
             case BoundaryConfirmed(t=t, decided_t=decided_t):
                 boundaries.append(Boundary(t, decided_t))
             case SectionClosed(start=start, end=end, label=label):
                 sections.append(Span(start, end, label or "?"))
+            case SoundChanged() as change:
+                sound.append(change)
             case StreamStopped(t=t):
                 duration_s = t
-    return Heard(duration_s, tuple(boundaries), tuple(sections))
+    return Heard(duration_s, tuple(boundaries), tuple(sections), tuple(sound))
 
 
 def score(track: Annotated, heard: Heard, realtime_factor: float = float("nan")) -> TrackScore:

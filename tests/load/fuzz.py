@@ -188,9 +188,9 @@ def frames(n: int, seed: int) -> dict:
                     conn.receive(json.dumps({"op": "identify", "d": {"protocol": 1, "auth": auth}}), 0.0), conn, found
                 )
         text = mutator.message()
-        start = time.perf_counter()
+        start = time.thread_time()  # ours alone: this machine has other work
         actions = conn.receive(text, float(i))
-        longest = max(longest, time.perf_counter() - start)
+        longest = max(longest, time.thread_time() - start)
         check(actions, conn, found)
         if i == n // 10:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -241,20 +241,27 @@ def contrast(magnitude: Floats, bands: Ints, lowest: Floats, highest: Floats, ou
         for i in range(taken):
             lowest[i] = np.inf
             highest[i] = -np.inf
-        for k in range(first, end):
-            x = magnitude[k]
-            if x < lowest[taken - 1]:
+        band = magnitude[first:end]
+        worst = -np.inf
+        for k in range(band.size):  # most sounds fall off upwards: the strongest come early this way round
+            x = band[k]
+            if x > worst:
                 i = taken - 1
-                while i > 0 and lowest[i - 1] > x:
-                    lowest[i] = lowest[i - 1]
+                while i > 0 and highest[u(i - 1)] < x:
+                    highest[u(i)] = highest[u(i - 1)]
                     i -= 1
-                lowest[i] = x
-            if x > highest[taken - 1]:
+                highest[u(i)] = x
+                worst = highest[u(taken - 1)]
+        worst = np.inf
+        for k in range(band.size - 1, -1, -1):  # and the weakest this way round
+            x = band[k]
+            if x < worst:
                 i = taken - 1
-                while i > 0 and highest[i - 1] < x:
-                    highest[i] = highest[i - 1]
+                while i > 0 and lowest[u(i - 1)] > x:
+                    lowest[u(i)] = lowest[u(i - 1)]
                     i -= 1
-                highest[i] = x
+                lowest[u(i)] = x
+                worst = lowest[u(taken - 1)]
         valley = peak = 0.0
         for i in range(taken):
             valley += lowest[i]
