@@ -246,3 +246,16 @@ async def test_off_loopback_without_tls_when_asked_for(page):
             assert await nobody.closed() == 4009
         async with client(server.port, token="c") as somebody:
             assert somebody.identified["role"] == "control"
+
+
+async def test_whoever_asks_and_hangs_up_leaves_no_trace(page, caplog):
+    async with serve(Hub(), port=0, page_dir=page) as server:
+        for path in (b"/", b"/nothing", b"/ws"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            writer.write_eof()
+            async with asyncio.timeout(5):
+                await reader.read()
+            writer.close()
+        assert (await get(server, "/healthz"))[0] == 200
+    assert caplog.text == ""

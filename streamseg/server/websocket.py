@@ -9,7 +9,7 @@ import functools
 import ipaddress
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -198,7 +198,11 @@ async def serve(
         },
     )
 
-    def process_request(connection: ServerConnection, request: Request) -> Response | None:
+    def process_request(
+        connection: ServerConnection, request: Request
+    ) -> Response | None | Coroutine[Any, Any, Response]:
+        if connection.protocol.eof_sent:
+            return _let_go(connection)
         if (refusal := pages.admits(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
@@ -252,6 +256,13 @@ async def _bind(server: Server, process_request: Any, host: str, port: int, tls:
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from None
         raise ServerFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+
+
+async def _let_go(connection: ServerConnection) -> Response:
+    """A visitor that asked and hung up is not answered: `websockets` takes the second end of file for a fault."""
+    connection.transport.abort()
+    await connection.wait_closed()
+    return refuse(HTTPStatus.BAD_REQUEST, "hung up")
 
 
 def _as_json(text: bytes) -> Body:
