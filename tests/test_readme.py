@@ -64,7 +64,7 @@ def test_the_python_example_runs(folder: Path):
         [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=True, timeout=120
     )
     assert re.search(r"at 1[34]\.\d\d s a change, known \d+\.\d s later", done.stdout)
-    assert re.search(r"B: 6[12]\.\d\d to 78\.00 s", done.stdout)
+    assert re.search(r"\w: 6[12]\.\d\d to 78\.00 s", done.stdout)
 
 
 def test_the_commands_run(folder: Path, tmp_path: Path):
