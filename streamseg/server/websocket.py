@@ -200,7 +200,7 @@ async def serve(
 
     def process_request(
         connection: ServerConnection, request: Request
-    ) -> Response | None | Coroutine[Any, Any, Response]:
+    ) -> Response | Coroutine[Any, Any, Response] | None:
         if connection.protocol.eof_sent:
             return _let_go(connection)
         if (refusal := pages.admits(request)) is not None:
