@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
     label_distance: Annotated[
         float, Meta(gt=0, le=10, description="how far a section may lie from a label's centre and still bear it")
-    ] = 0.5
+    ] = 0.22
     labels_max: Annotated[
         int, Meta(ge=2, le=1000, description="how many labels are remembered; the least used is forgotten")
     ] = 64

@@ -37,7 +37,7 @@ GROUPS = 16  # bands of four mel bands
 STATS = 92
 
 # How much evidence turns a kind on, and off again: sums of log-odds, at most _CLEAR a block.
-_BOUNDS: dict[Kind, tuple[float, float]] = {"speech": (3.0, 3.0), "music": (3.0, 3.0), "silence": (6.0, 2.0)}
+_BOUNDS: dict[Kind, tuple[float, float]] = {"speech": (3.0, 3.0), "music": (3.0, 3.0), "silence": (12.0, 2.0)}
 _CLEAR = 3.0
 _REMEMBERED = 64  # changes, so that a section that ended a while ago can be reported
 _CLIP = 4.0  # standard deviations
