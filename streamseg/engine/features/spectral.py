@@ -320,7 +320,8 @@ def advance(
         contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
         pitch(power, pitch_tables, half, correlation, row)
         rhythm(onsets, onset_correlation, rhythm_state, counts, row)
-        history[: FRAME - HOP] = history[HOP:]
+        for i in range(FRAME - HOP):
+            history[i] = history[u(i + HOP)]
         counts[0] -= HOP
         counts[1] += 1
         frame += 1
