@@ -207,6 +207,15 @@ class TestGaps:
         assert np.allclose(boundaries(events), [10, 18], atol=0.2)
         assert events[-1].data.t == pytest.approx(27.0)
 
+    def test_more_gaps_than_are_remembered(self):
+        segmenter = Segmenter(QUICK)
+        events = []
+        pieces = cut(SOUND, [22_050 // 8])
+        for piece in pieces:
+            events += segmenter.push(piece) + segmenter.gap(64, "overflow")
+        events += segmenter.finish()
+        assert events[-1].data.totals["missing_s"] == pytest.approx(len(pieces) * 64 / 22_050, abs=1e-5)
+
     def test_a_long_gap_ends_the_section(self):
         segmenter = Segmenter(QUICK)
         events = segmenter.push(SOUND[: 4 * 22_050]) + segmenter.gap(5 * 22_050, "device-lost")

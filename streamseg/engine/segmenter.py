@@ -215,7 +215,9 @@ class Segmenter:
 
     def _say(self, change: Change, *, at_end: bool) -> list[Event]:
         """Give a change its exact time, and say it."""
-        stretch_step, stretch_start = next(join for join in reversed(self._joins) if join[0] <= change.step)
+        stretch_step, stretch_start = next(
+            (join for join in reversed(self._joins) if join[0] <= change.step), self._joins[0]
+        )
         last_frame = SPAN_FRAMES - 1 + (change.step - stretch_step) * HOP_FRAMES
         frame, uncertainty = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2, float(HOP_FRAMES)
         if stretch_start == self._stretch_start:
