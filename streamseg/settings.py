@@ -23,7 +23,7 @@ FRAME = 2048
 FRAMES_PER_SECOND = ENGINE_RATE / HOP
 
 Profile: TypeAlias = Literal["music", "dj", "broadcast", "room"]
-ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstream", "denstream", "clustream"]
+ClustererName: TypeAlias = Literal["sections"]  # more to come; a name that does nothing is refused
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
