@@ -23,6 +23,8 @@ from streamseg.envelope import decode
 from streamseg.events import Meter, SectionClosed, StreamStopped
 from streamseg.sources.programme import SAMPLE_RATE, scenes
 
+ALL_TOPICS = ("boundary", "section", "sound", "alarm", "stream", "label", "history")
+
 
 def failed(done: subprocess.CompletedProcess[str], code: int, message: str) -> None:
     assert done.returncode == code, done.stderr
@@ -250,23 +252,30 @@ def test_watch_resumes_when_the_server_comes_back(programme: Path, tmp_path: Pat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    address = f"ws://127.0.0.1:{port}/ws"
-    with start("watch", address, "--json") as watching:
+    topics = [word for topic in (*ALL_TOPICS, "meter") for word in ("--subscribe", topic)]
+    events: list[dict] = []
+    with start("watch", f"ws://127.0.0.1:{port}/ws", "--json", *topics) as watching:
+
+        def read_until(word: str) -> None:
+            """Until an event of this kind, in a run that had none of it yet."""
+            known = {event["epoch"] for event in events if word in event["type"]}
+            while not events or events[-1]["epoch"] in known or word not in events[-1]["type"]:
+                assert watching.process.stdout is not None
+                events.append(json.loads(watching.process.stdout.readline()))
+
         watching.wait_for_message("no answer")
-        for _ in range(2):
+        for said in (r"programme: connected\n", "connected again; nothing was missed"):
             with start("serve", programme, "--port", port, "--history", history) as serving:
-                serving.wait_for_address()
-                time.sleep(3)
+                watching.wait_for_message(said)  # it tries every ten seconds at least; the server waits for it
+                read_until("meter")
                 assert serving.stop()[0] == 0
-        watching.wait_for_message("connected again; nothing was missed", 30)
-        time.sleep(2)
-        code, out, _ = watching.stop()
-    assert code == 0
-    events = [json.loads(line) for line in out.splitlines()]
-    runs = {event["epoch"] for event in events}
+        assert watching.stop()[0] == 0
+    kept = [event for event in events if "offset" in event]
+    runs = list(dict.fromkeys(event["epoch"] for event in kept))
     assert len(runs) == 2
+    assert next(event["type"] for event in reversed(kept) if event["epoch"] == runs[0]) == "streamseg.stream.stopped.v1"
     for epoch in runs:
-        offsets = [event["offset"] for event in events if event["epoch"] == epoch]
+        offsets = [event["offset"] for event in kept if event["epoch"] == epoch]
         assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
 
 

@@ -26,7 +26,7 @@ def url(server) -> str:
     return f"ws://127.0.0.1:{server.port}/ws"
 
 
-async def take(subscription, n: int, timeout_s: float = 20) -> list[Envelope]:
+async def take(subscription, n: int, timeout_s: float = 60) -> list[Envelope]:
     async with asyncio.timeout(timeout_s):
         events = []
         async with contextlib.aclosing(subscription.__aiter__()) as stream:
@@ -129,7 +129,7 @@ async def test_a_blocking_program_hears_the_same(path):
             if len(feed.said) % 40 < 2:
                 for client in tuple(server.clients):
                     client._connection.transport.abort()
-        await asyncio.to_thread(thread.join, 10)
+        await asyncio.to_thread(thread.join, 60)
     assert heard == feed.said[:100]
 
 

@@ -11,6 +11,7 @@ import socket
 import pytest
 from load.listener import client, stranger
 from load.station import Feed, Talker
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from streamseg import events as e
 from streamseg.envelope import encode
@@ -192,14 +193,14 @@ async def test_clients_killed_mid_stream_disturb_nobody():
 
 
 async def test_nobody_who_never_identifies_stays():
-    hub = Hub(ServerSettings(identify_timeout_s=0.2))
+    hub = Hub(ServerSettings(identify_timeout_s=1.5))
     Feed(hub)
     async with serve(hub, port=0) as server:
         async with stranger(server.port) as silent:
             assert await silent.closed() == 4007
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n")  # and never goes on
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await reader.read() == b""
         writer.close()
 
@@ -227,20 +228,26 @@ async def test_too_many_connections_of_one_address():
 
 async def test_too_many_sockets_that_say_nothing():
     """Slow greetings: whoever opens sockets and dawdles keeps nobody else out."""
-    hub = Hub(ServerSettings(max_connections_per_address=4, identify_timeout_s=0.5))
+    hub = Hub(ServerSettings(max_connections_per_address=4, identify_timeout_s=60))
     Feed(hub)
     async with serve(hub, port=0) as server:
         silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(100)]
+
+        def turned_away() -> int:
+            return sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
+
+        async with asyncio.timeout(20):
+            while turned_away() < 100 - (4 + 64):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
-        turned_away = sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
-        assert turned_away == 100 - (4 + 64)
-        for reader, _ in silent:  # the others run out of time
-            with contextlib.suppress(ConnectionError):
-                assert await asyncio.wait_for(reader.read(), 5) == b""
-        async with client(server.port):
-            pass
+        assert turned_away() == 100 - (4 + 64)
         for _, writer in silent:
             writer.transport.abort()
+        async with asyncio.timeout(20):
+            while True:  # as soon as the server has seen them go
+                with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError):
+                    async with client(server.port):
+                        return
 
 
 async def test_a_port_in_use():

@@ -159,8 +159,11 @@ async def test_a_slow_client_is_replayed_at_its_own_pace(tmp_path):
             await asyncio.sleep(0.01)
         resume = {"mic": {"epoch": feed.sequencer.epoch, "offset": 0}}
         async with sleeper(server.port, resume=resume) as frames:
-            await asyncio.sleep(0.3)
             (slow,) = server.clients
+            async with asyncio.timeout(20):
+                while not slow.queue_bytes:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # it would have filled by now
             assert 0 < slow.queue_bytes < 2 * 200_000
             feed.publish(padded(1))
             frames.transport.resume_reading()
@@ -169,7 +172,8 @@ async def test_a_slow_client_is_replayed_at_its_own_pace(tmp_path):
             assert hub.slow_clients == 0
 
 
-async def test_whoever_feeds_a_stream_never_waits_for_the_disk(tmp_path):
+async def test_whoever_feeds_a_stream_never_waits_for_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamseg.server.history._BUSY_S", 60.0)  # so long the writer waits, and nobody else
     path = tmp_path / "history.sqlite"
     hub = Hub(history=path)
     feed = Feed(hub)
@@ -181,10 +185,8 @@ async def test_whoever_feeds_a_stream_never_waits_for_the_disk(tmp_path):
         began = time.perf_counter()
         for _ in range(20):
             feed.step()
-        assert time.perf_counter() - began < 0.2
-        before = time.perf_counter()
         await listener.ask("snapshot", stream="mic")  # the loop does not wait either
-        assert time.perf_counter() - before < 0.5
+        assert time.perf_counter() - began < 30
         foreign.execute("ROLLBACK")
         foreign.close()
         heard = await listener.events(len(feed.said) - len(said))

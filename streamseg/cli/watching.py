@@ -18,6 +18,7 @@ class _Printer:
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.tally = Tally()
         self.running: set[str] = set()
+        self.asked_to_wait = False  # whether we have said that nobody answers
         self._subscription = subscription
         self._as_json = as_json
 
@@ -38,6 +39,8 @@ class _Printer:
                 if self._subscription.connections > 1:
                     kept = "nothing was missed" if recovered else "what was said meanwhile is no longer to be had"
                     terminal.err.print(f"{stream}: connected again; {kept}")
+                elif self.asked_to_wait:
+                    terminal.err.print(f"{stream}: connected")
             case Dropped(type=topic, n=n):
                 terminal.err.print(f"{n} {topic} events were left out, because they are read too slowly")
 
@@ -61,6 +64,7 @@ async def watch(subscription: Subscription, *, as_json: bool, until_stopped: boo
     with on_signals(stop):
         done, _ = await asyncio.wait([watching], timeout=1.0)
         if not done and not subscription.connections:
+            printer.asked_to_wait = True
             terminal.err.print(f"no answer from {subscription.url} yet; trying on (Ctrl-C ends)")
         await asyncio.wait([watching])
     if not watching.cancelled():

@@ -53,10 +53,10 @@ def test_listen_without_a_terminal_prints_lines_and_keeps_the_sound(card, tmp_pa
     arguments = ("listen", "--device", NAME, "--save", kept, "--serve", "--port", "0", "--no-history")
     with start(*arguments, env=card.env) as listening:
         listening.wait_for_address()
-        time.sleep(3)
-        code, out, messages = listening.stop()
+        assert f"listening to mic:{NAME} ({RATE} Hz, 2 channels)" in listening.process.stdout.readline()
+        time.sleep(2)
+        code, _, messages = listening.stop()
     assert code == 0, messages
-    assert f"listening to mic:{NAME} ({RATE} Hz, 2 channels)" in out
     assert soundfile.info(kept).duration > 1
 
 
