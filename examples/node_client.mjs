@@ -1,11 +1,12 @@
-// Hears every event once, through breaks too. Node 22 or newer (20: node --experimental-websocket).
+// Hears every event once, through breaks too. Node 22 or newer, or an older one with the package `ws`.
 //   node examples/node_client.mjs ws://127.0.0.1:8765/ws [token]
 import { createHmac } from "node:crypto";
+import { createRequire } from "node:module";
 
+const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)("ws");
 const [url = "ws://127.0.0.1:8765/ws", token] = process.argv.slice(2);
 const resume = {}; // stream → where we are: after this event
 let wait = 100;
-
 function connect() {
   const socket = new WebSocket(url, "streamseg.v1.json");
   socket.onmessage = ({ data }) => {

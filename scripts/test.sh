@@ -8,7 +8,10 @@ has ffmpeg || install_parts "a foreign program that reads what streamseg writes"
 has metaflac && has cuebreakpoints ||
     install_parts "foreign programs that read CUE sheets" "flac cuetools" "flac cuetools"
 has chromium || install_parts "the page in a real browser" chromium "--cask chromium"
+NODE_PATH=/usr/share/nodejs node -e 'globalThis.WebSocket || require("ws")' 2>/dev/null ||
+    install_parts "a foreign client" "nodejs node-ws" node
 if [ "$(uname)" = Linux ]; then
+    perl -MMojolicious -e 1 2>/dev/null || install_parts "another foreign client" libmojolicious-perl ""
     has_library libatomic || install_parts "what drives the browser" libatomic1 ""
     # elsewhere PortAudio cannot be led to a sound server of our own
     has pulseaudio && has paplay && ls /usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so >/dev/null 2>&1 ||
