@@ -6,8 +6,10 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import typer
@@ -20,6 +22,7 @@ from streamseg.events import BoundaryConfirmed, SectionClosed
 from streamseg.outputs import FORMATS
 from streamseg.settings import PROFILES, Settings, settings_for
 from streamseg.sources.programme import SAMPLE_RATE, scenes
+from streamseg.weights import shipped_model
 
 COMMANDS = ("demo", "listen", "serve", "analyze", "watch", "export", "split", "devices", "evaluate")
 
@@ -77,6 +80,8 @@ def test_every_setting_is_shown():
         (("analyze", "x.wav", "--set", "lookahead_s=-1"), "lookahead_s"),
         (("analyze", "x.wav", "--set", "lookahead_s"), "--set lookahead_s=VALUE"),
         (("analyze", "x.wav", "--set", "clusterer=best"), "best"),
+        (("analyze", "x.wav", "--lookahead", "61"), "equal to 60"),
+        (("analyze", "-", "--model", "mine.npz"), "no model 'mine.npz'"),
         (("analyze", "x.wav", "--profile", "opera"), "opera"),
         (("analyze", "x.wav", "--format", "midi"), "podcast-chapters"),
         (("analyse", "x.wav"), "analyse"),
@@ -98,6 +103,24 @@ def test_analyze_says_the_same_as_the_engine(programme: Path, analysed):
     assert [envelope.event for envelope in envelopes][1:] == expected[1:]  # the first names its source
     assert [envelope.offset for envelope in envelopes] == list(range(1, len(envelopes) + 1))
     assert {envelope.source for envelope in envelopes} == {"/streams/programme"}
+
+
+def test_a_model_file_is_used_and_named(programme: Path, tmp_path: Path):
+    shipped = shipped_model("broadcast")
+    mine = replace(shipped, policies=np.array([[0.0, 2.0, 0.0, 3.0]]))  # never sure
+    mine.save(tmp_path / "mine.npz")
+    done = run("analyze", programme, "-p", "broadcast", "--lookahead", "3", "--model", tmp_path / "mine.npz")
+    assert done.returncode == 0, done.stderr
+    said = [decode(line).data for line in done.stdout.splitlines()]
+    assert (said[0].latency_s, said[0].hashes["model"]) == (3.0, mine.hash)
+    assert mine.hash != shipped.hash
+    assert not [fact for fact in said if isinstance(fact, BoundaryConfirmed) and not fact.at_end]
+
+
+def test_a_model_that_is_none(programme: Path):
+    done = run("analyze", programme, "--model", programme)
+    assert done.returncode == 2
+    assert "streamseg tune" in done.stderr
 
 
 def test_analyze_finds_the_scenes(analysed):

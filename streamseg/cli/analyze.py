@@ -10,9 +10,12 @@ import typer
 
 from streamseg.cli.options import (
     FormatOption,
+    LookaheadOption,
+    ModelOption,
     OutOption,
     ProfileOption,
     SetOption,
+    chosen_model,
     chosen_settings,
 )
 
@@ -36,7 +39,9 @@ def command(
         typer.Argument(metavar="FILE", help="A sound file of any kind, or - for raw PCM (s16le, 44.1 kHz, stereo)."),
     ],
     profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
     changes: SetOption = None,
+    model: ModelOption = None,
     format_: FormatOption = "jsonl",
     out: OutOption = None,
 ) -> None:
@@ -51,9 +56,9 @@ def command(
     from streamseg.outputs import FORMATS
     from streamseg.sources import open_source, parse_spec
 
-    settings = chosen_settings(profile, changes)
+    settings = chosen_settings(profile, changes, lookahead)
     stream, spec = parse_spec(file)
-    hearing = Hearing(stream, open_source(spec), settings)
+    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model))
     with on_signals(hearing.finish):
         write(FORMATS[format_].write(heard(hearing)), out)
     if hearing.failure:

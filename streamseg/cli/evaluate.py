@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamseg.cli.options import ProfileOption, SetOption, chosen_settings
+from streamseg.cli.options import LookaheadOption, ModelOption, ProfileOption, SetOption, chosen_model, chosen_settings
 
 EXAMPLES = """Examples:
 
@@ -29,7 +29,9 @@ def command(
         typer.Option(help="Which truth: NAME.sections.tsv and so on; auto takes the most telling one there is."),
     ] = "auto",
     profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
     changes: SetOption = None,
+    model: ModelOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one row a track as well.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
 ) -> None:
@@ -42,7 +44,8 @@ def command(
     def progress(done: int, total: int, name: str) -> None:
         terminal.err.print(f"{done}/{total} {name}")
 
-    evaluation = evaluate(folder, chosen_settings(profile, changes), truth=truth, jobs=jobs, progress=progress)
+    settings = chosen_settings(profile, changes, lookahead)
+    evaluation = evaluate(folder, settings, truth=truth, model=chosen_model(model), jobs=jobs, progress=progress)
     table = Table("figure", "mean over tracks", "95 %", box=None)
     for row in evaluation.summary():
         table.add_row(*row)

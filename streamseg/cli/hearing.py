@@ -19,6 +19,7 @@ from streamseg.errors import AskedWrongly, StreamsegError
 from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
 from streamseg.server import Position
 from streamseg.settings import Settings
+from streamseg.weights import ChangeModel
 
 
 class Hearing:
@@ -28,8 +29,16 @@ class Hearing:
     from any thread: they take note, and the hearing thread acts at the next block.
     """
 
-    def __init__(self, stream: str, source: Source, settings: Settings, *, telemetry: bool = False) -> None:
-        """stream: its name. telemetry: also say `meter` and `novelty`."""
+    def __init__(
+        self,
+        stream: str,
+        source: Source,
+        settings: Settings,
+        *,
+        telemetry: bool = False,
+        model: ChangeModel | None = None,
+    ) -> None:
+        """stream: its name. telemetry: also say `meter` and `novelty`. model: judges changes instead of the shipped."""
         self.stream = stream
         self.source = source
         self.settings = settings
@@ -37,6 +46,7 @@ class Hearing:
         self.epoch = str(ULID())
         self.position = Position(0.0, 0.0)
         self._telemetry = telemetry
+        self._model = model
         self._sequencer = Sequencer(stream, self.epoch, time.time)
         self._segmenter: Segmenter | None = None
         self.stopped = False
@@ -63,7 +73,13 @@ class Hearing:
         yield self._finish("failed" if self.failure else "stopped" if self.stopped else "end")
 
     def _engine(self, sample_rate: int) -> Segmenter:
-        return Segmenter(self.settings, sample_rate=sample_rate, source=self.source.name, telemetry=self._telemetry)
+        return Segmenter(
+            self.settings,
+            sample_rate=sample_rate,
+            source=self.source.name,
+            telemetry=self._telemetry,
+            model=self._model,
+        )
 
     def _begin_epoch(self, sample_rate: int) -> None:
         self._reset_asked = False

@@ -9,10 +9,13 @@ import typer
 
 from streamseg.cli.options import (
     HistoryOption,
+    LookaheadOption,
+    ModelOption,
     NoHistoryOption,
     ProfileOption,
     SetOption,
     chosen_for_server,
+    chosen_model,
     history_path,
 )
 
@@ -40,7 +43,9 @@ def command(
     history: HistoryOption = None,
     no_history: NoHistoryOption = False,
     profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
     changes: SetOption = None,
+    model: ModelOption = None,
 ) -> None:
     """Listen to a microphone and show sections, level and changes as they come."""
     from streamseg.cli import live, terminal
@@ -48,9 +53,9 @@ def command(
     from streamseg.cli.screen import Screen
     from streamseg.sources import open_source
 
-    engine, server = chosen_for_server(profile, changes)
+    engine, server = chosen_for_server(profile, changes, lookahead)
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
-    hearing = Hearing("mic", source, engine, telemetry=True)
+    hearing = Hearing("mic", source, engine, telemetry=True, model=chosen_model(model))
     where = None
     if serve:
         where = live.Port(port=port, settings=server, history=history_path(history, none=no_history))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from streamseg.errors import SettingOutOfRange
+from streamseg.errors import SettingOutOfRange, SourceNotFound
 from streamseg.outputs import FORMATS
 from streamseg.settings import Profile, ServerSettings, Settings, settings_for
+
+if TYPE_CHECKING:
+    from streamseg.weights import ChangeModel
+
+_SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
 
 
 def _known_format(name: str) -> str:
@@ -33,6 +38,22 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Change one number of the profile (see: streamseg --settings)."),
 ]
+_LOOKAHEAD = _SETTINGS["lookahead_s"]
+LookaheadOption = Annotated[
+    float | None,
+    typer.Option(
+        "--lookahead",
+        metavar="SECONDS",
+        min=_LOOKAHEAD["minimum"],
+        max=_LOOKAHEAD["maximum"],
+        help=f"{_LOOKAHEAD['description'].capitalize()}; each profile has its own.",
+        show_default=False,
+    ),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
+]
 HistoryOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Where events are kept for clients that resume; your data folder by default."),
@@ -46,14 +67,16 @@ OutOption = Annotated[
 ]
 
 
-def chosen_settings(profile: Profile, changes: list[str] | None) -> Settings:
+def chosen_settings(profile: Profile, changes: list[str] | None, lookahead_s: float | None) -> Settings:
     """The profile with every `name=value` applied. Raises UnknownSetting or SettingOutOfRange."""
-    return settings_for(profile, **_values(changes))
+    return settings_for(profile, **_values(changes, lookahead_s))
 
 
-def chosen_for_server(profile: Profile, changes: list[str] | None) -> tuple[Settings, ServerSettings]:
+def chosen_for_server(
+    profile: Profile, changes: list[str] | None, lookahead_s: float | None
+) -> tuple[Settings, ServerSettings]:
     """The same where there is a server too: its settings are changed by the same option."""
-    values = _values(changes)
+    values = _values(changes, lookahead_s)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
     try:
         return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
@@ -61,7 +84,21 @@ def chosen_for_server(profile: Profile, changes: list[str] | None) -> tuple[Sett
         raise SettingOutOfRange(f"{error}; asked: {server}") from None
 
 
-def _values(changes: list[str] | None) -> dict[str, Any]:
+def chosen_model(path: Path | None) -> ChangeModel | None:
+    """The model in that file; None, which takes the shipped one, without a file.
+
+    Raises SourceNotFound where there is no file, AskedWrongly where it is something else.
+    """
+    from streamseg.weights import read_model
+
+    if path is None:
+        return None
+    if not path.is_file():
+        raise SourceNotFound(f"no model {str(path)!r}; make one with `streamseg tune`")
+    return read_model(path.read_bytes(), str(path))
+
+
+def _values(changes: list[str] | None, lookahead_s: float | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
@@ -73,6 +110,8 @@ def _values(changes: list[str] | None) -> dict[str, Any]:
             values[name.strip()] = json.loads(value)
         except ValueError:
             values[name.strip()] = value  # a word, such as the name of a clusterer
+    if lookahead_s is not None:
+        values["lookahead_s"] = lookahead_s
     return values
 
 

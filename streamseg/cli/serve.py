@@ -9,10 +9,13 @@ import typer
 
 from streamseg.cli.options import (
     HistoryOption,
+    LookaheadOption,
+    ModelOption,
     NoHistoryOption,
     ProfileOption,
     SetOption,
     chosen_for_server,
+    chosen_model,
     history_path,
 )
 
@@ -42,7 +45,9 @@ def command(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
     profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
     changes: SetOption = None,
+    model: ModelOption = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Play files as fast as possible instead of in real time.")
     ] = False,
@@ -77,7 +82,8 @@ def command(
     from streamseg.cli.hearing import Hearing
     from streamseg.sources import open_source, parse_spec
 
-    engine, server = chosen_for_server(profile, changes)
+    engine, server = chosen_for_server(profile, changes, lookahead)
+    judge = chosen_model(model)
     named = [parse_spec(source) for source in sources]
     hearings = [
         Hearing(
@@ -93,6 +99,7 @@ def command(
             ),
             engine,
             telemetry=True,
+            model=judge,
         )
         for name, spec in named
     ]

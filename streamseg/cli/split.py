@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamseg.cli.options import ProfileOption, SetOption, chosen_settings
+from streamseg.cli.options import LookaheadOption, ModelOption, ProfileOption, SetOption, chosen_model, chosen_settings
 
 EXAMPLES = """Examples:
 
@@ -32,7 +32,9 @@ def command(
         typer.Option(metavar="EVENTS.jsonl", help="Cut as an earlier `analyze` found, instead of listening again."),
     ] = None,
     profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
     changes: SetOption = None,
+    model: ModelOption = None,
 ) -> None:
     """Write one tagged sound file per section. Needs the ffmpeg program."""
     from streamseg.cli import terminal
@@ -44,13 +46,13 @@ def command(
     from streamseg.outputs.split import split
     from streamseg.sources import open_source
 
-    settings = chosen_settings(profile, changes)
+    settings = chosen_settings(profile, changes, lookahead)
     source = open_source(str(file))
     failure = None
     if events is not None:
         recording = recording_of(read_events(events))
     else:
-        hearing = Hearing(file.stem, source, settings)
+        hearing = Hearing(file.stem, source, settings, model=chosen_model(model))
         with on_signals(hearing.finish):
             recording = recording_of(heard(hearing))
         if hearing.stopped:

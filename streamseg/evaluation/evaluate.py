@@ -23,6 +23,7 @@ from streamseg.evaluation.scores import Boundary
 from streamseg.events import BoundaryConfirmed, Event, SectionClosed, SoundChanged, StreamStopped
 from streamseg.settings import Settings
 from streamseg.sources import open_source
+from streamseg.weights import ChangeModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,10 @@ class Evaluation:
             raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
 
 
-def listen_to(path: Path, settings: Settings) -> tuple[Heard, float]:
+def listen_to(path: Path, settings: Settings, model: ChangeModel | None = None) -> tuple[Heard, float]:
     """Run the program over one file; returns what it said and how many times faster than real time."""
     began = perf_counter()
-    heard = gather(segment(open_source(str(path)), settings))
+    heard = gather(segment(open_source(str(path)), settings, model=model))
     return heard, heard.duration_s / (perf_counter() - began)
 
 
@@ -183,18 +184,20 @@ def evaluate(
     settings: Settings,
     *,
     truth: TruthKind = "auto",
+    model: ChangeModel | None = None,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Run and score every annotated file of a folder.
 
-    jobs: processes at a time. progress: called with (files done, files in all, name) after each.
+    model: judges changes instead of the shipped one. jobs: processes at a time. progress: called with (files done,
+    files in all, name) after each.
     Raises SourceNotFound when there is nothing to score.
     """
     files = annotated_files(folder, truth)
     results: dict[str, tuple[Heard, float]] = {}
     with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(listen_to, file.audio, settings): file for file in files}
+        running = {pool.submit(listen_to, file.audio, settings, model): file for file in files}
         for done, future in enumerate(as_completed(running), 1):
             name = running[future].audio.stem
             results[name] = future.result()

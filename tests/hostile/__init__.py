@@ -1,0 +1,1 @@
+"""Sound in which nothing changes, for as long as one likes."""
