@@ -1,0 +1,192 @@
+"""What programmes are made of: voices, music, jingles and noises, each clip with the name folds hold apart.
+
+A folder of sound is enough: the source of a clip is the sub-folder it lies in, or its own name. The Debian packages
+that may be trained on, unpacked side by side, and annotated programmes with their `*.sources.tsv` are known as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.blocks import Block
+from streamseg.engine.resampling import Resampler
+from streamseg.evaluation.annotations import read_spans
+from streamseg.settings import ENGINE_RATE
+from streamseg.sources import AudioFile
+
+Signal = NDArray[np.float32]  # mono, at ENGINE_RATE
+
+_ENDINGS = {".ogg", ".flac", ".wav", ".mp3", ".opus", ".g722"}
+_JINGLE_S = (2.0, 20.0)  # shorter music is a jingle
+_MUSIC_S = 60.0
+_UTTERANCE_S = 1.2  # shorter ones are single words
+_DECODED_MOST = 48  # whole files kept at a time
+
+# Package, folder inside it: what of it is music. The prefix of its sources.
+_MUSIC = (
+    ("wesnoth", "wesnoth-1.16-music", "usr/share/games/wesnoth/1.16/data/core/music"),
+    ("hedgewars", "hedgewars-data", "usr/share/games/hedgewars/Data/Music"),
+    ("singularity", "singularity-music", "usr/share/games/singularity/music"),
+    ("hyperrogue", "hyperrogue-music", "usr/share/hyperrogue/music"),
+    ("extremetuxracer", "extremetuxracer-data", "usr/share/games/etr/music"),
+    ("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/music"),
+    ("fretsonfire", "fretsonfire-songs-muldjord", "usr/share/games/fretsonfire/data/songs/muldjord"),
+)
+# Variants of other tracks, single stems, and a file that is no music.
+_LEFT_OUT = re.compile(
+    r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|tutorial|guitar|rain"
+)
+_VOICES = (
+    ("asterisk_en", "asterisk-core-sounds-en-wav", "usr/share/asterisk/sounds/en_US_f_Allison"),
+    ("asterisk_en", "asterisk-core-sounds-en-g722", "usr/share/asterisk/sounds/en_US_f_Allison"),
+    ("asterisk_es", "asterisk-core-sounds-es-wav", "usr/share/asterisk/sounds/es_MX_f_Allison"),
+    ("asterisk_es", "asterisk-core-sounds-es-g722", "usr/share/asterisk/sounds/es_MX_f_Allison"),
+)
+_FILLETS = ("fillets-ng-data-cs", "usr/share/games/fillets-ng/sound", {"v": "fillets_cs_big", "m": "fillets_cs_small"})
+_NOISES = (("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/soundfx/environment"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stretch of a sound file. source: the voice, track or noise it is of."""
+
+    source: str
+    path: Path
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Clips by what they are."""
+
+    voices: tuple[Clip, ...] = ()
+    music: tuple[Clip, ...] = ()
+    jingles: tuple[Clip, ...] = ()
+    noises: tuple[Clip, ...] = ()
+
+    def __add__(self, other: Material) -> Material:
+        return Material(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+
+    def without(self, sources: Iterable[str]) -> Material:
+        """Without the clips of these sources, however their names are spelt."""
+        gone = {spelt(source) for source in sources}
+        return Material(
+            *(
+                tuple(clip for clip in getattr(self, part.name) if spelt(clip.source) not in gone)
+                for part in fields(self)
+            )
+        )
+
+
+def spelt(source: str) -> str:
+    """A source's name without what differs between lists of the same material."""
+    return re.sub(r"[^a-z0-9_]", "", source.lower())
+
+
+def folders(voices: Iterable[Path] = (), music: Iterable[Path] = (), noises: Iterable[Path] = ()) -> Material:
+    """Folders of sound files: a voice, a track, a noise is a sub-folder, or else a file."""
+
+    def clips(folder: Path) -> Iterator[Clip]:
+        for path in _sounds(folder):
+            inside = path.relative_to(folder)
+            yield from _clip(inside.parts[0] if len(inside.parts) > 1 else path.stem, path)
+
+    tracks = [clip for folder in music for clip in clips(folder)]
+    return Material(
+        voices=tuple(clip for folder in voices for clip in clips(folder) if clip.end_s >= _UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
+        noises=tuple(clip for folder in noises for clip in clips(folder)),
+    )
+
+
+def packages(root: Path) -> Material:
+    """The Debian packages that may be trained on, as far as they are unpacked as root/PACKAGE."""
+    voices: list[Clip] = []
+    tracks: list[Clip] = []
+    noises: list[Clip] = []
+    for voice, package, inside in _VOICES:
+        voices += [clip for path in _sounds(root / package / inside) for clip in _clip(voice, path)]
+    package, inside, speakers = _FILLETS
+    for path in _sounds(root / package / inside):
+        speaker = speakers.get(([*path.stem.split("-"), ""])[1])
+        voices += _clip(speaker, path) if speaker else []
+    for into, places in ((tracks, _MUSIC), (noises, _NOISES)):
+        for prefix, package, inside in places:
+            for path in _sounds(root / package / inside):
+                stem = path.parent.name if path.stem == "song" else path.stem
+                if not _LEFT_OUT.search(path.name.lower()) or into is noises:
+                    into += _clip(f"{prefix}_{spelt(stem)}", path)
+    return Material(
+        voices=tuple(clip for clip in voices if clip.end_s >= _UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
+        noises=tuple(clip for clip in noises if clip.end_s >= 1.0),
+    )
+
+
+def programmes(folder: Path) -> Material:
+    """The scenes of single sources in annotated programmes: every row of `NAME.sources.tsv` inside one scene."""
+    found: dict[str, list[Clip]] = {"speech": [], "music": [], "jingle": [], "noise": []}
+    for listed in sorted(folder.glob("*.sources.tsv")):
+        audio = next(path for path in _sounds(folder) if path.name.startswith(listed.name.removesuffix("sources.tsv")))
+        scenes = read_spans(audio.with_suffix(".segments.tsv"))
+        with listed.open(newline="", encoding="utf-8") as file:
+            rows = [(float(row[0]), float(row[1]), row[2]) for row in csv.reader(file, delimiter="\t")]
+        for start, end, source in rows:
+            for scene in scenes:
+                first, last = max(start, scene.start), min(end, scene.end)
+                if scene.label in found and last - first >= _UTTERANCE_S:
+                    found[scene.label].append(Clip(source, audio, first, last))
+    return Material(*(tuple(clips) for clips in found.values()))
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Decoded files, the ones used last."""
+
+    decoded: dict[Path, Signal] = field(default_factory=dict)
+
+    def take(self, clip: Clip) -> Signal:
+        """The clip's sound, mono at ENGINE_RATE. Raises what a source raises."""
+        sound = self.decoded.pop(clip.path, None)
+        self.decoded[clip.path] = sound = decode(clip.path) if sound is None else sound
+        while len(self.decoded) > _DECODED_MOST:
+            self.decoded.pop(next(iter(self.decoded)))
+        return sound[round(clip.start_s * ENGINE_RATE) : round(clip.end_s * ENGINE_RATE)]
+
+
+def decode(path: Path) -> Signal:
+    """A whole file as the engine hears it: mono at ENGINE_RATE."""
+    resampler: Resampler | None = None
+    parts = []
+    for item in AudioFile(path):
+        if isinstance(item, Block):
+            resampler = resampler or Resampler(item.sample_rate)
+            parts.append(resampler.push(item.samples))
+    if resampler is not None:
+        parts.append(resampler.flush())
+    return np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
+
+
+def _sounds(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_symlink())
+
+
+def _clip(source: str, path: Path) -> list[Clip]:
+    """The whole file as a clip; none where it says nothing of its length."""
+    try:
+        with av.open(str(path)) as container:
+            duration_s = (container.duration or 0) / 1e6
+    except av.error.FFmpegError:
+        return []
+    return [Clip(source, path, 0.0, duration_s)] if duration_s > 0 else []

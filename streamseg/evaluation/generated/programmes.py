@@ -1,0 +1,302 @@
+"""Radio programmes: talk, music, jingles, noise, dead air and talk over music, in the shape of annotated ones.
+
+    python -m streamseg.evaluation.generated.programmes OUT --packages DIR --number 20 --seed 1
+
+writes `NAME.flac`, `NAME.segments.tsv` (start, end, class) and `NAME.sources.tsv` (every utterance, track and noise).
+The running order is drawn first and the sound made from it, so the truth is exact. Voices, tracks and noises named in
+a file given as `--exclude` stay out, which is how folds by source are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.evaluation.annotations import Span
+from streamseg.evaluation.generated import material, noises
+from streamseg.evaluation.generated.material import Clip, Material, Shelf
+from streamseg.settings import ENGINE_RATE
+
+Signal = NDArray[np.float32]
+
+_JOIN_S = 0.008  # a hard cut, softened so that no click gives it away
+_TALK_DB, _MUSIC_DB, _NOISE_DB = -25.0, -24.0, -31.0
+_SPREAD_DB = 2.0
+_DUCKED_DB = (7.0, 17.0)  # how far music lies below the talk over it
+_RMS_FLOOR = 1e-9
+
+# How often each kind follows another, before what cannot stand side by side is left out.
+_ODDS: Final = {"speech": 8.0, "music": 6.0, "jingle": 2.0, "noise": 2.0, "silence": 1.5, "speech_over_music": 2.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A stretch of sound with its truth, times from its own start."""
+
+    sound: Signal
+    segments: tuple[Span, ...]
+    sources: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A whole programme: sound, mono at ENGINE_RATE, and its truth."""
+
+    sound: Signal
+    segments: tuple[Span, ...]
+    sources: tuple[Span, ...]
+
+
+@dataclass(slots=True)
+class Studio:
+    """Makes scenes of the material at hand, all chance from one generator."""
+
+    stock: Material
+    rng: np.random.Generator
+    shelf: Shelf = field(default_factory=Shelf)
+    shortest_s: float = 12.0  # of talk and music
+    longest_s: float = 80.0
+
+    def kinds(self) -> dict[str, float]:
+        """What can be made of the stock, and how often."""
+        has = {
+            "speech": bool(self.stock.voices),
+            "music": bool(self.stock.music),
+            "jingle": bool(self.stock.jingles or self.stock.music),
+            "speech_over_music": bool(self.stock.voices and self.stock.music),
+        }
+        return {kind: odds for kind, odds in _ODDS.items() if has.get(kind, True)}
+
+    def make(self, kind: str) -> Scene:
+        """A scene of this kind."""
+        makers: dict[str, Callable[[], Scene]] = {
+            "speech": self._speech,
+            "music": self._music,
+            "jingle": self._jingle,
+            "noise": self._noise,
+            "silence": self._silence,
+            "speech_over_music": self._speech_over_music,
+        }
+        return makers[kind]()
+
+    def _pick(self, clips: Sequence[Clip]) -> Clip:
+        """A clip: first of which source, then which, so that long recordings do not drown short ones."""
+        names = sorted({clip.source for clip in clips})
+        name = names[self.rng.integers(len(names))]
+        own = [clip for clip in clips if clip.source == name]
+        return own[self.rng.integers(len(own))]
+
+    def talk(self, seconds: float) -> tuple[Signal, tuple[Span, ...]]:
+        """Utterances of one to three voices, with their pauses, about so many seconds."""
+        voices = {self._pick(self.stock.voices).source for _ in range(self.rng.choice([1, 1, 1, 2, 2, 3]))}
+        clips = [clip for clip in self.stock.voices if clip.source in voices]
+        parts: list[Signal] = []
+        spans: list[Span] = []
+        at = 0.0
+        while at < seconds:
+            clip = self._pick(clips)
+            sound = self._levelled(self.shelf.take(clip), _TALK_DB + self.rng.normal(0, 1.0))
+            end = at + len(sound) / ENGINE_RATE
+            spans.append(Span(at, end, clip.source))
+            pause = np.zeros(noises.count(self.rng.uniform(0.2, 0.6)), np.float32)
+            parts += [sound, pause]
+            at = end + len(pause) / ENGINE_RATE
+        return np.concatenate(parts[:-1]), tuple(spans)
+
+    def _speech(self) -> Scene:
+        sound, spans = self.talk(self._length())
+        return _scene(sound, "speech", spans)
+
+    def _music(self) -> Scene:
+        clip, sound = self.track(self._length())
+        if self.rng.random() < 0.3:
+            fading = noises.count(self.rng.uniform(0.5, 4.0))
+            sound[-fading:] *= np.linspace(1, 0.003, fading, dtype=np.float32) ** 2
+        return _scene(sound, "music", (Span(0.0, len(sound) / ENGINE_RATE, clip.source),))
+
+    def track(self, seconds: float) -> tuple[Clip, Signal]:
+        """A stretch of a track, levelled, at most so long."""
+        clip = self._pick(self.stock.music)
+        whole = self.shelf.take(clip)
+        n = min(noises.count(seconds), len(whole))
+        start = int(self.rng.integers(0, len(whole) - n + 1))
+        return clip, self._levelled(whole[start : start + n], _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
+
+    def _jingle(self) -> Scene:
+        if self.stock.jingles and (not self.stock.music or self.rng.random() < 0.5):
+            clip = self._pick(self.stock.jingles)
+            sound = self._levelled(self.shelf.take(clip), _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
+        else:
+            clip, sound = self.track(self.rng.uniform(3.0, 9.0))
+        return _scene(sound, "jingle", (Span(0.0, len(sound) / ENGINE_RATE, clip.source),))
+
+    def _noise(self) -> Scene:
+        seconds = self.rng.uniform(4.0, 20.0)
+        if self.stock.noises and self.rng.random() < 0.5:
+            clip = self._pick(self.stock.noises)
+            source, sound = clip.source, self.shelf.take(clip)
+            sound = np.tile(sound, int(np.ceil(noises.count(seconds) / max(1, len(sound)))))[: noises.count(seconds)]
+        else:
+            kinds = sorted(noises.KINDS)
+            kind = kinds[self.rng.integers(len(kinds))]
+            source, sound = f"noise_{kind}", noises.KINDS[kind](self.rng, seconds).astype(np.float32)
+        sound = self._levelled(sound, _NOISE_DB + self.rng.normal(0, 2 * _SPREAD_DB))
+        return _scene(sound, "noise", (Span(0.0, len(sound) / ENGINE_RATE, source),))
+
+    def _silence(self) -> Scene:
+        """Dead air: digital zero, or the hiss of an open line."""
+        n = noises.count(self.rng.uniform(2.6, 8.0))
+        floor = 0.0 if self.rng.random() < 0.4 else 10 ** (self.rng.uniform(-90, -72) / 20)
+        sound = (floor * self.rng.standard_normal(n)).astype(np.float32)
+        return _scene(sound, "silence", (Span(0.0, n / ENGINE_RATE, "dead_air"),))
+
+    def _speech_over_music(self) -> Scene:
+        """Talk over music that was there before, or comes with it, or stays on after it."""
+        voice, spans = self.talk(self.rng.uniform(8.0, 30.0))
+        before = self.rng.choice([0.0, self.rng.uniform(3.0, 40.0)])
+        after = self.rng.choice([0.0, self.rng.uniform(3.0, 40.0)])
+        clip, sound = self.track(before + len(voice) / ENGINE_RATE + after)
+        start = noises.count(before)
+        end = start + len(voice)
+        if len(sound) < end:
+            sound = np.resize(sound, end)
+        ducked = 10 ** ((_TALK_DB - self.rng.uniform(*_DUCKED_DB) - _MUSIC_DB) / 20)
+        ramp = noises.count(self.rng.uniform(0.1, 0.8))
+        gain = np.interp(
+            np.arange(len(sound)), [start - ramp, start, end, end + ramp], [1.0, ducked, ducked, 1.0]
+        ).astype(np.float32)
+        sound = sound * gain
+        sound[start:end] += voice
+        t0, t1, t2 = start / ENGINE_RATE, end / ENGINE_RATE, len(sound) / ENGINE_RATE
+        segments = (Span(0.0, t0, "music"), Span(t0, t1, "speech_over_music"), Span(t1, t2, "music"))
+        spoken = tuple(Span(span.start + t0, span.end + t0, span.label) for span in spans)
+        return Scene(
+            sound, tuple(span for span in segments if span.end > span.start), (Span(0.0, t2, clip.source), *spoken)
+        )
+
+    def _length(self) -> float:
+        return float(self.rng.uniform(self.shortest_s, self.longest_s))
+
+    def _levelled(self, sound: Signal, level_db: float) -> Signal:
+        """At this RMS where it sounds; pauses do not count."""
+        piece = ENGINE_RATE // 10
+        powers = np.mean(np.resize(sound, (max(1, len(sound) // piece), piece)) ** 2, axis=1)
+        loud = powers[powers > 1e-3 * powers.max()].mean() if powers.max() > _RMS_FLOOR else 1.0
+        gain = np.float32(10 ** (level_db / 20) / np.sqrt(loud))
+        eased: Signal = np.clip(sound * gain, -0.99, 0.99)
+        return eased
+
+
+def programme(studio: Studio, seconds: float) -> Programme:
+    """A programme of about so many seconds. Two scenes of one class never stand side by side."""
+    scenes: list[Scene] = []
+    kinds = studio.kinds()
+    last, total = "", 0.0
+    while total < seconds:
+        possible = [kind for kind in kinds if not _too_alike(last, kind)]
+        odds = np.array([kinds[kind] for kind in possible])
+        scene = studio.make(possible[studio.rng.choice(len(possible), p=odds / odds.sum())])
+        if scenes and scenes[-1].segments[-1].label == scene.segments[0].label:
+            continue
+        scenes.append(scene)
+        last, total = scene.segments[-1].label, total + len(scene.sound) / ENGINE_RATE
+    return joined(scenes)
+
+
+def joined(scenes: Sequence[Scene]) -> Programme:
+    """Scenes one after the other."""
+    ramp = np.linspace(0, 1, noises.count(_JOIN_S), dtype=np.float32)
+    parts, segments, sources, at = [], [], [], 0.0
+    for scene in scenes:
+        sound = scene.sound.copy()
+        sound[: len(ramp)] *= ramp
+        sound[-len(ramp) :] *= ramp[::-1]
+        parts.append(sound)
+        segments += [Span(at + span.start, at + span.end, span.label) for span in scene.segments]
+        sources += [Span(at + span.start, at + span.end, span.label) for span in scene.sources]
+        at += len(sound) / ENGINE_RATE
+    return Programme(np.concatenate(parts), tuple(segments), tuple(sources))
+
+
+def write(made: Programme, stem: Path) -> None:
+    """The sound as FLAC and the truth beside it."""
+    write_flac(made.sound, stem.with_name(stem.name + ".flac"))
+    for name, spans in (("segments", made.segments), ("sources", made.sources)):
+        with stem.with_name(f"{stem.name}.{name}.tsv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, delimiter="\t", lineterminator="\n")
+            rows.writerows((f"{span.start:.4f}", f"{span.end:.4f}", span.label) for span in spans)
+
+
+def write_flac(sound: Signal, path: Path) -> None:
+    """Mono sound at ENGINE_RATE, 16 bits."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=ENGINE_RATE, layout="mono")
+        whole = np.round(np.clip(sound, -1, 1) * 32_767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(whole[None], format="s16", layout="mono")
+        frame.sample_rate = ENGINE_RATE
+        fifo = av.AudioFifo()
+        fifo.write(frame)
+        for piece in fifo.read_many(4096, partial=True):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+
+
+def _scene(sound: Signal, label: str, sources: tuple[Span, ...]) -> Scene:
+    return Scene(sound, (Span(0.0, len(sound) / ENGINE_RATE, label),), sources)
+
+
+def _too_alike(last: str, kind: str) -> bool:
+    """Music after music is one stretch of music to this truth; so are a jingle and music, and talk over either."""
+    musical = {"music", "jingle", "speech_over_music"}
+    return last == kind or (last in musical and kind == "speech_over_music")
+
+
+def stock_of(asked: argparse.Namespace) -> Material:
+    """The material that the command line names."""
+    stock = material.folders(asked.voices, asked.music, asked.noises)
+    for root in asked.packages:
+        stock += material.packages(root)
+    for folder in asked.programmes:
+        stock += material.programmes(folder)
+    return stock.without(asked.exclude.read_text().split() if asked.exclude else ())
+
+
+def add_material(parser: argparse.ArgumentParser) -> None:
+    """The options that name material."""
+    for name, what in (
+        ("voices", "folders of speech; a sub-folder is a voice"),
+        ("music", "folders of music"),
+        ("noises", "folders of noises; some are always synthesised"),
+        ("packages", "folders in which the Debian packages lie unpacked"),
+        ("programmes", "folders of annotated programmes to cut scenes from"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, nargs="*", default=[], metavar="DIR", help=what)
+    parser.add_argument("--exclude", type=Path, metavar="FILE", help="names of sources to leave out")
+
+
+def main() -> None:
+    """Write programmes into a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    add_material(parser)
+    parser.add_argument("--number", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=12.0)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    stock, shelf = stock_of(asked), Shelf()
+    for number in range(asked.number):
+        studio = Studio(stock, np.random.default_rng([asked.seed, number]), shelf)
+        write(programme(studio, 60 * asked.minutes), asked.out / f"programme_{asked.seed}_{number:02d}")
+
+
+if __name__ == "__main__":
+    main()
