@@ -1,24 +1,27 @@
 """Alarms: dead air, clipping, lost stereo, a frozen stream.
 
 Heard in the raw samples, all channels, at the source's rate, because a downmix hides clipping and stereo. Each tenth
-of a second gives one `_Tenth`; a condition must hold for a while before its alarm is raised, and be away for a while
-before it is cleared. Dead air is quiet that has stopped falling: the tail of a fade-out is not dead air yet.
+of a second is measured; a condition must hold for a while before its alarm is raised, and be away for a while before
+it is cleared. Dead air is quiet that has stopped falling: the tail of a fade-out is not dead air yet.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 from numpy.typing import NDArray
 
 from streamseg.blocks import Samples
 from streamseg.engine.kernel import kernel
 from streamseg.events import AlarmCleared, AlarmKind, AlarmRaised, Event
 from streamseg.settings import Settings
+
+Floats32: TypeAlias = NDArray[np.float32]
 
 _TENTHS = 10  # a second
 _FLOOR_DB = -100.0
@@ -44,37 +47,73 @@ _HOLD_OFF_S: dict[AlarmKind, tuple[float, float]] = {
 
 
 @kernel
-def measure(tenth: Samples, mix: NDArray[np.float32], found: NDArray[np.float64]) -> None:
-    """Mean square, how far channels differ (mean square), whether samples were cut off; the channels' sum into `mix`.
+def measure(samples: Samples, size: int, plane: Floats32, mix: Floats32, found: NDArray[np.float64]) -> None:
+    """Of each tenth: mean square, how far channels differ (mean square), whether samples were cut off; mix: their sum.
 
-    tenth: shape (n, channels). What is not a number counts as 0, what is beyond ±8 as ±8.
+    samples: shape (n, channels), of which whole tenths of `size` are measured. plane: scratch, shape (2, size).
+    What is not a number counts as 0, what is beyond ±8 as ±8.
     """
-    n, channels = tenth.shape
-    squares, differing = 0.0, 0.0
-    run, clipped, sign = 0, 0.0, np.float32(0.0)
-    for i in range(n):
-        total = np.float32(0.0)
-        first = np.float32(0.0)
-        at_limit = np.float32(0.0)
+    channels = samples.shape[1]
+    first, now = plane[0], plane[1]
+    for tenth in range(found.shape[0]):
+        part, sums = samples[tenth * size : (tenth + 1) * size], mix[tenth * size : (tenth + 1) * size]
+        squares, differing, cut = 0.0, 0.0, 0
         for c in range(channels):
-            x = tenth[i, c]
-            x = x if x == x else np.float32(0.0)
-            x = min(max(x, np.float32(-_LOUDEST)), np.float32(_LOUDEST))
-            total += x
-            squares += float(x * x)
+            for i in range(size):
+                x = part[i, c]
+                x = x if x == x else np.float32(0.0)
+                x = x if x < np.float32(_LOUDEST) else np.float32(_LOUDEST)
+                now[i] = x if x > np.float32(-_LOUDEST) else np.float32(-_LOUDEST)
+            for i in range(size):
+                cut += abs(now[i]) >= np.float32(_FULL_SCALE)
+            squares += energy(now)
             if c == 0:
-                first = x
-            differing += float((x - first) * (x - first))
-            if abs(x) >= _FULL_SCALE:
+                first[:] = now
+                sums[:] = now
+                continue
+            for i in range(size):
+                sums[i] += now[i]
+                now[i] -= first[i]
+            differing += energy(now)
+        found[tenth, 0] = squares / (size * channels)
+        found[tenth, 1] = differing / (size * channels)
+        found[tenth, 2] = cut >= _RUN and cut_off(part)
+
+
+@kernel
+def energy(x: Floats32) -> float:
+    """The sum of squares, in eight lanes."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+    whole = x.size // 8 * 8
+    for i in range(0, whole, 8):
+        a0 += float(x[i]) * float(x[i])
+        a1 += float(x[u(i + 1)]) * float(x[u(i + 1)])
+        a2 += float(x[u(i + 2)]) * float(x[u(i + 2)])
+        a3 += float(x[u(i + 3)]) * float(x[u(i + 3)])
+        a4 += float(x[u(i + 4)]) * float(x[u(i + 4)])
+        a5 += float(x[u(i + 5)]) * float(x[u(i + 5)])
+        a6 += float(x[u(i + 6)]) * float(x[u(i + 6)])
+        a7 += float(x[u(i + 7)]) * float(x[u(i + 7)])
+    for i in range(whole, x.size):
+        a0 += float(x[i]) * float(x[i])
+    return ((a0 + a4) + (a1 + a5)) + ((a2 + a6) + (a3 + a7))
+
+
+@kernel
+def cut_off(tenth: Samples) -> bool:
+    """Whether several samples in a row lie at the limit, on the same side."""
+    run, sign = 0, np.float32(0.0)
+    for i in range(tenth.shape[0]):
+        at_limit = np.float32(0.0)
+        for c in range(tenth.shape[1]):
+            x = tenth[i, c]
+            if abs(x) >= np.float32(_FULL_SCALE):
                 at_limit = x
-        mix[i] = total
         run = run + 1 if at_limit * sign > 0.0 else (1 if at_limit != 0.0 else 0)
         sign = at_limit
         if run >= _RUN:
-            clipped = 1.0
-    found[0] = squares / (n * channels)
-    found[1] = differing / (n * channels)
-    found[2] = clipped
+            return True
+    return False
 
 
 @kernel
@@ -95,14 +134,6 @@ def period(past: NDArray[np.float32], longest: int, verified: int) -> int:
         if same:
             return lag
     return 0
-
-
-class _Tenth(NamedTuple):
-    """What a tenth of a second was like."""
-
-    level_db: float
-    differing: float
-    clipped: bool
 
 
 @dataclass(slots=True)
@@ -138,23 +169,28 @@ class _HoldOff:
         return True
 
 
-@dataclass(slots=True)
 class _Repetition:
     """The past in which a repetition is sought, of one stretch."""
 
-    rate: int
-    past: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    tenths: int = 0
-    found: bool = False
+    def __init__(self, rate: int) -> None:
+        self._longest, self._verified = round(_LONGEST_PERIOD_S * rate), round(_VERIFIED_S * rate)
+        self._past = np.zeros(2 * (self._longest + self._verified), np.float32)
+        self._held = self._tenths = 0
+        self._found = False
 
-    def heard(self, mix: NDArray[np.float32]) -> bool:
+    def heard(self, mix: Floats32) -> bool:
         """Whether the sound repeats itself exactly; looked at twice a second."""
-        longest, verified = round(_LONGEST_PERIOD_S * self.rate), round(_VERIFIED_S * self.rate)
-        self.past = np.concatenate([self.past, mix])[-(longest + verified) :]
-        self.tenths += 1
-        if len(self.past) == longest + verified and self.tenths % _LOOK_EVERY == 0:
-            self.found = period(self.past, longest, verified) > 0
-        return self.found
+        needed = self._longest + self._verified
+        if self._held + len(mix) > len(self._past):
+            self._past[:needed] = self._past[self._held - needed : self._held].copy()
+            self._held = needed
+        self._past[self._held : self._held + len(mix)] = mix
+        self._held += len(mix)
+        self._tenths += 1
+        if self._held >= needed and self._tenths % _LOOK_EVERY == 0:
+            past = self._past[self._held - needed : self._held]
+            self._found = period(past, self._longest, self._verified) > 0
+        return self._found
 
 
 class Alarms:
@@ -171,7 +207,9 @@ class Alarms:
         }
         # Two tenths less: sound that ends or begins within a tenth makes that tenth loud.
         self._alarms["silence"].raise_after = max(1, round(settings.dead_air_s * _TENTHS) - 2)
-        self._recent: deque[_Tenth] = deque(maxlen=_TENTHS)
+        self._levels_db: deque[float] = deque(maxlen=_TENTHS)
+        self._clipped: deque[bool] = deque(maxlen=_TENTHS)
+        self._plane = np.zeros((2, self._size), np.float32)
         self._waiting: deque[tuple[float, Event]] = deque()
         self.begin_stretch(0.0)
 
@@ -181,15 +219,19 @@ class Alarms:
         self._tenths = 0
         self._held: Samples | None = None
         self._repetition = _Repetition(self._rate)
-        self._recent.clear()
+        self._levels_db.clear()
+        self._clipped.clear()
 
     def push(self, samples: Samples) -> None:
         """Take samples, float32, shape (n, channels)."""
         if self._held is not None and len(self._held):
             samples = np.concatenate([self._held, samples])
         whole = len(samples) // self._size
-        for i in range(whole):
-            self._follow(samples[i * self._size : (i + 1) * self._size])
+        mix, found = np.empty(whole * self._size, np.float32), np.empty((whole, 3))
+        measure(samples, self._size, self._plane, mix, found)
+        stereo = samples.shape[1] > 1
+        for i, (square, differing, clipped) in enumerate(found.tolist()):
+            self._follow(square, differing, bool(clipped), mix[i * self._size : (i + 1) * self._size], stereo=stereo)
         self._held = samples[whole * self._size :].copy()
 
     def until(self, t: float) -> list[Event]:
@@ -199,20 +241,17 @@ class Alarms:
             events.append(self._waiting.popleft()[1])
         return events
 
-    def _follow(self, samples: Samples) -> None:
-        mix, found = np.empty(len(samples), np.float32), np.empty(3)
-        measure(samples, mix, found)
-        level_db = max(_FLOOR_DB, 10 * math.log10(found[0])) if found[0] > 0 else _FLOOR_DB
-        tenth = _Tenth(level_db, found[1] / found[0] if found[0] > 0 else 0.0, bool(found[2]))
-        self._recent.append(tenth)
+    def _follow(self, square: float, differing: float, clipped: bool, mix: Floats32, *, stereo: bool) -> None:
+        level_db = max(_FLOOR_DB, 10 * math.log10(square)) if square > 0.0 else _FLOOR_DB
+        self._levels_db.append(level_db)
+        self._clipped.append(clipped)
         self._tenths += 1
         t = self._start + self._tenths * self._size / self._rate
         quiet = level_db < self._quiet_db
-        stereo = samples.shape[1] > 1
         conditions: dict[AlarmKind, bool | None] = {
             "silence": self._still() if quiet else False,
-            "clipping": sum(each.clipped for each in self._recent) >= _CLIPPED_TENTHS,
-            "mono": None if quiet or not stereo else tenth.differing < _SAME,
+            "clipping": sum(self._clipped) >= _CLIPPED_TENTHS,
+            "mono": None if quiet or not stereo else differing < _SAME * square,
             "frozen": self._repetition.heard(mix),
         }
         for kind, condition in conditions.items():
@@ -221,7 +260,7 @@ class Alarms:
 
     def _still(self) -> bool | None:
         """Whether the quiet is there to stay; None while it still falls: a fade-out is neither sound nor dead air."""
-        levels = [each.level_db for each in self._recent]
+        levels = list(self._levels_db)
         before, after = levels[:_STILL_HALF], levels[_STILL_HALF:]
         if len(after) < _STILL_HALF or max(before) >= self._quiet_db:
             return True
@@ -229,7 +268,7 @@ class Alarms:
 
     def _say(self, kind: AlarmKind, t: float) -> None:
         alarm = self._alarms[kind]
-        level_db = sum(each.level_db for each in self._recent) / len(self._recent)
+        level_db = sum(self._levels_db) / len(self._levels_db)
         fact = (AlarmRaised if alarm.raised else AlarmCleared)(
             alarm=kind, since=round(alarm.since, 6), level_db=round(level_db, 2)
         )
