@@ -476,6 +476,42 @@ async def test_a_full_disk(path, monkeypatch):
                 assert again.identified["streams"]["mic"]["recovered"] is recovered
 
 
+@pytest.mark.parametrize("marked", [True, False])
+async def test_killed_while_the_disk_is_full(path, tmp_path, monkeypatch, marked):
+    """What lies on the disk the moment after is all the next server knows: the epoch is not whole, nor can be ended."""
+    opened: list[sqlite3.Connection] = []
+    connect = history.connect
+
+    def connect_and_tell(where, *, durable=False):
+        opened.append(connect(where, durable=durable))
+        return opened[-1]
+
+    monkeypatch.setattr(history, "connect", connect_and_tell)
+    hub = Hub(history=path)
+    feed = Feed(hub)
+    async with serve(hub, port=0):
+        feed.publish(feed.talker.start())
+        await settled(feed)
+        (kept,) = log(path)
+        if marked:
+            opened[0].execute("PRAGMA max_page_count=1")
+            while hub.failure is None:
+                feed.step()
+                await asyncio.sleep(0.001)
+        left = tmp_path / "left"
+        left.mkdir()
+        for file in path.parent.iterdir():
+            (left / file.name).write_bytes(file.read_bytes())
+    said = log(left / path.name)
+    async with serve(again := Hub(history=left / path.name), port=0) as server:
+        Feed(again)
+        ended = [d["type"] for d in log(left / path.name)[len(said) :]]
+        assert ended == ([] if marked else [e.StreamStopped.type])
+        for offset in (kept["offset"], kept["offset"] + 1):
+            async with client(server.port, resume={"mic": {"epoch": kept["epoch"], "offset": offset}}) as listener:
+                assert listener.identified["streams"]["mic"]["recovered"] is not marked
+
+
 async def test_a_file_of_the_first_version_is_brought_up(path):
     path.parent.mkdir()
     with sqlite3.connect(path) as db:

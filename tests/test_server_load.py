@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from load import fan_out, fuzz, kill_storm
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from load import fan_out, full_disk, fuzz, kill_storm
 
 
 async def test_killed_servers_and_cut_connections_lose_nothing(tmp_path):
@@ -12,6 +18,15 @@ async def test_killed_servers_and_cut_connections_lose_nothing(tmp_path):
     assert found["kills"] == 2
     assert found["connections"] > 8  # each listener came back after each kill
     assert found["compared"] > 50
+
+
+def test_a_server_killed_on_a_full_disk_deceives_nobody():
+    command = [sys.executable, "-m", "load.full_disk", "--rounds", "3"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=240)
+    if done.returncode == full_disk.NOT_ALLOWED:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert json.loads(done.stdout)["kills_while_full"] == 2
 
 
 def test_a_hundred_clients_get_everything():

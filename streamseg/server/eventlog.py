@@ -1,6 +1,6 @@
 """Writing the event log: whole batches or nothing of them.
 
-Used from one thread. Every method is one transaction and raises sqlite3.Error when the disk or the file fails;
+Used from one thread. Most methods are one transaction and raise sqlite3.Error when the disk or the file fails;
 then nothing of it was written.
 """
 
@@ -34,7 +34,10 @@ class EventLog:
         self._epochs: dict[tuple[str, str], int] = {}
         try:
             with self._transaction():
+                if not self._file.lock.whole:
+                    self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE NOT closed")
                 _close_interrupted(self._db)
+            self._file.lock.whole = True
         except BaseException:
             self._file.close()
             raise
@@ -52,7 +55,7 @@ class EventLog:
                 self._append(batch, now)
 
     def give_up(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Mark (stream, epoch) pairs as not whole. Fails too when there is no room for what comes next."""
+        """Mark (stream, epoch) pairs as not whole, for good. Fails when there is no room for what comes next."""
         with self._transaction():
             for stream, epoch in epochs:
                 _, epoch_id = self._ids(stream, epoch)
@@ -60,6 +63,14 @@ class EventLog:
             self._db.execute("CREATE TABLE room (x)")
             self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (_ROOM_BYTES,))
             self._db.execute("DROP TABLE room")
+        self._file.lock.whole = True
+
+    def expect_loss(self) -> None:
+        """Something will be said that is not kept: remember it, though there be no room; should we die, it is known.
+
+        Raises OSError when not even this can be written.
+        """
+        self._file.lock.whole = False
 
     def prune(self, events: int, since: float) -> bool:
         """Drop what is beyond so many events of each stream, or older than a Unix time; true when more is to do."""

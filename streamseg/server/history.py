@@ -7,22 +7,27 @@ one fsync a commit, nothing lost then either.
 
 Order is `(epoch number, offset)`. Epochs are numbered as they begin, not by their ULID, so a clock set back
 between two runs cannot reorder them.
+
+Beside it lies `NAME.lock`, held for as long as the file is written. Its one byte says whether the epochs that are open
+in the log are whole. On a full disk the log cannot say so any more; a byte that is there already can be overwritten.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import IO
 
 from streamseg.errors import HistoryFailed
 
 log = logging.getLogger(__name__)
 
 _BUSY_S = 1.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # it may come back; other faults of a path will not
 _CANDIDATES = 9  # as many servers of one user may run at once, each with a history of its own
 
 # Each entry brings a file from the version before; `user_version` says how many were applied.
@@ -54,18 +59,47 @@ MIGRATIONS = (
 )
 
 
+class Lock:
+    """The file beside the history: held for as long as we run; the system frees it however we end."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BlockingIOError when another process holds it, OSError when it cannot be made or has no room."""
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.pread(self._file, 1, 0):
+                os.pwrite(self._file, b"1", 0)  # from now on there is room for it
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything said in the epochs that are open in the log was kept."""
+        return os.pread(self._file, 1, 0) != b"0"
+
+    @whole.setter
+    def whole(self, whole: bool) -> None:
+        os.pwrite(self._file, b"1" if whole else b"0", 0)
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Let go."""
+        os.close(self._file)
+
+
 class HistoryFile:
     """An open, current, sound history file that nobody else writes. `path` may differ from what was asked."""
 
-    def __init__(self, path: Path, lock: IO[str], connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: Lock, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self._lock = lock
+        self.lock = lock
 
     def close(self) -> None:
         """Give the file free."""
         self.connection.close()
-        self._lock.close()
+        self.lock.close()
 
 
 def open_history(wanted: Path, *, durable: bool = False) -> HistoryFile:
@@ -73,11 +107,13 @@ def open_history(wanted: Path, *, durable: bool = False) -> HistoryFile:
 
     A file in use by another process is left alone and the next of `name-2`, `name-3` … is taken; a damaged one,
     or one of a newer version, is renamed and a new one begun. Both are said as warnings.
-    Raises HistoryFailed when the folder cannot be written, sqlite3.Error when the disk is full or failing.
+    Raises HistoryFailed when the folder cannot be written, sqlite3.Error or OSError when the disk is full or failing.
     """
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
         raise HistoryFailed(f"cannot make the folder of the history {wanted}: {error.strerror}") from None
     for n in range(1, _CANDIDATES + 1):
         path = wanted if n == 1 else wanted.with_stem(f"{wanted.stem}-{n}")
@@ -111,18 +147,15 @@ def connect(path: Path, *, durable: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _lock(path: Path) -> IO[str] | None:
-    """Hold the file beside the history for as long as we run; the system frees it however we end."""
+def _lock(path: Path) -> Lock | None:
     try:
-        handle = path.with_name(path.name + ".lock").open("a")
-    except OSError as error:
-        raise HistoryFailed(f"cannot write the history {path}: {error.strerror}; name another with --history") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
+        return Lock(path.with_name(path.name + ".lock"))
+    except BlockingIOError:
         return None
-    return handle
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
+        raise HistoryFailed(f"cannot write the history {path}: {error.strerror}; name another with --history") from None
 
 
 def _open_or_renew(path: Path, durable: bool) -> sqlite3.Connection:

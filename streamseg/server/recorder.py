@@ -66,7 +66,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="streamseg-history", daemon=True)
         try:
             self._log = EventLog(path, durable=settings.durable)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._fail(error)
 
     @property
@@ -135,6 +135,11 @@ class Recorder:
         self._why = str(error)
         self._next_try = time.monotonic() + RETRY_S
         log.warning("history %s cannot be written (%s); events go on live but are not kept", self.path, error)
+        if self._log is not None:
+            try:
+                self._log.expect_loss()
+            except OSError as worse:
+                log.warning("history %s: a loss cannot be marked either (%s)", self.path, worse)
         self._failed(self._why, self._since)
 
     def _retry_if_due(self) -> None:

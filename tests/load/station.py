@@ -18,7 +18,7 @@ from ulid import ULID
 
 from streamseg import events as e
 from streamseg.envelope import Envelope, Sequencer
-from streamseg.server import Hub, Position, serve
+from streamseg.server import Hub, Position, recorder, serve
 from streamseg.settings import ServerSettings
 
 
@@ -149,6 +149,7 @@ class Feed:
 
 
 async def run(arguments: argparse.Namespace) -> None:
+    recorder.RETRY_S = arguments.retry_s
     settings = ServerSettings(
         heartbeat_s=arguments.heartbeat_s,
         max_connections_per_address=20_000,
@@ -196,6 +197,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--steps-per-s", type=float, default=50.0)
     options.add_argument("--reset-chance", type=float, default=0.0)
     options.add_argument("--heartbeat-s", type=float, default=1.0)
+    options.add_argument("--retry-s", type=float, default=5.0, help="how often a failing disk is tried")
     return options
 
 
