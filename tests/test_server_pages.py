@@ -237,7 +237,7 @@ async def test_over_tls(page, tmp_path):
         assert json.loads(document)["servers"]["here"]["protocol"] == "wss"
 
 
-async def test_off_loopback_without_tls_when_asked_for(page):
+async def test_off_loopback_without_tls_when_asked_for(page, caplog):
     hub = Hub()
     Feed(hub)
     async with serve(hub, "0.0.0.0", 0, page_dir=page, control_token="c", insecure=True) as server:
@@ -246,6 +246,7 @@ async def test_off_loopback_without_tls_when_asked_for(page):
             assert await nobody.closed() == 4009
         async with client(server.port, token="c") as somebody:
             assert somebody.identified["role"] == "control"
+    assert "fewer than 16 characters can be guessed" in caplog.text
 
 
 async def test_whoever_asks_and_hangs_up_leaves_no_trace(page, caplog):

@@ -57,7 +57,9 @@ class Client:
                 if conversation.interest != before:
                     self._hub.change(self, before, conversation.interest)
                 await self._act(actions)
-        except ConnectionClosed:
+                if conversation.state is protocol.State.CLOSED:
+                    break  # whatever it said after that is not looked at
+        except (ConnectionClosed, ConnectionError):
             pass  # however a client goes, it is gone
         finally:
             expiry.cancel()
@@ -65,9 +67,9 @@ class Client:
 
     def send(self, frames: bytes) -> None:
         """Send these frames, or hang up when too much waits already."""
-        if self._connection.protocol.state is not SocketState.OPEN:
-            return
         transport = self._connection.transport
+        if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
+            return
         transport.write(frames)
         if transport.get_write_buffer_size() > self._hub.settings.max_queue_bytes:
             self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")

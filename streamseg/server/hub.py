@@ -27,10 +27,9 @@ from streamseg.server import messages as m
 from streamseg.server.interest import Interest
 from streamseg.server.recorder import Outcome, Recorder
 from streamseg.server.replay import Kept, Place, Replay
-from streamseg.server.stream import Batch, Controls, Listener, Position, Said, Stream, say
+from streamseg.server.stream import Batch, Controls, Listener, Position, Said, Stream, by_epoch, say
 from streamseg.settings import ServerSettings
 
-_BATCH_EVENTS = 64
 _PIECE_BYTES = 65_536
 
 
@@ -122,7 +121,7 @@ class Hub:
             (passing if said.high_volume else kept).append(said)
         if passing:
             self.streams[stream].send(passing)
-        for batch in _by_epoch(stream, kept, position):
+        for batch in by_epoch(stream, kept, position):
             self._put(batch)
         if not kept:
             self._put(Batch(stream, None, (), position))
@@ -295,17 +294,3 @@ def _pieces(rows: Iterable[Kept], interest: Interest, limit_bytes: int) -> Itera
             gathered.clear()
     if gathered:
         yield bytes(gathered)
-
-
-def _by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
-    """Batches of one epoch each, of bounded size; the position belongs to the last."""
-    batches: list[Batch] = []
-    for said in kept:
-        epoch = said.envelope.epoch
-        if batches and batches[-1].epoch == epoch and len(batches[-1].said) < _BATCH_EVENTS:
-            batches[-1] = Batch(stream, epoch, (*batches[-1].said, said), None)
-        else:
-            batches.append(Batch(stream, epoch, (said,), None))
-    if batches:
-        batches[-1] = Batch(stream, batches[-1].epoch, batches[-1].said, position)
-    return batches

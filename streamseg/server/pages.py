@@ -95,7 +95,7 @@ class Pages:
         origin = request.headers.get_all("Origin")
         if not origin:
             return None
-        if len(origin) == 1 and (origin[0] in self._origins or urlsplit(origin[0]).netloc == host[0]):
+        if len(origin) == 1 and (origin[0] in self._origins or origin[0] in _pages_of(host[0])):
             return None
         return refuse(HTTPStatus.FORBIDDEN, "this origin is not allowed")
 
@@ -104,7 +104,7 @@ class Pages:
         if request.method not in ("GET", "HEAD"):
             return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
         head = request.method == "HEAD"
-        path = unquote(urlsplit(request.path).path)
+        path = unquote(request.path.partition("?")[0])
         if route := self._open.get(path):
             return respond(HTTPStatus.OK, *route(), head=head)
         if route := self._guarded.get(path):
@@ -121,6 +121,8 @@ class Pages:
     def _is_ours(self, host: str) -> bool:
         if host in self._hosts:
             return True
+        if "@" in host:  # a name that looks like ours, before the one that is meant
+            return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
@@ -132,3 +134,8 @@ class Pages:
         except ValueError:
             return False
         return True
+
+
+def _pages_of(host: str) -> tuple[str, str]:
+    """The origins of pages that come from that host."""
+    return f"http://{host}", f"https://{host}"

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from streamseg.server import messages as m
+from streamseg.server.allowance import Allowance
 from streamseg.server.interest import Interest
 from streamseg.server.tokens import Role, Tokens
 from streamseg.settings import ServerSettings
@@ -78,8 +79,7 @@ class Connection:
         self._tokens = tokens
         self._settings = settings
         self._deadline = now + settings.identify_timeout_s
-        self._allowance = float(settings.message_burst)
-        self._counted_at = now
+        self._allowance = Allowance(settings.messages_per_s, settings.message_burst, now)
         self.state = State.GREETED
         self.client = ""
         self.role: Role = "read"
@@ -99,7 +99,7 @@ class Connection:
         """Take in one message."""
         if self.state is State.CLOSED:
             return []
-        if not self._afford(now):
+        if not self._allowance.take(now):
             return self._close(m.CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
             return self._close(m.CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
@@ -187,12 +187,6 @@ class Connection:
         elif isinstance(request, m.Unsubscribe):
             self.interest = self.interest.minus(request.subscribe)
         return [Meet(id, request)]
-
-    def _afford(self, now: float) -> bool:
-        gained = (now - self._counted_at) * self._settings.messages_per_s
-        self._allowance = min(self._allowance + gained, float(self._settings.message_burst)) - 1
-        self._counted_at = now
-        return self._allowance >= 0
 
     def _close(self, code: m.CloseCode, reason: str) -> list[Action]:
         self.state = State.CLOSED

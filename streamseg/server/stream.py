@@ -18,6 +18,8 @@ from streamseg.server.interest import Interest
 from streamseg.server.messages import HIGH_VOLUME, Beat, CloseCode, Joined, Verdict, event_message, text_frame
 from streamseg.server.snapshot import Fold
 
+_BATCH_EVENTS = 64
+
 
 class Position(msgspec.Struct, frozen=True):
     """How far a stream was heard.
@@ -107,6 +109,20 @@ class Batch(msgspec.Struct, frozen=True):
 def say(envelope: Envelope) -> Said:
     """Encode an event for sending."""
     return Said(envelope, encode(envelope), topic(envelope.type))
+
+
+def by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
+    """Batches of one epoch each, of bounded size; the position belongs to the last."""
+    batches: list[Batch] = []
+    for said in kept:
+        epoch = said.envelope.epoch
+        if batches and batches[-1].epoch == epoch and len(batches[-1].said) < _BATCH_EVENTS:
+            batches[-1] = Batch(stream, epoch, (*batches[-1].said, said), None)
+        else:
+            batches.append(Batch(stream, epoch, (said,), None))
+    if batches:
+        batches[-1] = Batch(stream, batches[-1].epoch, batches[-1].said, position)
+    return batches
 
 
 class Stream:

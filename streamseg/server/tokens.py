@@ -44,6 +44,11 @@ class Tokens:
         """Whether reading takes a token."""
         return bool(self._read)
 
+    @property
+    def shortest(self) -> int:
+        """Characters of the shortest token there is."""
+        return min((len(token) for token in (self._read, self._control) if token), default=0)
+
     def guarded(self) -> Tokens:
         """The same, reading guarded too: where there is no read token the control token serves."""
         return Tokens(self._read or self._control, self._control)

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import functools
 import ipaddress
+import logging
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -26,53 +27,18 @@ from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
+from streamseg.server.door import Door, Visitor
+from streamseg.server.door import address as address_of
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
 from streamseg.server.schemas import asyncapi, json_schemas
 from streamseg.server.tokens import Tokens
-from streamseg.settings import ServerSettings
 
-_BESIDE = 64  # sockets for pages and greetings, beside the clients
+_LONG_TOKEN = 16  # characters
 PAGE = Path(__file__).parent / "page"
 
-
-class Door:
-    """Counts who stands in it: sockets that are open, whatever they say or do not say."""
-
-    def __init__(self, settings: ServerSettings) -> None:
-        self._most = settings.max_connections + _BESIDE
-        self._most_per_address = settings.max_connections_per_address + _BESIDE
-        self._addresses: Counter[str] = Counter()
-
-    def enter(self, address: str) -> bool:
-        """One more socket; false when it is one too many."""
-        self._addresses[address] += 1
-        return self._addresses[address] <= self._most_per_address and self._addresses.total() <= self._most
-
-    def leave(self, address: str) -> None:
-        """One socket less."""
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-
-class Visitor(ServerConnection):
-    """A connection that is counted before it has said a word."""
-
-    door: Door
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by asyncio."""
-        super().connection_made(transport)
-        self._from = _address(self)
-        if not self.door.enter(self._from):
-            self.transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
-        self.door.leave(self._from)
-        super().connection_lost(exc)
+log = logging.getLogger(__name__)
 
 
 class Server:
@@ -104,7 +70,7 @@ class Server:
     def asyncapi(self) -> Body:
         """For `/asyncapi.json`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return _as_json(msgspec.json.encode(asyncapi(f"{host}:{self.port}", secure=self.secure)))
+        return _as_json(_asyncapi_text(f"{host}:{self.port}", secure=self.secure))
 
     def hello(self) -> m.Hello:
         """The first word to a client, with a challenge of its own."""
@@ -131,7 +97,7 @@ class Server:
 
     async def converse(self, connection: ServerConnection) -> None:
         """Serve one client from its first to its last message."""
-        address = _address(connection)
+        address = address_of(connection)
         conversation = protocol.Connection(
             self.hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
         )
@@ -182,6 +148,8 @@ async def serve(
         if tls is None and not insecure:
             raise AskedWrongly(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
         allowed = allowed.guarded()
+        if allowed.shortest < _LONG_TOKEN:
+            log.warning("a token of fewer than %d characters can be guessed by strangers", _LONG_TOKEN)
     server = Server(hub, allowed, host, secure=tls is not None)
     pages = Pages(
         page_dir,
@@ -207,7 +175,7 @@ async def serve(
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
             return pages.answer(request)
-        return server.room_for(_address(connection))
+        return server.room_for(address_of(connection))
 
     sockets = await _bind(server, process_request, host, port, tls)
     server.port = next(iter(sockets.sockets)).getsockname()[1]
@@ -247,6 +215,7 @@ async def _bind(server: Server, process_request: Any, host: str, port: int, tls:
             compression=None,
             server_header=None,
             open_timeout=settings.identify_timeout_s,
+            ssl_handshake_timeout=settings.identify_timeout_s if tls is not None else None,
             max_size=settings.max_message_bytes,
             close_timeout=2,
         )
@@ -265,17 +234,17 @@ async def _let_go(connection: ServerConnection) -> Response:
     return refuse(HTTPStatus.BAD_REQUEST, "hung up")
 
 
+@functools.cache  # thirty milliseconds of work, which anybody may ask for
+def _asyncapi_text(where: str, *, secure: bool) -> bytes:
+    return msgspec.json.encode(asyncapi(where, secure=secure))
+
+
 def _as_json(text: bytes) -> Body:
     return "application/json", text
 
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
-
-
-def _address(connection: ServerConnection) -> str:
-    remote = connection.remote_address
-    return str(remote[0]) if remote else ""
 
 
 def _is_loopback(host: str) -> bool:

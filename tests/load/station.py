@@ -150,12 +150,11 @@ class Feed:
 
 async def run(arguments: argparse.Namespace) -> None:
     recorder.RETRY_S = arguments.retry_s
+    ours = {"max_connections_per_address": 20_000, "messages_per_s": 1000, "message_burst": 10_000}
     settings = ServerSettings(
         heartbeat_s=arguments.heartbeat_s,
-        max_connections_per_address=20_000,
-        messages_per_s=1000,
-        message_burst=10_000,
         history_events=arguments.history_events,
+        **({} if arguments.strict else ours),
     )
     hub = Hub(settings, history=arguments.history)
     feeds = [Feed(hub, name, seed=os.getpid()) for name in arguments.streams]
@@ -197,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--steps-per-s", type=float, default=50.0)
     options.add_argument("--reset-chance", type=float, default=0.0)
     options.add_argument("--heartbeat-s", type=float, default=1.0)
+    options.add_argument("--strict", action="store_true", help="strangers are bounded as they are for users")
     options.add_argument("--retry-s", type=float, default=5.0, help="how often a failing disk is tried")
     return options
 

@@ -1,0 +1,157 @@
+"""What strangers try: each attack of `load.strangers` that fell once, and raw bytes that are no request of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from load.fan_out import UPGRADE
+from load.listener import client, stranger
+from load.station import Feed
+from load.strangers import frame, message
+
+from streamseg.server import Hub, serve
+from streamseg.server.allowance import Allowance
+from streamseg.settings import ServerSettings
+
+
+def test_an_allowance_fills_steadily_up_to_its_brim():
+    allowance = Allowance(per_s=2, at_once=3, now=10.0)
+    assert [allowance.take(10.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.take(11.0), allowance.take(11.0)] == [True, False]  # what was refused is owed too
+    assert [allowance.take(99.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.take(101.0, cost=2.5), allowance.take(101.0)] == [True, False]
+
+
+@contextlib.asynccontextmanager
+async def raw(port: int, *, upgraded: bool = True):
+    """A socket, by hand."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    if upgraded:
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def hear_out(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the server hangs up, however it does."""
+    heard = bytearray()
+    async with asyncio.timeout(30):
+        with contextlib.suppress(ConnectionError):
+            while some := await reader.read(65_536):
+                heard += some
+    return bytes(heard)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        frame(b"", 0x89),
+        frame(b"x" * 125, 0x8A),
+        frame(b"", 0x01) + frame(b"", 0x00) * 2000,
+        message("request", id=1, type="snapshot", stream="mic"),
+        frame(b'{"op":"request","d":' + b"[" * 10_000),
+    ],
+    ids=["pings", "pongs", "pieces", "requests", "nested"],
+)
+async def test_a_flood_is_cut_off_and_nobody_else_notices(piece, caplog):
+    hub = Hub()
+    feed = Feed(hub)
+    async with serve(hub, port=0) as server, client(server.port) as listener, raw(server.port) as (reader, writer):
+        writer.write(message("identify", protocol=1))
+        writer.write(piece * (2**20 // len(piece)))
+        heard = await hear_out(reader)
+        assert any(b"\x88" + bytes([len(close)]) in heard for close in (b" " * n for n in range(2, 126)))
+        said = feed.step()
+        assert len(await listener.events(len(said))) == len(said)
+    assert caplog.text == ""
+
+
+async def test_a_busy_client_within_its_allowance_stays():
+    hub = Hub(ServerSettings(messages_per_s=1000, message_burst=50))
+    Feed(hub)
+    async with serve(hub, port=0) as server, client(server.port) as listener:
+        for n in range(40):
+            await listener.connection.ping()
+            pieces = ('{"op":"request",', f'"d":{{"id":{n},"type":"subscribe",', '"subscribe":[]}}')
+            await listener.connection.send(pieces)
+        for _ in range(40):
+            assert (await listener.wait_for("response"))["ok"]
+
+
+async def test_a_greeting_without_end_is_cut_off():
+    async with serve(Hub(), port=0) as server, raw(server.port, upgraded=False) as (reader, writer):
+        writer.write(b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\n" + (b"X: " + b"a" * 1000 + b"\r\n") * 100)
+        assert await hear_out(reader) == b""
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET //[x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET http://[::1/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /..\\..\\etc HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /%00 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /%ed%a0%80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"GET /status HTTP/1.1\r\nHost: evil@127.0.0.1\r\n\r\n", 421),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n", 421),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\n\r\n", 421),
+        (b"GET /status HTTP/1.1\r\n\r\n", 421),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://[\r\n\r\n", 403),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: chrome-extension://127.0.0.1\r\n\r\n", 403),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nOrigin: http://evil\r\n\r\n", 403),
+        (b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer \xff\xfe\r\n\r\n", 401),
+        # Two requests in one, and bodies that might hide one: the first is answered, or nothing is.
+        (b"GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", None),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nGET /", None),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", None),
+        (b"GET / HTTP/1.1\nHost: 127.0.0.1\n\n", None),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
+    ],
+)
+async def test_requests_that_are_none(request_, status, caplog):
+    hub = Hub(ServerSettings(identify_timeout_s=1.5))
+    Feed(hub)
+    async with (
+        serve(hub, port=0, read_token="secret") as server,
+        raw(server.port, upgraded=False) as (reader, writer),
+    ):
+        writer.write(request_)
+        heard = await hear_out(reader)
+    if status is not None:
+        assert heard.startswith(b"HTTP/1.1 %d " % status)
+    assert heard.count(b"HTTP/1.1 ") <= 1
+    assert b"HTTP/1.1 200" not in heard
+    assert b"HTTP/1.1 500" not in heard
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "mic\u0000", "ｍｉｃ", "m\u0301ic", "\u202ecim", "x" * 201, "🎙"])
+async def test_streams_that_do_not_exist_whatever_they_are_called(name):
+    hub = Hub()
+    Feed(hub)
+    async with serve(hub, port=0) as server:
+        async with stranger(server.port) as listener:
+            await listener.say("identify", {"protocol": 1, "streams": [name]})
+            assert await listener.closed() == 4005
+        async with client(server.port) as listener:
+            assert (await listener.ask("snapshot", stream=name))["error"]["code"] in (400, 600)
+            # A cursor of a stream that was not asked for is not looked at.
+        async with client(server.port, resume={name[:200]: {"epoch": "E", "offset": 1}}) as listener:
+            assert set(listener.identified["streams"]) == {"mic"}
+
+
+async def test_compression_is_not_to_be_had():
+    async with serve(Hub(), port=0) as server, raw(server.port, upgraded=False) as (reader, writer):
+        writer.write(UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert b"101" in answer
+        assert b"Extensions" not in answer
+        writer.write(frame(b"\xaa\x56\x4a\xcd\x49\x55\xb2\x02\x00", 0xC1))  # compressed all the same
+        assert b"\x03\xea" in await hear_out(reader)  # 1002
