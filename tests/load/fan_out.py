@@ -5,6 +5,7 @@ The server is a process pinned to one core; the clients, raw sockets in this pro
     cd tests && python -m load.fan_out --clients 1000 --events-per-s 20 --seconds 15
     cd tests && python -m load.fan_out --clients 1000 --events-per-s 5 --bare        # the yardstick beside ours
     cd tests && python -m load.fan_out --clients 1000 --events-per-s 20 --pad 4000 --stalled 100
+    cd tests && python -m load.fan_out --clients 1000 --events-per-s 20 --saturate   # faster until it cannot
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ class Clients:
         d = {"protocol": 1} if subscribe is None else {"protocol": 1, "subscribe": subscribe}
         identify = json.dumps({"op": "identify", "d": d}).encode()
         for first in range(0, n, 64):
-            some = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(min(64, n - first))]
+            # Every 64 come from an address of their own, as strangers would: a server bounds what one may open.
+            here = (f"127.0.{1 + first // 64 // 250}.{1 + first // 64 % 250}", 0)
+            some = [
+                socket.create_connection(("127.0.0.1", port), timeout=60, source_address=here)
+                for _ in range(min(64, n - first))
+            ]
             for sock in some:
                 sock.sendall(UPGRADE)
             for sock in some:
@@ -142,6 +148,7 @@ def measure(options: argparse.Namespace, *, bare: bool, stalled: int = 0) -> dic
             clients = Clients(port, options.clients, stalled)
             ask("rss")
             idle = answer()
+            began_cpu_s, began_s = time.process_time(), time.monotonic()
             ask(f"go {options.events_per_s} {options.seconds} {options.pad}")
             n = int(options.events_per_s * options.seconds)
             wanted = n * (options.clients - stalled)
@@ -151,6 +158,7 @@ def measure(options: argparse.Namespace, *, bare: bool, stalled: int = 0) -> dic
             last = time.monotonic() + 2
             while time.monotonic() < last and clients.received < wanted:
                 clients.read(0.05)
+            crowd_cpu = (time.process_time() - began_cpu_s) / (time.monotonic() - began_s)
             cost = answer()
             clients.close()
             ask("quit")
@@ -172,6 +180,7 @@ def measure(options: argparse.Namespace, *, bare: bool, stalled: int = 0) -> dic
         "p50_ms": round(1000 * percentile(clients.latencies_s, 0.50), 1),
         "p99_ms": round(1000 * percentile(clients.latencies_s, 0.99), 1),
         "max_ms": round(1000 * percentile(clients.latencies_s, 1.0), 1),
+        "crowd_cpu": round(crowd_cpu, 3),
         "server_cpu": round(cost["cpu_s"] / cost["seconds"], 3),
         "cpu_us_per_message": round(1e6 * cost["cpu_s"] / max(1, clients.received), 2),
         "behind_schedule_ms": round(1000 * cost["latest_s"], 1),
@@ -191,8 +200,19 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--seconds", type=float, default=15)
     options.add_argument("--pad", type=int, default=20, help="bytes of padding in each event")
     options.add_argument("--stalled", type=int, default=0, help="run again with so many clients that never read")
+    options.add_argument("--saturate", action="store_true", help="again and again, faster, until it cannot")
     options.add_argument("--bare", action="store_true", help="run a bare broadcast first, in the same run")
     return options
+
+
+def saturate(options: argparse.Namespace) -> list[dict]:
+    """Half as fast again each time, until the server or this crowd cannot follow; the last run says which."""
+    runs: list[dict] = []
+    while not runs or (runs[-1]["delivered_fraction"] == 1 and runs[-1]["p99_ms"] < 1000):
+        runs.append(measure(options, bare=False))
+        print(json.dumps(runs[-1]), flush=True)
+        options.events_per_s *= 1.5
+    return runs
 
 
 def main(options: argparse.Namespace) -> list[dict]:
@@ -206,5 +226,8 @@ def main(options: argparse.Namespace) -> list[dict]:
 
 
 if __name__ == "__main__":
-    for run in main(parser().parse_args()):
+    options = parser().parse_args()
+    for run in [] if options.saturate else main(options):
         print(json.dumps(run), flush=True)
+    if options.saturate:
+        saturate(options)

@@ -38,24 +38,12 @@ def message(op: str, **d: object) -> bytes:
     return frame(json.dumps({"op": op, "d": d}).encode())
 
 
-class Process:
-    """A station with the limits that users have."""
+class Target:
+    """A server that is there already."""
 
-    def __init__(self, history: Path) -> None:
-        command = [sys.executable, "-m", "load.station", "--strict", "--steps-per-s", "20", "--history", str(history)]
-        self.process = subprocess.Popen(
-            command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.port = int(self.process.stdout.readline().split()[1])
-        self._stat = Path(f"/proc/{self.process.pid}/stat")
-        self.epoch = ""
-
-    def rss_kib(self) -> int:
-        return int(self._stat.read_text().rpartition(")")[2].split()[21]) * os.sysconf("SC_PAGESIZE") // 1024
-
-    def cpu_s(self) -> float:
-        return sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13])) * TICK_S
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.greeting = b""  # what the last client that came in was told
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -66,9 +54,27 @@ class Process:
         sock.sendall(UPGRADE)
         wait_for(sock, b'"op":"hello"')
         sock.sendall(message("identify", protocol=1))
-        heard = wait_for(sock, b'"op":"identified"')
-        self.epoch = heard.rpartition(b'"epoch":"')[2].partition(b'"')[0].decode()
+        self.greeting = wait_for(sock, b'"op":"identified"')
         return sock
+
+
+class Process(Target):
+    """A station with the limits that users have."""
+
+    def __init__(self, history: Path) -> None:
+        command = [sys.executable, "-m", "load.station", "--strict", "--steps-per-s", "20", "--history", str(history)]
+        self.process = subprocess.Popen(
+            command, cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        super().__init__(int(self.process.stdout.readline().split()[1]))
+        self._stat = Path(f"/proc/{self.process.pid}/stat")
+
+    def rss_kib(self) -> int:
+        return int(self._stat.read_text().rpartition(")")[2].split()[21]) * os.sysconf("SC_PAGESIZE") // 1024
+
+    def cpu_s(self) -> float:
+        return sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13])) * TICK_S
 
     def end(self) -> str:
         """What it said on standard error."""
@@ -92,7 +98,7 @@ def wait_for(sock: socket.socket, op: bytes) -> bytes:
 class Witness:
     """A good client that asks ten times a second, and remembers the longest wait."""
 
-    def __init__(self, server: Process) -> None:
+    def __init__(self, server: Target) -> None:
         self.worst_s = 0.0
         self.asked = 0
         self._sock = server.enter()
@@ -114,10 +120,10 @@ class Witness:
         self._sock.close()
 
 
-def flood(piece: bytes, clients: int = 1) -> Callable[[Process], str]:
+def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
     """The same again and again, as fast as it goes, and never read."""
 
-    def attack(server: Process) -> str:
+    def attack(server: Target) -> str:
         blob = piece * max(1, 65_536 // len(piece))
         live = {server.enter(): 0 for _ in range(clients)}
         for sock in live:
@@ -142,7 +148,7 @@ def flood(piece: bytes, clients: int = 1) -> Callable[[Process], str]:
     return attack
 
 
-def endless_greetings(server: Process) -> str:
+def endless_greetings(server: Target) -> str:
     """Half-open connections, each with headers without end."""
     line = b"X: " + b"a" * 8000 + b"\r\n"
     socks = [server.connect() for _ in range(200)]
@@ -166,10 +172,11 @@ def endless_greetings(server: Process) -> str:
     return f"{200 - len(live)} of 200 cut off"
 
 
-def history_in_a_loop(server: Process) -> str:
+def history_in_a_loop(server: Target) -> str:
     """Thirty clients that ask for everything, as often as they may."""
     socks = [server.enter() for _ in range(30)]
-    asked = message("request", id=1, type="history", stream="mic", epoch=server.epoch, **{"from": 0, "to": 2**53})
+    epoch = server.greeting.rpartition(b'"epoch":"')[2].partition(b'"')[0].decode()
+    asked = message("request", id=1, type="history", stream="mic", epoch=epoch, **{"from": 0, "to": 2**53})
     heard, until = 0, time.monotonic() + SECONDS
     for sock in socks:
         sock.setblocking(False)
@@ -185,10 +192,10 @@ def history_in_a_loop(server: Process) -> str:
     return f"{heard / 1e6:.0f} MB heard"
 
 
-def visits(path: str) -> Callable[[Process], str]:
+def visits(path: str) -> Callable[[Target], str]:
     """A page three hundred times."""
 
-    def attack(server: Process) -> str:
+    def attack(server: Target) -> str:
         began = time.monotonic()
         for _ in range(300):
             said(server, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -197,7 +204,7 @@ def visits(path: str) -> Callable[[Process], str]:
     return attack
 
 
-def knocks(server: Process) -> str:
+def knocks(server: Target) -> str:
     """As many connections, each with one guess at a token, as can be made."""
     n, until = 0, time.monotonic() + SECONDS
     while time.monotonic() < until:
@@ -210,7 +217,7 @@ def knocks(server: Process) -> str:
     return f"{n / SECONDS:.0f} a second"
 
 
-def said(server: Process, request: bytes) -> bytes:
+def said(server: Target, request: bytes) -> bytes:
     """All that is answered to raw bytes."""
     with server.connect() as sock:
         sock.sendall(request)
@@ -221,7 +228,7 @@ def said(server: Process, request: bytes) -> bytes:
     return heard
 
 
-ATTACKS: dict[str, Callable[[Process], str]] = {
+ATTACKS: dict[str, Callable[[Target], str]] = {
     "pings": flood(frame(b"", 0x89)),
     "pings of twenty": flood(frame(b"", 0x89), 20),
     "large pings, pongs unread": flood(frame(b"x" * 125, 0x89)),
