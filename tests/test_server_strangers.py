@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from load.fan_out import UPGRADE
@@ -81,6 +82,29 @@ async def test_a_busy_client_within_its_allowance_stays():
             await listener.connection.send(pieces)
         for _ in range(40):
             assert (await listener.wait_for("response"))["ok"]
+
+
+async def test_a_message_that_is_too_large_is_refused_with_1009():
+    hub = Hub(ServerSettings(max_message_bytes=1000))
+    Feed(hub)
+    async with serve(hub, port=0) as server:
+        for pieces in (["x" * 1001], ["x" * 600, "x" * 600]):
+            async with client(server.port) as listener:
+                await listener.connection.send(pieces)
+                assert await listener.closed() == 1009
+
+
+async def test_a_greeting_that_dribbles_is_cut_off():
+    """A byte now and then keeps a connection alive nowhere."""
+    hub = Hub(ServerSettings(identify_timeout_s=1.0))
+    async with serve(hub, port=0) as server, raw(server.port, upgraded=False) as (reader, writer):
+        ended = asyncio.create_task(hear_out(reader))
+        for byte in itertools.cycle(UPGRADE[:-4]):
+            if ended.done():
+                break
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.05)
+        assert await ended == b""
 
 
 async def test_a_greeting_without_end_is_cut_off():
