@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
+from streamseg.engine.kernel import kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, periodicity
 from streamseg.settings import FRAMES_PER_SECOND
@@ -32,6 +33,7 @@ LEVEL_DIMS = 2 * len(_LEVEL)
 STANDARDISED_DIMS = TEXTURE_DIMS + LEVEL_DIMS
 VECTOR_DIMS = STANDARDISED_DIMS + PERIODICITY_DIMS
 _ONSET = len(_TEXTURE) + 1  # among the means
+_ROOM = 4 * PERIODICITY_FRAMES  # frames, so that the past is moved once in a while only
 
 # Where each kind of evidence lies in a vector.
 TIMBRE = np.r_[0:20, 32:39]
@@ -40,11 +42,38 @@ RHYTHM = np.r_[39:TEXTURE_DIMS]
 LEVEL = np.r_[TEXTURE_DIMS : TEXTURE_DIMS + 1]
 
 
+@kernel
+def gather(frames: NDArray[np.float64], columns: NDArray[np.int64], kept: NDArray[np.float64]) -> None:
+    """Copy some columns of frames."""
+    for i in range(frames.shape[0]):
+        for k in range(columns.size):
+            kept[i, k] = frames[i, columns[k]]
+
+
+@kernel
+def summarise(window: NDArray[np.float64], deviation: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+    """Mean and deviation of every column."""
+    frames, columns = window.shape
+    mean[:] = 0.0
+    deviation[:] = 0.0
+    for i in range(frames):
+        for k in range(columns):
+            mean[k] += window[i, k]
+    for k in range(columns):
+        mean[k] /= frames
+    for i in range(frames):
+        for k in range(columns):
+            deviation[k] += (window[i, k] - mean[k]) * (window[i, k] - mean[k])
+    for k in range(columns):
+        deviation[k] = np.sqrt(deviation[k] / frames)
+
+
 class Texture:
     """Frames in, texture vectors out; the same vectors however the frames are cut."""
 
     def __init__(self) -> None:
-        self._past = np.zeros((PERIODICITY_FRAMES, len(_MEANS)))
+        self._past = np.zeros((_ROOM, len(_MEANS)))
+        self._held = PERIODICITY_FRAMES  # silence, before the first
         self._wanted = SPAN_FRAMES  # frames still missing until the next vector is due
 
     def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
@@ -52,28 +81,34 @@ class Texture:
 
         Each vector, shape (VECTOR_DIMS,), comes with the index in `frames` of the last frame it has heard.
         """
-        joined = np.concatenate([self._past, frames[:, _MEANS]])
-        first = len(self._past)
         due = []
-        end = first + self._wanted
-        while end <= len(joined):
-            vector = standardised(_raw(joined[end - SPAN_FRAMES : end]))
-            pulse = periodicity(np.ascontiguousarray(joined[end - PERIODICITY_FRAMES : end, _ONSET]))
-            due.append((end - 1 - first, np.concatenate([vector, pulse])))
-            end += HOP_FRAMES
-        self._wanted = end - len(joined)
-        self._past = joined[len(joined) - PERIODICITY_FRAMES :].copy()
+        at = 0
+        while len(frames) - at >= self._wanted:
+            self._keep(frames[at : at + self._wanted])
+            at += self._wanted
+            self._wanted = HOP_FRAMES
+            due.append((at - 1, self._vector()))
+        self._keep(frames[at:])
+        self._wanted -= len(frames) - at
         return due
 
+    def _keep(self, frames: NDArray[np.float64]) -> None:
+        if self._held + len(frames) > _ROOM:
+            self._past[:PERIODICITY_FRAMES] = self._past[self._held - PERIODICITY_FRAMES : self._held].copy()
+            self._held = PERIODICITY_FRAMES
+        gather(frames, _MEANS, self._past[self._held :])
+        self._held += len(frames)
 
-def _raw(window: NDArray[np.float64]) -> NDArray[np.float64]:
-    mean = window.mean(axis=0)
-    deviation = np.sqrt(((window - mean) ** 2).mean(axis=0))
-    texture = len(_TEXTURE)
-    return np.concatenate([mean[:texture], deviation[_DEVIATING], mean[texture:], deviation[texture:]])
+    def _vector(self) -> NDArray[np.float64]:
+        past = self._past[self._held - PERIODICITY_FRAMES : self._held]
+        deviation, mean = np.empty((2, len(_MEANS)))
+        summarise(past[-SPAN_FRAMES:], deviation, mean)
+        texture = len(_TEXTURE)
+        raw = np.concatenate([mean[:texture], deviation[_DEVIATING], mean[texture:], deviation[texture:]])
+        return np.concatenate([standardised(raw), periodicity(past[:, _ONSET].copy())])
 
 
 def standardised(raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
-    vectors: NDArray[np.float64] = np.clip((raw - MEAN) / DEVIATION, -_CLIP, _CLIP)
+    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - MEAN) / DEVIATION, -_CLIP), _CLIP)
     return vectors
