@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import deque
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine.kernel import kernel
 from streamseg.engine.key import Key, key_of
 from streamseg.engine.loudness import BLOCK_COLUMNS, BLOCKS_PER_SECOND, MOMENTARY_BLOCKS, SHORT_TERM_BLOCKS
 from streamseg.engine.tally import (
@@ -26,17 +26,61 @@ from streamseg.engine.tally import (
     FrameTally,
     LoudnessTally,
     Rows,
+    chroma_steps,
     percentile,
 )
 from streamseg.events import Report
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP
 
 Times: TypeAlias = NDArray[np.float64]
+Floats32: TypeAlias = NDArray[np.float32]
 
 FOLD_EVERY_S: Final = 5.0  # older rows are counted in batches of so much
 MOST_TONAL: Final = 0.05  # of all chroma: below, there was next to no sound to have a key
 VOICED_LEAST_S: Final = 0.25
+_ROOM: Final = 1_024  # rows; grows with what must be looked back at
 NEAR: Final = 1e-6  # seconds; times are counted, and rounded when said
+
+
+@kernel
+def keep_frames(
+    frames: NDArray[np.float64], columns: NDArray[np.int64], first: int, start_s: float, times: Times, rows: Floats32
+) -> None:
+    """Copy the columns that a report needs, and say when each frame was."""
+    for i in range(frames.shape[0]):
+        times[i] = start_s + ((first + i) * HOP + FRAME / 2) / ENGINE_RATE
+        for k in range(columns.size):
+            rows[i, k] = frames[i, columns[k]]
+
+
+class _Recent:
+    """Rows with their times, oldest first. New ones are written at the end, old ones dropped from the beginning."""
+
+    def __init__(self, rows: Rows) -> None:
+        """rows: the memory to begin with."""
+        self._times, self._rows = np.zeros(len(rows)), rows
+        self._begin = self._end = 0
+
+    @property
+    def held(self) -> tuple[Times, Rows]:
+        """All there is, to be read before the next call."""
+        return self._times[self._begin : self._end], self._rows[self._begin : self._end]
+
+    def room(self, n: int) -> tuple[Times, Rows]:
+        """Times and rows of n new ones, to be written."""
+        if self._end + n > len(self._times):
+            times, rows = self.held
+            capacity = len(self._times) * (2 if 2 * (len(times) + n) > len(self._times) else 1)
+            capacity = max(capacity, len(times) + n)
+            self._times, self._rows = np.zeros(capacity), np.zeros((capacity, rows.shape[1]), rows.dtype)
+            self._begin, self._end = 0, len(times)
+            self._times[: self._end], self._rows[: self._end] = times, rows
+        self._end += n
+        return self._times[self._end - n : self._end], self._rows[self._end - n : self._end]
+
+    def drop(self, n: int) -> None:
+        """Forget the n oldest."""
+        self._begin += n
 
 
 class Reports:
@@ -47,69 +91,62 @@ class Reports:
 
     def __init__(self, lookback_s: float) -> None:
         self._lookback_s = lookback_s
-        self._frames: deque[tuple[Times, Rows]] = deque()  # times (middle of each), rows
-        self._blocks: deque[tuple[Times, Rows]] = deque()  # times (end of each), rows
+        self._frames = _Recent(np.zeros((_ROOM, len(KEPT_COLUMNS)), np.float32))  # times: middle of each
+        self._blocks = _Recent(np.zeros((_ROOM, len(BLOCK_COLUMNS))))  # times: end of each
         self._start = 0.0
         self._tally, self._loudness = FrameTally(), LoudnessTally()
-        self._chroma = np.zeros(12, np.int64)  # of everything since the section's start
 
-    def push_frames(self, first: int, stretch_start_s: float, frames: Rows) -> None:
+    def push_frames(self, first: int, stretch_start_s: float, frames: NDArray[np.float64]) -> None:
         """frames: as of `Features`, shape (n, COLUMNS_TOTAL); `first`: number of the first since the stretch began."""
         if len(frames):
-            times = stretch_start_s + ((first + np.arange(len(frames))) * HOP + FRAME / 2) / ENGINE_RATE
-            rows = frames[:, KEPT_COLUMNS].astype(np.float32)
-            self._chroma += np.rint(rows[:, :12] * CHROMA_STEPS).astype(np.int64).sum(axis=0)
-            self._frames.append((times, rows))
+            times, rows = self._frames.room(len(frames))
+            keep_frames(frames, KEPT_COLUMNS, first, stretch_start_s, times, rows)
             self._fold(float(times[-1]) - self._lookback_s)
 
     def push_blocks(self, first: int, stretch_start_s: float, blocks: Rows) -> None:
         """blocks: as of `Loudness`; `first`: number of the first since the stretch began."""
         if len(blocks):
-            self._blocks.append((stretch_start_s + (first + 1 + np.arange(len(blocks))) / BLOCKS_PER_SECOND, blocks))
+            times, rows = self._blocks.room(len(blocks))
+            times[:] = stretch_start_s + (first + 1 + np.arange(len(blocks))) / BLOCKS_PER_SECOND
+            rows[:] = blocks
 
     def block_at(self, t: float) -> Rows | None:
         """The newest block of loudness that ended by stream time t."""
-        for times, blocks in reversed(self._blocks):
-            if times[0] <= t + NEAR:
-                row: Rows = blocks[np.searchsorted(times, t + NEAR, side="right") - 1]
-                return row
-        return None
+        times, blocks = self._blocks.held
+        ended = int(np.searchsorted(times, t + NEAR, side="right"))
+        return blocks[ended - 1] if ended else None
 
     @property
     def key(self) -> Key | None:
         """The key since the open section's start, as far as heard."""
-        return key_of(self._chroma.astype(np.float64)) if self._chroma.any() else None
+        chroma = self._tally.chroma + chroma_steps(self._frames.held[1])
+        return key_of(chroma.astype(np.float64)) if chroma.any() else None
 
     def close(self, start: float, end: float) -> Report:
         """The report of the section from start to end (stream seconds); forgets what came before `end`."""
         self._start = start
         frames, loudness = copy.deepcopy(self._tally), copy.deepcopy(self._loudness)
-        times, rows = _joined(self._frames, len(KEPT_COLUMNS))
-        within = (times >= start - NEAR) & (times < end)
-        frames.add(rows[within])
-        later = times >= end
-        self._frames = deque([(times[later], rows[later])] if later.any() else [])
-        self._chroma = np.rint(rows[later, :12] * CHROMA_STEPS).astype(np.int64).sum(axis=0)
-        times, rows = _joined(self._blocks, len(BLOCK_COLUMNS))
+        times, rows = self._frames.held
+        frames.add(rows[(times >= start - NEAR) & (times < end)])
+        self._frames.drop(int(np.searchsorted(times, end)))
+        times, rows = self._blocks.held
         self._add_blocks(loudness, times, rows, start, end)
         # The next section's first short-term values reach back, but are not whole in it: only whole blocks count.
-        later = times > end + NEAR
-        self._blocks = deque([(times[later], rows[later])] if later.any() else [])
+        self._blocks.drop(int(np.searchsorted(times, end + NEAR, side="right")))
         self._start, self._tally, self._loudness = end, FrameTally(), LoudnessTally()
         return _report(end - start, frames, loudness)
 
     def _fold(self, before: float) -> None:
-        if self._frames[0][0][0] > before - FOLD_EVERY_S:
+        times, rows = self._frames.held
+        if times[0] > before - FOLD_EVERY_S:
             return
-        times, rows = _joined(self._frames, len(KEPT_COLUMNS))
-        old = times < before
-        self._tally.add(rows[old & (times >= self._start - NEAR)])
-        self._frames = deque([(times[~old], rows[~old])])
-        if self._blocks:
-            times, rows = _joined(self._blocks, len(BLOCK_COLUMNS))
-            old = times < before
-            self._add_blocks(self._loudness, times[old], rows[old], self._start, before)
-            self._blocks = deque([(times[~old], rows[~old])] if not old.all() else [])
+        old = int(np.searchsorted(times, before))
+        self._tally.add(rows[:old][times[:old] >= self._start - NEAR])
+        self._frames.drop(old)
+        times, rows = self._blocks.held
+        old = int(np.searchsorted(times, before))
+        self._add_blocks(self._loudness, times[:old], rows[:old], self._start, before)
+        self._blocks.drop(old)
 
     @staticmethod
     def _add_blocks(tally: LoudnessTally, times: Times, rows: Rows, start: float, end: float) -> None:
@@ -121,12 +158,6 @@ class Reports:
             ]
             whole = ends & begins[0]
             tally.add(rows[whole], (begins[1] & ends)[whole], (begins[2] & ends)[whole])
-
-
-def _joined(parts: deque[tuple[Times, Rows]], columns: int) -> tuple[Times, Rows]:
-    if not parts:
-        return np.zeros(0), np.zeros((0, columns))
-    return np.concatenate([times for times, _ in parts]), np.concatenate([rows for _, rows in parts])
 
 
 def _report(duration_s: float, frames: FrameTally, loudness: LoudnessTally) -> Report:

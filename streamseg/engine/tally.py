@@ -46,9 +46,7 @@ class Scale:
         """How many (or how much weight of) values lie in each step; what lies outside counts at the end."""
         place = np.rint(np.log(np.maximum(values, 1e-300) / self.least) / np.log(self.step))
         indices = np.clip(place, 0, self.size - 1).astype(np.int64)
-        counts = np.zeros(self.size, np.int64)
-        np.add.at(counts, indices, 1 if weights is None else weights)
-        return counts
+        return np.bincount(indices, weights, self.size).astype(np.int64)  # exact: whole numbers far below 2^53
 
     def value(self, index: float) -> float:
         """The value at a step."""
@@ -67,6 +65,12 @@ def percentile(counts: Counts, share: float) -> int | None:
     return int(np.searchsorted(np.cumsum(counts), max(1.0, share * total))) if total else None
 
 
+def chroma_steps(rows: Rows) -> Counts:
+    """The sum of the chroma of these frames, in whole steps."""
+    steps: Counts = np.rint(rows[:, :12] * CHROMA_STEPS).astype(np.int64).sum(axis=0)
+    return steps
+
+
 class FrameTally:
     """Counts frames of features. rows: shape (n, len(KEPT_COLUMNS))."""
 
@@ -82,7 +86,7 @@ class FrameTally:
         """Count these frames."""
         self.frames += len(rows)
         self.onsets += int(rows[:, ONSET].sum())
-        self.chroma += np.rint(rows[:, :12] * CHROMA_STEPS).astype(np.int64).sum(axis=0)
+        self.chroma += chroma_steps(rows)
         sounding = rows[rows[:, CENTROID] > 0.0]
         self.centroid += HZ.counted(sounding[:, CENTROID])
         self.bandwidth += HZ.counted(sounding[:, BANDWIDTH])
