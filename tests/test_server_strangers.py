@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
+import subprocess
 
 import pytest
 from load.fan_out import UPGRADE
@@ -169,6 +171,34 @@ async def test_streams_that_do_not_exist_whatever_they_are_called(name):
             # A cursor of a stream that was not asked for is not looked at.
         async with client(server.port, resume={name[:200]: {"epoch": "E", "offset": 1}}) as listener:
             assert set(listener.identified["streams"]) == {"mic"}
+
+
+async def test_handshakes_of_tls_are_counted_from_their_first_byte(tmp_path):
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    make = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run(make.split(), check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    hub = Hub(ServerSettings(max_connections_per_address=4, identify_timeout_s=60))
+    async with serve(hub, port=0, tls=tls, read_token="a token that is long enough") as server:
+        silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(100)]
+
+        def turned_away() -> int:
+            return sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
+
+        async with asyncio.timeout(20):
+            while turned_away() < 100 - (4 + 64):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert turned_away() == 100 - (4 + 64)
+        for _, writer in silent:
+            writer.transport.abort()
+
+
+async def test_every_address_of_a_name_is_served():
+    async with serve(Hub(), "localhost", 0) as server, raw(server.port, upgraded=False) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b"200" in await hear_out(reader)
 
 
 async def test_compression_is_not_to_be_had():

@@ -27,8 +27,7 @@ from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
-from streamseg.server.door import Door, Visitor
-from streamseg.server.door import address as address_of
+from streamseg.server.door import Door, listening, visitor
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
@@ -97,7 +96,7 @@ class Server:
 
     async def converse(self, connection: ServerConnection) -> None:
         """Serve one client from its first to its last message."""
-        address = address_of(connection)
+        address = _address(connection)
         conversation = protocol.Connection(
             self.hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
         )
@@ -175,14 +174,16 @@ async def serve(
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
             return pages.answer(request)
-        return server.room_for(address_of(connection))
+        return server.room_for(_address(connection))
 
-    sockets = await _bind(server, process_request, host, port, tls)
-    server.port = next(iter(sockets.sockets)).getsockname()[1]
+    bound = await _bind(server, process_request, host, port, tls)
+    server.port = next(iter(bound[0].sockets)).getsockname()[1]
     try:
         await hub.open()
-        async with sockets:
-            await sockets.start_serving()
+        async with contextlib.AsyncExitStack() as serving:
+            for sockets in bound:
+                await serving.enter_async_context(sockets)
+                await sockets.start_serving()
             clock = asyncio.create_task(server.keep_time())
             try:
                 yield server
@@ -192,33 +193,35 @@ async def serve(
                 with contextlib.suppress(asyncio.CancelledError):
                     await clock
     finally:
-        sockets.close()
+        for sockets in bound:
+            sockets.close()
         await hub.close()
 
 
-async def _bind(server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None) -> SocketServer:
+async def _bind(
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None
+) -> list[SocketServer]:
+    """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
-
-    class VisitorHere(Visitor):
-        door = Door(settings)
-
     try:
-        return await serve_sockets(
-            server.converse,
-            host,
-            port,
-            ssl=tls,
-            start_serving=False,
-            process_request=process_request,
-            select_subprotocol=_select_subprotocol,
-            create_connection=VisitorHere,
-            compression=None,
-            server_header=None,
-            open_timeout=settings.identify_timeout_s,
-            ssl_handshake_timeout=settings.identify_timeout_s if tls is not None else None,
-            max_size=settings.max_message_bytes,
-            close_timeout=2,
-        )
+        return [
+            await serve_sockets(
+                server.converse,
+                sock=threshold,
+                ssl=tls,
+                start_serving=False,
+                process_request=process_request,
+                select_subprotocol=_select_subprotocol,
+                create_connection=visitor(settings),
+                compression=None,
+                server_header=None,
+                open_timeout=settings.identify_timeout_s,
+                ssl_handshake_timeout=settings.identify_timeout_s if tls is not None else None,
+                max_size=settings.max_message_bytes,
+                close_timeout=2,
+            )
+            for threshold in await listening(host, port, Door(settings))
+        ]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(
@@ -245,6 +248,11 @@ def _as_json(text: bytes) -> Body:
 
 def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
+
+
+def _address(connection: ServerConnection) -> str:
+    remote = connection.remote_address
+    return str(remote[0]) if remote else ""
 
 
 def _is_loopback(host: str) -> bool:
