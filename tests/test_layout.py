@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "streamseg"
 FILES = sorted(HOUSE.rglob("*.py"))
 
-FLOOR = {"errors", "blocks", "settings", "events", "envelope", "weights"}
+FLOOR = {"errors", "blocks", "settings", "events", "envelope", "weights", "memory"}
 # Each room, and which other rooms it may import. The base floor has an order of its own.
 MAY_IMPORT = {
     "errors": set(),
@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "events": {"errors"},
     "envelope": {"errors", "events"},
     "weights": {"errors", "settings"},
+    "memory": {"errors"},
     "engine": FLOOR,
     "sources": FLOOR,
     "outputs": FLOOR,

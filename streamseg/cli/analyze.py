@@ -11,12 +11,14 @@ import typer
 from streamseg.cli.options import (
     FormatOption,
     LookaheadOption,
+    MemoryOption,
     ModelOption,
     OutOption,
     ProfileOption,
     SetOption,
     chosen_model,
     chosen_settings,
+    memory_file,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def command(
     model: ModelOption = None,
     format_: FormatOption = "jsonl",
     out: OutOption = None,
+    memory: MemoryOption = None,
 ) -> None:
     """Find the sections of a recording.
 
@@ -58,7 +61,7 @@ def command(
 
     settings = chosen_settings(profile, changes, lookahead)
     stream, spec = parse_spec(file)
-    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model))
+    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model), memory=memory_file(memory, None))
     with on_signals(hearing.finish):
         write(FORMATS[format_].write(heard(hearing)), out)
     if hearing.failure:

@@ -18,6 +18,7 @@ from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
 from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
 from streamseg.server import Position
+from streamseg.server.remembering import MemoryFile
 from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
 
@@ -37,8 +38,12 @@ class Hearing:
         *,
         telemetry: bool = False,
         model: ChangeModel | None = None,
+        memory: MemoryFile | None = None,
     ) -> None:
-        """stream: its name. telemetry: also say `meter` and `novelty`. model: judges changes instead of the shipped."""
+        """stream: its name. telemetry: also say `meter` and `novelty`. model: judges changes instead of the shipped.
+
+        memory: where named sounds are kept.
+        """
         self.stream = stream
         self.source = source
         self.settings = settings
@@ -47,6 +52,7 @@ class Hearing:
         self.position = Position(0.0, 0.0)
         self._telemetry = telemetry
         self._model = model
+        self._memory = memory
         self._sequencer = Sequencer(stream, self.epoch, time.time)
         self._segmenter: Segmenter | None = None
         self.stopped = False
@@ -79,6 +85,7 @@ class Hearing:
             source=self.source.name,
             telemetry=self._telemetry,
             model=self._model,
+            memory=self._memory.memory() if self._memory else None,
         )
 
     def _begin_epoch(self, sample_rate: int) -> None:

@@ -10,6 +10,7 @@ import typer
 from streamseg.cli.options import (
     HistoryOption,
     LookaheadOption,
+    MemoryOption,
     ModelOption,
     NoHistoryOption,
     ProfileOption,
@@ -17,6 +18,7 @@ from streamseg.cli.options import (
     chosen_for_server,
     chosen_model,
     history_path,
+    memory_file,
 )
 
 EXAMPLES = """Examples:
@@ -42,6 +44,7 @@ def command(
     ] = None,
     history: HistoryOption = None,
     no_history: NoHistoryOption = False,
+    memory: MemoryOption = None,
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
@@ -55,10 +58,13 @@ def command(
 
     engine, server = chosen_for_server(profile, changes, lookahead)
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
-    hearing = Hearing("mic", source, engine, telemetry=True, model=chosen_model(model))
+    kept = history_path(history, none=no_history)
+    hearing = Hearing(
+        "mic", source, engine, telemetry=True, model=chosen_model(model), memory=memory_file(memory, kept)
+    )
     where = None
     if serve:
-        where = live.Port(port=port, settings=server, history=history_path(history, none=no_history))
+        where = live.Port(port=port, settings=server, history=kept)
     if not terminal.out.is_terminal:
         live.show([hearing], where)
         return

@@ -14,6 +14,7 @@ from streamseg.outputs import FORMATS
 from streamseg.settings import Profile, ServerSettings, Settings, settings_for
 
 if TYPE_CHECKING:
+    from streamseg.server.remembering import MemoryFile
     from streamseg.weights import ChangeModel
 
 _SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
@@ -59,6 +60,10 @@ HistoryOption = Annotated[
     typer.Option(metavar="FILE", help="Where events are kept for clients that resume; your data folder by default."),
 ]
 NoHistoryOption = Annotated[bool, typer.Option("--no-history", help="Keep no events: who was away has missed them.")]
+MemoryOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where named labels and taught sounds are kept; beside the history by default."),
+]
 FormatOption = Annotated[
     str, typer.Option("--format", "-f", metavar="FORMAT", callback=_known_format, help=f"One of: {', '.join(FORMATS)}.")
 ]
@@ -122,3 +127,12 @@ def history_path(history: Path | None, *, none: bool) -> Path | None:
     if none:
         return None
     return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
+
+
+def memory_file(memory: Path | None, history: Path | None) -> MemoryFile | None:
+    """The file of named sounds: as asked, else beside the history; None where there is neither."""
+    from streamseg.server.remembering import MemoryFile
+
+    if memory is None and history is None:
+        return None
+    return MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ import typer
 from streamseg.cli.options import (
     HistoryOption,
     LookaheadOption,
+    MemoryOption,
     ModelOption,
     NoHistoryOption,
     ProfileOption,
@@ -17,6 +18,7 @@ from streamseg.cli.options import (
     chosen_for_server,
     chosen_model,
     history_path,
+    memory_file,
 )
 
 EXAMPLES = """Examples:
@@ -58,6 +60,7 @@ def command(
     ] = None,
     history: HistoryOption = None,
     no_history: NoHistoryOption = False,
+    memory: MemoryOption = None,
     sample_rate: Annotated[
         int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone, in Hz.")
     ] = None,
@@ -84,6 +87,8 @@ def command(
 
     engine, server = chosen_for_server(profile, changes, lookahead)
     judge = chosen_model(model)
+    kept = history_path(history, none=no_history)
+    remembered = memory_file(memory, kept)
     named = [parse_spec(source) for source in sources]
     hearings = [
         Hearing(
@@ -100,6 +105,7 @@ def command(
             engine,
             telemetry=True,
             model=judge,
+            memory=remembered,
         )
         for name, spec in named
     ]
@@ -112,7 +118,6 @@ def command(
         "tls": _tls(cert, key),
         "insecure": insecure,
     }
-    kept = history_path(history, none=no_history)
     live.show(hearings, live.Port(host, port, stay=stay, settings=server, history=kept, options=options))
 
 

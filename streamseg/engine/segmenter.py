@@ -41,6 +41,7 @@ from streamseg.events import (
     StreamStopped,
     StreamTitle,
 )
+from streamseg.memory import Memory
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings, settings_for, settings_hash
 from streamseg.weights import ChangeModel, shipped_model
 
@@ -65,14 +66,16 @@ class Segmenter:
         source: str = "",
         telemetry: bool = False,
         model: ChangeModel | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """settings: those of `music` when left out. sample_rate: of the samples to come, Hz.
 
         source: named in `stream.started`. telemetry: also say `meter` and `novelty`. model: what judges changes;
-        the one shipped for the profile when left out.
+        the one shipped for the profile when left out. memory: named sounds of earlier runs; none when left out.
         """
         self.settings = settings or settings_for("music")
         self._model = model or shipped_model(self.settings.profile)
+        self._memory = memory or Memory()
         self.sample_rate = sample_rate
         self._source = source
         self._telemetry = telemetry
@@ -272,7 +275,7 @@ class Segmenter:
             profile=self.settings.profile,
             settings=msgspec.to_builtins(self.settings),
             latency_s=self.settings.lookahead_s,
-            hashes={"settings": settings_hash(self.settings), "model": self._model.hash, "memory": "none"},
+            hashes={"settings": settings_hash(self.settings), "model": self._model.hash, "memory": self._memory.hash},
         )
         return [Event(_STREAM, fact)]
 
@@ -334,6 +337,7 @@ def segment(
     *,
     sample_rate: int | None = None,
     model: ChangeModel | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[Event]:
     """The product as a pipe: blocks of a source, or plain arrays of `sample_rate`, in; events out.
 
@@ -346,7 +350,7 @@ def segment(
         if segmenter is None:
             if rate is None:
                 raise AskedWrongly("plain arrays do not tell their rate; pass sample_rate=…")
-            segmenter = Segmenter(settings, sample_rate=rate, model=model)
+            segmenter = Segmenter(settings, sample_rate=rate, model=model, memory=memory)
         yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.feed(item)
     if segmenter is not None:
         yield from segmenter.finish()
