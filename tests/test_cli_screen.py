@@ -16,10 +16,12 @@ from streamseg.events import (
     BoundaryProvisional,
     Event,
     Evidence,
+    LabelNamed,
     Meter,
     SectionClosed,
     SectionUpdated,
     StreamGap,
+    StreamTitle,
 )
 
 
@@ -92,3 +94,16 @@ def test_lines_for_people():
 )
 def test_clock(t, shown):
     assert terminal.clock(t) == shown
+
+
+def test_titles_and_names_cannot_command_the_terminal(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(terminal, "out", Console(file=shown, markup=False, emoji=False, width=200))
+    said = stamped(
+        StreamTitle(t=1.0, title="\x1b]0;owned\x07\x1b[2J\x9b31m[/bold] :smile: [red]News"),
+        LabelNamed(label="A", name="\x1b[31mred\r", by="x"),
+    )
+    terminal.print_lines(said, "mic ")
+    assert not {"\x1b", "\x07", "\x9b", "\r"} & set(shown.getvalue())
+    assert "[/bold] :smile: [red]News" in shown.getvalue()
+    assert not terminal.out.is_terminal

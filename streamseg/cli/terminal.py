@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names, titles and labels come from files, stations and servers: what looks like markup in them is none.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")
 
 
 def clock(t: float) -> str:
@@ -30,6 +32,11 @@ def clock(t: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
+def harmless(text: str) -> str:
+    """Without what would move the cursor, colour the screen or answer to the terminal: strangers choose titles."""
+    return text.translate(_CONTROLS)
+
+
 def colour(label: str | None) -> str:
     """The same for the same label; neighbours in the alphabet differ."""
     return _COLOURS[sum(label.encode()) % len(_COLOURS)] if label else "white"
@@ -37,7 +44,7 @@ def colour(label: str | None) -> str:
 
 def badge(label: str | None, name: str | None = None) -> Text:
     """A label in its colour."""
-    return Text.assemble((name or label or "?", f"bold {colour(label)}"))
+    return Text.assemble((harmless(name or label or "?"), f"bold {colour(label)}"))
 
 
 def line(envelope: Envelope) -> Text | None:
@@ -84,7 +91,7 @@ def _again(last_seen: float | None) -> str:
 
 
 def _at(t: float, text: str, style: str = "") -> Text:
-    return Text(f"{clock(t):>9}  ") + Text(text, style)
+    return Text(f"{clock(t):>9}  ") + Text(harmless(text), style)
 
 
 def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
@@ -104,7 +111,7 @@ def print_json(envelope: Envelope) -> None:
 def busy(message: str) -> AbstractContextManager[object]:
     """Say what takes a moment: a spinner for people, a line for logs."""
     if err.is_terminal:
-        return err.status(message)
+        return err.status(Text(message))
     err.print(message)
     return nullcontext()
 
@@ -115,10 +122,12 @@ def progress(hearing: Hearing) -> Iterator[list[Envelope]]:
         yield from hearing
         return
     began = time.perf_counter()
-    with err.status(f"{hearing.source.name}: opening (the first run after installing compiles, about 20 s)") as status:
+    opening = f"{hearing.source.name}: opening (the first run after installing compiles, about 20 s)"
+    with err.status(Text(opening)) as status:
         for envelopes in hearing:
             t = hearing.position.t
-            status.update(f"{hearing.source.name}: {clock(t)} ({t / (time.perf_counter() - began):.0f} × real time)")
+            speed = t / (time.perf_counter() - began)
+            status.update(Text(f"{hearing.source.name}: {clock(t)} ({speed:.0f} × real time)"))
             yield envelopes
 
 
