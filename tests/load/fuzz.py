@@ -15,6 +15,7 @@ import random
 import resource
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -210,6 +211,11 @@ HANDSHAKE = (
 )
 
 
+def rss_kib() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+
+
 async def handshakes(n: int, seed: int) -> dict:
     """Fuzz a real port with n connections of broken handshakes and frames, a witness listening all the while."""
     from load.listener import client
@@ -260,8 +266,10 @@ async def handshakes(n: int, seed: int) -> dict:
 
     async with serve(hub, port=0) as server, client(server.port) as witness:
         began = time.perf_counter()
-        heard = offset = 0
+        heard = offset = settled_kib = 0
         for start in range(0, n, 50):
+            if start <= n // 5:
+                settled_kib = rss_kib()
             await asyncio.gather(*(attack() for _ in range(min(50, n - start))))
             said = feed.step()
             heard += len(await witness.events(len(said)))
@@ -272,7 +280,13 @@ async def handshakes(n: int, seed: int) -> dict:
                 await asyncio.sleep(0.05)
         took = time.perf_counter() - began
     assert all(status == "hung up" or status == "reset" or status.startswith("HTTP/1.1 ") for status in statuses)
-    return {"connections": n, "seconds": round(took, 1), "answers": statuses, "witness_heard": heard}
+    return {
+        "connections": n,
+        "seconds": round(took, 1),
+        "answers": statuses,
+        "witness_heard": heard,
+        "rss_growth_kib": rss_kib() - settled_kib,
+    }
 
 
 if __name__ == "__main__":
