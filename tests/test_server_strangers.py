@@ -186,7 +186,7 @@ async def test_handshakes_of_tls_are_counted_from_their_first_byte(tmp_path):
         def turned_away() -> int:
             return sum(reader.at_eof() or reader.exception() is not None for reader, _ in silent)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while turned_away() < 100 - (4 + 64):
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)

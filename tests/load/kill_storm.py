@@ -127,7 +127,7 @@ async def storm(options: argparse.Namespace, folder: Path) -> dict:
             "--heartbeat-s", "0.2",
             cwd=Path(__file__).parents[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await process.stdout.readline()
         port = int(line.split()[1])
 
@@ -150,7 +150,7 @@ async def storm(options: argparse.Namespace, folder: Path) -> dict:
         await start()
     await asyncio.sleep(2)
     process.stdin.close()  # finish: the rest is said, everything pending sent
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await process.wait()
     log = read_log(history)
     finished = {stream: events[-1][2] for stream, events in log.items()}

@@ -21,19 +21,19 @@ class Listener:
         self.hello: dict[str, Any] = {}
         self.identified: dict[str, Any] = {}
 
-    async def hear(self, timeout_s: float = 10.0) -> dict[str, Any]:
+    async def hear(self, timeout_s: float = 30.0) -> dict[str, Any]:
         """The next message."""
         async with asyncio.timeout(timeout_s):
             return json.loads(await self.connection.recv())
 
-    async def wait_for(self, op: str, timeout_s: float = 10.0) -> dict[str, Any]:
+    async def wait_for(self, op: str, timeout_s: float = 30.0) -> dict[str, Any]:
         """The `d` of the next message with this op; others are passed over."""
         while True:
             message = await self.hear(timeout_s)
             if message["op"] == op:
                 return message["d"]
 
-    async def events(self, n: int, timeout_s: float = 10.0) -> list[dict[str, Any]]:
+    async def events(self, n: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
         """The next n events."""
         return [await self.wait_for("event", timeout_s) for _ in range(n)]
 
@@ -52,7 +52,7 @@ class Listener:
         self.identified = await self.wait_for("identified")
         return self.identified
 
-    async def closed(self, timeout_s: float = 10.0) -> int:
+    async def closed(self, timeout_s: float = 30.0) -> int:
         """Read until the server hangs up; its code."""
         async with asyncio.timeout(timeout_s):
             with contextlib.suppress(ConnectionClosed):
