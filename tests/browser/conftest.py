@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from ulid import ULID
 
 from streamseg.envelope import Sequencer
@@ -26,6 +26,7 @@ FLAGS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
+expect.set_options(timeout=30_000)  # a busy machine draws late; five seconds is playwright's own patience
 # What Chromium itself logs about a server that is away; the page cannot prevent it.
 AWAY = re.compile(r"WebSocket connection to .* failed|net::ERR_CONNECTION_REFUSED")
 
@@ -122,7 +123,7 @@ class Window:
     async def look(self, url: str, width: int = 1280, height: int = 900, **context: Any) -> Page:
         made = await self._browser.new_context(viewport={"width": width, "height": height}, **context)
         page = await made.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         await page.goto(url)

@@ -27,7 +27,7 @@ def after(seconds, scenes=8):
 
 
 async def connected(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_text("connected", timeout=15_000)
+    await expect(page.locator("#connection")).to_have_text("connected")
 
 
 async def times(page: Page) -> list[str]:
