@@ -27,7 +27,7 @@ class EventLog:
     """One history file, open for writing."""
 
     def __init__(self, wanted: Path, *, durable: bool = False) -> None:
-        """Open it, and end the epochs that a crash cut short. Raises HistoryFailed or sqlite3.Error."""
+        """Open it, and end the epochs that a crash cut short. Raises HistoryFailed, OSError or sqlite3.Error."""
         self._file = open_history(wanted, durable=durable)
         self._db = self._file.connection
         self._streams: dict[str, int] = {}
