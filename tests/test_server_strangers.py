@@ -16,6 +16,7 @@ from load.strangers import frame, message
 
 from streamseg.server import Hub, serve
 from streamseg.server.allowance import Allowance
+from streamseg.server.door import household
 from streamseg.settings import ServerSettings
 
 
@@ -25,6 +26,21 @@ def test_an_allowance_fills_steadily_up_to_its_brim():
     assert [allowance.take(11.0), allowance.take(11.0)] == [True, False]  # what was refused is owed too
     assert [allowance.take(99.0) for _ in range(4)] == [True, True, True, False]
     assert [allowance.take(101.0, cost=2.5), allowance.take(101.0)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::1", "::1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::7%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_who_counts_as_one(address, counted_as):
+    assert household(address) == counted_as
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 from collections import Counter
 from typing import Any
@@ -60,11 +61,12 @@ class Threshold(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """Called by asyncio, which tries again later after a BlockingIOError."""
         accepted, where = super().accept()
-        if not self.door.enter(where[0]):
+        stranger = household(where[0])
+        if not self.door.enter(stranger):
             accepted.close()
             raise BlockingIOError
         counted = _Counted(self.family, self.type, self.proto, accepted.detach())
-        counted.door, counted.address = self.door, where[0]
+        counted.door, counted.address = self.door, stranger
         return counted, where
 
 
@@ -142,6 +144,17 @@ class Visitor(ServerConnection):
         if not self.transport.is_closing():
             self.transport.pause_reading()
             self.loop.call_later(_LAST_WORD_S, self.transport.abort)
+
+
+def household(address: str) -> str:
+    """What counts as one address: of IPv6 the first half, because the second is free for everybody to make up."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address) or found.is_loopback:
+        return address
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
 
 
 def visitor(settings: ServerSettings) -> type[Visitor]:

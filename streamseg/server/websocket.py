@@ -27,7 +27,7 @@ from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
-from streamseg.server.door import Door, listening, visitor
+from streamseg.server.door import Door, household, listening, visitor
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
@@ -252,7 +252,7 @@ def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> 
 
 def _address(connection: ServerConnection) -> str:
     remote = connection.remote_address
-    return str(remote[0]) if remote else ""
+    return household(remote[0]) if remote else ""
 
 
 def _is_loopback(host: str) -> bool:
