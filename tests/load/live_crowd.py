@@ -29,14 +29,12 @@ from live.virtual_card import NAME, RATE, virtual_card
 from load.fuzz import Mutator
 from load.strangers import ATTACKS, Target
 
-NEED_NO_STATION = [name for name in ATTACKS if name != "history in a loop"]
-
 
 def strangers(target: Target, done: threading.Event, seed: int) -> dict[str, int]:
     """Attack after attack, and connections that say nonsense and are dropped, until done; how many of each."""
     chance, mutator = random.Random(seed), Mutator(seed)
     drops = 0
-    for attacks, name in enumerate(itertools.cycle(NEED_NO_STATION)):
+    for attacks, name in enumerate(itertools.cycle(ATTACKS)):
         for _ in range(100):
             if done.is_set():
                 return {"attacks": attacks, "dropped_connections": drops}
