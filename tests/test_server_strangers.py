@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import socket
 import ssl
 import subprocess
 
@@ -123,6 +124,26 @@ async def test_a_greeting_that_dribbles_is_cut_off():
             writer.write(bytes([byte]))
             await asyncio.sleep(0.05)
         assert await ended == b""
+
+
+async def test_a_page_that_nobody_reads_is_not_kept_for_ever():
+    hub = Hub(ServerSettings(identify_timeout_s=1.0, max_connections_per_address=1))
+    async with serve(hub, port=0) as server:
+        unread = [socket.socket() for _ in range(1 + 64)]
+        for sock in unread:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", server.port))
+            sock.sendall(b"GET /asyncapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        async with asyncio.timeout(60):
+            answer = b""
+            while b"200 OK" not in answer:  # until there is room for one more
+                with contextlib.suppress(OSError):
+                    async with raw(server.port, upgraded=False) as (reader, writer):
+                        writer.write(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                        answer = await hear_out(reader)
+                await asyncio.sleep(0.05)
+        for sock in unread:
+            sock.close()
 
 
 async def test_a_greeting_without_end_is_cut_off():
