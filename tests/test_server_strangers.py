@@ -14,6 +14,8 @@ from load.fan_out import UPGRADE
 from load.listener import client, stranger
 from load.station import Feed
 from load.strangers import frame, message
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake
 
 from streamseg.server import Hub, serve
 from streamseg.server.allowance import Allowance
@@ -210,14 +212,22 @@ async def test_streams_that_do_not_exist_whatever_they_are_called(name):
             assert set(listener.identified["streams"]) == {"mic"}
 
 
-async def test_handshakes_of_tls_are_counted_from_their_first_byte(tmp_path):
+@pytest.fixture
+def encrypted(tmp_path) -> ssl.SSLContext:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     make = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout {key} -out {certificate}"
     subprocess.run(make.split(), check=True, capture_output=True)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_too_many_sockets_that_say_nothing(tls, encrypted):
+    """Whoever opens sockets and dawdles, over a handshake of TLS too, keeps nobody else out."""
     hub = Hub(ServerSettings(max_connections_per_address=4, identify_timeout_s=60))
-    async with serve(hub, port=0, tls=tls, read_token="a token that is long enough") as server:
+    Feed(hub)
+    async with serve(hub, port=0, tls=encrypted if tls else None) as server:
         silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(100)]
 
         def turned_away() -> int:
@@ -230,6 +240,15 @@ async def test_handshakes_of_tls_are_counted_from_their_first_byte(tmp_path):
         assert turned_away() == 100 - (4 + 64)
         for _, writer in silent:
             writer.transport.abort()
+        trusting = ssl.create_default_context()
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        async with asyncio.timeout(60):
+            while True:  # as soon as the server has seen them go
+                with contextlib.suppress(OSError, InvalidHandshake):
+                    where = f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}/ws"
+                    async with connect(where, ssl=trusting if tls else None, proxy=None) as connection:
+                        assert "hello" in await connection.recv()
+                        return
 
 
 async def test_every_address_of_a_name_is_served():
