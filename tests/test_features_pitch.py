@@ -62,3 +62,11 @@ def test_a_steady_tone_within_five_cents(hz):
 @pytest.mark.parametrize("samples", [np.zeros(RATE), np.full(RATE, 0.5), np.random.default_rng(0).normal(0, 0.1, RATE)])
 def test_what_has_no_pitch_has_none(samples):
     assert (heard(samples.astype(np.float32)) > 0).mean() < 0.05
+
+
+def test_an_echo_far_below_the_voice_is_no_voice():
+    tone = 0.3 * np.sin(2 * np.pi * 150 * np.arange(RATE) / RATE)
+    ours = heard(np.concatenate([tone, 0.02 * tone]).astype(np.float32))
+    assert (ours[:36] > 0).all()
+    assert not ours[-30:].any()
+    assert heard((0.02 * tone).astype(np.float32)).all()  # alone it is one, however soft

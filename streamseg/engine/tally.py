@@ -19,7 +19,7 @@ Counts = NDArray[np.int64]
 
 # The columns of a frame that a section's figures need.
 KEPT: Final = (
-    "chroma",
+    "tuned_chroma",
     "centroid_hz",
     "bandwidth_hz",
     "flatness",

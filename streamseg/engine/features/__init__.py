@@ -11,7 +11,7 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import filterbanks, pitch, rhythm, spectral
+from streamseg.engine.features import filterbanks, pitch, rhythm, spectral, tuning
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, MEL_BANDS, MFCCS, UNITS
 from streamseg.settings import FRAME, HOP
 
@@ -23,7 +23,17 @@ _WINDOW = filterbanks.hann(FRAME)
 _TRANSFORM = filterbanks.cosine_transform(MEL_BANDS, MFCCS)
 _CONTRAST_BANDS = filterbanks.contrast_bands()
 _PITCH_TABLES = np.stack([pitch.window_correlation(), pitch.octave_costs()])
-_STATE = ("_history", "_counts", "_mel_before", "_onsets", "_onset_correlation", "_rhythm")
+_TUNED_BANK, _TUNED_CLASS, _TUNED_START = tuning.tuned_banks()
+_STATE = (
+    "_history",
+    "_counts",
+    "_mel_before",
+    "_loudest",
+    "_tuning",
+    "_onsets",
+    "_onset_correlation",
+    "_rhythm",
+)
 
 
 class Features:
@@ -36,6 +46,7 @@ class Features:
         self._history = np.zeros(FRAME)
         self._counts = np.zeros(2, np.int64)  # samples in the history, frames so far
         self._mel_before = np.zeros(MEL_BANDS)
+        self._loudest, self._tuning = np.full(1, -100.0), np.zeros(tuning.STATE)
         self._onsets, self._onset_correlation = np.zeros(2 * rhythm.LAGS), np.zeros(rhythm.LAGS)
         self._rhythm = np.zeros(4 + 2 * rhythm.ONSET_DELAY + 1)
         self._make_scratch()
@@ -81,6 +92,13 @@ class Features:
             _PITCH_TABLES,
             self._half,
             self._correlation,
+            self._loudest,
+            _TUNED_BANK.first,
+            _TUNED_BANK.offset,
+            _TUNED_BANK.weights,
+            _TUNED_CLASS,
+            _TUNED_START,
+            self._tuning,
             self._onsets,
             self._onset_correlation,
             self._rhythm,

@@ -28,6 +28,8 @@ _DEFINITIONS: Final = {
     "tempo_bpm": (1, "beats a minute, 0 before one is found"),
     "tempo_confidence": (1, "0 to 1"),
     "beat_phase": (1, "0 to 1, 0 on the beat"),
+    "tuning_cents": (1, "cents from A = 440 Hz, -50 to 50"),
+    "tuned_chroma": (CHROMA, "0 to 1, C first"),
 }
 
 

@@ -67,14 +67,16 @@ def mel_rows(bands: int) -> list[tuple[int, Floats]]:
     return rows
 
 
-def chroma_rows() -> tuple[list[tuple[int, Floats]], Ints]:
+def chroma_rows(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
     """Runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
+
+    tuning: semitones by which everything is tuned above A = 440 Hz.
 
     Ellis (2007): a Gaussian half a semitone wide (or a bin wide, if that is more) around each pitch class, each
     bin of unit length over the classes, weighted by a Gaussian two octaves wide around A4 + half an octave.
     """
     hz = np.arange(1, BINS) * BIN_HZ
-    semitone = 12.0 * np.log2(hz / 27.5)
+    semitone = 12.0 * np.log2(hz / 27.5) - tuning
     semitone = np.concatenate(([semitone[0] - 18.0], semitone))  # bin 0 has no logarithm; it is cut off below
     width = np.append(np.maximum(np.diff(semitone), 1.0), 1.0)
     distance = (semitone[None, :] - np.arange(12)[:, None] + 6.0) % 12.0 - 6.0

@@ -2,7 +2,8 @@
 
 Boersma (1993): the autocorrelation of the windowed frame over that of the window, the best peak less a small cost
 for each octave downwards. Ours differs in that only the lower 3.2 kHz are transformed back (half as many points,
-smooth peaks), and that no path is sought over frames: the answer is there with the frame.
+smooth peaks), that no path is sought over frames: the answer is there with the frame, and that what counts as too
+quiet is measured against the loudest frame of late instead of the loudest of the whole recording.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import Complexes, Floats, hann
 from streamseg.engine.kernel import kernel_of
-from streamseg.settings import ENGINE_RATE, FRAME
+from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
 
 kernel = kernel_of(__file__)
 
@@ -22,6 +23,8 @@ LOWEST_HZ, HIGHEST_HZ = 60.0, 1_000.0
 OCTAVE_COST: Final = 0.04
 VOICED: Final = 0.45  # Boersma's threshold
 SILENT: Final = 1e-5  # autocorrelation at lag 0 below which there is nothing to hear
+QUIET_DB: Final = 25.0  # so far below the loudest frame of late nothing is voiced: it is an echo, a breath, the room
+FADE_DB: Final = 0.5 / FRAMES_PER_SECOND  # by which the loudest is forgotten each frame
 FIRST_BIN, END_BIN = 2, 300
 POINTS: Final = FRAME // 2
 LAG_RATE: Final = ENGINE_RATE * POINTS / FRAME  # lags a second
@@ -30,6 +33,7 @@ END_LAG: Final = int(LAG_RATE / LOWEST_HZ) + 2
 
 F0: Final = COLUMNS["f0_hz"].start
 VOICING: Final = COLUMNS["voicing"].start
+RMS: Final = COLUMNS["rms_db"].start
 
 
 def window_correlation() -> Floats:
@@ -46,11 +50,13 @@ def octave_costs() -> Floats:
 
 
 @kernel
-def pitch(power: Floats, tables: Floats, half: Complexes, correlation: Floats, out: Floats) -> None:
+def pitch(power: Floats, tables: Floats, half: Complexes, correlation: Floats, loudest: Floats, out: Floats) -> None:
     """f0 (Hz; 0 where unvoiced) and voicing (0 to 1).
 
-    tables: window_correlation and octave_costs. half, correlation: scratch, POINTS // 2 + 1 and POINTS.
+    tables: window_correlation and octave_costs. half, correlation: scratch, POINTS // 2 + 1 and POINTS. loudest: level
+    of the loudest frame of late (dB), one value. out: its level is there already.
     """
+    loudest[0] = max(out[RMS], loudest[0] - FADE_DB)
     for k in range(FIRST_BIN, END_BIN):
         half[k] = power[k]
     np.fft.irfft(half, None, -1, None, correlation)
@@ -72,5 +78,5 @@ def pitch(power: Floats, tables: Floats, half: Complexes, correlation: Floats, o
                 best_lag, best_height, best_score = lag + aside, height, score
     strength = best_height / correlation[0]
     out[VOICING] = min(1.0, max(0.0, strength))
-    if strength >= VOICED:
+    if strength >= VOICED and out[RMS] > loudest[0] - QUIET_DB:
         out[F0] = LAG_RATE / best_lag

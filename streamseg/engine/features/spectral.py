@@ -16,6 +16,7 @@ from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
 from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
 from streamseg.engine.features.pitch import pitch
 from streamseg.engine.features.rhythm import rhythm
+from streamseg.engine.features.tuning import tuned_harmony, tuning
 from streamseg.engine.kernel import kernel_of
 from streamseg.settings import FRAME, HOP
 
@@ -292,6 +293,13 @@ def advance(
     pitch_tables: Floats,
     half: Complexes,
     correlation: Floats,
+    loudest: Floats,
+    tuned_first: Ints,
+    tuned_offset: Ints,
+    tuned_weights: Floats,
+    tuned_class: Ints,
+    tuned_start: Ints,
+    tuning_state: Floats,
     onsets: Floats,
     onset_correlation: Floats,
     rhythm_state: Floats,
@@ -318,7 +326,9 @@ def advance(
         harmony(bands, pitch_class, row)
         shape(magnitude, power, clamped, clamped_bits, scratch, row)
         contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
-        pitch(power, pitch_tables, half, correlation, row)
+        pitch(power, pitch_tables, half, correlation, loudest, row)
+        tuning(magnitude, tuning_state, row)
+        tuned_harmony(power, tuned_first, tuned_offset, tuned_weights, tuned_class, tuned_start, tuning_state, row)
         rhythm(onsets, onset_correlation, rhythm_state, counts, row)
         for i in range(FRAME - HOP):
             history[i] = history[u(i + HOP)]
