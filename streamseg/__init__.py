@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamseg.client import listen, subscribe
     from streamseg.engine import Segmenter, segment
+    from streamseg.feature_arrays import features
     from streamseg.settings import Settings, settings_for
     from streamseg.sources import open_source
 
@@ -25,13 +26,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "Segmenter": "streamseg.engine",
     "Settings": "streamseg.settings",
+    "features": "streamseg.feature_arrays",
     "listen": "streamseg.client",
     "open_source": "streamseg.sources",
     "segment": "streamseg.engine",
     "settings_for": "streamseg.settings",
     "subscribe": "streamseg.client",
 }
-__all__ = ["Segmenter", "Settings", "listen", "open_source", "segment", "settings_for", "subscribe"]
+__all__ = ["Segmenter", "Settings", "features", "listen", "open_source", "segment", "settings_for", "subscribe"]
 
 
 def __getattr__(name: str) -> Any:

@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "sources": FLOOR,
     "outputs": FLOOR,
     "client": FLOOR,
+    "feature_arrays": FLOOR | {"engine", "sources"},
     "server": FLOOR,
     "evaluation": FLOOR | {"engine", "sources"},
     "fleet": FLOOR | {"engine", "sources", "server"},
-    "cli": FLOOR | {"engine", "sources", "outputs", "client", "server", "evaluation", "fleet"},
+    "cli": FLOOR | {"engine", "sources", "outputs", "client", "server", "evaluation", "fleet", "feature_arrays"},
 }
 EXEMPT = {"__init__", "__main__"}  # the first re-exports public names, the second is the command line
 
