@@ -26,7 +26,8 @@ _TOGETHER = round(0.4 * FRAMES_PER_SECOND)  # how close "close together" is
 _MFCC, _CHROMA, _CONTRAST, _LOG_MEL = (COLUMNS[name] for name in ("mfcc", "chroma", "contrast", "log_mel"))
 _LOG_MEL_MEAN_DB, _LOG_MEL_DEVIATION_DB = -45.0, 14.0
 _BASS = slice(0, 12)
-_KEPT = np.r_[_MFCC, _CHROMA, _CONTRAST, _LOG_MEL, COLUMNS["onset"], COLUMNS["rms_db"]]
+_KEPT = slice(_MFCC.start, COLUMNS["rms_db"].stop)  # these four, onset and level lie side by side
+_KEPT_COLUMNS = _KEPT.stop - _KEPT.start
 _AT = {"mfcc": slice(0, 20), "chroma": slice(20, 32), "contrast": slice(32, 39), "log_mel": slice(39, 103)}
 
 
@@ -36,7 +37,7 @@ class Placing:
     def __init__(self, lookback_s: float) -> None:
         """lookback_s: how far back a change may be placed."""
         self._capacity = round(lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH + _REACH)
-        self._frames = np.zeros((2 * self._capacity, len(_KEPT)), np.float32)
+        self._frames = np.zeros((2 * self._capacity, _KEPT_COLUMNS), np.float32)
         self._held = 0
         self._heard = 0  # frames since the start; the last one held has number _heard - 1
 
@@ -86,14 +87,13 @@ def curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     chroma = (frames[:, _AT["chroma"]] - MEAN[20:32]) / DEVIATION[20:32]
     contrast = (frames[:, _AT["contrast"]] - MEAN[32:39]) / DEVIATION[32:39]
     spectrum = np.clip((frames[:, _AT["log_mel"]] - _LOG_MEL_MEAN_DB) / _LOG_MEL_DEVIATION_DB, -4, 4)
-    columns = []
-    for group in (mfcc, chroma, contrast, spectrum, spectrum[:, _BASS]):
-        for span in _SPANS:
-            step = _step(group, span)
-            columns.append(np.sqrt((step**2).mean(axis=1)))
+    groups = (slice(0, 20), slice(20, 32), slice(32, 39), slice(39, 103), slice(39 + _BASS.start, 39 + _BASS.stop))
+    sums = _running_sums(np.hstack([mfcc, chroma, contrast, spectrum]))
+    squares = [_step(sums, span) ** 2 for span in _SPANS]
+    columns = [np.sqrt(square[:, group].mean(axis=1)) for group in groups for square in squares]
     onset = frames[:, -2] / 10.0
     columns += [onset, _largest_near(onset, 4), _largest_near(onset, 10)]
-    level = np.clip(frames[:, -1:], -70, 0) / 6.0
+    level = _running_sums(np.clip(frames[:, -1:], -70, 0) / 6.0)
     columns += [_step(level, span)[:, 0] for span in _LEVEL_SPANS]
     return np.column_stack(columns)
 
@@ -106,14 +106,20 @@ def described(seen: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[n
     return np.hstack([seen, against_mean, against_best, seconds**2, seconds])
 
 
-def _step(values: NDArray[np.float64], span: int) -> NDArray[np.float64]:
+def _running_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Row i is the sum of the rows before i; one row more than values."""
+    sums = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(values, axis=0, out=sums[1:])
+    return sums
+
+
+def _step(sums: NDArray[np.float64], span: int) -> NDArray[np.float64]:
     """Mean of the `span` rows from each row on, less the mean of those before it; fewer at the ends."""
-    n = len(values)
-    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(axis=0)])
+    n = len(sums) - 1
     at = np.arange(n)
     left, right = np.maximum(at - span, 0), np.minimum(at + span, n)
-    before = (sums[at] - sums[left]) / np.maximum(at - left, 1)[:, None]
-    step: NDArray[np.float64] = (sums[right] - sums[at]) / (right - at)[:, None] - before
+    before = (sums[:-1] - sums[left]) / np.maximum(at - left, 1)[:, None]
+    step: NDArray[np.float64] = (sums[right] - sums[:-1]) / (right - at)[:, None] - before
     return step
 
 

@@ -223,7 +223,7 @@ class Segmenter:
         )
         last_frame = SPAN_FRAMES - 1 + (change.step - stretch_step) * HOP_FRAMES
         frame, uncertainty = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2, float(HOP_FRAMES)
-        if stretch_start == self._stretch_start:
+        if stretch_start == self._stretch_start and change.state != "retracted":  # of which no place is said
             frame, uncertainty = self._placing.place(frame)
         t = stretch_start + max(0, frame * HOP + (FRAME - HOP) // 2) / ENGINE_RATE
         t = max(t, self._sections.start + HOP / ENGINE_RATE)
