@@ -153,7 +153,7 @@ async def _hear(hearings: Sequence[Hearing], hub: Hub | None, tell: Tell, stop: 
 def warm_up() -> None:
     """Load or compile everything that hearing needs, before the first sample is taken; says so."""
     began = time.perf_counter()
-    with terminal.busy("warming up (the first run after installing compiles, about 20 s)"):
+    with terminal.busy(f"warming up ({terminal.slow_start()})"):
         engine = Segmenter(sample_rate=48_000, telemetry=True)
         for burst in (0.1, 0.001):
             engine.push(burst * np.random.default_rng(0).standard_normal((5 * 48_000, 2)))

@@ -116,14 +116,25 @@ def busy(message: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def slow_start() -> str:
+    """Why it may take long until the first sound is heard."""
+    from streamseg.engine.kernel import KEPT
+
+    if KEPT:
+        return "the first run after installing compiles, about 20 s"
+    return (
+        "compiles at every start, about 20 s: neither the program's folder nor a cache directory of this user can be "
+        "written; NUMBA_CACHE_DIR=FOLDER names one"
+    )
+
+
 def progress(hearing: Hearing) -> Iterator[list[Envelope]]:
     """What the hearing gives; meanwhile how far it is, where that would not stand in the way of the result."""
     if not err.is_terminal or out.is_terminal:
         yield from hearing
         return
     began = time.perf_counter()
-    opening = f"{hearing.source.name}: opening (the first run after installing compiles, about 20 s)"
-    with err.status(Text(opening)) as status:
+    with err.status(Text(f"{hearing.source.name}: opening ({slow_start()})")) as status:
         for envelopes in hearing:
             t = hearing.position.t
             speed = t / (time.perf_counter() - began)

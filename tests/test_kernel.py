@@ -1,0 +1,71 @@
+"""Compiled kernels are kept wherever there is a place for them, and no longer than they hold."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[1] / "streamseg"
+LOOK = """
+import numpy as np
+from streamseg.engine.features.rhythm import peak
+from streamseg.engine.kernel import KEPT
+
+assert peak(np.array([0.0, 1.0, 0.0]), 1) == 1.0
+print(KEPT, sum(peak.stats.cache_hits.values()), sum(peak.stats.cache_misses.values()))
+"""
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The package at another place, without what was compiled."""
+    shutil.copytree(HOUSE, tmp_path / "streamseg", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "streamseg"
+
+
+def looked(copy, home):
+    """(whether kernels are kept, found in the cache, compiled) in a fresh process."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "NUMBA_"))}
+    env = kept | {"PYTHONPATH": str(copy.parent), "HOME": str(home)}
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK], cwd=copy.parent, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.split()
+    return said[0] == "True", int(said[1]), int(said[2])
+
+
+def make_read_only(copy):
+    """No folder can be made where compiled things would go; this holds for root as well."""
+    for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").touch()
+
+
+def test_beside_the_package(copy, tmp_path):
+    assert looked(copy, tmp_path) == (True, 0, 1)
+    assert looked(copy, tmp_path) == (True, 1, 0)
+
+
+def test_in_the_users_cache_where_the_package_is_read_only(copy, tmp_path):
+    make_read_only(copy)
+    assert looked(copy, tmp_path) == (True, 0, 1)
+    assert looked(copy, tmp_path) == (True, 1, 0)
+
+
+def test_nowhere_and_yet_it_hears(copy):
+    make_read_only(copy)
+    assert looked(copy, Path(os.devnull) / "home") == (False, 0, 1)
+
+
+def test_as_long_as_the_files_around_it_say_the_same(copy, tmp_path):
+    looked(copy, tmp_path)
+    neighbour = copy / "engine" / "features" / "pitch.py"
+    neighbour.touch()
+    assert looked(copy, tmp_path) == (True, 1, 0)
+    times = neighbour.stat()
+    neighbour.write_text(neighbour.read_text().replace("OCTAVE_COST: Final = 0.04", "OCTAVE_COST: Final = 0.05"))
+    os.utime(neighbour, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert looked(copy, tmp_path) == (True, 0, 1)
