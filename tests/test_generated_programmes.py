@@ -1,5 +1,7 @@
 """Generated programmes: the truth is what was made, the same seed makes the same, what is excluded stays out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +9,7 @@ import soundfile
 from streamseg.evaluation.annotations import annotated_files, read_spans
 from streamseg.evaluation.generated import material, noises, programmes
 from streamseg.evaluation.generated.material import Shelf
-from streamseg.evaluation.generated.programmes import Studio, programme, write
+from streamseg.evaluation.generated.programmes import BROADCAST, Studio, programme, write
 from streamseg.evaluation.sound_class import CLASSES
 from streamseg.settings import ENGINE_RATE
 
@@ -27,7 +29,7 @@ def stock(tmp_path_factory):
 
 
 def made(stock, seed, seconds=90):
-    return programme(Studio(stock, np.random.default_rng(seed), longest_s=20.0), seconds)
+    return programme(Studio(stock, np.random.default_rng(seed), style=replace(BROADCAST, scene_s=(6.0, 20.0))), seconds)
 
 
 def test_folders_are_sorted_by_what_they_hold(stock):

@@ -28,7 +28,7 @@ _ENDINGS = {".ogg", ".flac", ".wav", ".mp3", ".opus", ".g722"}
 _JINGLE_S = (2.0, 20.0)  # shorter music is a jingle
 _MUSIC_S = 60.0
 _UTTERANCE_S = 1.2  # shorter ones are single words
-_DECODED_MOST = 48  # whole files kept at a time
+_DECODED_MOST = 400_000_000  # samples of whole files kept at a time
 
 # Package, folder inside it: what of it is music. The prefix of its sources.
 _MUSIC = (
@@ -42,7 +42,7 @@ _MUSIC = (
 )
 # Variants of other tracks, single stems, and a file that is no music.
 _LEFT_OUT = re.compile(
-    r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|tutorial|guitar|rain"
+    r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|tutorial|silence|guitar|rain"
 )
 _VOICES = (
     ("asterisk_en", "asterisk-core-sounds-en-wav", "usr/share/asterisk/sounds/en_US_f_Allison"),
@@ -155,13 +155,16 @@ class Shelf:
     """Decoded files, the ones used last."""
 
     decoded: dict[Path, Signal] = field(default_factory=dict)
+    held: int = 0
 
     def take(self, clip: Clip) -> Signal:
         """The clip's sound, mono at ENGINE_RATE. Raises what a source raises."""
-        sound = self.decoded.pop(clip.path, None)
-        self.decoded[clip.path] = sound = decode(clip.path) if sound is None else sound
-        while len(self.decoded) > _DECODED_MOST:
-            self.decoded.pop(next(iter(self.decoded)))
+        fresh = clip.path not in self.decoded
+        sound = decode(clip.path) if fresh else self.decoded.pop(clip.path)
+        self.decoded[clip.path] = sound
+        self.held += len(sound) if fresh else 0
+        while self.held > _DECODED_MOST and len(self.decoded) > 1:
+            self.held -= len(self.decoded.pop(next(iter(self.decoded))))
         return sound[round(clip.start_s * ENGINE_RATE) : round(clip.end_s * ENGINE_RATE)]
 
 

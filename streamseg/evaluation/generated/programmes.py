@@ -3,6 +3,8 @@
     python -m streamseg.evaluation.generated.programmes OUT --packages DIR --number 20 --seed 1
 
 writes `NAME.flac`, `NAME.segments.tsv` (start, end, class) and `NAME.sources.tsv` (every utterance, track and noise).
+With `--lessons` they are made to train on: short scenes of every kind, harder mixtures, and what comes out of a
+receiver rather than a studio (`degrading.py`).
 The running order is drawn first and the sound made from it, so the truth is exact. Voices, tracks and noises named in
 a file given as `--exclude` stay out, which is how folds by source are made.
 """
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.evaluation.annotations import Span
-from streamseg.evaluation.generated import material, noises
+from streamseg.evaluation.generated import degrading, material, noises
 from streamseg.evaluation.generated.material import Clip, Material, Shelf
 from streamseg.settings import ENGINE_RATE
 
@@ -30,11 +32,40 @@ Signal = NDArray[np.float32]
 _JOIN_S = 0.008  # a hard cut, softened so that no click gives it away
 _TALK_DB, _MUSIC_DB, _NOISE_DB = -25.0, -24.0, -31.0
 _SPREAD_DB = 2.0
-_DUCKED_DB = (7.0, 17.0)  # how far music lies below the talk over it
 _RMS_FLOOR = 1e-9
 
-# How often each kind follows another, before what cannot stand side by side is left out.
-_ODDS: Final = {"speech": 8.0, "music": 6.0, "jingle": 2.0, "noise": 2.0, "silence": 1.5, "speech_over_music": 2.5}
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How programmes are put together.
+
+    odds: how often each kind follows another. scene_s: length of talk and music. ducked_db: how far music lies below
+    the talk over it. room_share, room_db: how much of the talk has noise behind it, and how far below.
+    """
+
+    odds: dict[str, float]
+    scene_s: tuple[float, float]
+    ducked_db: tuple[float, float]
+    room_share: float
+    room_db: tuple[float, float]
+    degraded: bool = False
+
+
+BROADCAST: Final = Style(
+    {"speech": 8.0, "music": 6.0, "jingle": 2.0, "noise": 2.0, "silence": 1.5, "speech_over_music": 2.5},
+    scene_s=(12.0, 80.0),
+    ducked_db=(8.0, 17.0),
+    room_share=0.15,
+    room_db=(15.0, 40.0),
+)
+LESSONS: Final = Style(
+    {"speech": 6.0, "music": 5.0, "jingle": 3.0, "noise": 4.0, "silence": 1.0, "speech_over_music": 6.0},
+    scene_s=(4.0, 28.0),
+    ducked_db=(3.0, 21.0),
+    room_share=0.4,
+    room_db=(6.0, 40.0),
+    degraded=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +93,7 @@ class Studio:
     stock: Material
     rng: np.random.Generator
     shelf: Shelf = field(default_factory=Shelf)
-    shortest_s: float = 12.0  # of talk and music
-    longest_s: float = 80.0
+    style: Style = BROADCAST
 
     def kinds(self) -> dict[str, float]:
         """What can be made of the stock, and how often."""
@@ -73,7 +103,7 @@ class Studio:
             "jingle": bool(self.stock.jingles or self.stock.music),
             "speech_over_music": bool(self.stock.voices and self.stock.music),
         }
-        return {kind: odds for kind, odds in _ODDS.items() if has.get(kind, True)}
+        return {kind: odds for kind, odds in self.style.odds.items() if has.get(kind, True)}
 
     def make(self, kind: str) -> Scene:
         """A scene of this kind."""
@@ -109,7 +139,11 @@ class Studio:
             pause = np.zeros(noises.count(self.rng.uniform(0.2, 0.6)), np.float32)
             parts += [sound, pause]
             at = end + len(pause) / ENGINE_RATE
-        return np.concatenate(parts[:-1]), tuple(spans)
+        said = np.concatenate(parts[:-1])
+        if self.rng.random() < self.style.room_share:
+            room = self.noise(len(said) / ENGINE_RATE)[1]
+            said += self._levelled(room, _TALK_DB - self.rng.uniform(*self.style.room_db))[: len(said)]
+        return said, tuple(spans)
 
     def _speech(self) -> Scene:
         sound, spans = self.talk(self._length())
@@ -138,16 +172,19 @@ class Studio:
             clip, sound = self.track(self.rng.uniform(3.0, 9.0))
         return _scene(sound, "jingle", (Span(0.0, len(sound) / ENGINE_RATE, clip.source),))
 
-    def _noise(self) -> Scene:
-        seconds = self.rng.uniform(4.0, 20.0)
+    def noise(self, seconds: float) -> tuple[str, Signal]:
+        """A noise of the stock, again and again, or a synthesised one."""
+        n = noises.count(seconds)
         if self.stock.noises and self.rng.random() < 0.5:
             clip = self._pick(self.stock.noises)
-            source, sound = clip.source, self.shelf.take(clip)
-            sound = np.tile(sound, int(np.ceil(noises.count(seconds) / max(1, len(sound)))))[: noises.count(seconds)]
-        else:
-            kinds = sorted(noises.KINDS)
-            kind = kinds[self.rng.integers(len(kinds))]
-            source, sound = f"noise_{kind}", noises.KINDS[kind](self.rng, seconds).astype(np.float32)
+            sound = self.shelf.take(clip)
+            return clip.source, np.tile(sound, -(-n // max(1, len(sound))))[:n]
+        kinds = sorted(noises.KINDS)
+        kind = kinds[self.rng.integers(len(kinds))]
+        return f"noise_{kind}", noises.KINDS[kind](self.rng, seconds).astype(np.float32)
+
+    def _noise(self) -> Scene:
+        source, sound = self.noise(self.rng.uniform(4.0, 20.0))
         sound = self._levelled(sound, _NOISE_DB + self.rng.normal(0, 2 * _SPREAD_DB))
         return _scene(sound, "noise", (Span(0.0, len(sound) / ENGINE_RATE, source),))
 
@@ -160,15 +197,15 @@ class Studio:
 
     def _speech_over_music(self) -> Scene:
         """Talk over music that was there before, or comes with it, or stays on after it."""
-        voice, spans = self.talk(self.rng.uniform(8.0, 30.0))
-        before = self.rng.choice([0.0, self.rng.uniform(3.0, 40.0)])
-        after = self.rng.choice([0.0, self.rng.uniform(3.0, 40.0)])
+        shortest_s, longest_s = self.style.scene_s
+        voice, spans = self.talk(self.rng.uniform(min(8.0, shortest_s), min(30.0, longest_s)))
+        before, after = (self.rng.choice([0.0, self.rng.uniform(3.0, 0.5 * longest_s)]) for _ in range(2))
         clip, sound = self.track(before + len(voice) / ENGINE_RATE + after)
         start = noises.count(before)
         end = start + len(voice)
         if len(sound) < end:
             sound = np.resize(sound, end)
-        ducked = 10 ** ((_TALK_DB - self.rng.uniform(*_DUCKED_DB) - _MUSIC_DB) / 20)
+        ducked = 10 ** ((_TALK_DB - self.rng.uniform(*self.style.ducked_db) - _MUSIC_DB) / 20)
         ramp = noises.count(self.rng.uniform(0.1, 0.8))
         gain = np.interp(
             np.arange(len(sound)), [start - ramp, start, end, end + ramp], [1.0, ducked, ducked, 1.0]
@@ -183,7 +220,7 @@ class Studio:
         )
 
     def _length(self) -> float:
-        return float(self.rng.uniform(self.shortest_s, self.longest_s))
+        return float(self.rng.uniform(*self.style.scene_s))
 
     def _levelled(self, sound: Signal, level_db: float) -> Signal:
         """At this RMS where it sounds; pauses do not count."""
@@ -208,7 +245,10 @@ def programme(studio: Studio, seconds: float) -> Programme:
             continue
         scenes.append(scene)
         last, total = scene.segments[-1].label, total + len(scene.sound) / ENGINE_RATE
-    return joined(scenes)
+    whole = joined(scenes)
+    if not studio.style.degraded:
+        return whole
+    return Programme(degrading.degraded(whole.sound, studio.rng), whole.segments, whole.sources)
 
 
 def joined(scenes: Sequence[Scene]) -> Programme:
@@ -290,12 +330,15 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--first", type=int, default=0, help="number of the first one, to make the rest later")
+    parser.add_argument("--lessons", action="store_true", help="made to train on")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     stock, shelf = stock_of(asked), Shelf()
-    for number in range(asked.number):
-        studio = Studio(stock, np.random.default_rng([asked.seed, number]), shelf)
-        write(programme(studio, 60 * asked.minutes), asked.out / f"programme_{asked.seed}_{number:02d}")
+    style = LESSONS if asked.lessons else BROADCAST
+    for number in range(asked.first, asked.first + asked.number):
+        studio = Studio(stock, np.random.default_rng([asked.seed, number]), shelf, style)
+        write(programme(studio, 60 * asked.minutes), asked.out / f"programme_{asked.seed}_{number:03d}")
 
 
 if __name__ == "__main__":
