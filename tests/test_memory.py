@@ -38,7 +38,7 @@ class TestMemory:
         assert Memory((sound(),)).hash == Memory((sound(),)).hash
 
     def test_a_run_names_it(self):
-        memory = Memory((sound(kind="cue"),))
+        memory = Memory((sound(),))
         started = next(iter(segment([np.zeros(100, np.float32)], sample_rate=8000, memory=memory)))
         assert isinstance(started.data, StreamStarted)
         assert started.data.hashes["memory"] == memory.hash

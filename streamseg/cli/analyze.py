@@ -18,6 +18,7 @@ from streamseg.cli.options import (
     SetOption,
     chosen_model,
     chosen_settings,
+    history_path,
     memory_file,
 )
 
@@ -61,7 +62,13 @@ def command(
 
     settings = chosen_settings(profile, changes, lookahead)
     stream, spec = parse_spec(file)
-    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model), memory=memory_file(memory, None))
+    hearing = Hearing(
+        stream,
+        open_source(spec),
+        settings,
+        model=chosen_model(model),
+        memory=memory_file(memory, history_path(None, none=False)),
+    )
     with on_signals(hearing.finish):
         write(FORMATS[format_].write(heard(hearing)), out)
     if hearing.failure:

@@ -8,6 +8,7 @@ neighbour of it, or the sound itself, says otherwise. Confirmation is strictly i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -49,11 +50,13 @@ class Change:
 class ChangePoints:
     """Probabilities in, changes out."""
 
-    def __init__(self, settings: Settings, model: ChangeModel) -> None:
+    def __init__(self, settings: Settings, model: ChangeModel, patience_s: float = 0.0) -> None:
+        """patience_s: no change is confirmed sooner than so many seconds after it."""
         self._ages = model.ages
         self._near, self._gap = int(model.near), int(model.gap)
         self._oldest = int(model.ages[-1]) + 8
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
+        self._needed[: math.ceil(patience_s / STEP_S)] = 2.0
         self._provisional = settings.provisional_probability
         self._said = 0
         self._step = self._last = 0
@@ -100,14 +103,22 @@ class ChangePoints:
             if not self._is_best(int(age)):
                 continue
             step = self._step - int(age)
-            mine = min(self._open, key=lambda said: abs(said.step - step), default=None)
-            if mine is None or abs(mine.step - step) > self._near:
-                mine = self._name(step)
-            mine.step, self._last = step, step
-            passed = [said for said in self._open if said is not mine and said.step < step + self._gap]
-            self._open = [said for said in self._open if said is not mine and said not in passed]
-            return [*(self._change("retracted", said) for said in passed), self._change("confirmed", mine)]
+            return self._settle_on(step)
         return []
+
+    def insist(self, step: int) -> list[Change]:
+        """A change known from elsewhere: confirmed at once, unless one was confirmed at its place or later."""
+        return self._settle_on(step) if self._last + self._near < step < self._step else []
+
+    def _settle_on(self, step: int) -> list[Change]:
+        """Confirm the change at this step; what it leaves no room for is taken back."""
+        mine = min(self._open, key=lambda said: abs(said.step - step), default=None)
+        if mine is None or abs(mine.step - step) > self._near:
+            mine = self._name(step)
+        mine.step, self._last = step, step
+        passed = [said for said in self._open if said is not mine and said.step < step + self._gap]
+        self._open = [said for said in self._open if said is not mine and said not in passed]
+        return [*(self._change("retracted", said) for said in passed), self._change("confirmed", mine)]
 
     def _follow(self) -> list[Change]:
         """Keep the open changes at their likeliest place, drop those in doubt, and say new ones."""

@@ -189,15 +189,19 @@ class Sections:
         said, section.guess = section.guess, guess
         if said is not None and said.label == guess.label:
             return []
-        updated = SectionUpdated(
-            section_id=section.id,
-            label=guess.label,
+        return [Event(section.id, self.updated())]
+
+    def updated(self) -> SectionUpdated:
+        """What is known of the open section."""
+        guess = self._open.guess
+        return SectionUpdated(
+            section_id=self._open.id,
+            label=guess.label if guess else None,
             name=None,
-            label_probabilities=guess.probabilities,
-            seen_before=guess.seen_before,
-            last_seen=guess.last_seen,
+            label_probabilities=guess.probabilities if guess else {},
+            seen_before=guess.seen_before if guess else False,
+            last_seen=guess.last_seen if guess else None,
         )
-        return [Event(section.id, updated)]
 
     def _evidence(self, step: int) -> Evidence:
         """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,7 @@ from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.sections import Sections
+from streamseg.engine.snapping import Heard, Snapping
 from streamseg.engine.sound import Sound
 from streamseg.engine.tally import TRUSTED
 from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, Texture
@@ -86,7 +88,8 @@ class Segmenter:
         self._confirmed = 0
         self._steps = 0  # texture vectors since the last long gap
         self._judge = Judge(self._model)
-        self._changes = ChangePoints(self.settings, self._model)
+        self._snapping = Snapping(self._memory)
+        self._changes = ChangePoints(self.settings, self._model, self._snapping.patience_s)
         self._sections = Sections(self.settings, self._changes.lookback_s)
         self._reports = Reports(self._changes.lookback_s + _REPORTS_MORE_S)
         self._key: str | None = None  # for the meter
@@ -100,6 +103,7 @@ class Segmenter:
         self._stretch_start = self._heard / self.sample_rate
         self._alarms.begin_stretch(self._stretch_start)
         self._sound.begin_stretch(self._stretch_start)
+        self._snapping.begin_stretch(self._stretch_start)
         self._resampler = Resampler(self.sample_rate)
         self._features = Features()
         self._loudness: Loudness | None = None  # made when the number of channels is known
@@ -197,9 +201,10 @@ class Segmenter:
             events += self._alarms.until(self._decided())
             events += self._sound.changes()
             changes = self._changes.push(self._judge.push(vector))
-            events += self._sections.push(vector)
+            events += map(self._snapping.name, self._sections.push(vector))
             for change in changes:
                 events += self._say(change, at_end=False)
+            events += self._snapped()
             if self._telemetry:
                 key = self._reports.key
                 self._key = key.name if key else None
@@ -210,13 +215,29 @@ class Segmenter:
         """Keep the fine features of these frames; the meter runs along."""
         self._placing.push(frames)
         self._sound.push(frames)
+        self._snapping.push(frames)
         self._reports.push_frames(self._frame, self._stretch_start, frames)
         first, self._frame = self._frame, self._frame + len(frames)
         if not self._telemetry:
             return []
         return [self._meter(i, frames[i - first]) for i in range(first, self._frame) if i % _METER_EVERY == 0]
 
-    def _say(self, change: Change, *, at_end: bool) -> list[Event]:
+    def _snapped(self) -> list[Event]:
+        """Cue sounds that were heard make a boundary where they start, or name the section that began there."""
+        events: list[Event] = []
+        for cue in self._snapping.heard():
+            changes = self._changes.insist(self._step_at(cue.t))
+            for change in changes:
+                events += self._say(change, at_end=False, cue=cue if change.state == "confirmed" else None)
+            events += self._snapping.named(cue, self._sections)
+        return events
+
+    def _step_at(self, t: float) -> int:
+        """The texture vector before which a change at stream time t, of this stretch, lies."""
+        frame = (t - self._stretch_start) * ENGINE_RATE / HOP
+        return self._joins[-1][0] + max(0, round((frame - (SPAN_FRAMES - HOP_FRAMES) / 2) / HOP_FRAMES))
+
+    def _say(self, change: Change, *, at_end: bool, cue: Heard | None = None) -> list[Event]:
         """Give a change its exact time, and say it."""
         stretch_step, stretch_start = next(
             (join for join in reversed(self._joins) if join[0] <= change.step), self._joins[0]
@@ -226,12 +247,14 @@ class Segmenter:
         if stretch_start == self._stretch_start and change.state != "retracted":  # of which no place is said
             frame, uncertainty = self._placing.place(frame)
         t = stretch_start + max(0, frame * HOP + (FRAME - HOP) // 2) / ENGINE_RATE
+        if cue is not None:
+            change, t, uncertainty = replace(change, probability=cue.probability), cue.t, 2.0
         t = max(t, self._sections.start + HOP / ENGINE_RATE)
         if change.state == "confirmed":
             self._confirmed += 1
         uncertainty_s = round(uncertainty * HOP / ENGINE_RATE, 3)
         said = self._sections.say(change, round(t, 6), self._decided(), uncertainty_s, at_end=at_end)
-        return self._reported(said)
+        return self._reported(self._snapping.snapped(said, cue))
 
     def _close(self, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
         """Settle what is pending and close the open section."""
@@ -241,12 +264,12 @@ class Segmenter:
         return events + self._reported(self._sections.close(self._now(), ended_by, at_end=at_end))
 
     def _reported(self, events: list[Event]) -> list[Event]:
-        """Sections that close get their report."""
+        """Sections that close get their report, and the name a cue gave them."""
         return [
             Event(event.subject, msgspec.structs.replace(fact, report=self._report(fact.start, fact.end)))
             if isinstance(fact := event.data, SectionClosed)
             else event
-            for event in events
+            for event in map(self._snapping.name, events)
         ]
 
     def _report(self, start: float, end: float) -> Report:
