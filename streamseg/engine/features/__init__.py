@@ -11,7 +11,7 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import filterbanks, pitch, rhythm, spectral, tuning
+from streamseg.engine.features import filterbanks, fourier, pitch, rhythm, spectral, tuning
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, MEL_BANDS, MFCCS, UNITS
 from streamseg.settings import FRAME, HOP
 
@@ -19,7 +19,8 @@ __all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "Features"]
 
 _CHROMA_ROWS, _PITCH_CLASS = filterbanks.chroma_rows()
 _BANK = filterbanks.banked(filterbanks.mel_rows(MEL_BANDS) + _CHROMA_ROWS)
-_WINDOW = filterbanks.hann(FRAME)
+_WINDOW = 0.5 * filterbanks.hann(FRAME)  # half of it: see `fourier.powers`
+_TURNS, _HALF_TURNS = fourier.turns(), fourier.half_turns()
 _TRANSFORM = filterbanks.cosine_transform(MEL_BANDS, MFCCS)
 _CONTRAST_BANDS = filterbanks.contrast_bands()
 _PITCH_TABLES = np.stack([pitch.window_correlation(), pitch.octave_costs()])
@@ -54,8 +55,7 @@ class Features:
     def _make_scratch(self) -> None:
         """What a frame writes and the next one overwrites; no part of the state."""
         bins = filterbanks.BINS + filterbanks.LANES  # a padded band may read (and weigh by 0) beyond the last bin
-        self._windowed = np.zeros(FRAME)
-        self._spectrum = np.zeros(filterbanks.BINS, np.complex128)
+        self._transformed = np.zeros((4, fourier.POINTS))
         self._power, self._magnitude, self._clamped = np.zeros(bins), np.zeros(bins), np.zeros(bins)
         self._clamped_bits = self._clamped.view(np.int64)
         self._bands = np.zeros(len(_BANK.first))
@@ -75,8 +75,9 @@ class Features:
             self._history,
             self._counts,
             _WINDOW,
-            self._windowed,
-            self._spectrum,
+            _TURNS,
+            _HALF_TURNS,
+            self._transformed,
             self._power,
             self._magnitude,
             self._clamped,

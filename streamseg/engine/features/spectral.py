@@ -14,6 +14,7 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 
 from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
 from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
+from streamseg.engine.features.fourier import powers
 from streamseg.engine.features.pitch import pitch
 from streamseg.engine.features.rhythm import rhythm
 from streamseg.engine.features.tuning import tuned_harmony, tuning
@@ -79,18 +80,10 @@ def level(history: Floats, out: Floats) -> None:
 
 
 @kernel
-def powers(
-    history: Floats, window: Floats, windowed: Floats, spectrum: Complexes, power: Floats, magnitude: Floats
-) -> None:
-    """|STFT|² and |STFT| of the windowed frame."""
-    for i in range(FRAME):
-        windowed[i] = history[i] * window[i]
-    np.fft.rfft(windowed, None, -1, None, spectrum)
+def magnitudes(power: Floats, magnitude: Floats) -> None:
+    """|STFT| from |STFT|²."""
     for k in range(BINS):
-        re, im = spectrum[k].real, spectrum[k].imag
-        p = re * re + im * im
-        power[k] = p
-        magnitude[k] = math.sqrt(p)
+        magnitude[k] = math.sqrt(power[k])
 
 
 @kernel
@@ -276,8 +269,9 @@ def advance(
     history: Floats,
     counts: Ints,
     window: Floats,
-    windowed: Floats,
-    spectrum: Complexes,
+    turns: Floats,
+    half_turns: Floats,
+    transformed: Floats,
     power: Floats,
     magnitude: Floats,
     clamped: Floats,
@@ -320,7 +314,8 @@ def advance(
             return
         row = out[frame]
         level(history, row)
-        powers(history, window, windowed, spectrum, power, magnitude)
+        powers(history, window, turns, half_turns, transformed, power)
+        magnitudes(power, magnitude)
         banded(power, first, offset, weights, bands)
         timbre(bands, transform, mel_before, counts[1], row)
         harmony(bands, pitch_class, row)
