@@ -50,8 +50,11 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
 
 
 @kernel
-def around(sound: Floats32, at: int, taps: Floats32) -> np.float32:
-    """The sum of `taps` times the sound from `at` on."""
+def around(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
+    """The sum of `taps` times the sound from `at` on.
+
+    lanes: scratch, 8 numbers. Partial sums that end side by side in memory are joined eight to a vector.
+    """
     zero = np.float32(0.0)
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = zero
     b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = zero
@@ -73,27 +76,32 @@ def around(sound: Floats32, at: int, taps: Floats32) -> np.float32:
         b5 += sound[u(k + 13)] * taps[u(i + 13)]
         b6 += sound[u(k + 14)] * taps[u(i + 14)]
         b7 += sound[u(k + 15)] * taps[u(i + 15)]
-    return (((a0 + b0) + (a4 + b4)) + ((a2 + b2) + (a6 + b6))) + (((a1 + b1) + (a5 + b5)) + ((a3 + b3) + (a7 + b7)))
+    lanes[0], lanes[1], lanes[2], lanes[3] = a0 + b0, a1 + b1, a2 + b2, a3 + b3
+    lanes[4], lanes[5], lanes[6], lanes[7] = a4 + b4, a5 + b5, a6 + b6, a7 + b7
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
 
 
 @kernel
-def interpolate(sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, out: Floats32) -> None:
+def interpolate(
+    sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
+) -> None:
     """Fill `out` with the next output samples.
 
     clock: where in `sound` the next output's first tap lies, and its phase in 1/up of an input sample; moved on.
-    filters: (up, taps), or (PHASES_MOST + 1, taps) to interpolate between.
+    filters: (up, taps), or (PHASES_MOST + 1, taps) to interpolate between. lanes: as of `around`.
     """
     at, phase = clock[0], clock[1]
     whole, part = down // up, down % up
     exact = filters.shape[0] == up
     for n in range(out.size):
         if exact:
-            out[n] = around(sound, at, filters[phase])
+            out[n] = around(sound, at, filters[phase], lanes)
         else:
             place = phase * PHASES_MOST / up
             lower = int(place)
             share = place - lower
-            out[n] = (1.0 - share) * around(sound, at, filters[lower]) + share * around(sound, at, filters[lower + 1])
+            sooner, later = around(sound, at, filters[lower], lanes), around(sound, at, filters[lower + 1], lanes)
+            out[n] = (1.0 - share) * sooner + share * later
         at += whole
         phase += part
         if phase >= up:
@@ -161,7 +169,7 @@ class Resampler:
         room = len(sound) - self._taps - at  # the last whole sum may begin this much later
         count = max(0, ((room + 1) * self._up - phase - 1) // self._down + 1)
         out = np.empty(count, np.float32)
-        interpolate(sound, self._clock, self._up, self._down, designed(self._up, self._down), out)
+        interpolate(sound, self._clock, self._up, self._down, designed(self._up, self._down), np.empty(8, np.float32), out)
         spent = min(int(self._clock[0]), len(sound))
         self._tail = sound[spent:].copy()
         self._clock[0] -= spent
