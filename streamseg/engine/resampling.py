@@ -78,7 +78,10 @@ def around(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.floa
         b7 += sound[u(k + 15)] * taps[u(i + 15)]
     lanes[0], lanes[1], lanes[2], lanes[3] = a0 + b0, a1 + b1, a2 + b2, a3 + b3
     lanes[4], lanes[5], lanes[6], lanes[7] = a4 + b4, a5 + b5, a6 + b6, a7 + b7
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    total: np.float32 = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + (
+        (lanes[1] + lanes[5]) + (lanes[3] + lanes[7])
+    )
+    return total
 
 
 @kernel
@@ -169,7 +172,9 @@ class Resampler:
         room = len(sound) - self._taps - at  # the last whole sum may begin this much later
         count = max(0, ((room + 1) * self._up - phase - 1) // self._down + 1)
         out = np.empty(count, np.float32)
-        interpolate(sound, self._clock, self._up, self._down, designed(self._up, self._down), np.empty(8, np.float32), out)
+        interpolate(
+            sound, self._clock, self._up, self._down, designed(self._up, self._down), np.empty(8, np.float32), out
+        )
         spent = min(int(self._clock[0]), len(sound))
         self._tail = sound[spent:].copy()
         self._clock[0] -= spent
