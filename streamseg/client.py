@@ -83,7 +83,8 @@ Message: TypeAlias = Envelope | Joined | Heartbeat | Dropped
 class Session:
     """What both clients share: the conversation and its memory, without a socket.
 
-    `cursors`, `snapshots`, `heartbeats` and `recovered` hold the latest of each stream, by name.
+    `cursors`, `snapshots`, `heartbeats`, `recovered` and `kept` hold the latest of each stream, by name. `kept` is
+    false while the server's disk fails: what is heard then cannot be resumed from.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Session:
         self.snapshots: dict[str, dict[str, Any]] = {}
         self.heartbeats: dict[str, Heartbeat] = {}
         self.recovered: dict[str, bool] = {}
+        self.kept: dict[str, bool] = {}
         self.hello: dict[str, Any] = {}
         self.connections = 0
         self._identify: dict[str, Any] = {"protocol": PROTOCOL, "client": name, "min_state": min_state}
@@ -119,7 +121,7 @@ class Session:
         """
         received = msgspec.json.decode(text, type=_Received)
         if received.op == "event":
-            return self._event(received.d), None
+            return self._event(received.d, received.kept), None
         d = msgspec.json.decode(received.d)
         match received.op:
             case "hello":
@@ -178,23 +180,25 @@ class Session:
             joined.append(known)
         return joined
 
-    def _event(self, d: msgspec.Raw) -> list[Message]:
+    def _event(self, d: msgspec.Raw, kept: bool) -> list[Message]:
         envelope = decode(bytes(d))
         if isinstance(envelope.offset, int):
-            self.cursors[envelope.source.removeprefix("/streams/")] = Cursor(envelope.epoch, envelope.offset)
+            stream = envelope.source.removeprefix("/streams/")
+            self.cursors[stream], self.kept[stream] = Cursor(envelope.epoch, envelope.offset), kept
         return [envelope]
 
     def _heartbeat(self, streams: dict[str, Any]) -> list[Message]:
         beats = [msgspec.convert({"stream": name, **beat}, Heartbeat) for name, beat in streams.items()]
         for beat in beats:
             self.heartbeats[beat.stream] = beat
-            self.cursors[beat.stream] = Cursor(beat.epoch, beat.offset)
+            self.cursors[beat.stream], self.kept[beat.stream] = Cursor(beat.epoch, beat.offset), beat.kept
         return list(beats)
 
 
 class _Received(msgspec.Struct):
     op: str
     d: msgspec.Raw
+    kept: bool = True  # beside an event
 
 
 class Subscription(Session):

@@ -8,10 +8,10 @@ import json
 import threading
 
 import pytest
-from load.station import Feed
+from load.station import Feed, Talker
 
 from streamseg.client import Cursor, Dropped, Heartbeat, Joined, Session, listen, subscribe
-from streamseg.envelope import Envelope
+from streamseg.envelope import Envelope, encode
 from streamseg.errors import ConnectionRefused
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
@@ -173,6 +173,11 @@ def test_the_conversation_without_a_socket():
     assert "auth" not in json.loads(answer)["d"]
     assert session.receive('{"op":"dropped","d":{"type":"meter","n":3}}')[0] == [Dropped("meter", 3)]
     assert session.receive('{"op":"from the future","d":{"x":1}}') == ([], None)
+    said = encode(Feed(Hub()).publish(Talker().start())[0]).decode()
+    session.receive('{"op":"event","d":' + said + "}")
+    assert session.kept == {"mic": True}
+    session.receive('{"op":"event","kept":false,"d":' + said + "}")
+    assert session.kept == {"mic": False}
     hello["d"] |= {"protocol": 9, "min_protocol": 8}
     with pytest.raises(ConnectionRefused, match="protocol 9"):
         session.receive(json.dumps(hello))

@@ -113,13 +113,9 @@ async def rounds(options: argparse.Namespace, folder: Path) -> dict:
     hearing = [asyncio.create_task(hearer.run()) for hearer in hearers]
     kills = unkept = 0
 
-    def keeps() -> bool:
-        beat = witness.subscription.heartbeats.get("mic")
-        return beat is not None and beat.kept
-
     async def until(*, kept: bool) -> None:
         async with asyncio.timeout(60):
-            while keeps() is not kept:
+            while witness.subscription.kept.get("mic") is not kept:
                 await asyncio.sleep(0.02)
 
     async def leave(probability: float) -> set[int]:
@@ -141,7 +137,7 @@ async def rounds(options: argparse.Namespace, folder: Path) -> dict:
         if kind:
             await station.kill()
             kills += 1
-            witness.subscription.heartbeats.clear()
+            witness.subscription.kept.clear()
         if kind == 1:
             filler.unlink()
         if kind:
