@@ -31,9 +31,9 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def rss_kib() -> int:
+def rss_kib(which: str = "VmRSS") -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(which):
             return int(line.split()[1])
     return 0
 
@@ -48,7 +48,14 @@ async def talk(publish, rate: float, seconds: float, pad: int) -> dict:
         publish(e.Event("stream", e.StreamTitle(t=time.monotonic(), title="x" * pad)))
     took = time.monotonic() - began
     await asyncio.sleep(1.0)  # what is still on its way belongs to the cost
-    return {"events": n, "seconds": took, "cpu_s": cpu_s() - cpu, "latest_s": latest, "rss_kib": rss_kib()}
+    return {
+        "events": n,
+        "seconds": took,
+        "cpu_s": cpu_s() - cpu,
+        "latest_s": latest,
+        "rss_kib": rss_kib(),
+        "rss_peak_kib": rss_kib("VmHWM"),
+    }
 
 
 async def obey(publish) -> None:

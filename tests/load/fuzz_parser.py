@@ -5,13 +5,16 @@ pip install atheris && cd tests && python -m load.fuzz_parser -atheris_runs=1000
 
 from __future__ import annotations
 
+import json
 import random
 import sys
+import tempfile
+from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.server.interest"]):
-    from load.fuzz import check, conversation
+    from load.fuzz import AUTHS, GOOD, check, conversation
 
 from streamseg.server.protocol import State
 
@@ -26,6 +29,17 @@ def one(data: bytes) -> None:
             return
 
 
+def begin(folder: Path) -> None:
+    """Conversations that are right, to start from: random bytes alone hardly ever become JSON."""
+    for n, good in enumerate(GOOD):
+        for m, auth in enumerate(AUTHS):
+            identify = {"op": "identify", "d": {"protocol": 1, "auth": auth}}
+            messages = [json.dumps(message).encode() for message in (identify, good)]
+            (folder / f"{n}-{m}").write_bytes(bytes([m]) + b"\0".join(messages))
+
+
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one)
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory() as name:
+        begin(Path(name))
+        atheris.Setup([*sys.argv, name], one)
+        atheris.Fuzz()
