@@ -23,7 +23,8 @@ class ChangeModel:
     projection: (texture dims, k), vectors of one section lie close together in it.
     classes: (texture + level dims, c), directions that tell kinds of sound apart.
     ages: texture vectors after which a candidate is judged, rising.
-    first, feature, threshold, left, right, value: the trees, as `BoostedTrees` reads them.
+    first, feature, threshold, left, right, value: the trees, as `engine.evidence.trees` reads them.
+    glance_trees: how many of them judge at first glance. gate: the log odds below which these dismiss a candidate.
     prior: share of non-changes that training kept; takes the odds back to those of real sound.
     near, gap: vectors within which a candidate must be the best, and between two changes.
     policies: rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest, youngest age).
@@ -38,6 +39,8 @@ class ChangeModel:
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     value: NDArray[np.float64]
+    glance_trees: NDArray[np.int64]
+    gate: NDArray[np.float64]
     prior: NDArray[np.float64]
     near: NDArray[np.int64]
     gap: NDArray[np.int64]

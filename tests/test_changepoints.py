@@ -28,7 +28,9 @@ def model(**parts):
     none = np.zeros(0, np.int32)
     given = {
         "projection": np.zeros((66, 2)), "classes": np.zeros((74, 2)), "ages": AGES, "first": none, "feature": none,
-        "threshold": np.zeros(0), "left": none, "right": none, "value": np.zeros(0), "prior": np.array(1.0),
+        "threshold": np.zeros(0), "left": none, "right": none, "value": np.zeros(0),
+        "glance_trees": np.array(0), "gate": np.array(-np.inf),
+        "prior": np.array(1.0),
         "near": np.array(2), "gap": np.array(4), "policies": np.array([[0.0, 0.6, 0.5, 1.0]]),
     }  # fmt: skip
     return ChangeModel(**(given | parts))

@@ -58,6 +58,7 @@ class ChangePoints:
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
         self._needed[: math.ceil(patience_s / STEP_S)] = 2.0
         self._provisional = settings.provisional_probability
+        self._least = min(self._provisional, float(self._needed.min()))  # below this there is nothing to say
         self._said = 0
         self._step = self._last = 0
         self._open: list[_Open] = []
@@ -75,6 +76,8 @@ class ChangePoints:
         self._probability[1:] = self._probability[:-1].copy()
         self._probability[0] = 0.0
         self._probability[self._ages] = probabilities
+        if not self._open and self._probability.max() < self._least:
+            return []
         return self._confirm() + self._follow()
 
     def settle(self) -> list[Change]:

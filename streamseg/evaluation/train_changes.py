@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -22,7 +23,20 @@ from streamseg.weights import ChangeModel
 Floats = NDArray[np.float64]
 
 _KEPT_SHARE = 0.15  # of the places where nothing changes; there are a hundred for each where something does
+_KEPT_CLOSER = 0.5  # of those that are not dismissed
+_LOST_SHARE = 0.03  # of the changes, at each age, may be dismissed at first glance
+_GLANCE_TREES, _GLANCE_LEAVES = 40, 8
+_DISMISSED = -20.0
+_FADE_S = 10.0
 _RIDGE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What was known of candidates, shape (candidates, width), and whether the sound changed there."""
+
+    told: NDArray[np.float32]
+    answers: NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +57,9 @@ class Recipe:
 
 
 RECIPES = {
-    "songs": Recipe(12, 8, (3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48), 8, 8, 3.0, 2.0),
-    "mixes": Recipe(24, 1, (3, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48), 8, 16, 3.0, 9.0),
-    "programmes": Recipe(16, 1, (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 28), 5, 6, 2.0, 1.0),
+    "songs": Recipe(12, 8, (3, 4, 6, 8, 10, 13, 16, 20, 28, 40), 8, 8, 3.0, 2.0),
+    "mixes": Recipe(24, 1, (3, 4, 6, 8, 10, 13, 16, 20, 28, 40), 8, 16, 3.0, 9.0),
+    "programmes": Recipe(16, 1, (1, 2, 3, 4, 5, 6, 8, 10, 14, 20), 5, 6, 2.0, 1.0),
 }
 
 
@@ -64,8 +78,11 @@ def discriminant(vectors: Floats, groups: NDArray[np.int64], dims: int) -> Float
     return scaled
 
 
-def projection(tracks: list[Track], recipe: Recipe) -> Floats:
-    """Directions in which the vectors of one labelled stretch lie close together and others apart."""
+def projection(tracks: list[Track], recipe: Recipe, held: frozenset[str] = frozenset()) -> Floats:
+    """Directions in which the vectors of one labelled stretch lie close together and others apart.
+
+    held: labels that are not looked at, because a fold tests on them.
+    """
     vectors: list[Floats] = []
     groups: list[NDArray[np.int64]] = []
     names: dict[str, int] = {}
@@ -76,6 +93,8 @@ def projection(tracks: list[Track], recipe: Recipe) -> Floats:
         smoothed = (sums[recipe.smooth :] - sums[: -recipe.smooth]) / recipe.smooth - centre
         at = boundary_time(np.arange(len(smoothed))) + recipe.smooth / 2 * HOP_FRAMES * HOP / ENGINE_RATE
         for span in track.truth.segments:
+            if span.label in held:
+                continue
             inside = smoothed[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
             shared = span.label if track.truth.kind == "transitions" else f"{track.truth.audio.stem} {span.label}"
             vectors.append(inside)
@@ -97,8 +116,13 @@ def kinds_of_sound(tracks: list[Track], dims: int = 5) -> Floats:
     return discriminant(np.concatenate(vectors), np.concatenate(groups), dims)
 
 
-def truths(track: Track, steps: NDArray[np.int64], recipe: Recipe) -> NDArray[np.int8]:
-    """1 where the sound changes, 0 where it does not, -1 where it is too near to say."""
+def truths(
+    track: Track, steps: NDArray[np.int64], recipe: Recipe, held: frozenset[str] = frozenset()
+) -> NDArray[np.int8]:
+    """1 where the sound changes, 0 where it does not, -1 where it is too near to say.
+
+    held: labels whose stretches, and the changes from and to them, a fold must not be taught.
+    """
     at = boundary_time(steps)
     answer = np.zeros(len(steps), np.int8)
     spans = track.truth.spans
@@ -113,34 +137,57 @@ def truths(track: Track, steps: NDArray[np.int64], recipe: Recipe) -> NDArray[np
         answer[np.abs(at - (start + end) / 2) <= max(0.6, 0.3 * (end - start))] = 1
     if track.truth.kind == "sections":
         answer[(at < spans[0].start + 1.5) | (at > spans[-1].end - 1.5)] = -1
+    segments = track.truth.segments
+    for span, following in zip(segments, (*segments[1:], segments[-1]), strict=True):
+        if span.label in held:
+            answer[(at > span.start - _FADE_S) & (at < following.end - _FADE_S)] = -1
     return answer
 
 
+def sung(tracks: list[Track]) -> Floats:
+    """The direction that tells sung parts from others: labels in capitals from small ones."""
+    vectors, groups = [], []
+    for track in tracks:
+        at = boundary_time(np.arange(len(track.vectors)))
+        for span in track.truth.segments:
+            inside = track.vectors[(at > span.start + 1) & (at < span.end - 1), :STANDARDISED_DIMS]
+            vectors.append(inside)
+            groups.append(np.full(len(inside), span.label.isupper(), np.int64))
+    return discriminant(np.concatenate(vectors), np.concatenate(groups), 1)
+
+
 def evidence_of(
-    track: Track, model: ChangeModel, recipe: Recipe, keep: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """What was known of each candidate at each age, and the answers; a share `keep` of the non-changes."""
+    track: Track,
+    model: ChangeModel,
+    recipe: Recipe,
+    keep: float,
+    rng: np.random.Generator,
+    floor: float = -np.inf,
+    held: frozenset[str] = frozenset(),
+) -> Examples:
+    """What was known of each candidate, at each age, whose log odds are above the floor.
+
+    keep: the share of the non-changes that is taken.
+    """
     evidence = Evidence(model)
     ages = np.array(recipe.ages)
     told, answers = [np.zeros((0, evidence.width), np.float32)], [np.zeros(0, np.int8)]
-    everywhere = truths(track, np.arange(len(track.vectors) + 1), recipe)
+    everywhere = truths(track, np.arange(len(track.vectors) + 1), recipe, held)
     for step, vector in enumerate(track.vectors, 1):
-        rows = evidence.push(vector)
-        answer = np.where(step - ages >= 4, everywhere[np.maximum(step - ages, 0)], -1)
-        taken = (answer == 1) | ((answer == 0) & (rng.random(len(ages)) < keep))
-        told.append(rows[taken].astype(np.float32))
-        answers.append(answer[taken])
-    return np.concatenate(told), np.concatenate(answers)
+        kept = evidence.push(vector) > floor
+        answer = everywhere[np.maximum(step - ages, 0)]
+        kept &= (answer == 1) | ((answer == 0) & (rng.random(len(ages)) < keep))
+        told.append(evidence.told[kept].astype(np.float32))
+        answers.append(answer[kept])
+    return Examples(np.concatenate(told), np.concatenate(answers))
 
 
-def grow(
-    told: NDArray[np.float32], answers: NDArray[np.int8], weights: Floats, trees: int, leaves: int
-) -> lightgbm.Booster:
-    """Boosted trees for the probability of a change."""
+def grow(examples: list[Examples], weights: list[float], trees: int, leaves: int, width: int) -> lightgbm.Booster:
+    """Boosted trees for the probability of a change, on the first `width` numbers of evidence."""
     options = {
         "objective": "binary",
         "num_leaves": leaves,
-        "learning_rate": 0.05,
+        "learning_rate": min(0.1, 12.5 / trees),
         "min_data_in_leaf": 100,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
@@ -150,31 +197,34 @@ def grow(
         "seed": 1,
         "num_threads": 1,
     }
-    return lightgbm.train(options, lightgbm.Dataset(told, answers, weight=weights), num_boost_round=trees)
+    told = np.concatenate([one.told[:, :width] for one in examples])
+    answers = np.concatenate([one.answers for one in examples])
+    each = np.concatenate([np.full(len(one.answers), w) for one, w in zip(examples, weights, strict=True)])
+    return lightgbm.train(options, lightgbm.Dataset(told, answers, weight=each), num_boost_round=trees)
 
 
-def flattened(booster: lightgbm.Booster) -> dict[str, NDArray[np.int32] | Floats]:
-    """The trees as flat arrays, as `streamseg.engine.trees` reads them."""
+def flattened(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int32] | Floats]:
+    """The trees of all boosters as flat arrays, as `streamseg.engine.evidence.trees` reads them."""
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
     right: list[int] = []
     value: list[float] = []
 
-    def lay(node: dict[str, object]) -> int:
+    def lay(node: dict[str, Any]) -> int:
         if "leaf_value" in node:
-            value.append(float(node["leaf_value"]))  # type: ignore[arg-type]
+            value.append(float(node["leaf_value"]))
             return -len(value)
         here = len(feature)
-        feature.append(int(node["split_feature"]))  # type: ignore[call-overload]
-        threshold.append(float(node["threshold"]))  # type: ignore[arg-type]
+        feature.append(int(node["split_feature"]))
+        threshold.append(float(node["threshold"]))
         left.append(0)
         right.append(0)
-        left[here] = lay(node["left_child"])  # type: ignore[arg-type]
-        right[here] = lay(node["right_child"])  # type: ignore[arg-type]
+        left[here] = lay(node["left_child"])
+        right[here] = lay(node["right_child"])
         return here
 
-    first = [lay(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
+    first = [lay(tree["tree_structure"]) for booster in boosters for tree in booster.dump_model()["tree_info"]]
     return {
         "first": np.array(first, np.int32),
         "feature": np.array(feature, np.int32),
@@ -198,10 +248,22 @@ def blank(recipe: Recipe, learned: Floats, classes: Floats) -> ChangeModel:
         left=none,
         right=none,
         value=np.zeros(0),
-        prior=np.array(_KEPT_SHARE),
+        glance_trees=np.array(0),
+        gate=np.array(-np.inf),
+        prior=np.array(_KEPT_CLOSER),
         near=np.array(recipe.near),
         gap=np.array(recipe.gap),
         policies=np.array([[0.0, 0.5, 0.0, float(recipe.ages[0])]]),
+    )
+
+
+def with_glance(model: ChangeModel, booster: lightgbm.Booster, gate: float) -> ChangeModel:
+    """A model that dismisses by these trees what they put below the gate."""
+    return replace(
+        model,
+        **flattened([booster]),  # type: ignore[arg-type]
+        glance_trees=np.array(booster.num_trees()),
+        gate=np.array(gate),
     )
 
 
@@ -213,11 +275,36 @@ def train(
     weight: Callable[[Track], float] = lambda track: 1.0,  # noqa: ARG005  every track weighs the same unless told
     trees: int = 250,
     leaves: int = 12,
+    held: frozenset[str] = frozenset(),
 ) -> ChangeModel:
-    """A judge for one kind of sound; its policies are still to be chosen."""
+    """A judge for one kind of sound; its policies are still to be chosen.
+
+    First the trees that judge at first glance, on every candidate. Then those of the closer look, on the candidates
+    that are left; what these are told rests on glances of trees that were grown on the other half of the tracks.
+    """
     rng = np.random.default_rng(0)
-    model = blank(recipe, projection(tracks, recipe), classes)
-    parts = [evidence_of(track, model, recipe, _KEPT_SHARE, rng) for track in tracks]
-    weights = np.concatenate([np.full(len(a), weight(track)) for track, (_, a) in zip(tracks, parts, strict=True)])
-    booster = grow(np.concatenate([t for t, _ in parts]), np.concatenate([a for _, a in parts]), weights, trees, leaves)
-    return replace(model, **flattened(booster))  # type: ignore[arg-type]
+    model = blank(recipe, projection(tracks, recipe, held), classes)
+    weights = [weight(track) for track in tracks]
+    width = Evidence(model).glance_width
+    glancing = replace(model, gate=np.array(np.inf))
+    glances = [evidence_of(track, glancing, recipe, _KEPT_SHARE, rng, held=held) for track in tracks]
+    halves = rng.permutation(len(tracks)) % 2
+    examples: list[Examples | None] = [None] * len(tracks)
+    gates = []
+    for half in (0, 1):
+        others, mine = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
+        grown = grow([glances[i] for i in others], [weights[i] for i in others], _GLANCE_TREES, _GLANCE_LEAVES, width)
+        gates.append(_gate(grown, [glances[i] for i in mine], width))
+        glancing = with_glance(model, grown, gates[-1])
+        for i in mine:
+            examples[i] = evidence_of(tracks[i], glancing, recipe, _KEPT_CLOSER, rng, _DISMISSED, held)
+    glance = grow(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
+    closer = grow([one for one in examples if one is not None], weights, trees, leaves, Evidence(model).width)
+    seen = with_glance(model, glance, float(np.mean(gates)))
+    return replace(seen, **flattened([glance, closer]))  # type: ignore[arg-type]
+
+
+def _gate(booster: lightgbm.Booster, unseen: list[Examples], width: int) -> float:
+    """The log odds below which few changes lie."""
+    told = np.concatenate([one.told[one.answers == 1, :width] for one in unseen])
+    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), _LOST_SHARE))

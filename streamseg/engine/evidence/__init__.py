@@ -1,18 +1,22 @@
 """Evidence: everything that speaks for or against a change, gathered from running sums.
 
-Each texture vector may begin a new section. While the sound goes on, a candidate `c` is described at a few ages by
-some two hundred numbers, in four spaces (a learned projection, the whole texture, harmony, level) whose vectors are
-compared by `k(x, y) = exp(-gamma |x - y|^2 / dims)`:
+Each texture vector may begin a new section. While the sound goes on, a candidate `c` is described at a few ages in
+four spaces (a learned projection, the whole texture, harmony, level) whose vectors are compared by a rational
+quadratic kernel. At first glance, which every candidate gets:
 
 - novelty: how alike the vectors are before, after and across `c`, over seven spans (Foote 2000, the checkerboard
   taken apart into its blocks), and how far the means moved;
 - optimal partitioning at several penalties: the cost of the best segmentation with its last change at `c` over the
   best at all (Killick, Fearnhead & Eckley 2012, eq. 5, with the kernel cost of Arlot, Celisse & Harchaoui 2019,
   eq. 5), what the change gains, how near the best path passes and since when;
+- steps and dips of level, kind of sound.
+
+A few trees judge by that, and dismiss most candidates (a cascade: Viola & Jones 2001). Those left get a closer look:
+
 - repetition: whether what came after, or before, runs parallel to an earlier stretch (Paulus, Müller & Klapuri
-  2010, sec. 4), and whether the parallel begins or ends here;
+  2010, sec. 4), whether the parallel begins or ends here, and whether the sound changed at that place of the parallel;
 - whether anything in the past explains what came after, beside what came just before;
-- whether the onsets keep their period; steps and dips of level, kind of sound.
+- whether the onsets keep their period; how long ago the sound last seemed to change.
 
 Nothing is looked up twice: every new vector costs one row of similarities, and its running sum updates all.
 The past reaches `HORIZON` vectors; memory and time per vector are constant.
@@ -24,27 +28,66 @@ import numpy as np
 
 from streamseg.engine.evidence import describing, running
 from streamseg.engine.evidence.running import CAPACITY, HORIZON, KEEP, PENALTIES, SPANS, SPLITS, Floats, Ints, State
-from streamseg.engine.kernel import kernel
+from streamseg.engine.evidence.trees import Trees, boosted
+from streamseg.engine.kernel import kernel_of
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.periodicity import PERIODICITY_DIMS
 from streamseg.engine.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS
 from streamseg.weights import ChangeModel
 
 _GAMMAS = np.array([0.5, 0.7, 4.0, 0.7])
+_CHROMA = 20  # where harmony begins in a texture vector
+_DISMISSED = 30.0
+_EARLIEST = 4  # the first vectors of a stream are no place for a change
+_THINKING_AGE = 12  # from this age on, a glance is remembered
 
 
-@kernel
-def _advance(
-    state: State, offsets: Ints, gammas: Floats, ages: Ints, classes: int, pulses: Floats, out: Floats
+@kernel_of(__file__)
+def _take(
+    vector: Floats,
+    projection: Floats,
+    classes: Floats,
+    mean: Floats,
+    deviation: Floats,
+    state: State,
+    offsets: Ints,
+    gammas: Floats,
 ) -> None:
-    """Take the vector already written at `n`; describe the candidates of every age in `out`."""
+    """Write the newest vector in each space, and update all running sums."""
     n = state.n[0]
-    for d in range(state.vectors.shape[1]):
-        state.totals[n + 1, d] = state.totals[n, d] + state.vectors[n, d]
+    at = 0
+    for k in range(projection.shape[1]):
+        total = 0.0
+        for d in range(TEXTURE_DIMS):
+            total += vector[d] * projection[d, k]
+        state.vectors[at, n] = total
+        at += 1
+    for d in range(TEXTURE_DIMS):
+        state.vectors[at, n] = vector[d]
+        at += 1
+    norm = 1e-18
+    for d in range(12):
+        value = vector[_CHROMA + d] * deviation[_CHROMA + d] + mean[_CHROMA + d]
+        norm += value * value
+    scale = np.sqrt(12.0 / norm)
+    for d in range(12):
+        state.vectors[at, n] = (vector[_CHROMA + d] * deviation[_CHROMA + d] + mean[_CHROMA + d]) * scale
+        at += 1
+    for d in range(LEVEL_DIMS):
+        state.vectors[at, n] = vector[TEXTURE_DIMS + d]
+        state.extra[n, d] = vector[TEXTURE_DIMS + d]
+        at += 1
+    for k in range(classes.shape[1]):
+        total = 0.0
+        for d in range(STANDARDISED_DIMS):
+            total += vector[d] * classes[d, k]
+        state.extra[n, LEVEL_DIMS + k] = total
+    for d in range(state.vectors.shape[0]):
+        state.totals[n + 1, d] = state.totals[n, d] + state.vectors[d, n]
     for d in range(state.extra.shape[1]):
         state.extra_totals[n + 1, d] = state.extra_totals[n, d] + state.extra[n, d]
     for d in range(state.pulse_totals.shape[1]):
-        state.pulse_totals[n + 1, d] = state.pulse_totals[n, d] + pulses[0, d]
+        state.pulse_totals[n + 1, d] = state.pulse_totals[n, d] + vector[STANDARDISED_DIMS + d]
     for s in range(4):
         running.similarities(s, offsets[s], offsets[s + 1], gammas[s], state)
         running.accumulate(s, state)
@@ -52,38 +95,72 @@ def _advance(
         running.partition(b, state)
     running.follow_parallels(state)
     running.match_past(state)
-    e = n + 1
-    state.n[0] = e
+    state.thought[n + 1] = 0.0
+    state.n[0] = n + 1
+
+
+@kernel_of(__file__)
+def _judge(
+    state: State,
+    offsets: Ints,
+    ages: Ints,
+    classes: int,
+    trees: Trees,
+    glance_trees: int,
+    gate: float,
+    pulses: Floats,
+    told: Floats,
+    scores: Floats,
+) -> None:
+    """Describe the candidates of every age in `told`, shape (ages, width); their log odds go to `scores`.
+
+    What the first trees put below the gate is looked at no further, and scores what they say less `_DISMISSED`.
+    """
+    e = state.n[0]
     for k in range(len(ages)):
         c = e - ages[k]
-        out[k] = 0.0
-        if c < 4:
+        out = told[k]
+        scores[k] = -np.inf
+        if c < _EARLIEST:
             continue
         at = 0
         for s in range(4):
-            at = describing.novelty(c, e, s, offsets[s], offsets[s + 1], state, out[k], at)
-        at = describing.partition(c, e, state, out[k], at)
-        at = describing.parallels(c, e, state, out[k], at)
-        at = describing.rhythm(c, e, state, pulses[0], pulses[1], out[k], at)
-        describing.rest(c, e, classes, state, out[k], at)
+            at = describing.novelty(c, e, s, offsets[s], offsets[s + 1], state, out, at)
+        at = describing.partition(c, e, state, out, at)
+        at = describing.steps_and_kinds(c, e, classes, state, out, at)
+        glance = boosted(out, trees, 0, glance_trees)
+        if ages[k] >= _THINKING_AGE:
+            state.thought[c] = 1.0 / (1.0 + np.exp(-glance))
+        if glance < gate:
+            scores[k] = glance - _DISMISSED
+            continue
+        at = describing.parallels(c, e, state, out, at)
+        at = describing.matches(c, e, state, out, at)
+        at = describing.rhythm(c, e, state, pulses[0], pulses[1], out, at)
+        at = describing.lengths(c, state, out, at)
+        scores[k] = boosted(out, trees, glance_trees, len(trees.first))
 
 
 class Evidence:
     """Texture vectors in; for each, what speaks for a change at the candidates that have just reached an age."""
 
     def __init__(self, model: ChangeModel) -> None:
-        self._projection, self._classes, self._ages = model.projection, model.classes, model.ages
+        self._model = model
+        self._trees = Trees(model.first, model.feature, model.threshold, model.left, model.right, model.value)
+        self._gate, self._glance_trees = float(model.gate), int(model.glance_trees)
         learned, classes = model.projection.shape[1], model.classes.shape[1]
         self._offsets = np.cumsum([0, learned, TEXTURE_DIMS, 12, LEVEL_DIMS])
         dims = int(self._offsets[-1])
         spaces, spans, penalties = 4, len(SPANS), len(PENALTIES)
-        self.width = spaces * (3 * spans + 2) + 4 * penalties + 36 + 12 + 4 + 12 + 6 * classes + 5
+        self.glance_width = describing.GLANCE_FIXED + classes * describing.GLANCE_PER_CLASS
+        self.width = self.glance_width + describing.LOOK
         self._pulses = np.zeros((2, PERIODICITY_DIMS))
-        self._out = np.zeros((len(self._ages), self.width))
+        self.told = np.zeros((len(model.ages), self.width))
+        self._scores = np.zeros(len(model.ages))
         self._state = State(
             n=np.zeros(1, np.int64),
             age0=np.zeros(1, np.int64),
-            vectors=np.zeros((CAPACITY, dims)),
+            vectors=np.zeros((dims, CAPACITY), np.float32),
             totals=np.zeros((CAPACITY + 1, dims)),
             extra=np.zeros((CAPACITY, LEVEL_DIMS + classes)),
             extra_totals=np.zeros((CAPACITY + 1, LEVEL_DIMS + classes)),
@@ -99,47 +176,51 @@ class Evidence:
             previous=np.zeros((penalties, CAPACITY + 1), np.int64),
             since=np.full((penalties, CAPACITY + 1), -1, np.int64),
             parallel=np.zeros((2, running.PARALLEL_ROWS, HORIZON)),
-            matched=np.zeros((running.MATCH_RING, 2, running.MATCHES + 1)),
+            matched=np.zeros((running.MATCH_RING, 2, CAPACITY // running.MATCH_STRIDE)),
+            thought=np.zeros(CAPACITY + 2),
             row=np.zeros((spaces, CAPACITY + 1)),
+            distance=np.zeros(CAPACITY, np.float32),
+            scratch=np.zeros((4, HORIZON)),
         )
         self._state.best[:, 0] = -PENALTIES
 
     def push(self, vector: Floats) -> Floats:
         """Take one texture vector, shape (VECTOR_DIMS,), as from `Texture`.
 
-        Returns shape (ages, width): row k describes the candidate `ages[k]` vectors back; zeros where there is none.
-        The array is overwritten by the next push.
+        Returns the log odds of a change, shape (ages,): entry k is for the candidate `ages[k]` vectors back, -inf
+        where there is none. They are overwritten by the next push, and so is `told`, shape (ages, width), on which
+        they rest: a row of those that are not dismissed.
         """
-        state = self._state
-        n = int(state.n[0])
-        if n == CAPACITY:
+        state, model = self._state, self._model
+        if state.n[0] == CAPACITY:
             self._pack()
-            n = int(state.n[0])
-        texture, level = vector[:TEXTURE_DIMS], vector[TEXTURE_DIMS:STANDARDISED_DIMS]
-        chroma = texture[20:32] * DEVIATION[20:32] + MEAN[20:32]
-        parts = (
-            texture @ self._projection,
-            texture,
-            chroma * (np.sqrt(12.0) / max(np.linalg.norm(chroma), 1e-9)),
-            level,
+        _take(vector, model.projection, model.classes, MEAN, DEVIATION, state, self._offsets, _GAMMAS)
+        _judge(
+            state,
+            self._offsets,
+            model.ages,
+            model.classes.shape[1],
+            self._trees,
+            self._glance_trees,
+            self._gate,
+            self._pulses,
+            self.told,
+            self._scores,
         )
-        state.vectors[n] = np.concatenate(parts)
-        state.extra[n, :LEVEL_DIMS] = level
-        state.extra[n, LEVEL_DIMS:] = vector[:STANDARDISED_DIMS] @ self._classes
-        self._pulses[0] = vector[STANDARDISED_DIMS:]
-        _advance(state, self._offsets, _GAMMAS, self._ages, self._classes.shape[1], self._pulses, self._out)
-        return self._out
+        return self._scores
 
     def _pack(self) -> None:
         """Forget what lies beyond the horizon. Numbers counted in vectors are shifted along."""
         state = self._state
         gone = CAPACITY - KEEP
-        for name in ("vectors", "totals", "extra", "extra_totals", "pulse_totals"):
+        for name in ("totals", "extra", "extra_totals", "pulse_totals", "thought"):
             array = getattr(state, name)
             array[: len(array) - gone] = array[gone:].copy()
-        for name in ("forward", "sums", "before", "across", "after", "early", "best", "previous", "since"):
+        for name in ("vectors", "forward", "sums", "before", "across", "after", "early", "best", "previous", "since"):
             array = getattr(state, name)
             array[:, : array.shape[1] - gone] = array[:, gone:].copy()
+        windows = gone // running.MATCH_STRIDE
+        state.matched[:, :, :-windows] = state.matched[:, :, windows:].copy()
         state.previous[...] = np.maximum(state.previous - gone, 0)
         state.since[state.since >= 0] -= gone
         state.best[...] -= state.best[:, :1].copy()

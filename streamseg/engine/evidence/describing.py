@@ -1,4 +1,8 @@
-"""What is told of a candidate, from the running sums."""
+"""What is told of a candidate, from the running sums.
+
+At first glance: novelty, partition, steps, kinds. On a closer look, which most candidates do not get: parallels,
+matches, rhythm, lengths.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import numpy as np
 
 from streamseg.engine.evidence.running import (
     HORIZON,
+    LEARNED,
+    MATCH_AGE,
     MATCH_RING,
+    MATCH_STRIDE,
     MATCH_WIDTHS,
-    MATCHES,
     PARALLEL_ROWS,
     PENALTIES,
     PENALTY_SPACE,
@@ -26,6 +32,14 @@ _CLASS_SPANS = np.array([2, 6, 16])
 _SIGNED_SPANS = np.array([2, 8, 32, 128])
 _RHYTHM_SPANS = np.array([16, 32, 64])
 _SIGNED = np.array([0, 1, 4])  # level, onset, deviation of level
+_SHORTEST_LAG = 16
+_MATCH_SPAN = 2  # the spans that are as wide as the windows of the past
+_STRONG = 0.5
+_APART = 8  # vectors between two strong changes
+
+GLANCE_FIXED = 4 * (3 * len(SPANS) + 2) + 5 * len(PENALTIES) + len(_SIGNED_SPANS) * len(_SIGNED) + 5
+GLANCE_PER_CLASS = 2 * len(_CLASS_SPANS)
+LOOK = 2 * 8 * len(_PARALLEL_SPANS) + 4 + 4 * len(_RHYTHM_SPANS) + 4
 
 
 @kernel
@@ -38,27 +52,29 @@ def novelty(c: int, e: int, s: int, start: int, stop: int, state: State, out: Fl
         across = state.across[s, c, k] / (p * f)
         out[at] = 0.5 * (state.before[s, c, k] / (p * p) + state.after[s, c, k] / (f * f)) - across
         out[at + 1] = across
-        distance = 0.0
-        for d in range(start, stop):
-            moved = (state.totals[c + f, d] - state.totals[c, d]) / f - (
-                state.totals[c, d] - state.totals[c - p, d]
-            ) / p
-            distance += moved * moved
-        out[at + 2] = np.sqrt(distance / (stop - start))
+        later, here, sooner = state.totals[c + f], state.totals[c], state.totals[c - p]
+        per_f, per_p = 1.0 / f, 1.0 / p
+        even = odd = 0.0
+        for d in range(start, stop - 1, 2):  # every space has an even number of dimensions
+            moved = (later[d] - here[d]) * per_f - (here[d] - sooner[d]) * per_p
+            even += moved * moved
+            moved = (later[d + 1] - here[d + 1]) * per_f - (here[d + 1] - sooner[d + 1]) * per_p
+            odd += moved * moved
+        out[at + 2] = np.sqrt((even + odd) / (stop - start))
         at += 3
     out[at] = state.sums[s, c] / (age * age)
     if c >= SPLIT_REACH:
-        low, here, other = c - SPLIT_REACH, 0.0, -np.inf
+        low, here_value, other = c - SPLIT_REACH, 0.0, -np.inf
         for k in range(len(SPLITS)):
             x = c + SPLITS[k]
             if x >= e:
                 continue
             value = state.early[s, low, k] / (x - low) + state.sums[s, x] / (e - x)
             if SPLITS[k] == 0:
-                here = value
+                here_value = value
             elif value > other:
                 other = value
-        out[at + 1] = here - other
+        out[at + 1] = here_value - other
     return at + 2
 
 
@@ -79,47 +95,15 @@ def partition(c: int, e: int, state: State, out: Floats, at: int) -> int:
             if 0 <= x <= e and since[x] >= 0 and abs(shift) < distance:
                 distance, stay = abs(shift), e - since[x] + 1
         out[at + 2], out[at + 3] = distance, min(stay, 40)
-        at += 4
+        out[at + 4] = c - p
+        at += 5
     return at
 
 
 @kernel
-def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
-    """Whether what follows, or came before, runs parallel to an earlier stretch."""
-    a0 = state.age0[0]
-    for q in range(2):
-        rows = state.parallel[q]
-        here = rows[(c + a0) % PARALLEL_ROWS]
-        for k in range(len(_PARALLEL_SPANS)):
-            f, p = min(_PARALLEL_SPANS[k], e - c), min(_PARALLEL_SPANS[k], c)
-            later, sooner = rows[(c + f + a0) % PARALLEL_ROWS], rows[(c - p + a0) % PARALLEL_ROWS]
-            future = past = begins = ends = through = -1.0
-            total = 0.0
-            lags = min(HORIZON, c - p)
-            for lag in range(16, lags):
-                x, y = (later[lag] - here[lag]) / f, (here[lag] - sooner[lag]) / p
-                total += x - y
-                future, past = max(future, x), max(past, y)
-                begins, ends, through = max(begins, x - y), max(ends, y - x), max(through, min(x, y))
-            if lags > 16:
-                out[at], out[at + 1], out[at + 2] = future, past, begins
-                out[at + 3], out[at + 4], out[at + 5] = ends, through, total / (lags - 16)
-            at += 6
-    return at
-
-
-@kernel
-def rest(c: int, e: int, classes: int, state: State, out: Floats, at: int) -> int:
-    """The past as an explanation; steps and dips of level; kind of sound; age."""
+def steps_and_kinds(c: int, e: int, classes: int, state: State, out: Floats, at: int) -> int:
+    """Steps and dips of level; kind of sound; age."""
     age = e - c
-    mine, a = state.matched[(c + state.age0[0]) % MATCH_RING], min(32, age)
-    for k in range(2):
-        width, best = MATCH_WIDTHS[k], 0.0
-        for m in range(MATCHES):
-            best = max(best, mine[k, m])
-        out[at] = best / (width * a)
-        out[at + 1] = out[at] - mine[k, MATCHES] / (min(width, c) * a)
-        at += 2
     extra, totals = state.extra, state.extra_totals
     for k in range(len(_SIGNED_SPANS)):
         f, p = min(_SIGNED_SPANS[k], age), min(_SIGNED_SPANS[k], c)
@@ -141,20 +125,101 @@ def rest(c: int, e: int, classes: int, state: State, out: Floats, at: int) -> in
 
 
 @kernel
+def _largest(values: Floats, n: int) -> float:
+    """The largest of the first n, which are overwritten; by halves, so that the compiler makes it vectors."""
+    while n > 1:
+        half = n // 2
+        rest = values[n - half : n]
+        for i in range(half):
+            values[i] = rest[i] if rest[i] > values[i] else values[i]
+        n -= half
+    largest: float = values[0]
+    return largest
+
+
+@kernel
+def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
+    """Whether what follows, or came before, runs parallel to an earlier stretch; and whether that changed there."""
+    a0 = state.age0[0]
+    future, past = state.scratch[0], state.scratch[1]
+    work, other = state.scratch[2], state.scratch[3]
+    for q in range(2):
+        rows = state.parallel[q]
+        here = rows[(c + a0) % PARALLEL_ROWS]
+        for k in range(len(_PARALLEL_SPANS)):
+            f, p = min(_PARALLEL_SPANS[k], e - c), min(_PARALLEL_SPANS[k], c)
+            later, sooner = rows[(c + f + a0) % PARALLEL_ROWS], rows[(c - p + a0) % PARALLEL_ROWS]
+            n = min(HORIZON, c - p) - _SHORTEST_LAG
+            if n <= 0:
+                out[at : at + 8] = -1.0
+                at += 8
+                continue
+            per_f, per_p, total = 1.0 / f, 1.0 / p, 0.0
+            for i in range(n):
+                lag = i + _SHORTEST_LAG
+                future[i] = (later[lag] - here[lag]) * per_f
+                past[i] = (here[lag] - sooner[lag]) * per_p
+            for i in range(n):
+                total += future[i] - past[i]
+            for i in range(n):
+                work[i] = future[i]
+                other[i] = past[i]
+            out[at], out[at + 1] = _largest(work, n), _largest(other, n)
+            for i in range(n):
+                work[i] = future[i] - past[i]
+                other[i] = past[i] - future[i]
+            out[at + 2], out[at + 3] = _largest(work, n), _largest(other, n)
+            for i in range(n):
+                work[i] = future[i] if future[i] < past[i] else past[i]
+                other[i] = work[i] * state.thought[c - _SHORTEST_LAG - i]
+            best = 0.0
+            for i in range(n):
+                if work[i] > best:
+                    best = work[i]
+                    lag = i + _SHORTEST_LAG
+            thought = state.thought[c - lag - 1 : c - lag + 2]
+            out[at + 4], out[at + 5] = best, total / n
+            out[at + 6], out[at + 7] = _largest(other, n), max(thought[0], thought[1], thought[2])
+            at += 8
+    return at
+
+
+@kernel
+def matches(c: int, e: int, state: State, out: Floats, at: int) -> int:
+    """Whether anything in the past explains what came after, beside what came just before."""
+    mine, a = state.matched[(c + state.age0[0]) % MATCH_RING], min(MATCH_AGE, e - c)
+    lowest = (max(0, c - HORIZON) + MATCH_STRIDE - 1) // MATCH_STRIDE
+    for k in range(len(MATCH_WIDTHS)):
+        width, best = MATCH_WIDTHS[k], 0.0
+        highest = max(lowest, (c - width - 8) // MATCH_STRIDE + 1)
+        for m in range(lowest, highest):
+            best = max(best, mine[k, m])
+        p = min(width, c)
+        out[at] = best / (width * a)
+        out[at + 1] = out[at] - state.across[LEARNED, c, _MATCH_SPAN + k] / (p * min(width, e - c))
+        at += 2
+    return at
+
+
+@kernel
 def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Floats, at: int) -> int:
-    """Whether the onsets keep their period: four numbers a span. after, before: scratch, shape (periodicity dims,)."""
+    """Whether the onsets keep their period: four numbers a span. after, before: scratch."""
     totals = state.pulse_totals
     lags = totals.shape[1] - 1
     for k in range(len(_RHYTHM_SPANS)):
         f, p = min(_RHYTHM_SPANS[k], e - c), min(_RHYTHM_SPANS[k], c)
-        energy_after = totals[c + f, lags] - totals[c, lags] + 1e-3
-        energy_before = totals[c, lags] - totals[c - p, lags] + 1e-3
+        later, here, sooner = totals[c + f], totals[c], totals[c - p]
+        per_after = 1.0 / (later[lags] - here[lags] + 1e-3)
+        per_before = 1.0 / (here[lags] - sooner[lags] + 1e-3)
         mean_after = mean_before = 0.0
         for lag in range(lags):
-            after[lag] = (totals[c + f, lag] - totals[c, lag]) / energy_after
-            before[lag] = (totals[c, lag] - totals[c - p, lag]) / energy_before
-            mean_after += after[lag] / lags
-            mean_before += before[lag] / lags
+            after[lag] = (later[lag] - here[lag]) * per_after
+            before[lag] = (here[lag] - sooner[lag]) * per_before
+        for lag in range(lags):
+            mean_after += after[lag]
+            mean_before += before[lag]
+        mean_after /= lags
+        mean_before /= lags
         product = square_after = square_before = apart = 0.0
         for lag in range(lags):
             x, y = after[lag] - mean_after, before[lag] - mean_before
@@ -167,3 +232,27 @@ def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Flo
         out[at + 3] = apart / lags
         at += 4
     return at
+
+
+@kernel
+def lengths(c: int, state: State, out: Floats, at: int) -> int:
+    """How long ago the sound last seemed to change, how long before that, and whether the two lengths fit."""
+    first = _strong_before(c - _APART, state)
+    second = _strong_before(first - _APART, state)
+    out[at], out[at + 1] = c - first, first - second
+    fit = np.log((c - first) / max(first - second, 1)) / np.log(2.0)
+    out[at + 2] = abs(fit - np.round(fit)) if first > 0 else 1.0
+    out[at + 3] = state.thought[max(first, 0)]
+    return at + 4
+
+
+@kernel
+def _strong_before(c: int, state: State) -> int:
+    """The last vector up to c at which a change seemed likely, and likelier than around it; 0 when there is none."""
+    x = c
+    while x > max(0, c - HORIZON):
+        mine = state.thought[x]
+        if mine >= _STRONG and mine >= state.thought[x - 1] and mine >= state.thought[x + 1]:
+            return x
+        x -= 1
+    return max(x, 0)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streamseg.engine.kernel import kernel
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 HORIZON = 600
@@ -27,17 +28,17 @@ SPLIT_REACH = 16
 PARALLEL_SPACE = np.array([HARMONY, WHOLE])
 PARALLEL_ROWS = 96
 MATCH_WIDTHS = np.array([16, 32])
-_MATCH_STRIDE = 4
-MATCHES = HORIZON // _MATCH_STRIDE
+MATCH_STRIDE = 4
 MATCH_RING = 64
+MATCH_AGE = 32  # vectors of what followed that are compared with windows of the past
 
 
 class State(NamedTuple):
-    """Running sums; the first axis of most is the vector, counted from the last packing."""
+    """Running sums; the vector is counted from the last packing."""
 
     n: Ints  # (1,) vectors held
     age0: Ints  # (1,) vectors forgotten
-    vectors: Floats  # (capacity, all dims) the spaces side by side
+    vectors: Singles  # (all dims, capacity) the spaces below each other
     totals: Floats  # (capacity + 1, all dims) running sum of vectors
     extra: Floats  # (capacity, level dims + class dims)
     extra_totals: Floats
@@ -45,33 +46,46 @@ class State(NamedTuple):
     forward: Floats  # (spaces, capacity) similarity of a vector to all after it
     sums: Floats  # (spaces, capacity) similarity sum of [i, now)²
     squares: Floats  # (spaces, spans) similarity sum of the last span, squared
-    before: Floats  # (spaces, capacity, spans) squares when i was new: similarity among the span before i
-    across: Floats  # (spaces, capacity, spans) similarity sum between the span before i and the span from i
+    before: Floats  # (spaces, capacity + 1, spans) squares when i was new: similarity among the span before i
+    across: Floats  # (spaces, capacity + 1, spans) similarity sum between the span before i and the span from i
     after: Floats  # (spaces, capacity, spans) similarity sum of the span from i, squared
     early: Floats  # (spaces, capacity, splits) sums[i] when it was as long as a split needs
     best: Floats  # (penalties, capacity + 1) cost of the best segmentation up to i
     previous: Ints  # (penalties, capacity + 1) where its last section began
     since: Ints  # (penalties, capacity + 1) since when the best path has passed i, -1 when it does not
     parallel: Floats  # (2, rows, horizon) running sum along each diagonal
-    matched: Floats  # (ring, widths, matches + 1) similarity of the span from i to windows of the past
+    matched: Floats  # (ring, widths, capacity / stride) similarity of the span from i to windows of the past
+    thought: Floats  # (capacity + 1,) how likely a change at i seemed at first glance
     row: Floats  # (spaces, capacity + 1) scratch: running sum of the newest similarities
+    distance: Singles  # (capacity,) scratch
+    scratch: Floats  # (6, horizon) scratch
 
 
 @kernel
 def similarities(s: int, start: int, stop: int, gamma: float, state: State) -> None:
-    """Running sum of the newest vector's similarity to every vector of the horizon, in space s."""
+    """Running sum of the newest vector's similarity to every vector of the horizon, in space s.
+
+    The rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19), with exponent 4: it has the shape of the
+    Gaussian, a longer tail, and costs a division instead of an exponential.
+    """
     n = state.n[0]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
+    distance, row = state.distance[lowest:n], state.row[s]
+    distance[:] = np.float32(0.0)
+    for d in range(start, stop):
+        past, mine = state.vectors[d, lowest:n], state.vectors[d, n]
+        for j in range(len(past)):
+            difference = past[j] - mine
+            distance[j] += difference * difference
+    scale = np.float32(gamma / (4.0 * (stop - start)))
+    for j in range(len(distance)):
+        near = np.float32(1.0) / (np.float32(1.0) + scale * distance[j])
+        near *= near
+        distance[j] = near * near
     total = 0.0
-    row = state.row[s]
-    vectors = state.vectors
     row[lowest] = 0.0
     for j in range(lowest, n):
-        distance = 0.0
-        for d in range(start, stop):
-            difference = vectors[j, d] - vectors[n, d]
-            distance += difference * difference
-        total += np.exp(-gamma * distance / (stop - start))
+        total += distance[j - lowest]
         row[j + 1] = total
     row[n + 1] = total + 1.0
 
@@ -88,11 +102,13 @@ def accumulate(s: int, state: State) -> None:
             state.squares[s, k] -= 2.0 * forward[n - span] + 1.0
         state.squares[s, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
         state.before[s, n + 1, k] = state.squares[s, k]
+        state.across[s, n + 1, k] = 0.0
     sums[n], forward[n] = 0.0, 0.0
+    newest = row[n]
     for j in range(lowest, n + 1):
-        sums[j] += 2.0 * (row[n] - row[j]) + 1.0
-        if j < n:
-            forward[j] += row[j + 1] - row[j]
+        sums[j] += 2.0 * (newest - row[j]) + 1.0
+    for j in range(lowest, n):
+        forward[j] += row[j + 1] - row[j]
     for c in range(max(0, n - _OLDEST_AGE), n + 1):
         for k in range(len(SPANS)):
             if n - c < SPANS[k]:
@@ -102,8 +118,6 @@ def accumulate(s: int, state: State) -> None:
         i = n + 1 - SPLIT_REACH - SPLITS[k]
         if i >= 0:
             state.early[s, i, k] = sums[i]
-    for k in range(len(SPANS)):
-        state.across[s, n + 1, k] = 0.0
 
 
 @kernel
@@ -111,12 +125,17 @@ def partition(b: int, state: State) -> None:
     """One more column of the optimal partitioning at penalty b, and the best path now."""
     e = state.n[0] + 1
     sums, best, previous, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.previous[b], state.since[b]
-    lowest, found, where = max(0, e - HORIZON), np.inf, 0
-    for i in range(lowest, max(lowest + 1, e - _SHORTEST + 1)):
-        length = e - i
-        cost = best[i] + length - sums[i] / length
-        if cost < found:
-            found, where = cost, i
+    lowest = max(0, e - HORIZON)
+    highest = max(lowest + 1, e - _SHORTEST + 1)
+    costs = state.scratch[0]
+    for i in range(lowest, highest):
+        length = float(e - i)
+        costs[i - lowest] = best[i] + length - sums[i] / length
+    found, where = np.inf, 0
+    for i in range(highest - lowest):
+        if costs[i] < found:
+            found, where = costs[i], i
+    where += lowest
     best[e], previous[e] = found + PENALTIES[b], where
     oldest = max(0, e - _PATH_MEMORY)
     since[e] = -1
@@ -140,25 +159,24 @@ def follow_parallels(state: State) -> None:
     for q in range(2):
         row = state.row[PARALLEL_SPACE[q]]
         was, now = state.parallel[q, (e - 1) % PARALLEL_ROWS], state.parallel[q, e % PARALLEL_ROWS]
-        for lag in range(HORIZON):
-            now[lag] = was[lag]
-            if lag <= n:
-                now[lag] += row[n - lag + 1] - row[n - lag]
+        now[:] = was
+        for lag in range(min(HORIZON, n + 1)):
+            now[lag] += row[n - lag + 1] - row[n - lag]
 
 
 @kernel
 def match_past(state: State) -> None:
-    """Compare the newest vector, as part of what followed each young candidate, with windows before it."""
+    """Compare the newest vector, as part of what followed each young candidate, with windows of the past."""
     n = state.n[0]
-    row = state.row[LEARNED]
+    row, windows = state.row[LEARNED], state.scratch[0]
     state.matched[(n + state.age0[0]) % MATCH_RING] = 0.0
-    for c in range(max(0, n - 31), n + 1):
-        mine = state.matched[(c + state.age0[0]) % MATCH_RING]
-        for k in range(2):
-            width = MATCH_WIDTHS[k]
-            for m in range(MATCHES):
-                start = c - width - 8 - _MATCH_STRIDE * m
-                if start < max(0, c - HORIZON):
-                    break
-                mine[k, m] += row[start + width] - row[start]
-            mine[k, MATCHES] += row[c] - row[max(0, c - width)]
+    lowest = max(0, n - HORIZON - MATCH_AGE) // MATCH_STRIDE
+    for k in range(len(MATCH_WIDTHS)):
+        width = MATCH_WIDTHS[k]
+        highest = max(lowest, (n - width) // MATCH_STRIDE)
+        for m in range(lowest, highest):
+            windows[m - lowest] = row[MATCH_STRIDE * m + width] - row[MATCH_STRIDE * m]
+        for c in range(max(0, n - MATCH_AGE + 1), n + 1):
+            mine = state.matched[(c + state.age0[0]) % MATCH_RING, k, lowest:highest]
+            for m in range(len(mine)):
+                mine[m] += windows[m]
