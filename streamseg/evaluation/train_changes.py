@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 _KEPT_SHARE = 0.15  # of the places where nothing changes; there are a hundred for each where something does
 _KEPT_CLOSER = 0.5  # of those that are not dismissed
-_LOST_SHARE = 0.03  # of the changes, at each age, may be dismissed at first glance
+_LOOKED_AT_SHARE = 0.12  # of the places where nothing changes, by how they look at first glance
 _GLANCE_TREES, _GLANCE_LEAVES = 40, 8
 _DISMISSED = -20.0
 _FADE_S = 10.0
@@ -305,6 +305,6 @@ def train(
 
 
 def _gate(booster: lightgbm.Booster, unseen: list[Examples], width: int) -> float:
-    """The log odds below which few changes lie."""
-    told = np.concatenate([one.told[one.answers == 1, :width] for one in unseen])
-    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), _LOST_SHARE))
+    """The log odds below which most places lie where nothing changes."""
+    told = np.concatenate([one.told[one.answers == 0, :width] for one in unseen])
+    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), 1 - _LOOKED_AT_SHARE))

@@ -29,7 +29,7 @@ import numpy as np
 from streamseg.engine.evidence import describing, running
 from streamseg.engine.evidence.running import CAPACITY, HORIZON, KEEP, PENALTIES, SPANS, SPLITS, Floats, Ints, State
 from streamseg.engine.evidence.trees import Trees, boosted
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import kernel, kernel_of
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.periodicity import PERIODICITY_DIMS
 from streamseg.engine.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS
@@ -42,7 +42,7 @@ _EARLIEST = 4  # the first vectors of a stream are no place for a change
 _THINKING_AGE = 12  # from this age on, a glance is remembered
 
 
-@kernel_of(__file__)
+@kernel
 def _take(
     vector: Floats,
     projection: Floats,
@@ -99,7 +99,7 @@ def _take(
     state.n[0] = n + 1
 
 
-@kernel_of(__file__)
+@kernel
 def _judge(
     state: State,
     offsets: Ints,
@@ -139,6 +139,29 @@ def _judge(
         at = describing.rhythm(c, e, state, pulses[0], pulses[1], out, at)
         at = describing.lengths(c, state, out, at)
         scores[k] = boosted(out, trees, glance_trees, len(trees.first))
+
+
+@kernel_of(__file__)
+def _advance(
+    vector: Floats,
+    projection: Floats,
+    classes: Floats,
+    mean: Floats,
+    deviation: Floats,
+    state: State,
+    offsets: Ints,
+    gammas: Floats,
+    ages: Ints,
+    trees: Trees,
+    glance_trees: int,
+    gate: float,
+    pulses: Floats,
+    told: Floats,
+    scores: Floats,
+) -> None:
+    """Both in one go: to hand all this over costs as much as to describe several candidates."""
+    _take(vector, projection, classes, mean, deviation, state, offsets, gammas)
+    _judge(state, offsets, ages, classes.shape[1], trees, glance_trees, gate, pulses, told, scores)
 
 
 class Evidence:
@@ -194,12 +217,16 @@ class Evidence:
         state, model = self._state, self._model
         if state.n[0] == CAPACITY:
             self._pack()
-        _take(vector, model.projection, model.classes, MEAN, DEVIATION, state, self._offsets, _GAMMAS)
-        _judge(
+        _advance(
+            vector,
+            model.projection,
+            model.classes,
+            MEAN,
+            DEVIATION,
             state,
             self._offsets,
+            _GAMMAS,
             model.ages,
-            model.classes.shape[1],
             self._trees,
             self._glance_trees,
             self._gate,

@@ -138,6 +138,21 @@ def _largest(values: Floats, n: int) -> float:
 
 
 @kernel
+def _sum(values: Floats, n: int) -> float:
+    """Sum of the first n, in four interleaved parts."""
+    a = b = c = d = 0.0
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+    for i in range(whole, n):
+        a += values[i]
+    return (a + b) + (c + d)
+
+
+@kernel
 def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
     """Whether what follows, or came before, runs parallel to an earlier stretch; and whether that changed there."""
     a0 = state.age0[0]
@@ -154,32 +169,30 @@ def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
                 out[at : at + 8] = -1.0
                 at += 8
                 continue
-            per_f, per_p, total = 1.0 / f, 1.0 / p, 0.0
+            per_f, per_p = 1.0 / f, 1.0 / p
             for i in range(n):
                 lag = i + _SHORTEST_LAG
                 future[i] = (later[lag] - here[lag]) * per_f
                 past[i] = (here[lag] - sooner[lag]) * per_p
-            for i in range(n):
-                total += future[i] - past[i]
-            for i in range(n):
                 work[i] = future[i]
                 other[i] = past[i]
             out[at], out[at + 1] = _largest(work, n), _largest(other, n)
             for i in range(n):
                 work[i] = future[i] - past[i]
-                other[i] = past[i] - future[i]
+                other[i] = -work[i]
+            out[at + 5] = _sum(work, n) / n
             out[at + 2], out[at + 3] = _largest(work, n), _largest(other, n)
             for i in range(n):
                 work[i] = future[i] if future[i] < past[i] else past[i]
                 other[i] = work[i] * state.thought[c - _SHORTEST_LAG - i]
-            best = 0.0
-            for i in range(n):
-                if work[i] > best:
-                    best = work[i]
-                    lag = i + _SHORTEST_LAG
-            thought = state.thought[c - lag - 1 : c - lag + 2]
-            out[at + 4], out[at + 5] = best, total / n
-            out[at + 6], out[at + 7] = _largest(other, n), max(thought[0], thought[1], thought[2])
+            out[at + 6] = _largest(other, n)
+            other[:n] = work[:n]
+            best = _largest(other, n)
+            lag = _SHORTEST_LAG
+            while lag < n + _SHORTEST_LAG - 1 and work[lag - _SHORTEST_LAG] != best:
+                lag += 1
+            out[at + 4] = best
+            out[at + 7] = max(state.thought[c - lag - 1], state.thought[c - lag], state.thought[c - lag + 1])
             at += 8
     return at
 
@@ -211,15 +224,10 @@ def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Flo
         later, here, sooner = totals[c + f], totals[c], totals[c - p]
         per_after = 1.0 / (later[lags] - here[lags] + 1e-3)
         per_before = 1.0 / (here[lags] - sooner[lags] + 1e-3)
-        mean_after = mean_before = 0.0
         for lag in range(lags):
             after[lag] = (later[lag] - here[lag]) * per_after
             before[lag] = (here[lag] - sooner[lag]) * per_before
-        for lag in range(lags):
-            mean_after += after[lag]
-            mean_before += before[lag]
-        mean_after /= lags
-        mean_before /= lags
+        mean_after, mean_before = _sum(after, lags) / lags, _sum(before, lags) / lags
         product = square_after = square_before = apart = 0.0
         for lag in range(lags):
             x, y = after[lag] - mean_after, before[lag] - mean_before
