@@ -24,6 +24,7 @@ _TURNS, _HALF_TURNS = fourier.turns(), fourier.half_turns()
 _TRANSFORM = filterbanks.cosine_transform(MEL_BANDS, MFCCS)
 _CONTRAST_BANDS = filterbanks.contrast_bands()
 _PITCH_TABLES = np.stack([pitch.window_correlation(), pitch.octave_costs()])
+_WAVES = rhythm.waves()
 _TUNED_BANK, _TUNED_CLASS, _TUNED_START = tuning.tuned_banks()
 _STATE = (
     "_history",
@@ -102,6 +103,7 @@ class Features:
             self._tuning,
             self._onsets,
             self._onset_correlation,
+            _WAVES,
             self._rhythm,
             self._scratch,
             out,

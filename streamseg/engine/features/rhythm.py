@@ -1,14 +1,18 @@
 """Onsets, tempo and beat phase, from the onset strength alone, frame by frame.
 
 Tempo: the autocorrelation of the onset strength, fading over 10 s and brought up to date at each frame (the running
-form of Ellis 2007), weighed over whole multiples of the beat and by a log-normal prior on tempo. The prior's centre is
-slower than the customary 120: where eighths are played as strongly as beats, people still count the beats.
+form of Ellis 2007), at the beat and its multiples; and its spectrum, at the beat and its halves, since a dotted beat is
+mistaken in the one and not in the other (Peeters 2005); all under a log-normal prior on tempo. The prior's centre is
+slower than the customary 120: where eighths are played as strongly as beats, people still count the beats. Strengths
+are taken by their root, so that a few loud onsets do not decide alone.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Final
+
+import numpy as np
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import Floats, Ints
@@ -24,7 +28,9 @@ LAGS: Final = 401
 SHORTEST, LONGEST = int(60.0 / 220.0 * FRAMES_PER_SECOND), int(60.0 / 45.0 * FRAMES_PER_SECOND)  # beats, in frames
 EVERY: Final = 22  # frames between two estimates
 FIRST: Final = int(3.0 * FRAMES_PER_SECOND)  # no estimate before three seconds of sound
-PRIOR_BPM, PRIOR_OCTAVES = 95.0, 0.9
+PRIOR_BPM, PRIOR_OCTAVES = 95.0, 0.75
+MULTIPLES: Final = (1.0, 0.7, 0.3, 0.6)  # what one, two, three and four beats weigh: bars are mostly of four
+SPECTRAL: Final = 0.7  # what the spectrum weighs beside them
 FASTEST_BPM: Final = 225.0
 RISE_DB: Final = 1.0  # an onset exceeds the running mean by this
 ONSET_DELAY: Final = 2  # frames
@@ -52,24 +58,71 @@ def peak(correlation: Floats, lag: int) -> float:
     return lag + 0.5 * (left - right) / bend if bend < 0.0 else float(lag)
 
 
+def waves() -> Floats:
+    """What takes an autocorrelation to its spectrum at each beat, its half and its quarter, added up.
+
+    Shape (LONGEST - SHORTEST + 1, LAGS); under half a Hann window, so that what is old counts less.
+    """
+    beats = np.arange(SHORTEST, LONGEST + 1)[:, None]
+    lags = np.arange(LAGS)
+    window = 0.5 + 0.5 * np.cos(np.pi * lags / LAGS)
+    window[0] = 0.0  # what an onset has in common with itself tells nothing
+    table: Floats = sum(np.cos(2.0 * np.pi * parts * lags / beats) for parts in (1, 2, 4)) * window / 30.0
+    table -= table.sum(axis=1, keepdims=True) / (LAGS - SHORTEST) * (lags >= SHORTEST)  # the mean has no spectrum
+    return table
+
+
 @kernel
-def beat_period(correlation: Floats) -> float:
+def comb(correlation: Floats, lag: int, mean: float) -> float:
+    """What the onsets have in common with those one to four beats before, beyond half the mean of all lags."""
+    score = MULTIPLES[0] * (correlation[lag] - 0.5 * mean)
+    for multiple in range(2, 5):
+        around = lag * multiple
+        highest = max(max(correlation[around - 1], correlation[around]), correlation[around + 1])
+        score += MULTIPLES[multiple - 1] * (highest - 0.5 * mean)
+    found: float = max(0.0, score)
+    return found
+
+
+@kernel
+def prior(lag: int) -> float:
+    """How likely people are to count beats of this length, 1 at the most."""
+    octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
+    likely: float = math.exp(-0.5 * octaves * octaves)
+    return likely
+
+
+@kernel
+def beat_period(correlation: Floats, waves: Floats) -> float:
     """The beat's length in frames, or 0 where nothing repeats."""
+    mean = 0.0
+    for lag in range(SHORTEST, LAGS):
+        mean += correlation[lag] / (LAGS - SHORTEST)
     best, best_score = 0, 0.0
     for lag in range(SHORTEST, LONGEST + 1):
-        score = correlation[lag]
-        for multiple in range(2, 5):
-            around = lag * multiple
-            score += max(max(correlation[around - 1], correlation[around]), correlation[around + 1]) / multiple
-        octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
-        score *= math.exp(-0.5 * octaves * octaves)
+        spectral = 0.0
+        for k in range(LAGS):
+            spectral += waves[lag - SHORTEST, k] * correlation[k]
+        score = (comb(correlation, lag, mean) + SPECTRAL * max(0.0, spectral)) * prior(lag)
         if score > best_score:
             best, best_score = lag, score
     if best == 0:
         return 0.0
-    while best > 2 and max(correlation[best - 1], correlation[best + 1]) > correlation[best]:
-        best += 1 if correlation[best + 1] > correlation[best - 1] else -1
-    period: float = peak(correlation, best)
+    # The spectrum tells a beat from a dotted one, but is strong at its halves: which is counted, the comb tells.
+    found, best_score = best, 0.0
+    for lag in (found // 2, (found + 1) // 2, found, 2 * found - 1, 2 * found, 2 * found + 1):
+        if SHORTEST <= lag <= LONGEST:
+            score = comb(correlation, lag, mean) * prior(lag)
+            if score > best_score:
+                best, best_score = lag, score
+    near_peak = best
+    if correlation[best - 1] > correlation[near_peak]:
+        near_peak = best - 1
+    if correlation[best + 1] > correlation[near_peak]:
+        near_peak = best + 1
+    period: float = peak(correlation, near_peak)
+    if abs(period - best) > 1.0:
+        period = float(best)
     multiple = 2  # a peak at a multiple of the beat tells its length so many times more exactly
     while multiple <= 8 and period * multiple + 3.0 < LAGS:
         around = round(period * multiple)
@@ -107,12 +160,12 @@ def phase_of(past: Floats, period: float) -> float:
 
 
 @kernel
-def rhythm(before: Floats, correlation: Floats, state: Floats, counts: Ints, out: Floats) -> None:
+def rhythm(before: Floats, correlation: Floats, waves: Floats, state: Floats, counts: Ints, out: Floats) -> None:
     """Take a frame's onset strength in; write whether an onset was found, tempo (0 if none), confidence, beat phase.
 
-    before: the last LAGS rises, newest first from a turning place, twice (2 * LAGS). correlation: by lag.
-    state: running mean, period in frames, confidence, phase, the last onset strengths (2 * ONSET_DELAY + 1, newest
-    last). counts[1]: frames so far.
+    before: the last LAGS rises, newest first from a turning place, twice (2 * LAGS). correlation: by lag. waves: as
+    of `waves`. state: running mean, period in frames, confidence, phase, the last onset strengths (2 * ONSET_DELAY + 1,
+    newest last). counts[1]: frames so far.
     """
     strength = out[ONSET]
     recent = state[4:]
@@ -125,7 +178,7 @@ def rhythm(before: Floats, correlation: Floats, state: Floats, counts: Ints, out
     out[ONSET_FOUND] = 1.0 if found else 0.0
 
     state[0] += MEAN_SHARE * (strength - state[0])
-    rise = max(0.0, strength - state[0])
+    rise = math.sqrt(max(0.0, strength - state[0]))
     newest = LAGS - 1 - counts[1] % LAGS  # written twice, so that the past is one piece wherever it begins
     before[newest] = before[newest + LAGS] = rise
     past = before[newest : newest + LAGS]
@@ -133,7 +186,7 @@ def rhythm(before: Floats, correlation: Floats, state: Floats, counts: Ints, out
         correlation[lag] = FADE * correlation[lag] + rise * past[lag]
 
     if counts[1] >= FIRST and counts[1] % EVERY == 0:
-        period = beat_period(correlation) if correlation[0] > 1e-3 else 0.0
+        period = beat_period(correlation, waves) if correlation[0] > 1e-3 else 0.0
         state[1] = period
         if period > 0.0:
             mean = 0.0

@@ -296,6 +296,7 @@ def advance(
     tuning_state: Floats,
     onsets: Floats,
     onset_correlation: Floats,
+    waves: Floats,
     rhythm_state: Floats,
     scratch: Floats,
     out: Floats,
@@ -324,7 +325,7 @@ def advance(
         pitch(power, pitch_tables, half, correlation, loudest, row)
         tuning(magnitude, tuning_state, row)
         tuned_harmony(power, tuned_first, tuned_offset, tuned_weights, tuned_class, tuned_start, tuning_state, row)
-        rhythm(onsets, onset_correlation, rhythm_state, counts, row)
+        rhythm(onsets, onset_correlation, waves, rhythm_state, counts, row)
         for i in range(FRAME - HOP):
             history[i] = history[u(i + HOP)]
         counts[0] -= HOP
