@@ -323,7 +323,7 @@ def advance(
         shape(magnitude, power, clamped, clamped_bits, scratch, row)
         contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
         pitch(power, pitch_tables, half, correlation, loudest, row)
-        tuning(magnitude, tuning_state, row)
+        tuning(magnitude, counts, tuning_state, row)
         tuned_harmony(power, tuned_first, tuned_offset, tuned_weights, tuned_class, tuned_start, tuning_state, row)
         rhythm(onsets, onset_correlation, waves, rhythm_state, counts, row)
         for i in range(FRAME - HOP):

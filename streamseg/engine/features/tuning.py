@@ -24,9 +24,10 @@ LOWEST_BIN, HIGHEST_BIN = int(300.0 / BIN_HZ), int(2_500.0 / BIN_HZ)  # below, n
 STRONG: Final = 0.03  # of the frame's strongest partial
 LEAST: Final = 0.01  # magnitude of a partial worth hearing (a sine of -94 dB)
 MEMORY_S: Final = 10.0
-FADE: Final = math.exp(-1.0 / (MEMORY_S * FRAMES_PER_SECOND))
+EVERY: Final = 4  # frames between two looks: as far as frames overlap
+FADE: Final = math.exp(-EVERY / (MEMORY_S * FRAMES_PER_SECOND))
 AGREEING: Final = 0.35  # mean length of the directions: 0 is noise, 1 an organ
-HEARD: Final = 20.0  # frames' worth of partials before anything is said
+HEARD: Final = 5.0  # looks' worth of partials before anything is said
 STEPS: Final = 10  # banks a semitone
 MOVED: Final = 0.08  # semitones the estimate must leave the bank in use before another is taken
 
@@ -34,7 +35,7 @@ CHROMA: Final = COLUMNS["chroma"].start
 TUNING: Final = COLUMNS["tuning_cents"].start
 TUNED: Final = COLUMNS["tuned_chroma"].start
 
-# The state: the sum of directions (re, im), of weights; frames' worth heard; the tuning said, that of the bank in use.
+# The state: the sum of directions (re, im), of weights; looks that heard any; the tuning said, that of the bank in use.
 RE, IM, WEIGHT, FRAMES, SAID, USED = range(6)
 STATE: Final = 6
 
@@ -51,12 +52,15 @@ def tuned_banks() -> tuple[Bank, Ints, Ints]:
 
 
 @kernel
-def tuning(magnitude: Floats, state: Floats, out: Floats) -> None:
+def tuning(magnitude: Floats, counts: Ints, state: Floats, out: Floats) -> None:
     """Write the tuning of the last seconds, cents; what was said last where nothing tonal is heard.
 
     A partial's frequency comes from its peak and the larger neighbour, exact for a sine under the Hann window
-    (Grandke 1983).
+    (Grandke 1983). counts[1]: frames so far.
     """
+    if counts[1] % EVERY:
+        out[TUNING] = 100.0 * state[SAID]
+        return
     strongest = LEAST
     for k in range(LOWEST_BIN, HIGHEST_BIN):
         strongest = max(strongest, magnitude[k])
