@@ -56,7 +56,8 @@ class ChangePoints:
         self._near, self._gap = int(model.near), int(model.gap)
         self._oldest = int(model.ages[-1]) + 8
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
-        self._needed[: math.ceil(patience_s / STEP_S)] = 2.0
+        if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the judge
+            self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
         self._provisional = settings.provisional_probability
         self._least = min(self._provisional, float(self._needed.min()))  # below this there is nothing to say
         self._said = 0
