@@ -266,3 +266,39 @@ def subscribe(url: str, **options: Any) -> Subscription:
 def listen(url: str, **options: Any) -> BlockingSubscription:
     """Events of a server, as an ordinary, blocking iterator. Options are those of `Session`."""
     return BlockingSubscription(url, **options)
+
+
+def request(
+    url: str, type: str, *, stream: str | None = None, token: str | None = None, timeout_s: float = 10.0, **fields: Any
+) -> dict[str, Any]:
+    """Ask a server for one thing (`name`, `mark`, `acknowledge`, `finish`, `reset` …) and return its answer.
+
+    stream: may be left out when the server has only one; the answer names it. Raises ConnectionRefused when the
+    server cannot be reached, does not let us in, or will not do it.
+    """
+    session = Session(url, subscribe=[], token=token)
+    try:
+        with websockets.sync.client.connect(
+            url, subprotocols=[SUBPROTOCOL], compression=None, max_size=_MAX_MESSAGE_BYTES, proxy=None
+        ) as connection:
+            while True:
+                text = connection.recv(timeout_s)
+                received = msgspec.json.decode(text, type=_Received)
+                if received.op == "response":
+                    answer: dict[str, Any] = msgspec.json.decode(received.d)
+                    if not answer["ok"]:
+                        raise ConnectionRefused(f"{url} refuses: {answer['error']['message']}")
+                    return {**answer, "stream": stream}
+                _, reply = session.receive(text)
+                if received.op == "identified":
+                    known = list(session.snapshots)
+                    if stream is None and len(known) == 1:
+                        stream = known[0]
+                    if stream not in known:
+                        raise ConnectionRefused(f"{url} has the streams {', '.join(known)}; asked of {stream}")
+                    asked = {"id": 1, "type": type, "stream": stream, **fields}
+                    reply = msgspec.json.encode({"op": "request", "d": asked})
+                if reply is not None:
+                    connection.send(reply, text=True)
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+        raise session.refused(error) or ConnectionRefused(f"no answer from {url}: {error}") from None

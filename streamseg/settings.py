@@ -23,7 +23,7 @@ FRAME = 2048
 FRAMES_PER_SECOND = ENGINE_RATE / HOP
 
 Profile: TypeAlias = Literal["music", "dj", "broadcast", "room"]
-ClustererName: TypeAlias = Literal["sections"]  # more to come; a name that does nothing is refused
+ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstream", "denstream", "clustream"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,12 +37,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(gt=0, lt=1, description="how likely a change must be to be said before it is certain")
     ] = 0.4
     clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
-    label_distance: Annotated[
-        float, Meta(gt=0, le=10, description="how far a section may lie from a label's centre and still bear it")
-    ] = 0.22
+    label_returning: Annotated[
+        float, Meta(gt=0, lt=1, description="how likely a section is one heard before, as long as few were heard")
+    ] = 0.5
     labels_max: Annotated[
-        int, Meta(ge=2, le=1000, description="how many labels are remembered; the least used is forgotten")
-    ] = 64
+        int, Meta(ge=2, le=1000, description="how many sections are remembered; the least used is forgotten")
+    ] = 256
     silence_db: Annotated[
         float, Meta(ge=-99, le=-10, description="RMS below which sound is silence, dB of full scale")
     ] = -60.0

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,25 @@ from streamseg.errors import AskedWrongly
 from streamseg.settings import Profile
 
 
+class Weights:
+    """Trained arrays with a name each."""
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that differ when any number differs."""
+        digest = hashlib.sha256()
+        for part in fields(self):  # type: ignore[arg-type]  # all kinds are dataclasses
+            digest.update(getattr(self, part.name).tobytes())
+        return digest.hexdigest()[:12]
+
+    def save(self, path: Path) -> None:
+        """Write it where `read_model` finds it."""
+        arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
+        np.savez_compressed(path, **arrays)
+
+
 @dataclass(frozen=True, eq=False)
-class ChangeModel:
+class ChangeModel(Weights):
     """What judges changes: a projection, the kinds of sound, boosted trees, and when to be sure.
 
     projection: (texture dims, k), vectors of one section lie close together in it.
@@ -46,24 +64,42 @@ class ChangeModel:
     gap: NDArray[np.int64]
     policies: NDArray[np.float64]
 
-    @property
-    def hash(self) -> str:
-        """Twelve hex digits that differ when any number differs."""
-        digest = hashlib.sha256()
-        for part in fields(self):
-            digest.update(getattr(self, part.name).tobytes())
-        return digest.hexdigest()[:12]
 
-    def save(self, path: Path) -> None:
-        """Write it where `read_model` finds it."""
-        np.savez_compressed(path, **{part.name: getattr(self, part.name) for part in fields(self)})
+@dataclass(frozen=True, eq=False)
+class LabelModel(Weights):
+    """What tells whether two sections are the same.
+
+    projection: (standardised dims, k). words: (w, k), a code book of what there is. mean, deviation, weights: of the
+    numbers of a comparison, and what each counts. bias: log-odds where all are mean. edge: vectors at the beginning
+    of a section that may still belong to what was before, and are not looked at.
+    """
+
+    projection: NDArray[np.float64]
+    words: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    edge: NDArray[np.int64]
+
+
+Kind = TypeVar("Kind", bound=Weights)
 
 
 def read_model(content: bytes, name: str) -> ChangeModel:
     """Read what `ChangeModel.save` wrote. Raises AskedWrongly when it is something else."""
+    return _read(ChangeModel, content, name)
+
+
+def read_label_model(content: bytes, name: str) -> LabelModel:
+    """Read what `LabelModel.save` wrote. Raises AskedWrongly when it is something else."""
+    return _read(LabelModel, content, name)
+
+
+def _read(kind: type[Kind], content: bytes, name: str) -> Kind:
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            return ChangeModel(**{part.name: arrays[part.name] for part in fields(ChangeModel)})
+            return kind(**{part.name: arrays[part.name] for part in fields(kind)})  # type: ignore[arg-type]
     except (ValueError, OSError, KeyError, EOFError) as error:
         raise AskedWrongly(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None
 
@@ -77,3 +113,10 @@ def shipped_model(profile: Profile) -> ChangeModel:
     """The model that comes with the program, for one profile."""
     name = f"{_SHIPPED[profile]}.npz"
     return read_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)
+
+
+@cache
+def shipped_label_model(profile: Profile) -> LabelModel:
+    """What tells whether two sections are the same, for one profile."""
+    name = f"{'same_section' if profile == 'music' else 'same_track'}.npz"
+    return read_label_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)

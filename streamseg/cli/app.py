@@ -9,7 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from streamseg import __version__
-from streamseg.cli import analyze, demo, devices, evaluate, export, features, listen, serve, split, teach, watch
+from streamseg.cli import (
+    analyze,
+    demo,
+    devices,
+    evaluate,
+    export,
+    features,
+    listen,
+    name,
+    names,
+    serve,
+    split,
+    teach,
+    watch,
+)
 from streamseg.errors import StreamsegError
 
 
@@ -76,5 +90,5 @@ def _streamseg(
     """Listens to a live sound and says, while it plays, when it changes, what it is, and if it was heard before."""
 
 
-for _module in (demo, listen, serve, analyze, watch, export, split, features, teach, devices, evaluate):
+for _module in (demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, evaluate):
     app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)

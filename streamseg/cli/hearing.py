@@ -13,6 +13,7 @@ from contextlib import suppress
 from ulid import ULID
 
 from streamseg.blocks import Block, Item, Source
+from streamseg.cli.naming import Naming
 from streamseg.engine import Segmenter
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
@@ -54,6 +55,7 @@ class Hearing:
         self._model = model
         self._memory = memory
         self._sequencer = Sequencer(stream, self.epoch, time.time)
+        self._naming = Naming(stream, memory)
         self._segmenter: Segmenter | None = None
         self.stopped = False
         self._reset_asked = False
@@ -92,6 +94,7 @@ class Hearing:
         self._reset_asked = False
         self.epoch = str(ULID())
         self._sequencer = Sequencer(self.stream, self.epoch, time.time)
+        self._naming = Naming(self.stream, self._memory)
         self._segmenter = self._engine(sample_rate)
 
     def _hear(self, segmenter: Segmenter, items: list[Item]) -> list[Envelope]:
@@ -106,13 +109,17 @@ class Hearing:
         if len(items) > 1:  # a title may come before the first sample, but a run begins with its start
             events.sort(key=lambda event: not isinstance(event.data, StreamStarted))
         self._look(segmenter, captured_at)
-        return self._sequencer.stamp([*events, *self._asked()])
+        return self._say(segmenter, [*events, *self._asked()])
 
     def _finish(self, reason: str) -> list[Envelope]:
         if self._segmenter is None:
             return []
         events = [*self._asked(), *self._segmenter.finish(reason)]
         self._look(self._segmenter, None)
+        return self._say(self._segmenter, events)
+
+    def _say(self, segmenter: Segmenter, events: list[Event]) -> list[Envelope]:
+        self._naming.take(events, segmenter)
         return self._sequencer.stamp(events)
 
     def _look(self, segmenter: Segmenter, captured_at: float | None) -> None:
@@ -145,7 +152,7 @@ class Hearing:
         raise AskedWrongly(f"this version does not learn from marks ({verdict} at {t:.1f} s)")
 
     def name(self, label: str, name: str, by: str) -> None:
-        """Give a label a name."""
+        """Give a label a name: said at once, heard by the engine from the next epoch on."""
         self.say(Event(label, LabelNamed(label=label, name=name, by=by)))
 
     def acknowledge(self, alarm: AlarmKind, by: str) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.changepoints import Change
-from streamseg.engine.labels import Guess, Labels
-from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
+from streamseg.engine.labels import Guess, Labels, Relabelled
+from streamseg.engine.portrait import Portrait
+from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TIMBRE
 from streamseg.events import (
     After,
     Before,
@@ -26,13 +27,19 @@ from streamseg.events import (
     Evidence,
     Report,
     SectionClosed,
+    SectionRelabelled,
     SectionUpdated,
 )
+from streamseg.memory import Memory
 from streamseg.settings import Settings
+from streamseg.weights import LabelModel
 
 _EVIDENCE_SPAN_S = 8.0  # what is compared on either side of a boundary
 _MUCH_NOVELTY = 0.6
-_FIRST_GUESS_S = 6.0  # a section younger than this has no label yet
+# Vectors after which a section is looked at (again): ever rarer, for as long as it lasts.
+_LOOKS = frozenset((12, 18, 24, 30, *(round(45 * 1.5**n) for n in range(40))))
+_LEAST = 8  # vectors are looked at, if there are so many
+_Heard: TypeAlias = tuple[NDArray[np.float64], int | None]  # a texture vector, and what a clusterer takes it for
 
 
 @dataclass(slots=True)
@@ -41,8 +48,9 @@ class _Open:
 
     number: int
     start: float
-    first_step: int
-    total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(TEXTURE_DIMS))
+    portrait: Portrait = field(default_factory=Portrait)  # of what lies too far back to be cut off by a boundary
+    waiting: int = 0  # vectors since, still among the recent ones
+    edge: int = 0  # vectors at the beginning that may still belong to what was before, and are left out
     count: int = 0
     guess: Guess | None = None
 
@@ -50,21 +58,19 @@ class _Open:
     def id(self) -> str:
         return f"s-{self.number}"
 
-    @property
-    def mean(self) -> NDArray[np.float64]:
-        return self.total / max(self.count, 1)
-
 
 class Sections:
     """Turns changes into boundaries, and what lies between into sections."""
 
-    def __init__(self, settings: Settings, lookback_s: float) -> None:
+    def __init__(self, settings: Settings, lookback_s: float, model: LabelModel, memory: Memory) -> None:
         """lookback_s: how far back a boundary may be drawn."""
-        self._labels = Labels(settings)
-        self._recent: deque[NDArray[np.float64]] = deque(maxlen=round((lookback_s + _EVIDENCE_SPAN_S) / STEP_S) + 2)
+        self._labels = Labels(settings, model, memory)
+        self._edge = int(model.edge)
+        self._undecided = round(lookback_s / STEP_S) + 2  # vectors before which a boundary may yet be drawn
+        self._recent: deque[_Heard] = deque(maxlen=self._undecided + round(_EVIDENCE_SPAN_S / STEP_S))
         self._step = 0
         self._count = 1
-        self._open = _Open(number=1, start=0.0, first_step=0)
+        self._open = _Open(number=1, start=0.0)
 
     @property
     def start(self) -> float:
@@ -76,6 +82,15 @@ class Sections:
         """What the open section is called so far."""
         return self._open.guess.label if self._open.guess else None
 
+    def prototype(self, label: str) -> bytes | None:
+        """What a label sounds like, for the memory of later runs; None when nothing is remembered of it."""
+        portrait = self._labels.prototype(label)
+        return portrait.packed() if portrait else None
+
+    def name_of(self, label: str) -> str | None:
+        """The name a label has from an earlier run."""
+        return self._labels.name_of(label)
+
     @property
     def label_probabilities(self) -> dict[str, float]:
         """How probable each label is for the open section."""
@@ -83,19 +98,22 @@ class Sections:
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
         """Take the texture vector of the next step; says what became clearer of the open section."""
-        self._recent.append(vector)
+        self._recent.append((vector, self._labels.push(vector)))
         self._step += 1
         section = self._open
-        section.total = section.total + vector[:TEXTURE_DIMS]
+        section.waiting += 1
         section.count += 1
-        looks_again = section.count.bit_count() == 1  # at 16, 32, 64 … vectors: ever rarer, for as long as it lasts
-        if section.count * STEP_S < _FIRST_GUESS_S or not looks_again:
-            return []
-        return self._guess_again()
+        if section.waiting > self._undecided:
+            if section.edge:
+                section.edge -= 1
+            else:
+                section.portrait.push(*self._recent[-section.waiting])
+            section.waiting -= 1
+        return self._guess_again() if section.count in _LOOKS else []
 
     def novelty(self) -> tuple[float, float]:
         """How far the last seconds lie from those before, and from where on that is much; for showing."""
-        recent = np.array(list(self._recent)[-24:])
+        recent = np.array([vector for vector, _ in list(self._recent)[-24:]])
         if len(recent) < 24:
             return 0.0, _MUCH_NOVELTY
         moved = recent[16:].mean(axis=0) - recent[:16].mean(axis=0)
@@ -127,19 +145,19 @@ class Sections:
         """Open a section at stream time start, after a `close`."""
         self._count += 1
         self._step = 0
-        self._open = _Open(number=self._count, start=start, first_step=0)
+        self._open = _Open(number=self._count, start=start)
 
     def _confirm(
         self, identity: str, change: Change, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool
     ) -> list[Event]:
         back = self._step - change.step
-        after = np.array(list(self._recent)[-back:])
         ending, self._count = self._open, self._count + 1
-        starting = _Open(self._count, t, change.step, total=after[:, :TEXTURE_DIMS].sum(axis=0), count=back)
-        ending.total, ending.count = ending.total - starting.total, ending.count - back
+        starting = _Open(self._count, t, waiting=back, edge=self._edge, count=back)
+        ending.portrait = self._whole(ending, leave_out=back)
+        ending.waiting = 0
         evidence = self._evidence(change.step)
         closing = self._close(ending, t, "boundary", at_end=at_end)
-        guess = self._labels.guess(starting.mean)
+        guess = self._labels.guess(self._whole(starting))
         starting.guess = guess
         self._open = starting
         closed = closing[0].data
@@ -167,27 +185,47 @@ class Sections:
         self, section: _Open, end: float, ended_by: Literal["boundary", "gap", "end"], *, at_end: bool
     ) -> list[Event]:
         duration_s = end - section.start
-        guess = section.guess
-        if section.count > 0:
-            guess = self._labels.learn(section.mean, duration_s, end)
+        guess, relabelled = section.guess, list[Relabelled]()
+        portrait = self._whole(section)
+        if portrait.count > 0:
+            guess, relabelled = self._labels.learn(portrait, section.id, end)
         closed = SectionClosed(
             section_id=section.id,
             start=section.start,
             end=end,
             ended_by=ended_by,
             label=guess.label if guess else None,
-            name=None,
-            label_confidence=guess.probabilities[guess.label] if guess else None,
+            name=guess.name if guess else None,
+            label_confidence=guess.probabilities.get(guess.label) if guess and guess.label else None,
             report=Report(duration_s=round(duration_s, 6)),
             at_end=at_end,
         )
-        return [Event(section.id, closed)]
+        looked = [
+            Event(one.section, SectionRelabelled(section_id=one.section, label=one.label, previous=one.previous))
+            for one in relabelled
+        ]
+        return [Event(section.id, closed), *looked]
+
+    def _whole(self, section: _Open, leave_out: int = 0) -> Portrait:
+        """The portrait of all of a section, but for the last vectors."""
+        portrait = section.portrait.copy()
+        recent = list(self._recent)
+        last = len(recent) - leave_out
+        first = len(recent) - section.waiting
+        first += max(0, min(section.edge, last - first - _LEAST))
+        for heard in recent[first:last]:
+            portrait.push(*heard)
+        return portrait
 
     def _guess_again(self) -> list[Event]:
         section = self._open
-        guess = self._labels.guess(section.mean)
+        guess = self._labels.guess(self._whole(section))
         said, section.guess = section.guess, guess
-        if said is not None and said.label == guess.label:
+        if said is not None and (said.label, said.name, said.seen_before) == (
+            guess.label,
+            guess.name,
+            guess.seen_before,
+        ):
             return []
         return [Event(section.id, self.updated())]
 
@@ -197,7 +235,7 @@ class Sections:
         return SectionUpdated(
             section_id=self._open.id,
             label=guess.label if guess else None,
-            name=None,
+            name=guess.name if guess else None,
             label_probabilities=guess.probabilities if guess else {},
             seen_before=guess.seen_before if guess else False,
             last_seen=guess.last_seen if guess else None,
@@ -206,7 +244,7 @@ class Sections:
     def _evidence(self, step: int) -> Evidence:
         """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""
         span = round(_EVIDENCE_SPAN_S / STEP_S)
-        recent = np.array(list(self._recent))
+        recent = np.array([vector for vector, _ in self._recent])
         middle = len(recent) - (self._step - step)
         before, after = recent[max(0, middle - span) : middle], recent[middle : middle + span]
         if len(before) == 0 or len(after) == 0:

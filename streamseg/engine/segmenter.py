@@ -20,6 +20,7 @@ from streamseg.engine.alarms import Alarms
 from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
 from streamseg.engine.judge import Judge
+from streamseg.engine.labels import RELABEL_S
 from streamseg.engine.loudness import MOMENTARY, SAMPLE_PEAK, SHORT_TERM, Loudness
 from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
@@ -45,7 +46,7 @@ from streamseg.events import (
 )
 from streamseg.memory import Memory
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings, settings_for, settings_hash
-from streamseg.weights import ChangeModel, shipped_model
+from streamseg.weights import ChangeModel, LabelModel, shipped_label_model, shipped_model
 
 _PIECE = 65_536  # samples handled at a time, so that one huge push needs no huge memory
 _LONG_GAP_S = 2.0  # a longer gap ends the section
@@ -68,15 +69,18 @@ class Segmenter:
         source: str = "",
         telemetry: bool = False,
         model: ChangeModel | None = None,
+        label_model: LabelModel | None = None,
         memory: Memory | None = None,
     ) -> None:
         """settings: those of `music` when left out. sample_rate: of the samples to come, Hz.
 
-        source: named in `stream.started`. telemetry: also say `meter` and `novelty`. model: what judges changes;
-        the one shipped for the profile when left out. memory: named sounds of earlier runs; none when left out.
+        source: named in `stream.started`. telemetry: also say `meter` and `novelty`. model: what judges changes,
+        label_model: what knows sections again; those shipped for the profile when left out. memory: named sounds of
+        earlier runs; none when left out.
         """
         self.settings = settings or settings_for("music")
         self._model = model or shipped_model(self.settings.profile)
+        self._label_model = label_model or shipped_label_model(self.settings.profile)
         self._memory = memory or Memory()
         self.sample_rate = sample_rate
         self._source = source
@@ -90,7 +94,7 @@ class Segmenter:
         self._judge = Judge(self._model)
         self._snapping = Snapping(self._memory)
         self._changes = ChangePoints(self.settings, self._model, self._snapping.patience_s)
-        self._sections = Sections(self.settings, self._changes.lookback_s)
+        self._sections = Sections(self.settings, self._changes.lookback_s, self._label_model, self._memory)
         self._reports = Reports(self._changes.lookback_s + _REPORTS_MORE_S)
         self._key: str | None = None  # for the meter
         self._alarms = Alarms(self.settings, sample_rate)
@@ -121,7 +125,15 @@ class Segmenter:
     @property
     def watermark(self) -> float:
         """Nothing at or before this stream time ever changes any more."""
-        return max(0.0, self.t - self._changes.lookback_s - _PLACING_S)
+        return max(0.0, self.t - max(self._changes.lookback_s + _PLACING_S, RELABEL_S))
+
+    def prototype(self, label: str) -> bytes | None:
+        """What sections of this label sound like, to be remembered under a name; None when nothing is known of it."""
+        return self._sections.prototype(label)
+
+    def name_of(self, label: str) -> str | None:
+        """The name under which a label was remembered from an earlier run."""
+        return self._sections.name_of(label)
 
     def feed(self, item: Item) -> list[Event]:
         """Take whatever a source gives."""
@@ -298,7 +310,12 @@ class Segmenter:
             profile=self.settings.profile,
             settings=msgspec.to_builtins(self.settings),
             latency_s=self.settings.lookahead_s,
-            hashes={"settings": settings_hash(self.settings), "model": self._model.hash, "memory": self._memory.hash},
+            hashes={
+                "settings": settings_hash(self.settings),
+                "model": self._model.hash,
+                "label_model": self._label_model.hash,
+                "memory": self._memory.hash,
+            },
         )
         return [Event(_STREAM, fact)]
 

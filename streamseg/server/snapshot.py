@@ -16,6 +16,7 @@ from streamseg.envelope import Envelope
 
 State: TypeAlias = Literal["waiting", "live", "lost", "stopped"]
 RECENT_SECTIONS = 50
+_NAMES_MAX = 1024
 _OPEN_MAX = 256  # undecided boundaries; the engine keeps few, a faulty one must not fill the memory
 
 
@@ -55,6 +56,7 @@ class Fold:
         self.t = 0.0
         self.watermark = 0.0
         self._begins = 0.0  # where the section begins that nobody has named yet
+        self._names: dict[str, str] = {}  # given in this epoch; the engine does not know them before the next
         self._section: OpenSection | None = None
         self._sound: dict[str, bool] | None = None
         self._alarms: dict[str, dict[str, Any]] = {}
@@ -101,7 +103,10 @@ class Fold:
                 self._open.pop(boundary.boundary_id, None)
                 self._begins = boundary.t
                 self._section = OpenSection(
-                    section_id=boundary.next.section_id, start=boundary.t, label=boundary.next.label
+                    section_id=boundary.next.section_id,
+                    start=boundary.t,
+                    label=boundary.next.label,
+                    name=self._names.get(boundary.next.label or ""),
                 )
             case facts.SectionUpdated() as section:
                 self._update(section)
@@ -127,10 +132,12 @@ class Fold:
         start = self._section.start if self._section is not None else self._begins
         if self._section is not None and self._section.section_id != section.section_id:
             start = self._begins
-        self._section = OpenSection(section_id=section.section_id, start=start, label=section.label, name=section.name)
+        name = self._names.get(section.label or "", section.name)
+        self._section = OpenSection(section_id=section.section_id, start=start, label=section.label, name=name)
 
     def _close(self, section: facts.SectionClosed) -> None:
-        self._recent.append(msgspec.to_builtins(section))
+        name = self._names.get(section.label or "", section.name)
+        self._recent.append({**msgspec.to_builtins(section), "name": name})
         self._begins = max(self._begins, section.end)
         if self._section is not None and self._section.section_id == section.section_id:
             self._section = None
@@ -143,6 +150,9 @@ class Fold:
                 self._recent[i] = {**closed, "label": section.label}
 
     def _name(self, named: facts.LabelNamed) -> None:
+        self._names[named.label] = named.name
+        if len(self._names) > _NAMES_MAX:
+            del self._names[next(iter(self._names))]
         if self._section is not None and self._section.label == named.label:
             self._section.name = named.name
         for i, closed in enumerate(self._recent):

@@ -1,0 +1,245 @@
+"""Likeness: how two sections compare, in some thirty numbers, and what that says about their being the same.
+
+What is compared (the shorter of the two is held against the longer one):
+
+- blocks of texture in a learned projection (linear discriminant analysis, Fisher 1936): how far the shorter one's
+  blocks lie from their nearest in the longer one, and how much nearer that is than the nearest of a general code
+  book. The latter is the idea of a universal background model (Reynolds, Quatieri & Dunn 2000): what lies near
+  everything lies near nothing in particular;
+- means and deviations of timbre, harmony, contrast, level, onsets and their periodicity;
+- harmony step by step: the best diagonal through the matrix of similarities, as repetitions are found in songs
+  (Goto 2003; Müller 2015, ch. 4.3), also in the best other key.
+
+A logistic regression turns the numbers into log-odds; it was trained on pairs of sections (`models/labels.md`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.kernel import kernel
+from streamseg.engine.models.texture import DEVIATION, MEAN
+from streamseg.engine.portrait import BLOCKS, Portrait
+from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
+from streamseg.weights import LabelModel
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+NUMBERS = 30
+_PARTS = np.array([0, 20, 32, 39, STANDARDISED_DIMS - 8, STANDARDISED_DIMS - 7, STANDARDISED_DIMS - 6])
+_WINDOW = 20  # steps of harmony: the least that says something
+_NEEDED = np.array([0.3, 0.6, 0.9])
+
+
+class Sketch(NamedTuple):
+    """A portrait, made ready to be compared under one model.
+
+    size: (vectors, blocks, steps of progression). blocks: (BLOCKS, k), projected. generic: for each block, how far
+    the nearest word of the code book lies. mean, deviation: (VECTOR_DIMS,). chroma: (12,), of length 1, mean 0.
+    """
+
+    size: NDArray[np.int64]
+    blocks: Singles
+    generic: Singles
+    middle: Singles
+    mean: Singles
+    deviation: Singles
+    chroma: Singles
+    progression: Singles
+
+
+def sketch(portrait: Portrait, model: LabelModel) -> Sketch:
+    """Make ready for comparing. A portrait too short for one block stands for itself as one."""
+    mean, deviation = portrait.mean, portrait.deviation
+    kept = max(portrait.kept, 1)
+    raw = portrait.blocks[:kept] if portrait.kept else mean[None, :STANDARDISED_DIMS]
+    blocks = np.zeros((BLOCKS, model.projection.shape[1]), np.float32)
+    blocks[:kept] = raw @ model.projection
+    generic = np.zeros(BLOCKS, np.float32)
+    generic[:kept] = np.sqrt(((blocks[:kept, None] - model.words[None]) ** 2).mean(axis=2).min(axis=1))
+    chroma = mean[HARMONY] * DEVIATION[HARMONY] + MEAN[HARMONY]
+    chroma = chroma - chroma.mean()
+    chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
+    return Sketch(
+        np.array([max(portrait.count, 1), kept, portrait.steps]),
+        blocks,
+        generic,
+        blocks[:kept].mean(axis=0),
+        mean.astype(np.float32),
+        deviation.astype(np.float32),
+        chroma.astype(np.float32),
+        portrait.progression.astype(np.float32),
+    )
+
+
+@kernel
+def _distance(x: Singles, y: Singles, first: int, last: int) -> float:
+    total = 0.0
+    for d in range(first, last):
+        total += (x[d] - y[d]) ** 2
+    found: float = np.sqrt(total / max(last - first, 1))
+    return found
+
+
+@kernel
+def _nearest(x: Singles, n: int, y: Singles, m: int, out: Floats) -> None:
+    """For each of the n rows of x, how far the nearest of the m rows of y lies."""
+    for i in range(n):
+        least = np.inf
+        for j in range(m):
+            total = 0.0
+            for d in range(x.shape[1]):
+                total += (x[i, d] - y[j, d]) ** 2
+            least = min(least, total)
+        out[i] = np.sqrt(least / x.shape[1])
+
+
+@kernel
+def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, needed: Floats, out: Floats) -> None:
+    """Best means along diagonals of x·y, y turned by so many semitones.
+
+    out[:3]: over diagonals that cover at least the shares `needed` of the shorter one; out[3]: over any `window`
+    steps of one; out[4]: over the diagonal on which both begin; out[5]: of the best partners; out[6]: of all.
+    """
+    short = min(n, m)
+    window = min(window, short)
+    for k in range(4):
+        out[k] = -1.0
+    turned = np.empty((m, 12), np.float32)
+    for j in range(m):
+        for d in range(12):
+            turned[j, d] = y[j, (d - turn) % 12]
+    similar = np.empty((n, m), np.float32)
+    everything, partners = 0.0, 0.0
+    for i in range(n):
+        best = -1.0
+        for j in range(m):
+            total = 0.0
+            for d in range(12):
+                total += x[i, d] * turned[j, d]
+            similar[i, j] = total
+            everything += total
+            best = max(best, total)
+        partners += best
+    out[6] = everything / (n * m)
+    if n <= m:
+        out[5] = partners / n
+    else:
+        total_best = 0.0
+        for j in range(m):
+            best = -1.0
+            for i in range(n):
+                best = max(best, similar[i, j])
+            total_best += best
+        out[5] = total_best / m
+    for lag in range(-n + 1, m):
+        first = max(0, -lag)
+        last = min(n, m - lag)
+        length = last - first
+        if length < window:
+            continue
+        total, inside = 0.0, 0.0
+        for i in range(first, last):
+            total += similar[i, i + lag]
+            inside += similar[i, i + lag]
+            if i - first >= window:
+                inside -= similar[i - window, i - window + lag]
+            if i - first + 1 >= window:
+                out[3] = max(out[3], inside / window)
+        for k in range(3):
+            if length >= max(min(12, short), int(needed[k] * short)):
+                out[k] = max(out[k], total / length)
+        if lag == 0:
+            out[4] = total / length
+
+
+@kernel
+def _compare(
+    sa: NDArray[np.int64],
+    ba: Singles,
+    ga: Singles,
+    za: Singles,
+    ma: Singles,
+    da: Singles,
+    ca: Singles,
+    pa: Singles,
+    sb: NDArray[np.int64],
+    bb: Singles,
+    zb: Singles,
+    mb: Singles,
+    db: Singles,
+    cb: Singles,
+    pb: Singles,
+    parts: NDArray[np.int64],
+    window: int,
+    needed: Floats,
+    out: Floats,
+) -> None:
+    """Fill `out`; of the two sketches, a is the shorter one."""
+    n, m = sa[1], sb[1]
+    near = np.empty(max(n, m))
+    _nearest(ba, n, bb, m, near)
+    ordered = np.sort(near[:n])
+    low = max(1, n // 4)
+    generic = 0.0
+    for i in range(n):
+        generic += ga[i] / n
+    out[0] = _distance(za, zb, 0, len(za))
+    out[1] = ordered.mean()
+    out[2] = ordered[n // 2]
+    out[3] = ordered[:low].mean()
+    out[4] = out[1] - generic
+    _nearest(bb, m, ba, n, near)
+    out[5] = near[:m].mean()
+    out[6] = generic
+    best, turn = -2.0, 1
+    out[7] = 0.0
+    for d in range(12):
+        out[7] += ca[d] * cb[d]
+    for k in range(1, 12):
+        total = 0.0
+        for d in range(12):
+            total += ca[d] * cb[(d - k) % 12]
+        if total > best:
+            best, turn = total, k
+    out[8] = best
+    whole = parts[-1] + 6
+    product, left, right = 0.0, 1e-9, 1e-9
+    for d in range(whole, len(ma)):
+        product += ma[d] * mb[d]
+        left += ma[d] ** 2
+        right += mb[d] ** 2
+    out[9] = product / np.sqrt(left * right)
+    out[10] = _distance(ma, mb, whole, len(ma))
+    for k in range(6):
+        out[11 + k] = _distance(ma, mb, parts[k], parts[k + 1])
+    out[17] = _distance(da, db, 0, 20)
+    out[18] = _distance(da, db, 20, 32)
+    found = np.empty(7)
+    _diagonals(pa, sa[2], pb, sb[2], turn, window, needed, found)
+    out[19] = found[1]
+    _diagonals(pa, sa[2], pb, sb[2], 0, window, needed, found)
+    for k in range(7):
+        out[20 + k] = found[k]
+    out[27] = np.log(sb[0] / sa[0])
+    out[28] = np.log(sa[0])
+    out[29] = np.log(sb[0])
+
+
+def compare(one: Sketch, other: Sketch) -> Floats:
+    """Shape (NUMBERS,): how two sections compare. The order of the two does not matter."""
+    a, b = (one, other) if one.size[0] <= other.size[0] else (other, one)
+    out = np.empty(NUMBERS)
+    _compare(
+        a.size, a.blocks, a.generic, a.middle, a.mean, a.deviation, a.chroma, a.progression,
+        b.size, b.blocks, b.middle, b.mean, b.deviation, b.chroma, b.progression,
+        _PARTS, _WINDOW, _NEEDED, out,
+    )  # fmt: skip
+    return out
+
+
+assert VECTOR_DIMS > STANDARDISED_DIMS  # noqa: S101  the periodicity follows
