@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,7 +187,7 @@ def main() -> None:
     files = [(file, texture_of(file.audio)) for folder in asked.folders for file in annotated_files(folder)]
     settings = settings_for(asked.profile)
     for line in table(files, settings, shipped_label_model(settings.profile), own=asked.own):
-        print(line)  # noqa: T201
+        sys.stdout.write(line + "\n")
 
 
 if __name__ == "__main__":
