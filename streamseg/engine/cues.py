@@ -40,9 +40,12 @@ _EARLY_S: Final = 2.2
 _ECHO_ROWS: Final = 45  # how far a cue that resembles itself is waited for
 _NEEDED: Final = 7.0  # standard deviations, heard to its end
 _NEEDED_EARLY: Final = 9.0
+_NEEDED_REPEATING: Final = (
+    18.0  # of a cue whose beginning comes again: only uncovered the first one is sure to be heard
+)
 _REPEATED: Final = 0.35  # correlation
 _NOTABLE: Final = 0.05  # correlation from which on it is asked whether the beginning was there too
-_BEGINNING: Final = 0.3  # how alike the first half must be, for the whole being alike by 1
+_BEGINNING: Final = 0.45  # how alike the first half must be, for the whole being alike by 1
 _WAIT: Final = 4  # places in which a better one may come, and as many more as a cue resembles itself after
 _SETTLING_S: Final = 30.0  # over which the usual correlation is known
 _USUAL: Final = 1.5  # deviation of the correlation, times the root of the cells: where a stream begins
@@ -224,13 +227,19 @@ class Cues:
         self._cues = cues
         self._prints: list[tuple[int, Print, float]] = []  # of which cue, rows, score needed
         for number, cue in enumerate(cues):
-            if len(cue.rows) > 1.5 * early and not _echo(cue.rows, early, len(cue.rows)):
-                self._prints.append((number, cue.rows[:early], _NEEDED_EARLY))
+            if len(cue.rows) > 1.5 * early:
+                repeats = _echo(cue.rows, early, len(cue.rows)) > 0
+                self._prints.append((number, cue.rows[:early], _NEEDED_REPEATING if repeats else _NEEDED_EARLY))
             self._prints.append((number, cue.rows, _NEEDED))
         self._rows = np.concatenate([rows for _, rows, _ in self._prints] or [np.zeros((0, _WIDTH), np.int16)])
         self._first = np.cumsum([0, *(len(rows) for _, rows, _ in self._prints)])
         self._needed = np.array([needed for _, _, needed in self._prints])
-        self._wait = np.array([_WAIT + _echo(rows, len(rows), _ECHO_ROWS) for _, rows, _ in self._prints])
+        self._wait = np.array(
+            [
+                _WAIT + (_echo(rows, len(rows), _ECHO_ROWS) if needed == _NEEDED else 0)
+                for _, rows, needed in self._prints
+            ]
+        )
         self._found = np.zeros(len(self._prints), np.int64)
         self._states = np.zeros((len(self._prints), _STATE))
         self._states[:, _OWN] = [_squares(rows).sum() for _, rows, _ in self._prints]
@@ -271,7 +280,7 @@ class Cues:
             self._frame += taken
             for p in np.flatnonzero(self._found):
                 number, start, score = self._prints[p][0], int(self._states[p, _AT]), float(self._states[p, _BEST])
-                if start - self._last[number] >= len(self._cues[number].rows) * _EVERY // 2:
+                if start - self._last[number] >= 0.9 * _EVERY * len(self._cues[number].rows):  # it is not over before
                     self._last[number] = start
                     heard.append(Found(self._cues[number].name, start, score))
         return heard
