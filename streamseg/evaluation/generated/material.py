@@ -115,7 +115,8 @@ def packages(root: Path) -> Material:
     tracks: list[Clip] = []
     noises: list[Clip] = []
     for voice, package, inside in _VOICES:
-        voices += [clip for path in _sounds(root / package / inside) for clip in _clip(voice, path)]
+        spoken = [path for path in _sounds(root / package / inside) if path.parent.name != "silence"]
+        voices += [clip for path in spoken for clip in _clip(voice, path)]
     package, inside, speakers = _FILLETS
     for path in _sounds(root / package / inside):
         speaker = speakers.get(([*path.stem.split("-"), ""])[1])

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.evaluation.annotations import Span
-from streamseg.evaluation.generated import degrading, material, noises
+from streamseg.evaluation.generated import degrading, material, noises, tunes
 from streamseg.evaluation.generated.material import Clip, Material, Shelf
 from streamseg.settings import ENGINE_RATE
 
@@ -33,6 +33,7 @@ _JOIN_S = 0.008  # a hard cut, softened so that no click gives it away
 _TALK_DB, _MUSIC_DB, _NOISE_DB = -25.0, -24.0, -31.0
 _SPREAD_DB = 2.0
 _RMS_FLOOR = 1e-9
+_QUIET_MOST_S = 1.8  # of a noise; what is quiet for longer is silence to any ear
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Style:
     """How programmes are put together.
 
     odds: how often each kind follows another. scene_s: length of talk and music. ducked_db: how far music lies below
-    the talk over it. room_share, room_db: how much of the talk has noise behind it, and how far below.
+    the talk over it. room_share, room_db: how much of the talk has noise behind it, and how far below. tune_share: how
+    much of the music is synthesised.
     """
 
     odds: dict[str, float]
@@ -48,6 +50,7 @@ class Style:
     ducked_db: tuple[float, float]
     room_share: float
     room_db: tuple[float, float]
+    tune_share: float = 0.0
     degraded: bool = False
 
 
@@ -64,6 +67,7 @@ LESSONS: Final = Style(
     ducked_db=(3.0, 21.0),
     room_share=0.4,
     room_db=(6.0, 40.0),
+    tune_share=0.2,
     degraded=True,
 )
 
@@ -150,29 +154,40 @@ class Studio:
         return _scene(sound, "speech", spans)
 
     def _music(self) -> Scene:
-        clip, sound = self.track(self._length())
+        source, sound = self.track(self._length())
         if self.rng.random() < 0.3:
             fading = noises.count(self.rng.uniform(0.5, 4.0))
             sound[-fading:] *= np.linspace(1, 0.003, fading, dtype=np.float32) ** 2
-        return _scene(sound, "music", (Span(0.0, len(sound) / ENGINE_RATE, clip.source),))
+        return _scene(sound, "music", (Span(0.0, len(sound) / ENGINE_RATE, source),))
 
-    def track(self, seconds: float) -> tuple[Clip, Signal]:
-        """A stretch of a track, levelled, at most so long."""
+    def track(self, seconds: float) -> tuple[str, Signal]:
+        """A stretch of a track, levelled, at most so long, and its source."""
+        if self.rng.random() < self.style.tune_share:
+            made = tunes.tune(self.rng, seconds).astype(np.float32)
+            return "tune", self._levelled(made, _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
         clip = self._pick(self.stock.music)
         whole = self.shelf.take(clip)
         n = min(noises.count(seconds), len(whole))
         start = int(self.rng.integers(0, len(whole) - n + 1))
-        return clip, self._levelled(whole[start : start + n], _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
+        return clip.source, self._levelled(whole[start : start + n], _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
 
     def _jingle(self) -> Scene:
         if self.stock.jingles and (not self.stock.music or self.rng.random() < 0.5):
             clip = self._pick(self.stock.jingles)
+            source = clip.source
             sound = self._levelled(self.shelf.take(clip), _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
         else:
-            clip, sound = self.track(self.rng.uniform(3.0, 9.0))
-        return _scene(sound, "jingle", (Span(0.0, len(sound) / ENGINE_RATE, clip.source),))
+            source, sound = self.track(self.rng.uniform(3.0, 9.0))
+        return _scene(sound, "jingle", (Span(0.0, len(sound) / ENGINE_RATE, source),))
 
     def noise(self, seconds: float) -> tuple[str, Signal]:
+        """A noise that is never silent for long."""
+        while True:
+            source, sound = self._some_noise(seconds)
+            if _longest_quiet_s(sound) < _QUIET_MOST_S:
+                return source, sound
+
+    def _some_noise(self, seconds: float) -> tuple[str, Signal]:
         """A noise of the stock, again and again, or a synthesised one."""
         n = noises.count(seconds)
         if self.stock.noises and self.rng.random() < 0.5:
@@ -200,7 +215,7 @@ class Studio:
         shortest_s, longest_s = self.style.scene_s
         voice, spans = self.talk(self.rng.uniform(min(8.0, shortest_s), min(30.0, longest_s)))
         before, after = (self.rng.choice([0.0, self.rng.uniform(3.0, 0.5 * longest_s)]) for _ in range(2))
-        clip, sound = self.track(before + len(voice) / ENGINE_RATE + after)
+        source, sound = self.track(before + len(voice) / ENGINE_RATE + after)
         start = noises.count(before)
         end = start + len(voice)
         if len(sound) < end:
@@ -215,9 +230,7 @@ class Studio:
         t0, t1, t2 = start / ENGINE_RATE, end / ENGINE_RATE, len(sound) / ENGINE_RATE
         segments = (Span(0.0, t0, "music"), Span(t0, t1, "speech_over_music"), Span(t1, t2, "music"))
         spoken = tuple(Span(span.start + t0, span.end + t0, span.label) for span in spans)
-        return Scene(
-            sound, tuple(span for span in segments if span.end > span.start), (Span(0.0, t2, clip.source), *spoken)
-        )
+        return Scene(sound, tuple(span for span in segments if span.end > span.start), (Span(0.0, t2, source), *spoken))
 
     def _length(self) -> float:
         return float(self.rng.uniform(*self.style.scene_s))
@@ -291,6 +304,17 @@ def write_flac(sound: Signal, path: Path) -> None:
 
 def _scene(sound: Signal, label: str, sources: tuple[Span, ...]) -> Scene:
     return Scene(sound, (Span(0.0, len(sound) / ENGINE_RATE, label),), sources)
+
+
+def _longest_quiet_s(sound: Signal) -> float:
+    """The longest stretch that lies 35 dB below the loudest tenth of a second."""
+    piece = ENGINE_RATE // 10
+    powers = np.mean(np.resize(sound, (max(1, len(sound) // piece), piece)) ** 2, axis=1)
+    longest = now = 0
+    for quiet in powers < 10**-3.5 * powers.max():
+        now = now + 1 if quiet else 0
+        longest = max(longest, now)
+    return longest / 10
 
 
 def _too_alike(last: str, kind: str) -> bool:
