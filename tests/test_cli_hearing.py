@@ -108,8 +108,8 @@ def test_what_clients_ask_is_said_in_order_with_the_rest():
     assert [envelope.offset for envelope in envelopes] == list(range(1, len(envelopes) + 1))
 
 
-def test_marks_are_refused():
-    with pytest.raises(AskedWrongly, match="marks"):
+def test_marks_are_refused_where_nothing_learns():
+    with pytest.raises(AskedWrongly, match="without lessons"):
         Hearing("s", Items(), settings_for()).mark(1.0, "confirm")
 
 

@@ -10,6 +10,7 @@ import typer
 
 from streamseg.cli.options import (
     FormatOption,
+    LessonsOption,
     LookaheadOption,
     MemoryOption,
     ModelOption,
@@ -19,6 +20,7 @@ from streamseg.cli.options import (
     chosen_model,
     chosen_settings,
     history_path,
+    lessonbook,
     memory_file,
 )
 
@@ -45,6 +47,7 @@ def command(
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
+    lessons: LessonsOption = None,
     format_: FormatOption = "jsonl",
     out: OutOption = None,
     memory: MemoryOption = None,
@@ -68,6 +71,7 @@ def command(
         settings,
         model=chosen_model(model),
         memory=memory_file(memory, history_path(None, none=False)),
+        lessons=lessonbook(lessons, history_path(None, none=False)),
     )
     with on_signals(hearing.finish):
         write(FORMATS[format_].write(heard(hearing)), out)

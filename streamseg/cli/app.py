@@ -16,6 +16,7 @@ from streamseg.cli import (
     evaluate,
     export,
     features,
+    lessons,
     listen,
     name,
     names,
@@ -90,5 +91,7 @@ def _streamseg(
     """Listens to a live sound and says, while it plays, when it changes, what it is, and if it was heard before."""
 
 
-for _module in (demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, evaluate):
+for _module in (
+    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, evaluate, lessons,
+):  # fmt: skip
     app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)

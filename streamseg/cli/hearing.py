@@ -9,12 +9,16 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from ulid import ULID
 
 from streamseg.blocks import Block, Item, Source
+from streamseg.cli import terminal
+from streamseg.cli.lessonbook import Kept, Lessonbook
 from streamseg.cli.naming import Naming
 from streamseg.engine import Segmenter
+from streamseg.engine.lessons import REMEMBERED_S, Verdict
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
 from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
@@ -22,6 +26,16 @@ from streamseg.server import Position
 from streamseg.server.remembering import MemoryFile
 from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
+
+_SETTLED_S = 12.0  # a mark is learned from when its change is this old
+_EARLY_S = 2.0  # a page's clock may run ahead of the sound by this
+
+
+class _Marked(NamedTuple):
+    """A listener's word, on its way to the hearing thread."""
+
+    t: float
+    verdict: Verdict
 
 
 class Hearing:
@@ -40,10 +54,11 @@ class Hearing:
         telemetry: bool = False,
         model: ChangeModel | None = None,
         memory: MemoryFile | None = None,
+        lessons: Lessonbook | None = None,
     ) -> None:
         """stream: its name. telemetry: also say `meter` and `novelty`. model: judges changes instead of the shipped.
 
-        memory: where named sounds are kept.
+        memory: where named sounds are kept. lessons: what listeners taught, and where marks go.
         """
         self.stream = stream
         self.source = source
@@ -54,6 +69,9 @@ class Hearing:
         self._telemetry = telemetry
         self._model = model
         self._memory = memory
+        self._lessons = lessons
+        self._marked: queue.SimpleQueue[_Marked] = queue.SimpleQueue()
+        self._young: list[_Marked] = []  # marks of changes too young to be learned from
         self._sequencer = Sequencer(stream, self.epoch, time.time)
         self._naming = Naming(stream, memory)
         self._segmenter: Segmenter | None = None
@@ -88,6 +106,7 @@ class Hearing:
             telemetry=self._telemetry,
             model=self._model,
             memory=self._memory.memory() if self._memory else None,
+            taught=self._lessons.taught(self.settings.profile) if self._lessons else None,
         )
 
     def _begin_epoch(self, sample_rate: int) -> None:
@@ -109,6 +128,7 @@ class Hearing:
         if len(items) > 1:  # a title may come before the first sample, but a run begins with its start
             events.sort(key=lambda event: not isinstance(event.data, StreamStarted))
         self._look(segmenter, captured_at)
+        self._learn(segmenter, segmenter.t - _SETTLED_S)
         return self._say(segmenter, [*events, *self._asked()])
 
     def _finish(self, reason: str) -> list[Envelope]:
@@ -116,6 +136,7 @@ class Hearing:
             return []
         events = [*self._asked(), *self._segmenter.finish(reason)]
         self._look(self._segmenter, None)
+        self._learn(self._segmenter, self._segmenter.t)
         return self._say(self._segmenter, events)
 
     def _say(self, segmenter: Segmenter, events: list[Event]) -> list[Envelope]:
@@ -130,6 +151,26 @@ class Hearing:
             dropped_samples=self.source.dropped_samples,
             engine_s=self._engine_s,
         )
+
+    def _learn(self, segmenter: Segmenter, until_t: float) -> None:
+        """Keep what was marked at or before until_t, for the epochs to come."""
+        with suppress(queue.Empty):
+            while True:
+                self._young.append(self._marked.get_nowait())
+        settled = [mark for mark in self._young if mark.t <= until_t]
+        if not settled:
+            return
+        self._young = [mark for mark in self._young if mark.t > until_t]
+        for t, verdict in settled:
+            told = segmenter.recall(t, verdict)
+            if told is None or self._lessons is None:
+                continue
+            right = verdict != "reject"
+            mark = Kept(moved=told.moved, log_odds=told.log_odds, right=right, epoch=self.epoch, t=t)
+            try:
+                self._lessons.note(self.settings.profile, mark)
+            except StreamsegError as failure:  # the sound matters more than the lesson
+                terminal.err.print(f"streamseg: {self.stream}: {failure}")
 
     def _asked(self) -> Iterator[Event]:
         with suppress(queue.Empty):
@@ -147,9 +188,16 @@ class Hearing:
         """Say everything pending, then begin a new epoch over the same source."""
         self._reset_asked = True
 
-    def mark(self, t: float, verdict: str) -> None:
-        """Refused: the engine does not learn from listeners yet."""
-        raise AskedWrongly(f"this version does not learn from marks ({verdict} at {t:.1f} s)")
+    def mark(self, t: float, verdict: Verdict) -> None:
+        """Learn from a listener's word on the boundary at `t`; in force from the next epoch."""
+        if self._lessons is None:
+            raise AskedWrongly(f"{self.stream} does not learn: it is played without lessons")
+        if not self.position.t - REMEMBERED_S <= t <= self.position.t + _EARLY_S:
+            raise AskedWrongly(
+                f"nothing to learn at {t:.1f} s: {self.stream} is at {self.position.t:.1f} s "
+                f"and remembers {REMEMBERED_S:.0f} s"
+            )
+        self._marked.put(_Marked(t, verdict))
 
     def name(self, label: str, name: str, by: str) -> None:
         """Give a label a name: said at once, heard by the engine from the next epoch on."""

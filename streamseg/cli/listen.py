@@ -9,6 +9,7 @@ import typer
 
 from streamseg.cli.options import (
     HistoryOption,
+    LessonsOption,
     LookaheadOption,
     MemoryOption,
     ModelOption,
@@ -18,6 +19,7 @@ from streamseg.cli.options import (
     chosen_for_server,
     chosen_model,
     history_path,
+    lessonbook,
     memory_file,
 )
 
@@ -49,6 +51,7 @@ def command(
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
+    lessons: LessonsOption = None,
 ) -> None:
     """Listen to a microphone and show sections, level and changes as they come."""
     from streamseg.cli import live, terminal
@@ -60,7 +63,13 @@ def command(
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
     kept = history_path(history, none=no_history)
     hearing = Hearing(
-        "mic", source, engine, telemetry=True, model=chosen_model(model), memory=memory_file(memory, kept)
+        "mic",
+        source,
+        engine,
+        telemetry=True,
+        model=chosen_model(model),
+        memory=memory_file(memory, kept),
+        lessons=lessonbook(lessons, kept),
     )
     where = None
     if serve:

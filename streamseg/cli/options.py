@@ -14,6 +14,7 @@ from streamseg.outputs import FORMATS
 from streamseg.settings import Profile, ServerSettings, Settings, settings_for
 
 if TYPE_CHECKING:
+    from streamseg.cli.lessonbook import Lessonbook
     from streamseg.server.remembering import MemoryFile
     from streamseg.weights import ChangeModel
 
@@ -54,6 +55,13 @@ LookaheadOption = Annotated[
 ModelOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
+]
+LESSONS = "lessons.json"
+LessonsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="What listeners taught by marking boundaries; with a history, beside it by default."
+    ),
 ]
 HistoryOption = Annotated[
     Path | None,
@@ -136,3 +144,17 @@ def memory_file(memory: Path | None, history: Path | None) -> MemoryFile | None:
     if memory is None and history is None:
         return None
     return MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
+
+
+def lessonbook(lessons: Path | None, history: Path | None) -> Lessonbook | None:
+    """The file of what listeners taught: as asked, else beside the history; None where there is neither.
+
+    Raises AskedWrongly when it cannot be read.
+    """
+    from streamseg.cli.lessonbook import Lessonbook
+
+    if lessons is None and history is None:
+        return None
+    book = Lessonbook(lessons or history.with_name(LESSONS))  # type: ignore[union-attr]
+    book.read()  # a damaged one is said now, not when the sound begins
+    return book

@@ -9,6 +9,7 @@ import typer
 
 from streamseg.cli.options import (
     HistoryOption,
+    LessonsOption,
     LookaheadOption,
     MemoryOption,
     ModelOption,
@@ -18,6 +19,7 @@ from streamseg.cli.options import (
     chosen_for_server,
     chosen_model,
     history_path,
+    lessonbook,
     memory_file,
 )
 
@@ -50,6 +52,7 @@ def command(
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
+    lessons: LessonsOption = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Play files as fast as possible instead of in real time.")
     ] = False,
@@ -88,7 +91,7 @@ def command(
     engine, server = chosen_for_server(profile, changes, lookahead)
     judge = chosen_model(model)
     kept = history_path(history, none=no_history)
-    remembered = memory_file(memory, kept)
+    remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)
     named = [parse_spec(source) for source in sources]
     hearings = [
         Hearing(
@@ -106,6 +109,7 @@ def command(
             telemetry=True,
             model=judge,
             memory=remembered,
+            lessons=book,
         )
         for name, spec in named
     ]

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from streamseg.cli.options import LookaheadOption, ModelOption, ProfileOption, SetOption, chosen_model, chosen_settings
+from streamseg.cli.options import (
+    LessonsOption,
+    LookaheadOption,
+    ModelOption,
+    ProfileOption,
+    SetOption,
+    chosen_model,
+    chosen_settings,
+    lessonbook,
+)
 
 EXAMPLES = """Examples:
 
@@ -35,6 +44,7 @@ def command(
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
+    lessons: LessonsOption = None,
 ) -> None:
     """Write one tagged sound file per section. Needs the ffmpeg program."""
     from streamseg.cli import terminal
@@ -52,7 +62,7 @@ def command(
     if events is not None:
         recording = recording_of(read_events(events))
     else:
-        hearing = Hearing(file.stem, source, settings, model=chosen_model(model))
+        hearing = Hearing(file.stem, source, settings, model=chosen_model(model), lessons=lessonbook(lessons, None))
         with on_signals(hearing.finish):
             recording = recording_of(heard(hearing))
         if hearing.stopped:

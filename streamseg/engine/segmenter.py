@@ -21,6 +21,7 @@ from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
 from streamseg.engine.judge import Judge
 from streamseg.engine.labels import RELABEL_S
+from streamseg.engine.lessons import REACH_S, Lessons, Taught, Told, Verdict
 from streamseg.engine.loudness import MOMENTARY, SAMPLE_PEAK, SHORT_TERM, Loudness
 from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
@@ -71,12 +72,13 @@ class Segmenter:
         model: ChangeModel | None = None,
         label_model: LabelModel | None = None,
         memory: Memory | None = None,
+        taught: Taught | None = None,
     ) -> None:
         """settings: those of `music` when left out. sample_rate: of the samples to come, Hz.
 
         source: named in `stream.started`. telemetry: also say `meter` and `novelty`. model: what judges changes,
         label_model: what knows sections again; those shipped for the profile when left out. memory: named sounds of
-        earlier runs; none when left out.
+        earlier runs; none when left out. taught: what listeners taught so far.
         """
         self.settings = settings or settings_for("music")
         self._model = model or shipped_model(self.settings.profile)
@@ -91,7 +93,9 @@ class Segmenter:
         self._finished = False
         self._confirmed = 0
         self._steps = 0  # texture vectors since the last long gap
+        self._taught = taught
         self._judge = Judge(self._model)
+        self._lessons = Lessons(self._model.ages, taught)
         self._snapping = Snapping(self._memory)
         self._changes = ChangePoints(self.settings, self._model, self._snapping.patience_s)
         self._sections = Sections(self.settings, self._changes.lookback_s, self._label_model, self._memory)
@@ -178,6 +182,7 @@ class Segmenter:
         events.append(said)
         if missing_s > _LONG_GAP_S:
             self._judge = Judge(self._model)
+            self._lessons = Lessons(self._model.ages, self._taught)
             self._changes.restart()
             self._sections.begin(self._now())
             self._steps, self._joins = 0, []
@@ -201,6 +206,11 @@ class Segmenter:
         events.append(Event(_STREAM, StreamStopped(t=self._now(), reason=reason, totals=totals)))
         return events
 
+    def recall(self, t: float, verdict: Verdict) -> Told | None:
+        """What was known of the change that somebody marks at stream time t; None when it is not remembered."""
+        before_s, after_s = REACH_S[verdict]
+        return self._lessons.recall(self._step_at(t - before_s), self._step_at(t + after_s))
+
     def _hear(self, mono: Samples) -> list[Event]:
         """The whole way of the sound, from engine-rate samples to events."""
         frames = self._features.push(mono)
@@ -212,7 +222,7 @@ class Segmenter:
             self._steps += 1
             events += self._alarms.until(self._decided())
             events += self._sound.changes()
-            changes = self._changes.push(self._judge.push(vector))
+            changes = self._changes.push(self._lessons.push(vector, self._judge.push(vector)))
             events += map(self._snapping.name, self._sections.push(vector))
             for change in changes:
                 events += self._say(change, at_end=False)
@@ -245,9 +255,10 @@ class Segmenter:
         return events
 
     def _step_at(self, t: float) -> int:
-        """The texture vector before which a change at stream time t, of this stretch, lies."""
-        frame = (t - self._stretch_start) * ENGINE_RATE / HOP
-        return self._joins[-1][0] + max(0, round((frame - (SPAN_FRAMES - HOP_FRAMES) / 2) / HOP_FRAMES))
+        """The texture vector before which a change at stream time t lies."""
+        step, start = next((join for join in reversed(self._joins) if join[1] <= t), self._joins[0])
+        frame = (t - start) * ENGINE_RATE / HOP
+        return step + max(0, round((frame - (SPAN_FRAMES - HOP_FRAMES) / 2) / HOP_FRAMES))
 
     def _say(self, change: Change, *, at_end: bool, cue: Heard | None = None) -> list[Event]:
         """Give a change its exact time, and say it."""
@@ -315,6 +326,7 @@ class Segmenter:
                 "model": self._model.hash,
                 "label_model": self._label_model.hash,
                 "memory": self._memory.hash,
+                "lessons": self._taught.hash if self._taught else "none",
             },
         )
         return [Event(_STREAM, fact)]

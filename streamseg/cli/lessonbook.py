@@ -1,0 +1,84 @@
+"""What the listeners of this installation taught, kept in one small file.
+
+All streams of a process share one book. It is read when an epoch begins and written when somebody marks a boundary,
+so a lesson is in force from the next epoch on, in this process or another.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from streamseg.engine.lessons import Mark, Taught, taught
+from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.settings import Profile
+
+_MOST_MARKS = 500  # of one profile; the oldest are forgotten
+_SAME_S = 1.0  # marks nearer than this in one epoch speak of one boundary, and the later one holds
+
+
+class Kept(Mark, frozen=True, kw_only=True):
+    """A mark, and where it was made."""
+
+    epoch: str
+    t: float
+
+
+class Lessonbook:
+    """The marks of each profile, oldest first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()  # several streams learn, each in its own thread
+
+    def marks(self, profile: Profile) -> list[Kept]:
+        """Those of one profile. Raises AskedWrongly when the file is damaged."""
+        return self.read().get(profile, [])
+
+    def taught(self, profile: Profile) -> Taught | None:
+        """What the marks amount to. Raises AskedWrongly when the file is damaged."""
+        return taught(self.marks(profile))
+
+    def note(self, profile: Profile, mark: Kept) -> None:
+        """Keep one more mark. Raises OutputFailed when it cannot be written."""
+        with self._lock:
+            everything = self.read()
+            others = [
+                kept
+                for kept in everything.get(profile, [])
+                if kept.epoch != mark.epoch or abs(kept.t - mark.t) > _SAME_S
+            ]
+            everything[profile] = [*others, mark][-_MOST_MARKS:]
+            self._write(everything)
+
+    def forget(self) -> int:
+        """Unlearn everything; how many marks there were. Works on a damaged file too."""
+        try:
+            count = sum(len(marks) for marks in self.read().values())
+        except AskedWrongly:
+            count = 0
+        self.path.unlink(missing_ok=True)
+        return count
+
+    def read(self) -> dict[Profile, list[Kept]]:
+        """All marks by profile. Raises AskedWrongly when the file is damaged."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=dict[Profile, list[Kept]])
+        except FileNotFoundError:
+            return {}
+        except (msgspec.DecodeError, OSError) as error:
+            raise AskedWrongly(
+                f"cannot read the lessons in {self.path} ({error}); `streamseg lessons --forget` begins anew"
+            ) from None
+
+    def _write(self, everything: dict[Profile, list[Kept]]) -> None:
+        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.json.encode(everything))
+            fresh.replace(self.path)  # whoever reads meanwhile finds the old or the new one, whole
+        except OSError as error:
+            raise OutputFailed(f"cannot keep what was taught in {self.path}: {error.strerror}") from error
