@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import AskedWrongly
+from streamseg.errors import AskedWrongly, OutputFailed
 from streamseg.settings import Profile
 
 
@@ -29,9 +29,13 @@ class Weights:
         return digest.hexdigest()[:12]
 
     def save(self, path: Path) -> None:
-        """Write it where `read_model` finds it."""
+        """Write it where `read_model` finds it. Raises OutputFailed."""
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
-        np.savez_compressed(path, **arrays)
+        try:
+            with path.open("wb") as file:  # under this very name, whatever its ending
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +109,13 @@ def _read(kind: type[Kind], content: bytes, name: str) -> Kind:
 
 
 # Which shipped model a profile judges by.
-_SHIPPED: dict[Profile, str] = {"music": "songs", "dj": "mixes", "broadcast": "programmes", "room": "programmes"}
+SHIPPED: dict[Profile, str] = {"music": "songs", "dj": "mixes", "broadcast": "programmes", "room": "programmes"}
 
 
 @cache
 def shipped_model(profile: Profile) -> ChangeModel:
     """The model that comes with the program, for one profile."""
-    name = f"{_SHIPPED[profile]}.npz"
+    name = f"{SHIPPED[profile]}.npz"
     return read_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)
 
 

@@ -23,6 +23,7 @@ from streamseg.cli import (
     serve,
     split,
     teach,
+    tune,
     watch,
 )
 from streamseg.errors import StreamsegError
@@ -92,6 +93,6 @@ def _streamseg(
 
 
 for _module in (
-    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, evaluate, lessons,
+    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, lessons, evaluate, tune,
 ):  # fmt: skip
     app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)

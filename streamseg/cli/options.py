@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -62,6 +62,16 @@ LessonsOption = Annotated[
     typer.Option(
         metavar="FILE", help="What listeners taught by marking boundaries; with a history, beside it by default."
     ),
+]
+AnnotatedFolder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR", help="Sound files, each with its truth beside it: start, end, label, separated by tabs."
+    ),
+]
+TruthOption = Annotated[
+    Literal["auto", "sections", "transitions", "segments"],
+    typer.Option(help="Which truth: NAME.sections.tsv and so on; auto takes the most telling one there is."),
 ]
 HistoryOption = Annotated[
     Path | None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from streamseg import events as facts
@@ -126,6 +127,18 @@ def slow_start() -> str:
         "compiles at every start, about 20 s: neither the program's folder nor a cache directory of this user can be "
         "written; NUMBA_CACHE_DIR=FOLDER names one"
     )
+
+
+@contextmanager
+def counted(message: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A function that says how many of how many are done, and what came last; a bar for people, lines for logs."""
+    if not err.is_terminal:
+        yield lambda done, total, name: err.print(f"{done}/{total} {name}")
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(message, total=None)
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
 
 
 def progress(hearing: Hearing) -> Iterator[list[Envelope]]:

@@ -390,6 +390,7 @@ def segment(
     sample_rate: int | None = None,
     model: ChangeModel | None = None,
     memory: Memory | None = None,
+    telemetry: bool = False,
 ) -> Iterator[Event]:
     """The product as a pipe: blocks of a source, or plain arrays of `sample_rate`, in; events out.
 
@@ -402,7 +403,7 @@ def segment(
         if segmenter is None:
             if rate is None:
                 raise AskedWrongly("plain arrays do not tell their rate; pass sample_rate=…")
-            segmenter = Segmenter(settings, sample_rate=rate, model=model, memory=memory)
+            segmenter = Segmenter(settings, sample_rate=rate, model=model, memory=memory, telemetry=telemetry)
         yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.feed(item)
     if segmenter is not None:
         yield from segmenter.finish()

@@ -7,8 +7,7 @@ figure here has seen the future.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -17,10 +16,21 @@ import numpy as np
 
 from streamseg.engine import segment
 from streamseg.errors import OutputFailed
-from streamseg.evaluation import scores, sound_class
+from streamseg.evaluation import promptness, scores, sound_class
 from streamseg.evaluation.annotations import Annotated, Span, TruthKind, annotated_files
+from streamseg.evaluation.parallel import each
+from streamseg.evaluation.promptness import Promptness, Saying
 from streamseg.evaluation.scores import Boundary
-from streamseg.events import BoundaryConfirmed, Event, SectionClosed, SoundChanged, StreamStopped
+from streamseg.events import (
+    BoundaryConfirmed,
+    BoundaryProvisional,
+    BoundaryRetracted,
+    Event,
+    Novelty,
+    SectionClosed,
+    SoundChanged,
+    StreamStopped,
+)
 from streamseg.settings import Settings
 from streamseg.sources import open_source
 from streamseg.weights import ChangeModel
@@ -28,12 +38,14 @@ from streamseg.weights import ChangeModel
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the program said of one file."""
+    """What the program said of one file. novelty: (stream seconds, how new the sound is)."""
 
     duration_s: float
     boundaries: tuple[Boundary, ...]
     sections: tuple[Span, ...]
     sound: tuple[SoundChanged, ...] = ()
+    sayings: tuple[Saying, ...] = ()
+    novelty: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,11 @@ class Evaluation:
     heard: dict[str, Heard]
     truth: dict[str, Annotated]
 
+    @property
+    def promptness(self) -> list[Promptness]:
+        """What was said before it was certain, track by track."""
+        return [promptness.promptness(truth, self.heard[name].sayings) for name, truth in self.truth.items()]
+
     def summary(self) -> list[tuple[str, str, str]]:
         """(what, value, 95 % interval over tracks) for each figure that exists."""
         rows = []
@@ -89,6 +106,7 @@ class Evaluation:
         if delays:
             rows.append(("delay, median", f"{np.median(delays):.1f} s", ""))
             rows.append(("delay, p90", f"{np.percentile(delays, 90):.1f} s", ""))
+        rows += promptness.summary(self.promptness)
         rows += sound_class.summary(
             [
                 sound_class.Programme(truth.segments, self.heard[name].sound)
@@ -117,24 +135,31 @@ class Evaluation:
 def listen_to(path: Path, settings: Settings, model: ChangeModel | None = None) -> tuple[Heard, float]:
     """Run the program over one file; returns what it said and how many times faster than real time."""
     began = perf_counter()
-    heard = gather(segment(open_source(str(path)), settings, model=model))
+    heard = gather(segment(open_source(str(path)), settings, model=model, telemetry=True))
     return heard, heard.duration_s / (perf_counter() - began)
 
 
-def gather(events: Iterator[Event]) -> Heard:
-    """The boundaries and sections among events."""
-    boundaries, sections, sound, duration_s = [], [], [], 0.0
+def gather(events: Iterable[Event]) -> Heard:
+    """What matters for the scores among events."""
+    boundaries, sections, sound, sayings, novelty, duration_s = [], [], [], [], [], 0.0
     for event in events:
         match event.data:
-            case BoundaryConfirmed(t=t, decided_t=decided_t):
+            case BoundaryProvisional(boundary_id=name, t=t, decided_t=decided_t, stability=stability):
+                sayings.append(Saying(name, "provisional", t, decided_t, stability))
+            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as fact:
                 boundaries.append(Boundary(t, decided_t))
+                sayings.append(Saying(name, "confirmed", t, decided_t, fact.confidence, fact.at_end))
+            case BoundaryRetracted(boundary_id=name, decided_t=decided_t, at_end=at_end):
+                sayings.append(Saying(name, "retracted", None, decided_t, 0.0, at_end))
             case SectionClosed(start=start, end=end, label=label):
                 sections.append(Span(start, end, label or "?"))
             case SoundChanged() as change:
                 sound.append(change)
+            case Novelty(t=t, value=value):
+                novelty.append((t, value))
             case StreamStopped(t=t):
                 duration_s = t
-    return Heard(duration_s, tuple(boundaries), tuple(sections), tuple(sound))
+    return Heard(duration_s, tuple(boundaries), tuple(sections), tuple(sound), tuple(sayings), tuple(novelty))
 
 
 def score(track: Annotated, heard: Heard, realtime_factor: float = float("nan")) -> TrackScore:
@@ -184,27 +209,28 @@ def evaluate(
     settings: Settings,
     *,
     truth: TruthKind = "auto",
-    model: ChangeModel | None = None,
+    model: ChangeModel | Mapping[str, ChangeModel] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Run and score every annotated file of a folder.
 
-    model: judges changes instead of the shipped one. jobs: processes at a time. progress: called with (files done,
-    files in all, name) after each.
+    model: judges changes instead of the shipped one; or, by a file's stem, one that has not seen that file.
+    jobs: processes at a time. progress: called with (files done, files in all, name) after each.
     Raises SourceNotFound when there is nothing to score.
     """
     files = annotated_files(folder, truth)
+    work = [
+        (file.audio, settings, model.get(file.audio.stem) if isinstance(model, Mapping) else model) for file in files
+    ]
     results: dict[str, tuple[Heard, float]] = {}
-    with ProcessPoolExecutor(jobs) as pool:
-        running = {pool.submit(listen_to, file.audio, settings, model): file for file in files}
-        for done, future in enumerate(as_completed(running), 1):
-            name = running[future].audio.stem
-            results[name] = future.result()
-            if progress is not None:
-                progress(done, len(files), name)
+    for number, result in each(listen_to, work, jobs):
+        name = files[number].audio.stem
+        results[name] = result
+        if progress is not None:
+            progress(len(results), len(files), name)
     return Evaluation(
         tracks=tuple(score(file, *results[file.audio.stem]) for file in files),
-        heard={name: heard for name, (heard, _) in results.items()},
+        heard={file.audio.stem: results[file.audio.stem][0] for file in files},
         truth={file.audio.stem: file for file in files},
     )

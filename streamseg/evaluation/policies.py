@@ -46,9 +46,11 @@ def judged(track: Track, model: ChangeModel) -> Floats:
     return np.array([judge.push(vector) for vector in track.vectors])
 
 
-def decided(testimony: Floats, model: ChangeModel, policy: Policy, settings: Settings) -> list[tuple[float, float]]:
-    """(t, decided_t) of each change that a policy confirms on that testimony."""
-    changes = ChangePoints(settings, replace(model, policies=np.array([policy])))
+def decided(
+    testimony: Floats, model: ChangeModel, policy: Policy | None, settings: Settings
+) -> list[tuple[float, float]]:
+    """(t, decided_t) of each change that a policy, or without one the model's own, confirms on that testimony."""
+    changes = ChangePoints(settings, model if policy is None else replace(model, policies=np.array([policy])))
     found = []
     for step, probabilities in enumerate(testimony, 1):
         found += [(change, step) for change in changes.push(probabilities)]

@@ -1,0 +1,33 @@
+"""Many files at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+_Task = tuple[int, Callable[..., Any], tuple[Any, ...]]
+
+
+def each(function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[tuple[int, Result]]:
+    """Call function with each of these arguments; gives (which, result) as they become ready, in any order.
+
+    jobs: processes at a time; with one, everything happens here. Closing the iterator, or Ctrl-C, ends them.
+    """
+    tasks = [(number, function, arguments) for number, arguments in enumerate(work)]
+    if jobs == 1 or len(work) < 2:
+        yield from map(_done, tasks)
+        return
+    with get_context().Pool(min(jobs, len(work)), _leave_ctrl_c_to_the_parent) as pool:
+        yield from pool.imap_unordered(_done, tasks)
+
+
+def _done(task: _Task) -> tuple[int, Any]:
+    number, function, arguments = task
+    return number, function(*arguments)
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
