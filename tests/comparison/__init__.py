@@ -1,0 +1,1 @@
+"""Other programs on the same sound, scored the same way."""
