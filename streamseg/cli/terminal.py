@@ -122,9 +122,9 @@ def slow_start() -> str:
     from streamseg.engine.kernel import KEPT
 
     if KEPT:
-        return "the first run after installing compiles, about 20 s"
+        return "the first run after installing compiles, about 40 s"
     return (
-        "compiles at every start, about 20 s: neither the program's folder nor a cache directory of this user can be "
+        "compiles at every start, about 40 s: neither the program's folder nor a cache directory of this user can be "
         "written; NUMBA_CACHE_DIR=FOLDER names one"
     )
 
