@@ -1,11 +1,15 @@
 """Sound that several test files listen to; and it makes the folders beside it importable from every test."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import soundfile
 
 from streamseg.sources.programme import SAMPLE_RATE, render
+
+# Started in the background by a shell, we would hand on to every command that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,6 @@ def test_a_minute_from_the_sound_card_to_a_client(card, tmp_path):
     assert (found.lost_samples, found.differing_samples) == (0, 0)
     assert found.live == found.replayed
     kinds = {kind for kind, _, _ in found.live}
-    assert {CONFIRMED, "streamseg.stream.started.v1", "streamseg.stream.stopped.v1"} <= kinds
+    assert {CONFIRMED, "streamseg.stream.stopped.v1"} <= kinds
     assert found.boundaries >= 3
     assert found.unmatched_s == []
