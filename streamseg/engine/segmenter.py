@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -220,7 +221,6 @@ class Segmenter:
             done = index + 1
             self._steps += 1
             events += self._alarms.until(self._decided())
-            events += self._sound.changes()
             changes = self._changes.push(self._lessons.push(vector, self._judge.push(vector)))
             events += map(self._snapping.name, self._sections.push(vector))
             for change in changes:
@@ -233,15 +233,16 @@ class Segmenter:
         return events + self._placed(frames[done:])
 
     def _placed(self, frames: NDArray[np.float64]) -> list[Event]:
-        """Keep the fine features of these frames; the meter runs along."""
+        """Keep the fine features of these frames; say at once what the kind of sound became. The meter runs along."""
         self._placing.push(frames)
-        self._sound.push(frames)
+        known = [(fact.decided_t, Event("sound", fact)) for fact in self._sound.push(frames)]
         self._snapping.push(frames)
         self._reports.push_frames(self._frame, self._stretch_start, frames)
         first, self._frame = self._frame, self._frame + len(frames)
-        if not self._telemetry:
-            return []
-        return [self._meter(i, frames[i - first]) for i in range(first, self._frame) if i % _METER_EVERY == 0]
+        if self._telemetry:
+            meters = (self._meter(i, frames[i - first]) for i in range(first, self._frame) if i % _METER_EVERY == 0)
+            known += [(meter.t, Event("meter", meter)) for meter in meters]
+        return [event for _, event in sorted(known, key=itemgetter(0))]  # as if the frames had come one by one
 
     def _snapped(self) -> list[Event]:
         """Cue sounds that were heard make a boundary where they start, or name the section that began there."""
@@ -350,7 +351,7 @@ class Segmenter:
     def _end_of(self, frame: int) -> float:
         return round(self._stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
-    def _meter(self, number: int, frame: NDArray[np.float64]) -> Event:
+    def _meter(self, number: int, frame: NDArray[np.float64]) -> Meter:
         t = self._end_of(number)
         rms_db, f0_hz, tempo, sure = (
             float(frame[COLUMNS[name]][0]) for name in ("rms_db", "f0_hz", "tempo_bpm", "tempo_confidence")
@@ -358,7 +359,7 @@ class Segmenter:
         block = self._reports.block_at(t)
         peak = 0.0 if block is None else float(block[SAMPLE_PEAK])
         momentary, short_term = (math.nan, math.nan) if block is None else (block[MOMENTARY], block[SHORT_TERM])
-        fact = Meter(
+        return Meter(
             t=t,
             rms_db=round(rms_db, 2),
             peak_db=round(20.0 * math.log10(peak), 2) if peak > 0.0 else None,
@@ -368,7 +369,6 @@ class Segmenter:
             tempo_bpm=round(tempo, 1) if sure >= TRUSTED else None,
             key=self._key,
         )
-        return Event("meter", fact)
 
     def _novelty(self) -> Event:
         value, threshold = self._sections.novelty()

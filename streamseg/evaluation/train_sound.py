@@ -185,9 +185,7 @@ class Trainer:
 
 def said_of(frames: NDArray[np.float64], network: Network) -> tuple[SoundChanged, ...]:
     """What the engine says of a programme's frames."""
-    sound = Sound(settings_for("broadcast"), network)
-    sound.push(frames)
-    return tuple(event.data for event in sound.changes() if isinstance(event.data, SoundChanged))
+    return tuple(Sound(settings_for("broadcast"), network).push(frames))
 
 
 def odds_of(lesson: Lesson, network: Network) -> NDArray[np.float64]:

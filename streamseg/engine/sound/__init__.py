@@ -26,7 +26,7 @@ from streamseg.engine.models.sound import NETWORK, Network
 from streamseg.engine.sound.describing import BLOCK, REACH, SPAN, STATS, describe
 from streamseg.engine.sound.network import LAG, Listener
 from streamseg.engine.sound.quiet import Quiet, Turned
-from streamseg.events import Event, SoundChanged, SoundConfidence
+from streamseg.events import SoundChanged, SoundConfidence
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -86,7 +86,7 @@ class Sound:
         self._turning: dict[Learned, _Turning] = {"speech": _Turning(), "music": _Turning()}
         self._log_odds: dict[Learned, float] = {"speech": 0.0, "music": 0.0}
         self._changes: deque[_Since] = deque([_Since(0.0, (False,) * 3, (0.0,) * 3)], maxlen=_REMEMBERED)
-        self._waiting: list[Event] = []
+        self._said: list[SoundChanged] = []
         self._asked: tuple[float, tuple[float, float, float]] = (0.0, (0.0, 0.0, 0.0))
         self._span = np.zeros((SPAN, COLUMNS_TOTAL))
         self.begin_stretch(0.0)
@@ -100,8 +100,8 @@ class Sound:
         for turning in self._turning.values():
             turning.against = 0.0
 
-    def push(self, frames: Floats) -> None:
-        """Take feature frames, shape (n, columns)."""
+    def push(self, frames: Floats) -> list[SoundChanged]:
+        """Take feature frames, shape (n, columns); what was decided by them."""
         if len(frames) and not self._frames:
             self._span[:REACH] = frames[0]  # before the first frame it was as in the first
         at = 0
@@ -116,10 +116,7 @@ class Sound:
             if filled + len(taken) == BLOCK:
                 self._weigh()
                 self._span[:REACH] = self._span[BLOCK:]
-
-    def changes(self) -> list[Event]:
-        """What was decided since asked last."""
-        said, self._waiting = self._waiting, []
+        said, self._said = self._said, []
         return said
 
     def fractions(self, start: float, end: float) -> dict[str, float]:
@@ -175,8 +172,7 @@ class Sound:
         self._changes.append(_Since(t, (on["speech"], on["music"], on["silence"]), last.until(t)))
         odds = {"silence": _SURE, "speech": -_SURE, "music": -_SURE} if on["silence"] else {"silence": -_SURE}
         confidence = SoundConfidence(**{kind: _probability(x) for kind, x in (self._log_odds | odds).items()})
-        fact = SoundChanged(t=round(t, 6), decided_t=round(decided_t, 6), confidence=confidence, **on)
-        self._waiting.append(Event("sound", fact))
+        self._said.append(SoundChanged(t=round(t, 6), decided_t=round(decided_t, 6), confidence=confidence, **on))
 
 
 def _probability(log_odds: float) -> float:
