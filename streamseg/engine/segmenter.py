@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from operator import itemgetter
 from typing import Literal
 
 import msgspec
@@ -242,7 +241,7 @@ class Segmenter:
         if self._telemetry:
             meters = (self._meter(i, frames[i - first]) for i in range(first, self._frame) if i % _METER_EVERY == 0)
             known += [(meter.t, Event("meter", meter)) for meter in meters]
-        return [event for _, event in sorted(known, key=itemgetter(0))]  # as if the frames had come one by one
+        return [event for _, event in sorted(known, key=lambda each: each[0])]  # as if the frames had come one by one
 
     def _snapped(self) -> list[Event]:
         """Cue sounds that were heard make a boundary where they start, or name the section that began there."""
