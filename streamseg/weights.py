@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from streamseg.errors import AskedWrongly, OutputFailed
 from streamseg.settings import Profile
+
+AS_JUDGED = np.array([[1.0, 0.0], [1.0, 0.0]])  # of `ChangeModel.spoken`: what is said is what the judge thinks
 
 
 class Weights:
@@ -50,6 +52,8 @@ class ChangeModel(Weights):
     prior: share of non-changes that training kept; takes the odds back to those of real sound.
     near, gap: vectors within which a candidate must be the best, and between two changes.
     policies: rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest, youngest age).
+    spoken: how log-odds become the stability, and the confidence, that is said: two rows of (slope, shift). The judge
+    asks whether the sound changed just there; a listener, whether it changed within seconds.
     """
 
     projection: NDArray[np.float64]
@@ -67,6 +71,7 @@ class ChangeModel(Weights):
     near: NDArray[np.int64]
     gap: NDArray[np.int64]
     policies: NDArray[np.float64]
+    spoken: NDArray[np.float64] = field(default_factory=lambda: AS_JUDGED.copy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +108,12 @@ def read_label_model(content: bytes, name: str) -> LabelModel:
 def _read(kind: type[Kind], content: bytes, name: str) -> Kind:
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            return kind(**{part.name: arrays[part.name] for part in fields(kind)})  # type: ignore[arg-type]
+            wanted = [
+                part.name
+                for part in fields(kind)  # type: ignore[arg-type]
+                if part.name in arrays or part.default_factory is MISSING  # a model made before there was such a part
+            ]
+            return kind(**{name: arrays[name] for name in wanted})
     except (ValueError, OSError, KeyError, EOFError) as error:
         raise AskedWrongly(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None
 

@@ -14,10 +14,10 @@ import pytest
 from command import run, start
 
 from streamseg.evaluation.annotations import Annotated, Span
-from streamseg.evaluation.calibration import reliability
+from streamseg.evaluation.calibration import platt, reliability
 from streamseg.evaluation.parallel import each
 from streamseg.evaluation.promptness import Promptness, Saying, promptness, reliabilities
-from streamseg.evaluation.tune import calibrated, platt
+from streamseg.evaluation.tune import calibrated
 from streamseg.sources.programme import scenes
 from streamseg.weights import read_model, shipped_model
 

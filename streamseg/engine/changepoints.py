@@ -37,14 +37,14 @@ class Change:
     """What is to be said of one change.
 
     number: 1, 2, 3 … in the order of being said. step: index of the first texture vector after the change.
-    probability: that the sound changed there, 0 to 1. needed: what it takes to be confirmed at this age.
+    probability: that the sound changed within seconds of there, 0 to 1. score: how near to being confirmed, 1 is there.
     """
 
     state: State
     number: int
     step: int
     probability: float
-    needed: float
+    score: float
 
 
 class ChangePoints:
@@ -58,6 +58,7 @@ class ChangePoints:
         self._needed = thresholds(model, settings.lookahead_s, self._oldest)
         if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the judge
             self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
+        self._stability, self._confidence = model.spoken
         self._provisional = settings.provisional_probability
         self._least = min(self._provisional, float(self._needed.min()))  # below this there is nothing to say
         self._said = 0
@@ -165,7 +166,17 @@ class ChangePoints:
 
     def _change(self, state: State, said: _Open) -> Change:
         age = min(max(self._step - said.step, 0), self._oldest)
-        return Change(state, said.number, said.step, float(self._probability[age]), float(self._needed[age]))
+        judged = float(self._probability[age])
+        probability = _mapped(judged, self._confidence if state == "confirmed" else self._stability)
+        return Change(state, said.number, said.step, probability, judged / float(self._needed[age]))
+
+
+def _mapped(probability: float, line: NDArray[np.float64]) -> float:
+    """A probability whose log-odds are moved by a line: slope, shift."""
+    if not 0.0 < probability < 1.0:
+        return probability
+    log_odds = line[0] * math.log(probability / (1.0 - probability)) + line[1]
+    return float(1.0 / (1.0 + math.exp(-log_odds)))
 
 
 def thresholds(model: ChangeModel, lookahead_s: float, oldest: int) -> NDArray[np.float64]:

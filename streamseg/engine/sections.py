@@ -128,7 +128,7 @@ class Sections:
                 t=t,
                 decided_t=decided_t,
                 stability=round(change.probability, 3),
-                score=round(change.probability / change.needed, 3),
+                score=round(change.score, 3),
             )
             return [Event(identity, fact)]
         if change.state == "retracted":

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+Floats = NDArray[np.float64]
 
 BINS = 10
+_HELD = 10.0  # sayings that would speak for leaving the probabilities as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +41,18 @@ def reliability(said: list[float], held: list[bool]) -> Reliability:
         tuple(float(outcome[here].mean()) for here in filled),
         tuple(int(here.sum()) for here in filled),
     )
+
+
+def platt(said: Floats, held: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and shift that make probabilities what they say; (1, 0) where nothing was said.
+
+    Maximum likelihood with a ridge towards leaving them alone, worth `_HELD` sayings.
+    """
+    log_odds = np.log(said / (1.0 - said))
+
+    def loss(at: Floats) -> float:
+        z = at[0] * log_odds + at[1]
+        return float(np.sum(np.logaddexp(0.0, z) - held * z) + 0.5 * _HELD * ((at[0] - 1.0) ** 2 + at[1] ** 2))
+
+    slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.2, 5.0), (-5.0, 5.0)]).x
+    return float(slope), float(shift)

@@ -12,6 +12,7 @@ from streamseg.engine.changepoints import ChangePoints
 from streamseg.engine.judge import Judge
 from streamseg.engine.texture import HOP_FRAMES
 from streamseg.evaluation import scores
+from streamseg.evaluation.promptness import Saying
 from streamseg.evaluation.tracks import Track, boundary_time, heard_time
 from streamseg.settings import ENGINE_RATE, HOP, Settings
 from streamseg.weights import ChangeModel
@@ -50,14 +51,26 @@ def decided(
     testimony: Floats, model: ChangeModel, policy: Policy | None, settings: Settings
 ) -> list[tuple[float, float]]:
     """(t, decided_t) of each change that a policy, or without one the model's own, confirms on that testimony."""
-    changes = ChangePoints(settings, model if policy is None else replace(model, policies=np.array([policy])))
-    found = []
-    for step, probabilities in enumerate(testimony, 1):
-        found += [(change, step) for change in changes.push(probabilities)]
-    found += [(change, len(testimony)) for change in changes.settle()]
-    return [
-        (float(boundary_time(change.step)), heard_time(step)) for change, step in found if change.state == "confirmed"
-    ]
+    said = sayings(testimony, model if policy is None else replace(model, policies=np.array([policy])), settings)
+    return [(one.t, one.decided_t) for one in said if one.state == "confirmed" and one.t is not None]
+
+
+def sayings(testimony: Floats, model: ChangeModel, settings: Settings) -> tuple[Saying, ...]:
+    """Everything that is said on that testimony, before and when it is certain; probabilities are the judge's own."""
+    changes = ChangePoints(settings, model)
+    said = [(change, step, False) for step, row in enumerate(testimony, 1) for change in changes.push(row)]
+    said += [(change, len(testimony), True) for change in changes.settle()]
+    return tuple(
+        Saying(
+            str(change.number),
+            change.state,
+            None if change.state == "retracted" else float(boundary_time(change.step)),
+            heard_time(step),
+            change.probability,
+            at_end,
+        )
+        for change, step, at_end in said
+    )
 
 
 def outcome(

@@ -23,7 +23,7 @@ from streamseg.weights import ChangeModel
 Floats = NDArray[np.float64]
 
 _KEPT_SHARE = 0.15  # of the places where nothing changes; there are a hundred for each where something does
-_KEPT_CLOSER = 0.5  # of those that are not dismissed
+KEPT_CLOSER = 0.5  # of those that are not dismissed
 _LOOKED_AT_SHARE = 0.12  # of the places where nothing changes, by how they look at first glance
 _GLANCE_TREES, _GLANCE_LEAVES = 40, 8
 _DISMISSED = -20.0
@@ -250,7 +250,7 @@ def blank(recipe: Recipe, learned: Floats, classes: Floats) -> ChangeModel:
         value=np.zeros(0),
         glance_trees=np.array(0),
         gate=np.array(-np.inf),
-        prior=np.array(_KEPT_CLOSER),
+        prior=np.array(KEPT_CLOSER),
         near=np.array(recipe.near),
         gap=np.array(recipe.gap),
         policies=np.array([[0.0, 0.5, 0.0, float(recipe.ages[0])]]),
@@ -297,7 +297,7 @@ def train(
         gates.append(_gate(grown, [glances[i] for i in mine], width))
         glancing = with_glance(model, grown, gates[-1])
         for i in mine:
-            examples[i] = evidence_of(tracks[i], glancing, recipe, _KEPT_CLOSER, rng, _DISMISSED, held)
+            examples[i] = evidence_of(tracks[i], glancing, recipe, KEPT_CLOSER, rng, _DISMISSED, held)
     glance = grow(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
     closer = grow([one for one in examples if one is not None], weights, trees, leaves, Evidence(model).width)
     seen = with_glance(model, glance, float(np.mean(gates)))

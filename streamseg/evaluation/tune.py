@@ -21,12 +21,12 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from streamseg.engine.changepoints import ChangePoints
 from streamseg.errors import AskedWrongly
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import Annotated, TruthKind, annotated_files
+from streamseg.evaluation.calibration import platt
 from streamseg.evaluation.evaluate import Heard, TrackScore, score
 from streamseg.evaluation.parallel import each
 from streamseg.evaluation.policies import best_policies, decided, judged, outcome
@@ -34,7 +34,7 @@ from streamseg.evaluation.scores import Boundary
 from streamseg.evaluation.tracks import Track, boundary_time, heard_time, texture_of
 from streamseg.evaluation.train_changes import RECIPES, train
 from streamseg.settings import Settings
-from streamseg.weights import SHIPPED, ChangeModel
+from streamseg.weights import AS_JUDGED, SHIPPED, ChangeModel
 
 Floats = NDArray[np.float64]
 Step: TypeAlias = Literal["as it is", "fitted", "grown"]
@@ -46,7 +46,6 @@ WORTH = 0.005  # of F
 _MOST_FOLDS = 5
 _POLICIES = [(threshold, rise) for threshold in (0.15, 0.25, 0.35, 0.5, 0.65, 0.8) for rise in (0.0, 0.3, 0.6)]
 _BARELY = 0.05  # said from this probability on, to be calibrated
-_HELD = 10.0  # sayings that would speak for leaving the probabilities as they are
 _MARGIN_S = 3.0
 
 
@@ -153,22 +152,7 @@ def calibrated(model: ChangeModel, slope: float, shift: float) -> ChangeModel:
     times = np.full(len(model.value), slope)
     times[-1 - children[children < 0]] = 1.0  # the leaves of the first glance, which is evidence for the closer look
     prior = np.exp(slope * np.log(model.prior) + shift)
-    return replace(model, value=times * model.value, prior=prior)
-
-
-def platt(said: Floats, held: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and shift that make probabilities what they say; (1, 0) where nothing was said.
-
-    Maximum likelihood with a ridge towards leaving them alone, worth `_HELD` sayings.
-    """
-    log_odds = np.log(said / (1.0 - said))
-
-    def loss(at: Floats) -> float:
-        z = at[0] * log_odds + at[1]
-        return float(np.sum(np.logaddexp(0.0, z) - held * z) + 0.5 * _HELD * ((at[0] - 1.0) ** 2 + at[1] ** 2))
-
-    slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.2, 5.0), (-5.0, 5.0)]).x
-    return float(slope), float(shift)
+    return replace(model, value=times * model.value, prior=prior, spoken=AS_JUDGED)
 
 
 def _fitted(
@@ -222,7 +206,9 @@ def _scored(settings: Settings) -> Callable[[Track, Floats, ChangeModel], TrackS
 
 def _said(table: Floats, model: ChangeModel, settings: Settings) -> Iterator[tuple[float, float]]:
     """(t, probability) of everything that would be said if it took next to nothing to say it."""
-    changes = ChangePoints(msgspec.structs.replace(settings, provisional_probability=_BARELY), model)
+    changes = ChangePoints(
+        msgspec.structs.replace(settings, provisional_probability=_BARELY), replace(model, spoken=AS_JUDGED)
+    )
     for probabilities in table:
         for change in changes.push(probabilities):
             if change.state != "retracted":

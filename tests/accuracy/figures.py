@@ -25,7 +25,7 @@ from streamseg.weights import ChangeModel, read_model
 
 
 class Folds(dict[str, ChangeModel]):
-    """By a file's stem, or the beginning of it, the model that has not heard it."""
+    """By a file's stem, the model that has not heard it."""
 
     def __init__(self, folder: Path) -> None:
         names = json.loads((folder / "folds.json").read_text())

@@ -4,8 +4,9 @@
 below DIR as a track and writes NAME.ogg with NAME.transitions.tsv and NAME.segments.tsv beside it. After UnmixDB
 (Schwarz & Fourer 2018): excerpts of 60 to 180 s at one level; hard cuts, linear and equal-power crossfades of 2 to
 16 s; and, which is new, blends, where the incoming track is played faster or slower so that its tempo is that of the
-outgoing one. Half of the tracks pass through a little equalisation, which gives them another production. In every
-other mix an early track comes back.
+outgoing one. Half of the tracks pass through a little equalisation, which gives them another production; with
+`--varied .06` each is played up to so much faster or slower, pitch and all. In every other mix an early track comes
+back.
 """
 
 from __future__ import annotations
@@ -114,8 +115,9 @@ def _levelled(samples: Samples) -> Samples:
 class Mixer:
     """Joins excerpts of tracks by chance."""
 
-    def __init__(self, tracks: list[Source], seed: int) -> None:
+    def __init__(self, tracks: list[Source], seed: int, varied: float = 0.0) -> None:
         self._tracks = tracks
+        self._varied = varied
         self._rng = np.random.default_rng(seed)
         self._bag: list[Source] = []
         self._made = 0
@@ -137,12 +139,15 @@ class Mixer:
         joints: list[Joint] = []
         used: dict[str, tuple[float, float]] = {}
         equalised = {track.name: self._equaliser() for track in chosen}
+        speeds = {track.name: 1.0 + float(rng.uniform(-1, 1)) * self._varied for track in chosen}
+        tempo_bpm = 0.0
         for k, track in enumerate(chosen):
             kind = str(rng.choice(["cut", "equalpower", "linear"], p=[0.25, 0.4, 0.35]))
             overlap_s = 0.0 if kind == "cut" else float(rng.uniform(2, 16))
-            speed = 1.0
-            if k and rng.random() < _BLEND_SHARE and (meeting := _meeting(chosen[k - 1].tempo_bpm, track.tempo_bpm)):
+            speed = speeds[track.name]
+            if k and rng.random() < _BLEND_SHARE and (meeting := _meeting(tempo_bpm, track.tempo_bpm)):
                 kind, overlap_s, speed = "blend", float(rng.uniform(6, 16)), meeting
+            tempo_bpm = speed * track.tempo_bpm
             excerpt = self._excerpt(track, used, speed, equalised[track.name])
             if k == 0:
                 mix = excerpt
@@ -212,6 +217,17 @@ def _joined(mix: Samples, excerpt: Samples, overlap: int, kind: str) -> Samples:
     return np.concatenate([head, tail + excerpt[:faded], excerpt[faded:]])
 
 
+def write(name: Path, mix: Samples, joints: list[Joint]) -> None:
+    """Write NAME.ogg with its transitions and segments beside it."""
+    write_vorbis(name.with_suffix(".ogg"), mix)
+    rows = [f"{j.start:.4f}\t{j.end:.4f}\t{j.kind}:{j.before}>{j.after}\n" for j in joints]
+    Path(f"{name}.transitions.tsv").write_text("".join(rows), encoding="utf-8")
+    middles = [0.0, *((j.start + j.end) / 2 for j in joints), len(mix) / RATE]
+    heard = [joints[0].before, *(j.after for j in joints)]
+    spans = [f"{s:.4f}\t{e:.4f}\t{track}\n" for s, e, track in zip(middles, middles[1:], heard, strict=False)]
+    Path(f"{name}.segments.tsv").write_text("".join(spans), encoding="utf-8")
+
+
 def main() -> None:
     """Make and write mixes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -220,20 +236,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exclude", type=Path, help="file of track names to leave out, one a line")
+    parser.add_argument("--varied", type=float, default=0.0, help="most that a track is played faster or slower")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     left_out = frozenset(asked.exclude.read_text(encoding="utf-8").split()) if asked.exclude else frozenset()
-    mixer = Mixer(list(sources(asked.tracks, left_out)), asked.seed)
+    mixer = Mixer(list(sources(asked.tracks, left_out)), asked.seed, asked.varied)
     for number in range(asked.count):
-        mix, joints = mixer.mix()
-        name = asked.out / f"mix_{asked.seed}_{number:03d}"
-        write_vorbis(name.with_suffix(".ogg"), mix)
-        rows = [f"{j.start:.4f}\t{j.end:.4f}\t{j.kind}:{j.before}>{j.after}\n" for j in joints]
-        Path(f"{name}.transitions.tsv").write_text("".join(rows), encoding="utf-8")
-        middles = [0.0, *((j.start + j.end) / 2 for j in joints), len(mix) / RATE]
-        heard = [joints[0].before, *(j.after for j in joints)]
-        spans = [f"{s:.4f}\t{e:.4f}\t{track}\n" for s, e, track in zip(middles, middles[1:], heard, strict=False)]
-        Path(f"{name}.segments.tsv").write_text("".join(spans), encoding="utf-8")
+        write(asked.out / f"mix_{asked.seed}_{number:03d}", *mixer.mix())
 
 
 if __name__ == "__main__":
