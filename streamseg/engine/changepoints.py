@@ -113,7 +113,7 @@ class ChangePoints:
 
     def insist(self, step: int) -> list[Change]:
         """A change known from elsewhere: confirmed at once, unless one was confirmed at its place or later."""
-        return self._settle_on(step) if self._last + 1 < step < self._step else []
+        return self._settle_on(step) if self._last < step < self._step else []
 
     def _settle_on(self, step: int) -> list[Change]:
         """Confirm the change at this step; what it leaves no room for is taken back."""

@@ -52,6 +52,29 @@ class Sketch(NamedTuple):
     progression: Singles
 
 
+@kernel
+def _nearest(x: Singles, n: int, y: Singles, m: int, out: Floats, back: Floats) -> None:
+    """For each of the n rows of x, how far the nearest of the m rows of y lies; and back again.
+
+    All rows of y advance together, dimension by dimension: sums that do not wait for one another.
+    """
+    columns = y[:m].T.copy()
+    far = np.empty(m, np.float32)
+    back[:m] = np.inf
+    for i in range(n):
+        far[:] = 0.0
+        for d in range(x.shape[1]):
+            for j in range(m):
+                far[j] += (x[i, d] - columns[d, j]) ** 2
+        least = np.float32(np.inf)
+        for j in range(m):
+            least = min(least, far[j])
+            back[j] = min(back[j], far[j])
+        out[i] = np.sqrt(least / x.shape[1])
+    for j in range(m):
+        back[j] = np.sqrt(back[j] / x.shape[1])
+
+
 def sketch(portrait: Portrait, model: LabelModel) -> Sketch:
     """Make ready for comparing. A portrait too short for one block stands for itself as one."""
     mean, deviation = portrait.mean, portrait.deviation
@@ -59,15 +82,15 @@ def sketch(portrait: Portrait, model: LabelModel) -> Sketch:
     raw = portrait.blocks[:kept] if portrait.kept else mean[None, :STANDARDISED_DIMS]
     blocks = np.zeros((BLOCKS, model.projection.shape[1]), np.float32)
     blocks[:kept] = raw @ model.projection
-    generic = np.zeros(BLOCKS, np.float32)
-    generic[:kept] = np.sqrt(((blocks[:kept, None] - model.words[None]) ** 2).mean(axis=2).min(axis=1))
+    generic, used = np.zeros(BLOCKS), np.empty(len(model.words))
+    _nearest(blocks, kept, model.words.astype(np.float32), len(used), generic, used)
     chroma = mean[HARMONY] * DEVIATION[HARMONY] + MEAN[HARMONY]
     chroma = chroma - chroma.mean()
     chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
     return Sketch(
         np.array([max(portrait.count, 1), kept, portrait.steps]),
         blocks,
-        generic,
+        generic.astype(np.float32),
         blocks[:kept].mean(axis=0),
         mean.astype(np.float32),
         deviation.astype(np.float32),
@@ -86,19 +109,6 @@ def _distance(x: Singles, y: Singles, first: int, last: int) -> float:
 
 
 @kernel
-def _nearest(x: Singles, n: int, y: Singles, m: int, out: Floats) -> None:
-    """For each of the n rows of x, how far the nearest of the m rows of y lies."""
-    for i in range(n):
-        least = np.inf
-        for j in range(m):
-            total = 0.0
-            for d in range(x.shape[1]):
-                total += (x[i, d] - y[j, d]) ** 2
-            least = min(least, total)
-        out[i] = np.sqrt(least / x.shape[1])
-
-
-@kernel
 def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, needed: Floats, out: Floats) -> None:
     """Best means along diagonals of x·y, y turned by so many semitones.
 
@@ -109,21 +119,20 @@ def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, n
     window = min(window, short)
     for k in range(4):
         out[k] = -1.0
-    turned = np.empty((m, 12), np.float32)
+    turned = np.empty((12, m), np.float32)
     for j in range(m):
         for d in range(12):
-            turned[j, d] = y[j, (d - turn) % 12]
-    similar = np.empty((n, m), np.float32)
+            turned[d, j] = y[j, (d - turn) % 12]
+    similar = np.zeros((n, m), np.float32)
     everything, partners = 0.0, 0.0
     for i in range(n):
-        best = -1.0
+        for d in range(12):
+            for j in range(m):
+                similar[i, j] += x[i, d] * turned[d, j]
+        best = np.float32(-1.0)
         for j in range(m):
-            total = 0.0
-            for d in range(12):
-                total += x[i, d] * turned[j, d]
-            similar[i, j] = total
-            everything += total
-            best = max(best, total)
+            everything += similar[i, j]
+            best = max(best, similar[i, j])
         partners += best
     out[6] = everything / (n * m)
     if n <= m:
@@ -181,9 +190,9 @@ def _compare(
 ) -> None:
     """Fill `out`; of the two sketches, a is the shorter one."""
     n, m = sa[1], sb[1]
-    near = np.empty(max(n, m))
-    _nearest(ba, n, bb, m, near)
-    ordered = np.sort(near[:n])
+    near, back = np.empty(n), np.empty(m)
+    _nearest(ba, n, bb, m, near, back)
+    ordered = np.sort(near)
     low = max(1, n // 4)
     generic = 0.0
     for i in range(n):
@@ -193,8 +202,7 @@ def _compare(
     out[2] = ordered[n // 2]
     out[3] = ordered[:low].mean()
     out[4] = out[1] - generic
-    _nearest(bb, m, ba, n, near)
-    out[5] = near[:m].mean()
+    out[5] = back.mean()
     out[6] = generic
     best, turn = -2.0, 1
     out[7] = 0.0

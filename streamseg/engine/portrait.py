@@ -2,11 +2,12 @@
 
 Three things are kept of a section, however long it is: sums over all its texture vectors; `BLOCKS` means over two
 seconds each, spread evenly over it, so that parts that sound different are remembered apart; and its harmony step by
-step for the first minute, so that the same progression of chords can be found again whatever plays it.
+step for the first 47 seconds, so that the same progression of chords can be found again whatever plays it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ BLOCKS = 48
 BLOCK_STEPS = 4  # texture vectors averaged into one block
 PROGRESSION_STEPS = 96
 _CHROMA_MIDDLE = 0.29  # of a chroma band, over all music
+_SCALE, _SHIFT = DEVIATION[HARMONY], MEAN[HARMONY] - _CHROMA_MIDDLE  # from standardised to chroma about its middle
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +51,8 @@ class Portrait:
         if identity is not None:
             self.votes[identity] = self.votes.get(identity, 0) + 1
         if self.count < PROGRESSION_STEPS:
-            chroma = vector[HARMONY] * DEVIATION[HARMONY] + MEAN[HARMONY] - _CHROMA_MIDDLE
-            self.progression[self.count] = chroma / max(float(np.linalg.norm(chroma)), 1e-9)
+            chroma = vector[HARMONY] * _SCALE + _SHIFT
+            self.progression[self.count] = chroma / max(math.sqrt(chroma @ chroma), 1e-9)
         self.total += vector
         self.squares += vector * vector
         self.block += vector[:STANDARDISED_DIMS]

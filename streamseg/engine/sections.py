@@ -98,7 +98,10 @@ class Sections:
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
         """Take the texture vector of the next step; says what became clearer of the open section."""
-        self._recent.append((vector, self._labels.push(vector)))
+        identity = self._labels.push(vector)
+        if not np.isfinite(vector).all():  # one NaN in a sum would stay; this is sound like any other
+            vector = np.zeros_like(vector)
+        self._recent.append((vector, identity))
         self._step += 1
         section = self._open
         section.waiting += 1

@@ -3,8 +3,8 @@
     cd tests && python -m sound.cue_sounds --packages DIR [--hours 1.5] [--seed 31]
 
 Jingles of 3 to 8 s are cut from tracks that are then left out, or synthesised, taught, and laid into programmes made
-of the rest: half as they are; a quarter under talk, by turns 12 dB softer and 12 dB louder than it; a quarter in
-programmes re-encoded at 64 kbit/s. The whole engine hears them. Found means: a boundary snapped to that cue.
+of the rest: half as they are; a quarter under talk, 12 dB softer than it; a quarter in programmes re-encoded at
+64 kbit/s. The whole engine hears them. Found means: a boundary snapped to that cue.
 """
 
 import argparse
@@ -26,6 +26,7 @@ KINDS = ("plain", "plain", "under talk", "re-encoded")
 NEAR_S = 1.0  # farther off is another place
 EXACT_S = 0.1
 EVERY_S = (14.0, 30.0)
+UNDER_DB = -12.0  # how loud a cue is beneath talk, against the talk
 
 
 @dataclass
@@ -95,9 +96,7 @@ def lay_in(made, cues, rng, reencoded):
             start = noises.count(at)
         there = sound[start : start + len(cue)]
         if kind == "under talk":
-            softer = number % 2 == 0
-            there += cue * (loud(there) / loud(cue) * 10 ** ((-12 if softer else 12) / 20))
-            kind += ", 12 dB softer" if softer else ", 12 dB louder"
+            there += cue * (loud(there) / loud(cue) * 10 ** (UNDER_DB / 20))
         else:
             own = cue * (0.06 / loud(cue))
             own[:200] *= ramp
