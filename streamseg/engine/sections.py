@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamseg.engine.changepoints import Change
 from streamseg.engine.labels import Guess, Labels, Relabelled
 from streamseg.engine.portrait import Portrait
-from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TIMBRE
+from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
 from streamseg.events import (
     After,
     Before,
@@ -35,7 +35,7 @@ from streamseg.settings import Settings
 from streamseg.weights import LabelModel
 
 _EVIDENCE_SPAN_S = 8.0  # what is compared on either side of a boundary
-_MUCH_NOVELTY = 0.6
+_MUCH_NOVELTY = 0.7  # of what changes, most lies above it; of what does not, one moment in ten
 # Vectors after which a section is looked at (again): ever rarer, for as long as it lasts.
 _LOOKS = frozenset((12, 18, 24, 30, *(round(45 * 1.5**n) for n in range(40))))
 _LEAST = 8  # vectors are looked at, if there are so many
@@ -115,8 +115,8 @@ class Sections:
         return self._guess_again() if section.count in _LOOKS else []
 
     def novelty(self) -> tuple[float, float]:
-        """How far the last seconds lie from those before, and from where on that is much; for showing."""
-        recent = np.array([vector for vector, _ in list(self._recent)[-24:]])
+        """How far the last 4 s lie from the 8 s before, in deviations, and from where on that is much; for showing."""
+        recent = np.array([vector[:TEXTURE_DIMS] for vector, _ in list(self._recent)[-24:]])
         if len(recent) < 24:
             return 0.0, _MUCH_NOVELTY
         moved = recent[16:].mean(axis=0) - recent[:16].mean(axis=0)

@@ -295,7 +295,12 @@ class Segmenter:
         ]
 
     def _report(self, start: float, end: float) -> Report:
-        return msgspec.structs.replace(self._reports.close(start, end), **self._sound.fractions(start, end))
+        """What was measured; in silence the tempo is still that of what was before."""
+        fractions = self._sound.fractions(start, end)
+        report = msgspec.structs.replace(self._reports.close(start, end), **fractions)
+        if fractions["silence_fraction"] <= 0.5:
+            return report
+        return msgspec.structs.replace(report, tempo_bpm=None, tempo_confidence=None)
 
     def _meter_loudness(self, piece: Samples) -> None:
         """Loudness hears the full rate and all channels."""

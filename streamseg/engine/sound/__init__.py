@@ -147,13 +147,15 @@ class Sound:
         if block < 0 or self._quiet.on:
             return
         turned = [kind for kind, turning in self._turning.items() if turning.follow(self._log_odds[kind], block)]
-        for kind in sorted(turned, key=lambda kind: self._turning[kind].began):
-            turning = self._turning[kind]
-            began = (turning.began * BLOCK * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-            quiet = self._quiet.since
-            if not turning.on and quiet is not None:
-                began = min(began, quiet)  # it ended when it became quiet
-            self._say(began, self._frames - 1, {kind: turning.on})
+        began = {kind: self._began(self._turning[kind]) for kind in turned}
+        for at in sorted(set(began.values())):  # what turned together is said together
+            self._say(at, self._frames - 1, {kind: self._turning[kind].on for kind in turned if began[kind] == at})
+
+    def _began(self, turning: _Turning) -> float:
+        """Since when it has been so, stretch seconds."""
+        began = (turning.began * BLOCK * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
+        quiet = self._quiet.since
+        return min(began, quiet) if not turning.on and quiet is not None else began  # it ended when it became quiet
 
     def _hush(self, turned: Turned) -> None:
         """Silence began or ended. Nothing speaks or plays in it."""
