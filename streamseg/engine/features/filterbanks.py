@@ -7,6 +7,7 @@ compare; the layout is ours: each band keeps only the run of bins it weighs, pad
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Complexes = NDArray[np.complex128]
 Samples = NDArray[np.float32]
+Pieces = NDArray[np.void]  # structured: see `layout.py`
+
+FLOOR = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
+DB = 10.0 / math.log(10.0)
 
 BINS = FRAME // 2 + 1
 LANES = 8

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import Complexes, Floats, hann
@@ -25,8 +26,9 @@ VOICED: Final = 0.45  # Boersma's threshold
 SILENT: Final = 1e-5  # autocorrelation at lag 0 below which there is nothing to hear
 QUIET_DB: Final = 25.0  # so far below the loudest frame of late nothing is voiced: it is an echo, a breath, the room
 FADE_DB: Final = 0.5 / FRAMES_PER_SECOND  # by which the loudest is forgotten each frame
-FIRST_BIN, END_BIN = 2, 300
+FIRST_BIN, END_BIN = 2, 300  # a multiple of four
 POINTS: Final = FRAME // 2
+HALF: Final = POINTS // 2
 LAG_RATE: Final = ENGINE_RATE * POINTS / FRAME  # lags a second
 FIRST_LAG: Final = int(LAG_RATE / HIGHEST_HZ)
 END_LAG: Final = int(LAG_RATE / LOWEST_HZ) + 2
@@ -49,17 +51,59 @@ def octave_costs() -> Floats:
     return costs
 
 
+def folding() -> Floats:
+    """What `correlate` weighs the power by: in place, laid upon its mirror image, in the first odd lag."""
+    angles = 2.0 * np.pi * np.arange(END_BIN) / POINTS
+    folds: Floats = np.stack([0.5 - np.sin(angles), 0.5 + np.sin(angles), np.cos(angles)]) / HALF
+    folds[:, :FIRST_BIN] = 0.0
+    return folds
+
+
 @kernel
-def pitch(power: Floats, tables: Floats, half: Complexes, correlation: Floats, loudest: Floats, out: Floats) -> None:
+def correlate(power: Floats, folds: Floats, folded: Floats, turned: Complexes, correlation: Floats) -> None:
+    """The autocorrelation up to END_LAG, by a transform of half its length: power is real and even (Swarztrauber 1986).
+
+    The real parts of the transform of the folded power are the even lags; the imaginary parts are what one odd lag
+    differs by from the next.
+    """
+    for k in range(END_BIN, HALF):
+        folded[k] = 0.0
+    for k in range(FIRST_BIN, END_BIN):
+        folded[k] = power[k] * folds[0, k]
+    for k in range(FIRST_BIN, END_BIN):
+        folded[HALF - k] += power[k] * folds[1, k]
+    np.fft.rfft(folded, None, -1, None, turned)
+    a = b = c = d = 0.0
+    for k in range(0, END_BIN, 4):
+        a += power[u(k)] * folds[2, k]
+        b += power[u(k + 1)] * folds[2, k + 1]
+        c += power[u(k + 2)] * folds[2, k + 2]
+        d += power[u(k + 3)] * folds[2, k + 3]
+    odd = (a + b) + (c + d)
+    for k in range((END_LAG + 1) // 2 + 1):
+        odd -= turned[k].imag if k > 0 else 0.0
+        correlation[u(2 * k)] = turned[k].real
+        correlation[u(2 * k + 1)] = odd
+
+
+@kernel
+def pitch(
+    power: Floats,
+    tables: Floats,
+    folds: Floats,
+    folded: Floats,
+    turned: Complexes,
+    correlation: Floats,
+    loudest: Floats,
+    out: Floats,
+) -> None:
     """f0 (Hz; 0 where unvoiced) and voicing (0 to 1).
 
-    tables: window_correlation and octave_costs. half, correlation: scratch, POINTS // 2 + 1 and POINTS. loudest: level
-    of the loudest frame of late (dB), one value. out: its level is there already.
+    tables: `window_correlation` and `octave_costs`. folds: `folding`. folded, turned, correlation: scratch.
+    loudest: level of the loudest frame of late (dB), one value. out: its level is there already.
     """
     loudest[0] = max(out[RMS], loudest[0] - FADE_DB)
-    for k in range(FIRST_BIN, END_BIN):
-        half[k] = power[k]
-    np.fft.irfft(half, None, -1, None, correlation)
+    correlate(power, folds, folded, turned, correlation)
     out[F0] = 0.0
     out[VOICING] = 0.0
     if correlation[0] < SILENT:

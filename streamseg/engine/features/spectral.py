@@ -13,24 +13,22 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
-from streamseg.engine.features.filterbanks import BIN_HZ, BINS, Complexes, Floats, Ints, Samples
+from streamseg.engine.features.contrast import contrast
+from streamseg.engine.features.filterbanks import BIN_HZ, BINS, DB, FLOOR, Floats, Ints, Pieces, Samples
 from streamseg.engine.features.fourier import powers
 from streamseg.engine.features.pitch import pitch
 from streamseg.engine.features.rhythm import rhythm
-from streamseg.engine.features.tuning import tuned_harmony, tuning
+from streamseg.engine.features.tuning import STEPS, tuning
 from streamseg.engine.kernel import kernel_of
 from streamseg.settings import FRAME, HOP
 
 kernel = kernel_of(__file__)
 
-FLOOR: Final = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
-DB: Final = 10.0 / math.log(10.0)
 ROLLOFF: Final = 0.85
 LOUDEST: Final = 8.0  # samples beyond ±8 (18 dB over full scale) are clipped: one mad value must not poison sums
 
 MFCC: Final = COLUMNS["mfcc"].start
 CHROMA: Final = COLUMNS["chroma"].start
-CONTRAST: Final = COLUMNS["contrast"].start
 LOG_MEL: Final = COLUMNS["log_mel"].start
 ONSET: Final = COLUMNS["onset"].start
 RMS: Final = COLUMNS["rms_db"].start
@@ -39,6 +37,7 @@ BANDWIDTH: Final = COLUMNS["bandwidth_hz"].start
 ROLLOFF_HZ: Final = COLUMNS["rolloff_hz"].start
 FLATNESS: Final = COLUMNS["flatness"].start
 ZERO_CROSSINGS: Final = COLUMNS["zero_crossing_rate"].start
+TUNED: Final = COLUMNS["tuned_chroma"].start
 
 _MANTISSA: Final = (1 << 52) - 1
 _ONE: Final = 0x3FF << 52  # the exponent bits of numbers from 1 to 2
@@ -57,24 +56,44 @@ def keep_sane(samples: Samples, history: Floats, at: int) -> None:
 
 
 @kernel
-def level(history: Floats, out: Floats) -> None:
-    """RMS of the frame (dB of full scale; -100 where silent) and zero crossings a sample."""
-    squares = 0.0
+def measure_hop(history: Floats, at: int, hop: Floats) -> None:
+    """Squares of the HOP samples from `at` on, changes of sign among them, changes since the sample before too."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for i in range(at, at + HOP, 8):
+        s0 += history[u(i)] * history[u(i)]
+        s1 += history[u(i + 1)] * history[u(i + 1)]
+        s2 += history[u(i + 2)] * history[u(i + 2)]
+        s3 += history[u(i + 3)] * history[u(i + 3)]
+        s4 += history[u(i + 4)] * history[u(i + 4)]
+        s5 += history[u(i + 5)] * history[u(i + 5)]
+        s6 += history[u(i + 6)] * history[u(i + 6)]
+        s7 += history[u(i + 7)] * history[u(i + 7)]
     crossings = 0
-    for hop in range(0, FRAME, HOP):
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-        for i in range(hop, hop + HOP, 8):
-            s0 += history[i] * history[i]
-            s1 += history[u(i + 1)] * history[u(i + 1)]
-            s2 += history[u(i + 2)] * history[u(i + 2)]
-            s3 += history[u(i + 3)] * history[u(i + 3)]
-            s4 += history[u(i + 4)] * history[u(i + 4)]
-            s5 += history[u(i + 5)] * history[u(i + 5)]
-            s6 += history[u(i + 6)] * history[u(i + 6)]
-            s7 += history[u(i + 7)] * history[u(i + 7)]
-        squares += ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
-    for i in range(1, FRAME):
-        crossings += (history[i] < 0.0) != (history[i - 1] < 0.0)
+    for i in range(at + 1, at + HOP):
+        crossings += (history[u(i)] < 0.0) != (history[u(i - 1)] < 0.0)
+    hop[0] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+    hop[1] = crossings
+    hop[2] = crossings + ((history[at] < 0.0) != (history[at - 1] < 0.0) if at > 0 else 0)
+
+
+@kernel
+def level(history: Floats, hops: Floats, frames_before: int, out: Floats) -> None:
+    """RMS of the frame (dB of full scale; -100 where silent) and zero crossings a sample.
+
+    hops: what `measure_hop` says of each hop of the frame, shape (FRAME // HOP, 3); only the last one is new.
+    """
+    last = FRAME // HOP - 1
+    for h in range(last):
+        if frames_before > 0:
+            for i in range(3):
+                hops[h, i] = hops[h + 1, i]
+        else:
+            measure_hop(history, h * HOP, hops[h])
+    measure_hop(history, last * HOP, hops[last])
+    squares, crossings = hops[0, 0], hops[0, 1]
+    for h in range(1, last + 1):
+        squares += hops[h, 0]
+        crossings += hops[h, 2]
     out[RMS] = DB * math.log(max(FLOOR, squares / FRAME))
     out[ZERO_CROSSINGS] = crossings / FRAME
 
@@ -87,9 +106,9 @@ def magnitudes(power: Floats, magnitude: Floats) -> None:
 
 
 @kernel
-def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, bands: Floats) -> None:
-    """Weighted sums over each band's run of bins."""
-    for b in range(first.size):
+def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: int, end: int, bands: Floats) -> None:
+    """Weighted sums over the run of bins of each band from `begin` to `end`, which go to bands[0] on."""
+    for b in range(begin, end):
         k = first[b]
         s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
         for i in range(offset[b], offset[b + 1], 8):
@@ -102,7 +121,7 @@ def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, bands: Flo
             s6 += power[u(k + 6)] * weights[u(i + 6)]
             s7 += power[u(k + 7)] * weights[u(i + 7)]
             k += 8
-        bands[b] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+        bands[b - begin] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
 
 
 @kernel
@@ -124,16 +143,38 @@ def timbre(bands: Floats, transform: Floats, mel_before: Floats, frames_before: 
 
 @kernel
 def harmony(bands: Floats, pitch_class: Ints, out: Floats) -> None:
-    """Power by pitch class, the strongest being 1; all 0 where there is none."""
+    """Power by pitch class, the strongest being 1; all 0 where there is none. out: 12 numbers."""
     for c in range(12):
-        out[CHROMA + c] = 0.0
+        out[c] = 0.0
     for b in range(pitch_class.size):
-        out[CHROMA + pitch_class[b]] += bands[MEL_BANDS + b]
+        out[pitch_class[b]] += bands[b]
     strongest = 0.0
     for c in range(12):
-        strongest = max(strongest, out[CHROMA + c])
+        strongest = max(strongest, out[c])
     for c in range(12):
-        out[CHROMA + c] = out[CHROMA + c] / strongest if strongest > FLOOR else 0.0
+        out[c] = out[c] / strongest if strongest > FLOOR else 0.0
+
+
+@kernel
+def tuned_harmony(
+    power: Floats,
+    first: Ints,
+    offset: Ints,
+    weights: Floats,
+    pitch_class: Ints,
+    start: Ints,
+    step: int,
+    bands: Floats,
+    out: Floats,
+) -> None:
+    """Chroma by the bank of this step of tuning; at A = 440 Hz, `chroma` itself."""
+    if step == 0:
+        for c in range(12):
+            out[TUNED + c] = out[CHROMA + c]
+        return
+    begin, end = start[step + STEPS // 2], start[step + STEPS // 2 + 1]
+    banded(power, first, offset, weights, begin, end, bands)
+    harmony(bands, pitch_class[begin:end], out[TUNED : TUNED + 12])
 
 
 @kernel
@@ -178,26 +219,29 @@ def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
 
 
 @kernel
-def shape(magnitude: Floats, power: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats) -> None:
-    """Centroid, bandwidth, rolloff and flatness."""
+def shape(
+    magnitude: Floats, power: Floats, bins: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats
+) -> None:
+    """Centroid, bandwidth, rolloff and flatness. bins: their numbers."""
     m0 = m1 = m2 = 0.0
     for chunk in range(32):
         a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = 0.0
         for k in range(chunk * 32, chunk * 32 + 32, 4):
-            x0, x1, x2, x3 = magnitude[k], magnitude[u(k + 1)], magnitude[u(k + 2)], magnitude[u(k + 3)]
-            f0, f1, f2, f3 = np.float64(k), np.float64(k + 1), np.float64(k + 2), np.float64(k + 3)
+            x0, x1, x2, x3 = magnitude[u(k)], magnitude[u(k + 1)], magnitude[u(k + 2)], magnitude[u(k + 3)]
+            f0, f1, f2, f3 = bins[u(k)], bins[u(k + 1)], bins[u(k + 2)], bins[u(k + 3)]
+            y0, y1, y2, y3 = x0 * f0, x1 * f1, x2 * f2, x3 * f3
             a0 += x0
             a1 += x1
             a2 += x2
             a3 += x3
-            b0 += x0 * f0
-            b1 += x1 * f1
-            b2 += x2 * f2
-            b3 += x3 * f3
-            c0 += x0 * f0 * f0
-            c1 += x1 * f1 * f1
-            c2 += x2 * f2 * f2
-            c3 += x3 * f3 * f3
+            b0 += y0
+            b1 += y1
+            b2 += y2
+            b3 += y3
+            c0 += y0 * f0
+            c1 += y1 * f1
+            c2 += y2 * f2
+            c3 += y3 * f3
         sums[chunk] = (a0 + a1) + (a2 + a3)
         m0 += sums[chunk]
         m1 += (b0 + b1) + (b2 + b3)
@@ -228,83 +272,16 @@ def shape(magnitude: Floats, power: Floats, clamped: Floats, clamped_bits: Ints,
 
 
 @kernel
-def contrast(magnitude: Floats, bands: Ints, lowest: Floats, highest: Floats, out: Floats) -> None:
-    """Peak minus valley of each octave band, dB: the means of its strongest and weakest magnitudes."""
-    for b in range(bands.shape[0]):
-        first, end, taken = bands[b, 0], bands[b, 1], bands[b, 2]
-        for i in range(taken):
-            lowest[i] = np.inf
-            highest[i] = -np.inf
-        band = magnitude[first:end]
-        worst = -np.inf
-        for k in range(band.size):  # most sounds fall off upwards: the strongest come early this way round
-            x = band[k]
-            if x > worst:
-                i = taken - 1
-                while i > 0 and highest[u(i - 1)] < x:
-                    highest[u(i)] = highest[u(i - 1)]
-                    i -= 1
-                highest[u(i)] = x
-                worst = highest[u(taken - 1)]
-        worst = np.inf
-        for k in range(band.size - 1, -1, -1):  # and the weakest this way round
-            x = band[k]
-            if x < worst:
-                i = taken - 1
-                while i > 0 and lowest[u(i - 1)] > x:
-                    lowest[u(i)] = lowest[u(i - 1)]
-                    i -= 1
-                lowest[u(i)] = x
-                worst = lowest[u(taken - 1)]
-        valley = peak = 0.0
-        for i in range(taken):
-            valley += lowest[i]
-            peak += highest[i]
-        out[CONTRAST + b] = DB * (math.log(max(FLOOR, peak / taken)) - math.log(max(FLOOR, valley / taken)))
-
-
-@kernel
-def advance(
-    samples: Samples,
-    history: Floats,
-    counts: Ints,
-    window: Floats,
-    turns: Floats,
-    half_turns: Floats,
-    transformed: Floats,
-    power: Floats,
-    magnitude: Floats,
-    clamped: Floats,
-    clamped_bits: Ints,
-    first: Ints,
-    offset: Ints,
-    weights: Floats,
-    bands: Floats,
-    transform: Floats,
-    pitch_class: Ints,
-    mel_before: Floats,
-    contrast_bands: Ints,
-    pitch_tables: Floats,
-    half: Complexes,
-    correlation: Floats,
-    loudest: Floats,
-    tuned_first: Ints,
-    tuned_offset: Ints,
-    tuned_weights: Floats,
-    tuned_class: Ints,
-    tuned_start: Ints,
-    tuning_state: Floats,
-    onsets: Floats,
-    onset_correlation: Floats,
-    waves: Floats,
-    rhythm_state: Floats,
-    scratch: Floats,
-    out: Floats,
-) -> None:
+def advance(samples: Samples, tables: Pieces, state: Pieces, scratch: Pieces, out: Floats) -> None:
     """Take the samples in; write a row of `out` for each frame they complete.
 
-    counts: samples in the history, frames so far.
+    tables, state, scratch: one of each, laid out as `layout.py` says.
     """
+    t, s, w = tables[0], state[0], scratch[0]
+    history, counts = s["history"][:], s["counts"][:]
+    power, magnitude, clamped, bands = w["power"][:], w["magnitude"][:], w["clamped"][:], w["bands"][:]
+    first, offset, weights = t["first"][:], t["offset"][:], t["weights"][:]
+    tuned_first, tuned_offset, tuned_weights = t["tuned_first"][:], t["tuned_offset"][:], t["tuned_weights"][:]
     at = frame = 0
     while at < samples.size:
         taken = min(samples.size - at, FRAME - counts[0])
@@ -314,18 +291,21 @@ def advance(
         if counts[0] < FRAME:
             return
         row = out[frame]
-        level(history, row)
-        powers(history, window, turns, half_turns, transformed, power)
+        level(history, s["hops"][:], counts[1], row)
+        powers(history, t["window"][:], t["turns"][:], t["half_turns"][:], w["transformed"][:], power)
         magnitudes(power, magnitude)
-        banded(power, first, offset, weights, bands)
-        timbre(bands, transform, mel_before, counts[1], row)
-        harmony(bands, pitch_class, row)
-        shape(magnitude, power, clamped, clamped_bits, scratch, row)
-        contrast(magnitude, contrast_bands, scratch[:16], scratch[16:], row)
-        pitch(power, pitch_tables, half, correlation, loudest, row)
-        tuning(magnitude, counts, tuning_state, row)
-        tuned_harmony(power, tuned_first, tuned_offset, tuned_weights, tuned_class, tuned_start, tuning_state, row)
-        rhythm(onsets, onset_correlation, waves, rhythm_state, counts, row)
+        banded(power, first, offset, weights, 0, first.size, bands)
+        timbre(bands, t["transform"][:], s["mel_before"][:], counts[1], row)
+        harmony(bands[MEL_BANDS:], t["pitch_class"][:], row[CHROMA : CHROMA + 12])
+        shape(magnitude, power, t["bins"][:], clamped, clamped.view(np.int64), w["sums"][:], row)
+        contrast(magnitude, t["contrast_bands"][:], w["columns"][:], w["strongest"][:], row)
+        folded, turned, correlation = w["folded"][:], w["turned"][:], w["correlation"][:]
+        pitch(power, t["pitch"][:], t["folds"][:], folded, turned, correlation, s["loudest"][:], row)
+        step = tuning(magnitude, counts, s["tuning"][:], row)
+        tuned_harmony(
+            power, tuned_first, tuned_offset, tuned_weights, t["tuned_class"][:], t["tuned_start"][:], step, bands, row
+        )
+        rhythm(s["onsets"][:], s["onset_correlation"][:], t["waves"][:], s["rhythm"][:], counts, row)
         for i in range(FRAME - HOP):
             history[i] = history[u(i + HOP)]
         counts[0] -= HOP

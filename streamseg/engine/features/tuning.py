@@ -31,9 +31,7 @@ HEARD: Final = 5.0  # looks' worth of partials before anything is said
 STEPS: Final = 10  # banks a semitone
 MOVED: Final = 0.08  # semitones the estimate must leave the bank in use before another is taken
 
-CHROMA: Final = COLUMNS["chroma"].start
 TUNING: Final = COLUMNS["tuning_cents"].start
-TUNED: Final = COLUMNS["tuned_chroma"].start
 
 # The state: the sum of directions (re, im), of weights; looks that heard any; the tuning said, that of the bank in use.
 RE, IM, WEIGHT, FRAMES, SAID, USED = range(6)
@@ -52,15 +50,17 @@ def tuned_banks() -> tuple[Bank, Ints, Ints]:
 
 
 @kernel
-def tuning(magnitude: Floats, counts: Ints, state: Floats, out: Floats) -> None:
+def tuning(magnitude: Floats, counts: Ints, state: Floats, out: Floats) -> int:
     """Write the tuning of the last seconds, cents; what was said last where nothing tonal is heard.
+
+    Returns the step, of STEPS a semitone, whose bank is in use.
 
     A partial's frequency comes from its peak and the larger neighbour, exact for a sine under the Hann window
     (Grandke 1983). counts[1]: frames so far.
     """
     if counts[1] % EVERY:
         out[TUNING] = 100.0 * state[SAID]
-        return
+        return round(float(state[USED]) * STEPS)
     strongest = LEAST
     for k in range(LOWEST_BIN, HIGHEST_BIN):
         strongest = max(strongest, magnitude[k])
@@ -91,35 +91,4 @@ def tuning(magnitude: Floats, counts: Ints, state: Floats, out: Floats) -> None:
         if min(away, 1.0 - away) > MOVED:  # a quarter-tone up is one down: it must not flicker between them
             state[USED] = round(state[SAID] * STEPS) / STEPS
     out[TUNING] = 100.0 * state[SAID]
-
-
-@kernel
-def tuned_harmony(
-    power: Floats,
-    first: Ints,
-    offset: Ints,
-    weights: Floats,
-    pitch_class: Ints,
-    start: Ints,
-    state: Floats,
-    out: Floats,
-) -> None:
-    """Chroma by the bank in use; at A = 440 Hz, `chroma` itself."""
-    step = round(state[USED] * STEPS)
-    if step == 0:
-        for c in range(12):
-            out[TUNED + c] = out[CHROMA + c]
-        return
-    for c in range(12):
-        out[TUNED + c] = 0.0
-    bank = step + STEPS // 2
-    for b in range(start[bank], start[bank + 1]):
-        total = 0.0
-        for i in range(offset[b + 1] - offset[b]):
-            total += power[first[b] + i] * weights[offset[b] + i]
-        out[TUNED + pitch_class[b]] += total
-    strongest = 0.0
-    for c in range(12):
-        strongest = max(strongest, out[TUNED + c])
-    for c in range(12):
-        out[TUNED + c] = out[TUNED + c] / strongest if strongest > 1e-10 else 0.0
+    return round(float(state[USED]) * STEPS)
