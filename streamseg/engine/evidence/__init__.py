@@ -29,11 +29,13 @@ import numpy as np
 from streamseg.engine.evidence import describing, running
 from streamseg.engine.evidence.running import CAPACITY, HORIZON, KEEP, PENALTIES, SPANS, SPLITS, Floats, Ints, State
 from streamseg.engine.evidence.trees import Trees, boosted
-from streamseg.engine.kernel import kernel, kernel_of
+from streamseg.engine.kernel import kernel_of
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.periodicity import PERIODICITY_DIMS
 from streamseg.engine.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS
 from streamseg.weights import ChangeModel
+
+kernel = kernel_of(__file__)
 
 _GAMMAS = np.array([0.5, 0.7, 4.0, 0.7])
 _CHROMA = 20  # where harmony begins in a texture vector
@@ -141,7 +143,7 @@ def _judge(
         scores[k] = boosted(out, trees, glance_trees, len(trees.first))
 
 
-@kernel_of(__file__)
+@kernel
 def _advance(
     vector: Floats,
     projection: Floats,

@@ -24,8 +24,10 @@ from streamseg.engine.evidence.running import (
     Floats,
     State,
 )
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import kernel_of
 from streamseg.engine.texture import LEVEL_DIMS
+
+kernel = kernel_of(__file__)
 
 _PARALLEL_SPANS = np.array([8, 16, 32])
 _CLASS_SPANS = np.array([2, 6, 16])

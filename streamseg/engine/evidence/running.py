@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import kernel_of
+
+kernel = kernel_of(__file__)
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import kernel_of
+
+kernel = kernel_of(__file__)
 
 Floats = NDArray[np.float64]
 
