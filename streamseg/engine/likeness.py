@@ -129,10 +129,10 @@ def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, n
         for d in range(12):
             for j in range(m):
                 similar[i, j] += x[i, d] * turned[d, j]
-        best = np.float32(-1.0)
+        best = -1.0
         for j in range(m):
-            everything += similar[i, j]
-            best = max(best, similar[i, j])
+            everything += float(similar[i, j])
+            best = max(best, float(similar[i, j]))
         partners += best
     out[6] = everything / (n * m)
     if n <= m:

@@ -96,16 +96,12 @@ def main() -> int:
                 began = time.perf_counter()
                 listener.hear(step)
                 took_ms[i] = 1e3 * (time.perf_counter() - began)
-            p50, p99 = np.percentile(took_ms, [50, 99])
-            days.append(
-                (took_ms.mean(), p99, len(pickle.dumps(listener)), resumes(listener, [*islice(steps, RESUMED)]))
-            )
-            mean, _, size, same = days[-1]
-            print(
-                f"{name:>12}, day {day}: {mean:.3f} ms an update (p50 {p50:.3f}, p99 {p99:.3f}), {size / 1024:.0f} KiB, "
-                f"{'resumes the same' if same else 'RESUMES DIFFERENTLY'}",
-                flush=True,
-            )
+            mean, (p50, p99) = took_ms.mean(), np.percentile(took_ms, [50, 99])
+            size, same = len(pickle.dumps(listener)), resumes(listener, [*islice(steps, RESUMED)])
+            days.append((mean, p99, size, same))
+            figures = f"{mean:.3f} ms an update (p50 {p50:.3f}, p99 {p99:.3f}), {size / 1024:.0f} KiB"
+            resumed = "resumes the same" if same else "RESUMES DIFFERENTLY"
+            print(f"{name:>12}, day {day}: {figures}, {resumed}", flush=True)
         means, p99s, sizes, sames = zip(*days, strict=True)
         early = min(1, len(days) - 1)
         grows = means[-1] > SLOWER_MOST * means[early] or sizes[-1] > LARGER_MOST * sizes[early]
