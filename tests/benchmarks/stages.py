@@ -27,7 +27,7 @@ VERBS = {
     "texture": [(Texture, "push")],
     "evidence and judge": [(Judge, "push"), (ChangePoints, "push"), (ChangePoints, "settle")],
     "placing": [(Placing, "push"), (Placing, "place")],
-    "kind of sound": [(Sound, "push"), (Sound, "changes"), (Sound, "fractions")],
+    "kind of sound": [(Sound, "push"), (Sound, "fractions")],
     "sections and labels": [(Sections, "push"), (Sections, "say"), (Sections, "close")],
     "report": [(Reports, "push_frames"), (Reports, "push_blocks"), (Reports, "close")],
 }
