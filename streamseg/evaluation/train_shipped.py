@@ -27,7 +27,7 @@ from streamseg.evaluation.promptness import Promptness, promptness, summary
 from streamseg.evaluation.tracks import Track, texture_of
 from streamseg.evaluation.train_changes import KEPT_CLOSER, RECIPES, Recipe, kinds_of_sound, sung, train, truths
 from streamseg.settings import settings_for
-from streamseg.weights import ChangeModel, read_model
+from streamseg.weights import AS_JUDGED, ChangeModel, read_model
 
 _PROFILES = {"songs": settings_for("music"), "mixes": settings_for("dj"), "programmes": settings_for("broadcast")}
 _FOLDS = {"songs": 5, "mixes": 5, "programmes": 2}
@@ -136,7 +136,8 @@ def main() -> None:
         kept, test = asked.folds / f"fold_{k}.npz", unseen[k::folds]
         if not kept.exists():
             make(test).save(kept)
-        models.append(replace(read_model(kept.read_bytes(), kept.name), prior=np.array(KEPT_CLOSER)))
+        raw = {"prior": np.array(KEPT_CLOSER), "spoken": AS_JUDGED}  # whatever an earlier run made of them
+        models.append(replace(read_model(kept.read_bytes(), kept.name), **raw))
         testimony |= {track: judged(track, models[-1]) for track in test}
     times, tables = honest(models[0], unseen, [testimony[track] for track in unseen], recipe)
     policies = best_policies(outcomes(unseen, tables, models[0], settings))
