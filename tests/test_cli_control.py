@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from command import start
+from command import run, start
 from load.listener import Listener, client
+
+from streamseg import listen
+from streamseg.events import SectionClosed
 
 
 async def asked(listener: Listener, type: str, **d) -> dict:
@@ -62,3 +66,26 @@ async def test_everything_that_can_be_asked(programme: Path):
         code, _, messages = serving.stop()
     assert code == 0, messages
     assert "Traceback" not in messages
+
+
+def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, tmp_path: Path):
+    memory = tmp_path / "memory.sqlite"
+    token = "only for us, and long"
+    arguments = ("serve", programme, "--port", "0", "--no-history", "--memory", memory, "--control-token", token)
+    with start(*arguments) as serving:
+        address = serving.wait_for_address()
+        heard = listen(address, subscribe=["section"])
+        next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")
+        assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
+        named = run("name", address, "B", "Slow piece", "--token", token)
+        assert named.returncode == 0, named.stderr
+        assert "B is called Slow piece now" in named.stderr
+        assert serving.stop()[0] == 0
+    assert "Slow piece" in run("names", "--memory", memory).stdout
+
+    events = [json.loads(line) for line in run("analyze", programme, "--memory", memory).stdout.splitlines()]
+    closed = [event["data"] for event in events if event["type"] == "streamseg.section.closed.v1"]
+    assert [section["name"] for section in closed] == [None, "Slow piece", None, None, None, "Slow piece"]
+
+    assert run("names", "--memory", memory, "--forget", "Slow piece").returncode == 0
+    assert "Slow piece" not in run("names", "--memory", memory).stdout
