@@ -83,6 +83,16 @@ def test_tech_3341_case_10_short_term_of_a_burst():
         assert np.nanmax(rows[:, SHORT_TERM]) == pytest.approx(-23.0, abs=0.1)
 
 
+def test_tech_3341_case_11_short_term_of_rising_bursts():
+    bursts = [
+        [np.zeros((round(0.15 * i * RATE), 2)), stereo((-38.0 + i, 3.0)), np.zeros((round((3 - 0.15 * i) * RATE), 2))]
+        for i in range(20)
+    ]
+    rows, _ = measured(np.concatenate([part for burst in bursts for part in burst]).astype(np.float32))
+    highest = [np.nanmax(rows[60 * i : 60 * i + 60, SHORT_TERM]) for i in range(20)]
+    assert highest == pytest.approx(np.arange(-38.0, -18.0), abs=0.1)
+
+
 def test_tech_3341_case_12_momentary_stands_still():
     rows, _ = measured(stereo(*[(-20.0, 0.18), (-30.0, 0.22)] * 25))
     assert rows[10:, MOMENTARY] == pytest.approx(-23.0, abs=0.1)
@@ -108,6 +118,14 @@ def test_tech_3341_true_peak(share, phase, peak, expected, rate):
     samples = (samples * fade * fade[::-1])[:, None].astype(np.float32)
     true_peak = measured(samples, rate)[1].true_peak_db
     assert expected - 0.4 <= true_peak <= expected + 0.2
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_tech_3341_cases_20_to_23_a_peak_between_samples(offset):
+    at = np.arange(-4_000, 4_001)  # at four times the rate
+    pulse = np.sinc(at * 2 * 20_000 / (4 * RATE)) * np.blackman(len(at))
+    true_peak = measured(np.pad(pulse[offset::4], RATE)[:, None].astype(np.float32))[1].true_peak_db
+    assert -0.4 <= true_peak <= 0.2
 
 
 # EBU Tech 3342 (2023), table 1: 20 s of each level, expected range, tolerance 1 LU.
