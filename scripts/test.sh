@@ -4,6 +4,7 @@
 set -eu
 . "$(dirname "$0")/set-up.sh"
 
+has git || install_parts "what belongs to the project" git git
 has ffmpeg || install_parts "a foreign program that reads what streamseg writes" ffmpeg ffmpeg
 has metaflac && has cuebreakpoints ||
     install_parts "foreign programs that read CUE sheets" "flac cuetools" "flac cuetools"
