@@ -56,7 +56,7 @@ def decided(
 
 
 def sayings(testimony: Floats, model: ChangeModel, settings: Settings) -> tuple[Saying, ...]:
-    """Everything that is said on that testimony, before and when it is certain; probabilities are the judge's own."""
+    """Everything that is said on that testimony, before and when it is certain, as `model.spoken` has it."""
     changes = ChangePoints(settings, model)
     said = [(change, step, False) for step, row in enumerate(testimony, 1) for change in changes.push(row)]
     said += [(change, len(testimony), True) for change in changes.settle()]

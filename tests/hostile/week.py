@@ -4,8 +4,8 @@
 
 Sections of by-chance length of sounds that come back or are new, with their boundaries known 10 s late, and here and
 there a vector that is not all numbers. Prints a line a day; exit code 1 when an update takes longer on the last day
-than on the second, the pickled labels grow, the shipped default's p99 is over 2 ms, or one taken up again from its
-pickle says anything else.
+than on the second, the pickled labels grow, the shipped default's p99, median over the days, is over 2 ms, or one
+taken up again from its pickle says anything else.
 """
 
 from __future__ import annotations
