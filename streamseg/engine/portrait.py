@@ -7,13 +7,14 @@ step for the first 47 seconds, so that the same progression of chords can be fou
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine.kernel import kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
 from streamseg.memory import pack, unpack
@@ -25,6 +26,52 @@ BLOCK_STEPS = 4  # texture vectors averaged into one block
 PROGRESSION_STEPS = 96
 _CHROMA_MIDDLE = 0.29  # of a chroma band, over all music
 _SCALE, _SHIFT = DEVIATION[HARMONY], MEAN[HARMONY] - _CHROMA_MIDDLE  # from standardised to chroma about its middle
+
+
+@kernel
+def _extend(
+    vectors: Floats,
+    count: int,
+    kept: int,
+    stride: int,
+    total: Floats,
+    squares: Floats,
+    blocks: Floats,
+    progression: Floats,
+    block: Floats,
+    harmony: int,
+    scale: Floats,
+    shift: Floats,
+) -> tuple[int, int, int]:
+    """Take vectors into the arrays of a portrait; returns its count, kept and stride from now on."""
+    for i in range(vectors.shape[0]):
+        if count < progression.shape[0]:
+            norm = 0.0
+            for d in range(12):
+                value = vectors[i, harmony + d] * scale[d] + shift[d]
+                progression[count, d] = value
+                norm += value * value
+            norm = max(np.sqrt(norm), 1e-9)
+            for d in range(12):
+                progression[count, d] /= norm
+        for d in range(total.size):
+            total[d] += vectors[i, d]
+            squares[d] += vectors[i, d] * vectors[i, d]
+        for d in range(block.size):
+            block[d] += vectors[i, d]
+        count += 1
+        if count % BLOCK_STEPS:
+            continue
+        number = count // BLOCK_STEPS - 1
+        if number % stride == 0 and kept == len(blocks):  # make room by leaving out every second
+            kept, stride = kept // 2, 2 * stride
+            for k in range(1, kept):
+                blocks[k] = blocks[2 * k]
+        if number % stride == 0:
+            blocks[kept] = block / BLOCK_STEPS
+            kept += 1
+        block[:] = 0.0
+    return count, kept, stride
 
 
 @dataclass(slots=True, eq=False)
@@ -46,19 +93,25 @@ class Portrait:
     block: Floats = field(default_factory=lambda: np.zeros(STANDARDISED_DIMS))  # the one being summed
     votes: dict[int, int] = field(default_factory=dict)
 
-    def push(self, vector: Floats, identity: int | None = None) -> None:
-        """Take the next texture vector, shape (VECTOR_DIMS,), and what a clusterer of vectors takes it for."""
-        if identity is not None:
-            self.votes[identity] = self.votes.get(identity, 0) + 1
-        if self.count < PROGRESSION_STEPS:
-            chroma = vector[HARMONY] * _SCALE + _SHIFT
-            self.progression[self.count] = chroma / max(math.sqrt(chroma @ chroma), 1e-9)
-        self.total += vector
-        self.squares += vector * vector
-        self.block += vector[:STANDARDISED_DIMS]
-        self.count += 1
-        if self.count % BLOCK_STEPS == 0:
-            self._keep(self.count // BLOCK_STEPS - 1)
+    def push(self, vectors: Floats, identities: Iterable[int | None] = ()) -> None:
+        """Take the next texture vectors, shape (n, VECTOR_DIMS), and what a clusterer of vectors takes each for."""
+        for identity in identities:
+            if identity is not None:
+                self.votes[identity] = self.votes.get(identity, 0) + 1
+        self.count, self.kept, self.stride = _extend(
+            vectors,
+            self.count,
+            self.kept,
+            self.stride,
+            self.total,
+            self.squares,
+            self.blocks,
+            self.progression,
+            self.block,
+            int(HARMONY[0]),
+            _SCALE,
+            _SHIFT,
+        )
 
     def copy(self) -> Portrait:
         """One that goes on by itself."""
@@ -73,17 +126,6 @@ class Portrait:
             self.block.copy(),
             dict(self.votes),
         )
-
-    def _keep(self, number: int) -> None:
-        """A block is whole: keep it, if it is one of those that are kept; make room by leaving out every second."""
-        if number % self.stride == 0:
-            if self.kept == BLOCKS:
-                self.blocks[: BLOCKS // 2] = self.blocks[::2].copy()
-                self.kept, self.stride = BLOCKS // 2, 2 * self.stride
-            if number % self.stride == 0:
-                self.blocks[self.kept] = self.block / BLOCK_STEPS
-                self.kept += 1
-        self.block[:] = 0.0
 
     @property
     def mean(self) -> Floats:

@@ -6,9 +6,8 @@ seconds back, and the ids. Says `boundary.*` and `section.*`.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from streamseg.engine.changepoints import Change
 from streamseg.engine.labels import Guess, Labels, Relabelled
 from streamseg.engine.portrait import Portrait
+from streamseg.engine.recent import Recent
 from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
 from streamseg.events import (
     After,
@@ -39,7 +39,6 @@ _MUCH_NOVELTY = 0.7  # of what changes, most lies above it; of what does not, on
 # Vectors after which a section is looked at (again): ever rarer, for as long as it lasts.
 _LOOKS = frozenset((12, 18, 24, 30, *(round(45 * 1.5**n) for n in range(40))))
 _LEAST = 8  # vectors are looked at, if there are so many
-_Heard: TypeAlias = tuple[NDArray[np.float64], int | None]  # a texture vector, and what a clusterer takes it for
 
 
 @dataclass(slots=True)
@@ -67,7 +66,7 @@ class Sections:
         self._labels = Labels(settings, model, memory)
         self._edge = int(model.edge)
         self._undecided = round(lookback_s / STEP_S) + 2  # vectors before which a boundary may yet be drawn
-        self._recent: deque[_Heard] = deque(maxlen=self._undecided + round(_EVIDENCE_SPAN_S / STEP_S))
+        self._recent = Recent(self._undecided + round(_EVIDENCE_SPAN_S / STEP_S))
         self._step = 0
         self._count = 1
         self._open = _Open(number=1, start=0.0)
@@ -101,7 +100,7 @@ class Sections:
         identity = self._labels.push(vector)
         if not np.isfinite(vector).all():  # one NaN in a sum would stay; this is sound like any other
             vector = np.zeros_like(vector)
-        self._recent.append((vector, identity))
+        self._recent.push(vector, identity)
         self._step += 1
         section = self._open
         section.waiting += 1
@@ -110,13 +109,13 @@ class Sections:
             if section.edge:
                 section.edge -= 1
             else:
-                section.portrait.push(*self._recent[-section.waiting])
+                self._into(section.portrait, -section.waiting, 1 - section.waiting)
             section.waiting -= 1
         return self._guess_again() if section.count in _LOOKS else []
 
     def novelty(self) -> tuple[float, float]:
         """How far the last 4 s lie from the 8 s before, in deviations, and from where on that is much; for showing."""
-        recent = np.array([vector[:TEXTURE_DIMS] for vector, _ in list(self._recent)[-24:]])
+        recent = self._recent.vectors[-24:, :TEXTURE_DIMS]
         if len(recent) < 24:
             return 0.0, _MUCH_NOVELTY
         moved = recent[16:].mean(axis=0) - recent[:16].mean(axis=0)
@@ -212,13 +211,15 @@ class Sections:
     def _whole(self, section: _Open, leave_out: int = 0) -> Portrait:
         """The portrait of all of a section, but for the last vectors."""
         portrait = section.portrait.copy()
-        recent = list(self._recent)
-        last = len(recent) - leave_out
-        first = len(recent) - section.waiting
+        last = len(self._recent) - leave_out
+        first = len(self._recent) - section.waiting
         first += max(0, min(section.edge, last - first - _LEAST))
-        for heard in recent[first:last]:
-            portrait.push(*heard)
+        self._into(portrait, first, last)
         return portrait
+
+    def _into(self, portrait: Portrait, first: int, last: int) -> None:
+        """Put some of the recent vectors into a portrait."""
+        portrait.push(self._recent.vectors[first:last], self._recent.identities[first:last])
 
     def _guess_again(self) -> list[Event]:
         section = self._open
@@ -247,7 +248,7 @@ class Sections:
     def _evidence(self, step: int) -> Evidence:
         """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""
         span = round(_EVIDENCE_SPAN_S / STEP_S)
-        recent = np.array([vector for vector, _ in self._recent])
+        recent = self._recent.vectors
         middle = len(recent) - (self._step - step)
         before, after = recent[max(0, middle - span) : middle], recent[middle : middle + span]
         if len(before) == 0 or len(after) == 0:

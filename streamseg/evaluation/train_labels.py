@@ -58,8 +58,7 @@ Pairing: TypeAlias = Callable[[Sequence[Heard], LabelModel, np.random.Generator]
 def portrait_of(vectors: Floats) -> Portrait:
     """The portrait of a section of these vectors."""
     portrait = Portrait()
-    for vector in vectors:
-        portrait.push(vector)
+    portrait.push(vectors)
     return portrait
 
 

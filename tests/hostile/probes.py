@@ -40,8 +40,7 @@ def portraits(truth, vectors):
         if span.end - span.start < LONG_S:
             continue
         portrait = Portrait()
-        for vector in vectors[(at > span.start + 2) & (at < span.end - 2)]:
-            portrait.push(vector)
+        portrait.push(vectors[(at > span.start + 2) & (at < span.end - 2)])
         yield portrait
 
 
