@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 0.4
     clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
     label_returning: Annotated[
-        float, Meta(gt=0, lt=1, description="how likely a section is one heard before, as long as few were heard")
+        float, Meta(gt=0, lt=1, description="how likely is a return (music: at first, of any; else: of each label)")
     ] = 0.5
     labels_max: Annotated[
         int, Meta(ge=2, le=1000, description="how many sections are remembered; the least used is forgotten")
@@ -83,9 +83,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 # What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
 PROFILES: dict[Profile, dict[str, Any]] = {
     "music": {},
-    "dj": {"lookahead_s": 15.0},
-    "broadcast": {"lookahead_s": 5.0},
-    "room": {"lookahead_s": 5.0},
+    "dj": {"lookahead_s": 15.0, "label_returning": 0.15},
+    "broadcast": {"lookahead_s": 5.0, "label_returning": 0.15},
+    "room": {"lookahead_s": 5.0, "label_returning": 0.15},
 }
 
 

@@ -80,7 +80,8 @@ class LabelModel(Weights):
 
     projection: (standardised dims, k). words: (w, k), a code book of what there is. mean, deviation, weights: of the
     numbers of a comparison, and what each counts. bias: log-odds where all are mean. edge: vectors at the beginning
-    of a section that may still belong to what was before, and are not looked at.
+    of a section that may still belong to what was before, and are not looked at. stay: weight of a section like the
+    one before, when a detector cut one in two. shared: whether the more labels there are, the less likely is each.
     """
 
     projection: NDArray[np.float64]
@@ -90,6 +91,8 @@ class LabelModel(Weights):
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     edge: NDArray[np.int64]
+    stay: NDArray[np.float64] = field(default_factory=lambda: np.array(0.5))
+    shared: NDArray[np.bool_] = field(default_factory=lambda: np.array(True))
 
 
 Kind = TypeVar("Kind", bound=Weights)

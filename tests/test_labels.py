@@ -193,6 +193,13 @@ class TestStickyFilter:
         posterior = sticky.posterior({0: 0.0, 1: 6.0})
         assert posterior[1] > posterior[0]
 
+    def test_a_label_by_itself_does_not_wane_among_many(self):
+        chances = []
+        for kinds in (2, 20):
+            sticky = self.settled(list(range(kinds)), shared=False, stay=0.0, returning=0.2)
+            chances.append(sticky.posterior({0: 2.0} | dict.fromkeys(range(1, kinds), -50.0))[0])
+        assert chances[0] == pytest.approx(chances[1], rel=0.1)
+
     def test_it_is_bounded(self):
         sticky = self.settled([int(n) for n in np.random.default_rng(0).integers(0, 50, 600)], capacity=40)
         assert len(sticky._counts) <= 40

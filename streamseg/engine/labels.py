@@ -29,7 +29,6 @@ Floats = NDArray[np.float64]
 RELABEL_S = 60.0  # how far back a second look reaches
 _REMEMBERED_MOST = 256  # named sections of earlier runs, the latest
 _REACH = 1.0  # deviations within a kind; for clusterers that hear vectors
-_STAY = 0.5  # weight of a section like the one before, when a detector cut one in two
 _SURE = 2.0  # log-odds that join two labels
 _MOST = 8.0  # log-odds of what most vectors of a section are
 _SHOWN = 5
@@ -79,7 +78,12 @@ class Labels:
         self._identity: int | None = None
         self._resemblance = Resemblance(model, settings.labels_max + len(named))
         self._clusterer = SectionClusterer(capacity=settings.labels_max, likeness=self._resemblance)
-        self._filter = StickyFilter(stay=_STAY, returning=settings.label_returning, capacity=4 * settings.labels_max)
+        self._filter = StickyFilter(
+            stay=float(model.stay),
+            returning=settings.label_returning,
+            shared=bool(model.shared),
+            capacity=4 * settings.labels_max,
+        )
         self._letters: dict[int, str] = {}
         self._names: dict[int, str] = {}
         self._slots: dict[int, int] = {}  # of each label, where its latest section lies

@@ -37,7 +37,7 @@ from streamseg.weights import LabelModel
 _EVIDENCE_SPAN_S = 8.0  # what is compared on either side of a boundary
 _MUCH_NOVELTY = 0.7  # of what changes, most lies above it; of what does not, one moment in ten
 # Vectors after which a section is looked at (again): ever rarer, for as long as it lasts.
-_LOOKS = frozenset((12, 18, 24, 30, *(round(45 * 1.5**n) for n in range(40))))
+_LOOKS = frozenset((*range(12, 33, 3), *(round(45 * 1.5**n) for n in range(40))))
 _LEAST = 8  # vectors are looked at, if there are so many
 
 

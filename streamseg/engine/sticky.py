@@ -20,13 +20,15 @@ class StickyFilter:
     """Log-odds of each label in, probabilities out.
 
     stay: weight of staying where one is, in transitions. returning: how likely something heard before is, at first;
-    counted as `PRIOR` sections. capacity: transitions counted.
+    counted as `PRIOR` sections. shared: whether all labels share that; else it is each one's own, and stays as it is:
+    the more there are to choose from, the likelier a return. capacity: transitions counted.
     """
 
     PRIOR = 4.0
 
-    def __init__(self, *, stay: float, returning: float, capacity: int) -> None:
+    def __init__(self, *, stay: float, returning: float, capacity: int, shared: bool = True) -> None:
         self._stay = stay
+        self._shared = shared
         self._returning = returning
         self._capacity = capacity
         self._counts: dict[tuple[int, int], float] = {}
@@ -34,8 +36,13 @@ class StickyFilter:
         self._belief: dict[int, float] = {}
 
     def prior(self, labels: set[int]) -> dict[int, float]:
-        """How probable each label, and NEW, is for the next section, before any of it is heard."""
+        """How probable each label, and NEW, is for the next section, before any of it is heard.
+
+        Relative to one another: where labels do not share, these do not add up to 1.
+        """
         old = (self._returned + self.PRIOR * self._returning) / (self._entered + self.PRIOR)
+        if not self._shared:
+            old = self._returning
         if not labels:
             return {NEW: 1.0}
         leaving: dict[int, float] = {}
@@ -49,7 +56,7 @@ class StickyFilter:
                 spread[label] += weight * (
                     self._counts.get((before, label), 0.0) + self._stay * (label == before) + even
                 )
-        total = sum(spread.values())
+        total = sum(spread.values()) * (1.0 if self._shared else even)
         return {NEW: 1.0 - old, **{label: old * value / total for label, value in spread.items()}}
 
     def posterior(self, odds: dict[int, float]) -> dict[int, float]:
