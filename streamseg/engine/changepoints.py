@@ -1,9 +1,10 @@
 """Change points: every moment is a candidate, judged again and again while evidence arrives.
 
 The judge gives the probability that the sound changed there. It is said
-(provisional) when that is likelier than not and no neighbour is likelier; confirmed when the probability passes a
-threshold that falls with age (hard cuts are sure in seconds, slow fades later); retracted when a neighbour that is no
-neighbour of it, or the sound itself, says otherwise. Confirmation is strictly in the order of time, and final.
+(provisional) when that is likely enough, more so when it comes late, and no neighbour is likelier; confirmed when
+the probability passes a threshold that falls with age (hard cuts are sure in seconds, slow fades later); retracted
+when a neighbour that is no neighbour of it, or the sound itself, says otherwise. Confirmation is strictly in the
+order of time, and final.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
 
 _DOUBT = 0.6  # a provisional change is taken back when its probability falls below this much of what it needed
+_SOON_S = 3.0  # a change first said later than this after it comes too late to be of use but as one that will last …
+_LATE_ODDS = 3.0  # … so that its odds must be so many times those that do for a young one
 
 State: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
@@ -60,6 +63,9 @@ class ChangePoints:
             self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
         self._stability, self._confidence = model.spoken
         self._provisional = settings.provisional_probability
+        late = _LATE_ODDS * self._provisional / (1.0 - self._provisional + _LATE_ODDS * self._provisional)
+        self._worth_saying = np.full(self._oldest + 1, late)
+        self._worth_saying[: round(_SOON_S / STEP_S) + 1] = self._provisional
         self._least = min(self._provisional, float(self._needed.min()))  # below this there is nothing to say
         self._said = 0
         self._step = self._last = 0
@@ -141,7 +147,8 @@ class ChangePoints:
             elif abs(best - age) >= 2 and self._is_best(best) and not self._claimed(self._step - best, said):
                 said.step = self._step - best
                 changes.append(self._change("provisional", said))
-        for age in np.flatnonzero(probability[: self._admitted()] >= self._provisional)[::-1]:
+        admitted = self._admitted()
+        for age in np.flatnonzero(probability[:admitted] >= self._worth_saying[:admitted])[::-1]:
             step = self._step - int(age)
             if self._is_best(int(age)) and not self._claimed(step):
                 changes.append(self._change("provisional", self._name(step)))

@@ -4,7 +4,8 @@
 trains on every annotated file of the folders, each weighing as much as said. When to be sure is chosen in folds over
 the `--judged` folder, by judges that have seen nothing of what they are tried on: no file, of mixes no track, of
 programmes no voice, track or jingle. These judges stay in the `--folds` folder for `tests/accuracy/figures.py`, with a
-`folds.json` of who has not heard what; one that lies there already is not trained again.
+`folds.json` of who has not heard what; one that lies there already is not trained again. With `--held DIR` it
+is chosen over that folder's files too, made of what each fold's judge has not heard (`tests/accuracy/held_apart.py`).
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def main() -> None:
         "--kinds", type=Path, nargs="+", required=True, help="programmes: what kinds of sound there are"
     )
     parser.add_argument("--folds", type=Path, required=True, help="where the judges of the folds are kept")
+    parser.add_argument("--held", type=Path, help="more to choose on, with a folds.json of its own")
     parser.add_argument("--cache", type=Path, default=Path(".textures"))
     asked = parser.parse_args()
     recipe, settings = RECIPES[asked.kind], _PROFILES[asked.kind]
@@ -130,23 +132,27 @@ def main() -> None:
     unseen = [track for track in weights if track.truth.audio in judges]
     folds = _FOLDS[asked.kind]
     asked.folds.mkdir(parents=True, exist_ok=True)
+    tried = {track: k % folds for k, track in enumerate(unseen)}
+    if asked.held:
+        judge_of = json.loads((asked.held / "folds.json").read_text(encoding="utf-8"))
+        number = {f"fold_{k}.npz": k for k in range(folds)}
+        tried |= {track: number[Path(judge_of[track.source]).name] for track in tracks_of(asked.held, asked.cache)}
     models: list[ChangeModel] = []
-    testimony: dict[Track, NDArray[np.float64]] = {}
     for k in range(folds):
         kept, test = asked.folds / f"fold_{k}.npz", unseen[k::folds]
         if not kept.exists():
             make(test).save(kept)
         raw = {"prior": np.array(KEPT_CLOSER), "spoken": AS_JUDGED}  # whatever an earlier run made of them
         models.append(replace(read_model(kept.read_bytes(), kept.name), **raw))
-        testimony |= {track: judged(track, models[-1]) for track in test}
-    times, tables = honest(models[0], unseen, [testimony[track] for track in unseen], recipe)
-    policies = best_policies(outcomes(unseen, tables, models[0], settings))
+    tracks = list(tried)
+    times, tables = honest(models[0], tracks, [judged(track, models[k]) for track, k in tried.items()], recipe)
+    policies = best_policies(outcomes(tracks, tables, models[0], settings))
     for row in policies:
-        sys.stdout.write(f"{outcome(unseen, tables, models[0], tuple(row), settings)}\n")
+        sys.stdout.write(f"{outcome(tracks, tables, models[0], tuple(row), settings)}\n")
     honestly = {"prior": np.array(KEPT_CLOSER * times), "policies": policies}
     calls = [
         promptness(track.truth, sayings(table, replace(models[0], policies=policies), settings))
-        for track, table in zip(unseen, tables, strict=True)
+        for track, table in zip(tracks, tables, strict=True)
     ]
     honestly["spoken"] = spoken(calls)
     for call in summary(calls):
