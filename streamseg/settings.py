@@ -83,9 +83,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 # What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
 PROFILES: dict[Profile, dict[str, Any]] = {
     "music": {},
-    "dj": {"lookahead_s": 15.0, "provisional_probability": 0.45, "label_returning": 0.15},
-    "broadcast": {"lookahead_s": 5.0, "label_returning": 0.15},
-    "room": {"lookahead_s": 5.0, "label_returning": 0.15},
+    "dj": {"lookahead_s": 15.0, "provisional_probability": 0.45, "label_returning": 0.1},
+    "broadcast": {"lookahead_s": 5.0, "label_returning": 0.1},
+    "room": {"lookahead_s": 5.0, "label_returning": 0.1},
 }
 
 

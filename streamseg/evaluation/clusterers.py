@@ -33,7 +33,7 @@ from streamseg.evaluation.tracks import boundary_time, texture_of
 from streamseg.events import BoundaryConfirmed, Event, SectionClosed, SectionRelabelled, SectionUpdated
 from streamseg.memory import Memory
 from streamseg.settings import PROFILES, ClustererName, Settings, settings_for
-from streamseg.weights import LabelModel, shipped_label_model, shipped_model
+from streamseg.weights import ChangeModel, LabelModel, shipped_label_model, shipped_model
 
 Floats = NDArray[np.float64]
 Boundaries: TypeAlias = list[tuple[int, int]]  # (step of the change, step at which it is known)
@@ -110,9 +110,9 @@ def true_boundaries(spans: Sequence[Span], steps: int, rng: np.random.Generator)
     return found
 
 
-def own_boundaries(vectors: Floats, settings: Settings) -> Boundaries:
-    """What the detector confirms."""
-    model = shipped_model(settings.profile)
+def own_boundaries(vectors: Floats, settings: Settings, model: ChangeModel | None = None) -> Boundaries:
+    """What the detector confirms, judged by the shipped model when none is given."""
+    model = model or shipped_model(settings.profile)
     judge, changes = Judge(model), ChangePoints(settings, model)
     found: Boundaries = []
     for step, vector in enumerate(vectors, 1):
