@@ -11,11 +11,13 @@ import pytest
 HOUSE = Path(__file__).parents[1] / "streamseg"
 LOOK = """
 import numpy as np
-from streamseg.engine.features.rhythm import peak
 from streamseg.engine.kernel import KEPT
+from streamseg.engine.texture import gather
 
-assert peak(np.array([0.0, 1.0, 0.0]), 1) == 1.0
-print(KEPT, sum(peak.stats.cache_hits.values()), sum(peak.stats.cache_misses.values()))
+kept = np.zeros((1, 1))
+gather(np.array([[0.0, 1.0]]), np.array([1]), kept)
+assert kept[0, 0] == 1.0
+print(KEPT, sum(gather.stats.cache_hits.values()), sum(gather.stats.cache_misses.values()))
 """
 
 

@@ -1,4 +1,4 @@
-"""Kernels allocate nothing per frame: a push of twice the sound asks numba for no more memory than a push of half."""
+"""The kernels that hear every sample allocate nothing: a push asks numba for no memory."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import pytest
 
 COUNT = """
 import numpy as np
+from numba import njit
 from numba.core.runtime import rtsys
 from streamseg.engine.features import Features
 from streamseg.engine.loudness import Loudness
@@ -15,11 +16,14 @@ from streamseg.engine.resampling import Resampler
 
 sound = 0.1 * np.random.default_rng(0).standard_normal((96_000, 2)).astype(np.float32)
 
-def allocated(stage, samples):
+def allocated(ask, given):
     before = rtsys.get_allocation_stats().mi_alloc
-    stage.push(samples)
+    ask(given)
     return rtsys.get_allocation_stats().mi_alloc - before
 
+copied = njit(lambda x: x.copy())
+copied(sound)  # from now on there is something to count with
+print(allocated(copied, sound))
 for make, whole in (
     (Features, sound[: 64 * 512, 0].copy()),
     (lambda: Resampler(48_000), sound),
@@ -27,17 +31,15 @@ for make, whole in (
 ):
     stage = make()
     stage.push(whole)
-    once, twice = allocated(stage, whole[: len(whole) // 2]), allocated(stage, whole)
-    print(twice - once, once)
+    print(allocated(stage.push, whole))
 """
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
-def test_twice_the_frames_cost_no_allocation_more():
+def test_a_push_allocates_nothing():
     env = os.environ | {"NUMBA_NRT_STATS": "1"}
     run = subprocess.run([sys.executable, "-c", COUNT], env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
-    counts = [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
-    assert len(counts) == 3
-    assert all(once > 0 for _, once in counts)  # the arrays handed over: so something was counted
-    assert [more for more, _ in counts] == [0, 0, 0]
+    copied, *pushes = map(int, run.stdout.split())
+    assert copied > 0  # so it is counted
+    assert pushes == [0, 0, 0]

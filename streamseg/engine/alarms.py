@@ -17,7 +17,7 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 from numpy.typing import NDArray
 
 from streamseg.blocks import Samples
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import allocating as kernel
 from streamseg.events import AlarmCleared, AlarmKind, AlarmRaised, Event
 from streamseg.settings import Settings
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS, Features
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import allocating as kernel
 from streamseg.errors import AskedWrongly
 from streamseg.memory import pack, unpack
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND

@@ -3,11 +3,17 @@
 Compiled once per machine (cache), without the GIL, and without fast-math: sums keep the order they are written
 in, so results are the same bits whatever the block size. Sums that matter for speed are therefore written as
 interleaved partial sums, which the compiler joins into vector instructions.
+
+Compiling is what the first start takes long for. A kernel that allocates nothing needs no counting of references, half
+of what there would be to compile; a part that only kernels call needs no way in from Python. Inside them loops are
+written out: to assign one slice to another, or to sort, brings in more code than a whole kernel. And a number written
+as an argument (0, not a variable) makes numba compile a copy of the part for that number alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,18 +25,67 @@ from numba import config, njit
 config.SLP_VECTORIZE = 1  # type: ignore[attr-defined]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_NOTHING_ALLOCATED: dict[str, Any] = {"_nrt": False}
+_NOT_FOR_PYTHON: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_HOUSE = Path(__file__).parents[2]
+_IMPORT = re.compile(r"^from (streamseg[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """The decorator for kernels that look at nothing outside their own file.
+    """The decorator for kernels that Python calls. One that allocates memory after all does not compile."""
+    return _kept(function, _NOTHING_ALLOCATED)
 
-    The compiled form is kept beside the file, or in the user's cache directory where that is read-only (numba's
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """The decorator for kernels that allocate memory, or call some that do."""
+    return _kept(function, {})
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """The decorator for what only kernels call; it is compiled into them, and kept with them alone."""
+    return njit(function, **_OPTIONS, **_NOTHING_ALLOCATED, **_NOT_FOR_PYTHON)
+
+
+def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """The compiled form is kept beside the file, or in the user's cache directory where that is read-only (numba's
     own rule; NUMBA_CACHE_DIR names another place). Where neither can be written, every process compiles for itself.
+
+    numba looks at a kernel's own file only when it asks whether the compiled form still holds. With a stamp, a change
+    to a file it imports does not leave old code at work inside it. What the files say counts, not when they were
+    written: a copy of the package keeps its compiled kernels, a new one with old times does not. `_index_key` is
+    numba's own; should it go, numba's rule is back.
     """
     try:
-        return njit(function, cache=True, **_OPTIONS)
+        dispatcher = njit(function, cache=True, **_OPTIONS, **options)
     except RuntimeError:  # numba found no place for it
-        return njit(function, **_OPTIONS)
+        return njit(function, **_OPTIONS, **options)
+    kept: Any = getattr(dispatcher, "_cache", None)
+    if hasattr(kept, "_index_key"):
+        plain, stamp = kept._index_key, _stamp(Path(function.__code__.co_filename))
+        kept._index_key = lambda *key: (*plain(*key), stamp)
+    return dispatcher
+
+
+@cache
+def _stamp(file: Path) -> str:
+    """Of what this file says, and all of ours that it imports."""
+    seen: set[Path] = set()
+    left = [file, Path(__file__)]
+    while left:
+        path = left.pop()
+        if path not in seen and path.is_file():
+            seen.add(path)
+            left += [each for module, names in _IMPORT.findall(path.read_text()) for each in _homes(module, names)]
+    digest = hashlib.sha256()
+    for path in sorted(seen):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _homes(module: str, names: str) -> list[Path]:
+    """Where a module, and those of the names that are modules too, would lie."""
+    home = _HOUSE.joinpath(*module.split("."))
+    return [home.with_suffix(".py"), home / "__init__.py", *(home / f"{name}.py" for name in re.findall(r"\w+", names))]
 
 
 @kernel
@@ -40,31 +95,3 @@ def _nothing() -> None:
 
 # Whether compiled kernels are still there at the next start.
 KEPT: bool = hasattr(getattr(_nothing, "_cache", None), "_index_key")
-
-
-def kernel_of(file: str) -> Callable[[Callable[..., Any]], Any]:
-    """The decorator for kernels that call kernels, or use constants, of other files in the folder of `file`.
-
-    numba looks at a kernel's own file only when it asks whether the compiled form still holds. Without this, a change
-    to one file would leave its old code at work inside the others. What the files say counts, not when they were
-    written: a copy of the package keeps its compiled kernels, a new one with old times does not. `_index_key` is
-    numba's own; should it go, numba's rule is back.
-    """
-    stamp = _stamp(Path(file).parent)
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = kernel(function)
-        if KEPT:
-            plain = dispatcher._cache._index_key
-            dispatcher._cache._index_key = lambda *key: (*plain(*key), stamp)
-        return dispatcher
-
-    return decorate
-
-
-@cache
-def _stamp(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in [*sorted(folder.glob("*.py")), Path(__file__).parents[1] / "settings.py"]:
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()

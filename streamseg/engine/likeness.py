@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import allocating as kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.portrait import BLOCKS, Portrait
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import kernel, part
 from streamseg.errors import AskedWrongly
 
 Floats = NDArray[np.float64]
@@ -98,7 +98,7 @@ def peak_filters(sample_rate: int) -> Floats32:
     return filters
 
 
-@kernel
+@part
 def spread(samples: Floats32, planes: Floats32) -> None:
     """Samples (n, channels) into one row a channel, behind the REACH samples before; sane numbers only."""
     for c in range(samples.shape[1]):
@@ -110,7 +110,7 @@ def spread(samples: Floats32, planes: Floats32) -> None:
             plane[i] = x if x > -LOUDEST else np.float32(-LOUDEST)
 
 
-@kernel
+@part
 def add_squares(left: Floats32, right: Floats32, f: Floats, a: Floats, b: Floats) -> None:
     """Add the squares of two channels behind both filters (transposed direct form II) to a[4] and b[4].
 
@@ -134,7 +134,7 @@ def add_squares(left: Floats32, right: Floats32, f: Floats, a: Floats, b: Floats
     a[0], a[1], a[2], a[3], a[4] = a0, a1, a2, a3, asum  # last: an odd channel is its own partner
 
 
-@kernel
+@part
 def largest(bits: Ints32) -> np.int32:
     """The largest magnitude, as bits: those of positive numbers are ordered like the numbers, and join in vectors."""
     most = np.int32(0)
@@ -143,7 +143,7 @@ def largest(bits: Ints32) -> np.int32:
     return most
 
 
-@kernel
+@part
 def raise_peak(
     x: Floats32, x_bits: Ints32, filters: Floats32, reach: float, between: Floats32, between_bits: Ints32, peak: Ints32
 ) -> None:
@@ -175,7 +175,7 @@ def raise_peak(
             peak[0] = max(peak[0], largest(between_bits[:length]))
 
 
-@kernel
+@part
 def count_odd(planes: Floats32, begin: int, end: int, counts: Ints) -> None:
     """Add how many samples are clipped (counts[0]), differ between channels (1), differ from the one before (2)."""
     clipped = moved = apart = 0
@@ -192,7 +192,7 @@ def count_odd(planes: Floats32, begin: int, end: int, counts: Ints) -> None:
     counts[2] += moved
 
 
-@kernel
+@part
 def close_block(state: Floats, weights: Floats, counts: Ints, peaks: Floats32, recent: Floats, out: Floats) -> None:
     """A 100 ms block is whole: write its row, and begin the next."""
     samples = counts[3]

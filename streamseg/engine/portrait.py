@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import allocating as kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
 from streamseg.memory import pack, unpack

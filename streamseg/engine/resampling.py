@@ -20,7 +20,7 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import kernel, part
 from streamseg.errors import AskedWrongly
 from streamseg.settings import ENGINE_RATE
 
@@ -49,7 +49,7 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
             mono[i] = x * share if c == 0 else mono[i] + x * share
 
 
-@kernel
+@part
 def around(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
     """The sum of `taps` times the sound from `at` on.
 

@@ -54,8 +54,8 @@ def gather(frames: NDArray[np.float64], columns: NDArray[np.int64], kept: NDArra
 def summarise(window: NDArray[np.float64], deviation: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
     """Mean and deviation of every column."""
     frames, columns = window.shape
-    mean[:] = 0.0
-    deviation[:] = 0.0
+    for k in range(columns):
+        mean[k] = deviation[k] = 0.0
     for i in range(frames):
         for k in range(columns):
             mean[k] += window[i, k]

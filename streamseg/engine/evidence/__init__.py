@@ -29,13 +29,11 @@ import numpy as np
 from streamseg.engine.evidence import describing, running
 from streamseg.engine.evidence.running import CAPACITY, HORIZON, KEEP, PENALTIES, SPANS, SPLITS, Floats, Ints, State
 from streamseg.engine.evidence.trees import Trees, boosted
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.periodicity import PERIODICITY_DIMS
 from streamseg.engine.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS
 from streamseg.weights import ChangeModel
-
-kernel = kernel_of(__file__)
 
 _GAMMAS = np.array([0.5, 0.7, 4.0, 0.7])
 _CHROMA = 20  # where harmony begins in a texture vector
@@ -45,7 +43,7 @@ _THINKING_AGE = 12  # from this age on, a glance is remembered
 
 
 @kernel
-def _take(
+def _advance(
     vector: Floats,
     projection: Floats,
     classes: Floats,
@@ -54,8 +52,20 @@ def _take(
     state: State,
     offsets: Ints,
     gammas: Floats,
+    ages: Ints,
+    trees: Trees,
+    glance_trees: int,
+    gate: float,
+    pulses: Floats,
+    told: Floats,
+    scores: Floats,
 ) -> None:
-    """Write the newest vector in each space, and update all running sums."""
+    """Take the newest vector in; describe the candidates of every age in `told`; their log odds go to `scores`.
+
+    One kernel, since to hand all this over costs as much as to describe several candidates. What the first trees put
+    below the gate is looked at no further, and scores what they say less `_DISMISSED`.
+    """
+    # The vector, in each space.
     n = state.n[0]
     at = 0
     for k in range(projection.shape[1]):
@@ -84,6 +94,8 @@ def _take(
         for d in range(STANDARDISED_DIMS):
             total += vector[d] * classes[d, k]
         state.extra[n, LEVEL_DIMS + k] = total
+
+    # All running sums.
     for d in range(state.vectors.shape[0]):
         state.totals[n + 1, d] = state.totals[n, d] + state.vectors[d, n]
     for d in range(state.extra.shape[1]):
@@ -100,37 +112,19 @@ def _take(
     state.thought[n + 1] = 0.0
     state.n[0] = n + 1
 
-
-@kernel
-def _judge(
-    state: State,
-    offsets: Ints,
-    ages: Ints,
-    classes: int,
-    trees: Trees,
-    glance_trees: int,
-    gate: float,
-    pulses: Floats,
-    told: Floats,
-    scores: Floats,
-) -> None:
-    """Describe the candidates of every age in `told`, shape (ages, width); their log odds go to `scores`.
-
-    What the first trees put below the gate is looked at no further, and scores what they say less `_DISMISSED`.
-    """
-    e = state.n[0]
+    # The candidates.
+    e, first_tree = n + 1, np.int64(0)
     for k in range(len(ages)):
         c = e - ages[k]
         out = told[k]
         scores[k] = -np.inf
         if c < _EARLIEST:
             continue
-        at = 0
         for s in range(4):
-            at = describing.novelty(c, e, s, offsets[s], offsets[s + 1], state, out, at)
-        at = describing.partition(c, e, state, out, at)
-        at = describing.steps_and_kinds(c, e, classes, state, out, at)
-        glance = boosted(out, trees, 0, glance_trees)
+            describing.novelty(c, e, s, offsets[s], offsets[s + 1], state, out, s * describing.NOVELTY)
+        at = describing.partition(c, e, state, out, 4 * describing.NOVELTY + first_tree)
+        at = describing.steps_and_kinds(c, e, classes.shape[1], state, out, at)
+        glance = boosted(out, trees, first_tree, glance_trees)
         if ages[k] >= _THINKING_AGE:
             state.thought[c] = 1.0 / (1.0 + np.exp(-glance))
         if glance < gate:
@@ -139,31 +133,8 @@ def _judge(
         at = describing.parallels(c, e, state, out, at)
         at = describing.matches(c, e, state, out, at)
         at = describing.rhythm(c, e, state, pulses[0], pulses[1], out, at)
-        at = describing.lengths(c, state, out, at)
+        describing.lengths(c, state, out, at)
         scores[k] = boosted(out, trees, glance_trees, len(trees.first))
-
-
-@kernel
-def _advance(
-    vector: Floats,
-    projection: Floats,
-    classes: Floats,
-    mean: Floats,
-    deviation: Floats,
-    state: State,
-    offsets: Ints,
-    gammas: Floats,
-    ages: Ints,
-    trees: Trees,
-    glance_trees: int,
-    gate: float,
-    pulses: Floats,
-    told: Floats,
-    scores: Floats,
-) -> None:
-    """Both in one go: to hand all this over costs as much as to describe several candidates."""
-    _take(vector, projection, classes, mean, deviation, state, offsets, gammas)
-    _judge(state, offsets, ages, classes.shape[1], trees, glance_trees, gate, pulses, told, scores)
 
 
 class Evidence:

@@ -24,10 +24,8 @@ from streamseg.engine.evidence.running import (
     Floats,
     State,
 )
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import part
 from streamseg.engine.texture import LEVEL_DIMS
-
-kernel = kernel_of(__file__)
 
 _PARALLEL_SPANS = np.array([8, 16, 32])
 _CLASS_SPANS = np.array([2, 6, 16])
@@ -39,14 +37,15 @@ _MATCH_SPAN = 2  # the spans that are as wide as the windows of the past
 _STRONG = 0.5
 _APART = 8  # vectors between two strong changes
 
-GLANCE_FIXED = 4 * (3 * len(SPANS) + 2) + 5 * len(PENALTIES) + len(_SIGNED_SPANS) * len(_SIGNED) + 5
+NOVELTY = 3 * len(SPANS) + 2  # numbers a space
+GLANCE_FIXED = 4 * NOVELTY + 5 * len(PENALTIES) + len(_SIGNED_SPANS) * len(_SIGNED) + 5
 GLANCE_PER_CLASS = 2 * len(_CLASS_SPANS)
 LOOK = 2 * 8 * len(_PARALLEL_SPANS) + 4 + 4 * len(_RHYTHM_SPANS) + 4
 
 
-@kernel
-def novelty(c: int, e: int, s: int, start: int, stop: int, state: State, out: Floats, at: int) -> int:
-    """How alike the sound is before, after and across c, in space s; returns where to write on."""
+@part
+def novelty(c: int, e: int, s: int, start: int, stop: int, state: State, out: Floats, at: int) -> None:
+    """How alike the sound is before, after and across c, in space s: NOVELTY numbers, which go to out[at] on."""
     age = e - c
     for k in range(len(SPANS)):
         span = SPANS[k]
@@ -77,12 +76,11 @@ def novelty(c: int, e: int, s: int, start: int, stop: int, state: State, out: Fl
             elif value > other:
                 other = value
         out[at + 1] = here_value - other
-    return at + 2
 
 
-@kernel
+@part
 def partition(c: int, e: int, state: State, out: Floats, at: int) -> int:
-    """What the optimal partitionings think of c."""
+    """What the optimal partitionings think of c; returns where to write on."""
     for b in range(len(PENALTIES)):
         sums, best, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.since[b]
         length = e - c
@@ -102,7 +100,7 @@ def partition(c: int, e: int, state: State, out: Floats, at: int) -> int:
     return at
 
 
-@kernel
+@part
 def steps_and_kinds(c: int, e: int, classes: int, state: State, out: Floats, at: int) -> int:
     """Steps and dips of level; kind of sound; age."""
     age = e - c
@@ -126,7 +124,7 @@ def steps_and_kinds(c: int, e: int, classes: int, state: State, out: Floats, at:
     return at + 5
 
 
-@kernel
+@part
 def _largest(values: Floats, n: int) -> float:
     """The largest of the first n, which are overwritten; by halves, so that the compiler makes it vectors."""
     while n > 1:
@@ -139,7 +137,7 @@ def _largest(values: Floats, n: int) -> float:
     return largest
 
 
-@kernel
+@part
 def _sum(values: Floats, n: int) -> float:
     """Sum of the first n, in four interleaved parts."""
     a = b = c = d = 0.0
@@ -154,7 +152,7 @@ def _sum(values: Floats, n: int) -> float:
     return (a + b) + (c + d)
 
 
-@kernel
+@part
 def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
     """Whether what follows, or came before, runs parallel to an earlier stretch; and whether that changed there."""
     a0 = state.age0[0]
@@ -168,7 +166,8 @@ def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
             later, sooner = rows[(c + f + a0) % PARALLEL_ROWS], rows[(c - p + a0) % PARALLEL_ROWS]
             n = min(HORIZON, c - p) - _SHORTEST_LAG
             if n <= 0:
-                out[at : at + 8] = -1.0
+                for i in range(8):
+                    out[at + i] = -1.0
                 at += 8
                 continue
             per_f, per_p = 1.0 / f, 1.0 / p
@@ -188,7 +187,8 @@ def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
                 work[i] = future[i] if future[i] < past[i] else past[i]
                 other[i] = work[i] * state.thought[c - _SHORTEST_LAG - i]
             out[at + 6] = _largest(other, n)
-            other[:n] = work[:n]
+            for i in range(n):
+                other[i] = work[i]
             best = _largest(other, n)
             lag = _SHORTEST_LAG
             while lag < n + _SHORTEST_LAG - 1 and work[lag - _SHORTEST_LAG] != best:
@@ -199,7 +199,7 @@ def parallels(c: int, e: int, state: State, out: Floats, at: int) -> int:
     return at
 
 
-@kernel
+@part
 def matches(c: int, e: int, state: State, out: Floats, at: int) -> int:
     """Whether anything in the past explains what came after, beside what came just before."""
     mine, a = state.matched[(c + state.age0[0]) % MATCH_RING], min(MATCH_AGE, e - c)
@@ -216,7 +216,7 @@ def matches(c: int, e: int, state: State, out: Floats, at: int) -> int:
     return at
 
 
-@kernel
+@part
 def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Floats, at: int) -> int:
     """Whether the onsets keep their period: four numbers a span. after, before: scratch."""
     totals = state.pulse_totals
@@ -244,8 +244,8 @@ def rhythm(c: int, e: int, state: State, after: Floats, before: Floats, out: Flo
     return at
 
 
-@kernel
-def lengths(c: int, state: State, out: Floats, at: int) -> int:
+@part
+def lengths(c: int, state: State, out: Floats, at: int) -> None:
     """How long ago the sound last seemed to change, how long before that, and whether the two lengths fit."""
     first = _strong_before(c - _APART, state)
     second = _strong_before(first - _APART, state)
@@ -253,10 +253,9 @@ def lengths(c: int, state: State, out: Floats, at: int) -> int:
     fit = np.log((c - first) / max(first - second, 1)) / np.log(2.0)
     out[at + 2] = abs(fit - np.round(fit)) if first > 0 else 1.0
     out[at + 3] = state.thought[max(first, 0)]
-    return at + 4
 
 
-@kernel
+@part
 def _strong_before(c: int, state: State) -> int:
     """The last vector up to c at which a change seemed likely, and likelier than around it; 0 when there is none."""
     x = c

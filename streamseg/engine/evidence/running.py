@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel_of
-
-kernel = kernel_of(__file__)
+from streamseg.engine.kernel import part
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -63,7 +61,7 @@ class State(NamedTuple):
     scratch: Floats  # (6, horizon) scratch
 
 
-@kernel
+@part
 def similarities(s: int, start: int, stop: int, gamma: float, state: State) -> None:
     """Running sum of the newest vector's similarity to every vector of the horizon, in space s.
 
@@ -73,7 +71,8 @@ def similarities(s: int, start: int, stop: int, gamma: float, state: State) -> N
     n = state.n[0]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
     distance, row = state.distance[lowest:n], state.row[s]
-    distance[:] = np.float32(0.0)
+    for j in range(len(distance)):
+        distance[j] = 0.0
     for d in range(start, stop):
         past, mine = state.vectors[d, lowest:n], state.vectors[d, n]
         for j in range(len(past)):
@@ -92,7 +91,7 @@ def similarities(s: int, start: int, stop: int, gamma: float, state: State) -> N
     row[n + 1] = total + 1.0
 
 
-@kernel
+@part
 def accumulate(s: int, state: State) -> None:
     """Update the block sums of space s with the newest row."""
     n = state.n[0]
@@ -122,7 +121,7 @@ def accumulate(s: int, state: State) -> None:
             state.early[s, i, k] = sums[i]
 
 
-@kernel
+@part
 def partition(b: int, state: State) -> None:
     """One more column of the optimal partitioning at penalty b, and the best path now."""
     e = state.n[0] + 1
@@ -154,24 +153,29 @@ def partition(b: int, state: State) -> None:
         at, steps = previous[at], steps + 1
 
 
-@kernel
+@part
 def follow_parallels(state: State) -> None:
     """Lengthen every diagonal of the two spaces in which repetition is sought."""
     n, e = state.n[0], state.age0[0] + state.n[0] + 1
     for q in range(2):
         row = state.row[PARALLEL_SPACE[q]]
         was, now = state.parallel[q, (e - 1) % PARALLEL_ROWS], state.parallel[q, e % PARALLEL_ROWS]
-        now[:] = was
-        for lag in range(min(HORIZON, n + 1)):
-            now[lag] += row[n - lag + 1] - row[n - lag]
+        heard = min(HORIZON, n + 1)
+        for lag in range(heard):
+            now[lag] = was[lag] + (row[n - lag + 1] - row[n - lag])
+        for lag in range(heard, HORIZON):
+            now[lag] = was[lag]
 
 
-@kernel
+@part
 def match_past(state: State) -> None:
     """Compare the newest vector, as part of what followed each young candidate, with windows of the past."""
     n = state.n[0]
     row, windows = state.row[LEARNED], state.scratch[0]
-    state.matched[(n + state.age0[0]) % MATCH_RING] = 0.0
+    mine = state.matched[(n + state.age0[0]) % MATCH_RING]
+    for k in range(mine.shape[0]):
+        for m in range(mine.shape[1]):
+            mine[k, m] = 0.0
     lowest = max(0, n - HORIZON - MATCH_AGE) // MATCH_STRIDE
     for k in range(len(MATCH_WIDTHS)):
         width = MATCH_WIDTHS[k]
@@ -179,6 +183,6 @@ def match_past(state: State) -> None:
         for m in range(lowest, highest):
             windows[m - lowest] = row[MATCH_STRIDE * m + width] - row[MATCH_STRIDE * m]
         for c in range(max(0, n - MATCH_AGE + 1), n + 1):
-            mine = state.matched[(c + state.age0[0]) % MATCH_RING, k, lowest:highest]
-            for m in range(len(mine)):
-                mine[m] += windows[m]
+            followed = state.matched[(c + state.age0[0]) % MATCH_RING, k, lowest:highest]
+            for m in range(len(followed)):
+                followed[m] += windows[m]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import kernel
+from streamseg.engine.kernel import part
 
 
 class Trees(NamedTuple):
@@ -21,7 +21,7 @@ class Trees(NamedTuple):
     value: NDArray[np.float64]
 
 
-@kernel
+@part
 def boosted(inputs: NDArray[np.float64], trees: Trees, begin: int, end: int) -> float:
     """Sum of the leaves that inputs, shape (features,), falls into in the trees from begin to end.
 

@@ -10,15 +10,13 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import DB, FLOOR, Floats, Ints
-from streamseg.engine.kernel import kernel_of
-
-kernel = kernel_of(__file__)
+from streamseg.engine.kernel import part
 
 CONTRAST: Final = COLUMNS["contrast"].start
 COLUMNS_READ: Final = 32  # of a band, at least as many as are averaged at an extreme
 
 
-@kernel
+@part
 def insert(x: float, strongest: Floats, count: int) -> None:
     """Put x where it belongs among the `count` strongest, which are in order, if it is one of them."""
     if x > strongest[u(count - 1)]:
@@ -29,7 +27,7 @@ def insert(x: float, strongest: Floats, count: int) -> None:
         strongest[u(i)] = x
 
 
-@kernel
+@part
 def extreme(band: Floats, sign: float, taken: int, columns: Floats, strongest: Floats) -> float:
     """Sum of the `taken` largest of sign * band.
 
@@ -62,7 +60,7 @@ def extreme(band: Floats, sign: float, taken: int, columns: Floats, strongest: F
     return sign * total
 
 
-@kernel
+@part
 def contrast(magnitude: Floats, bands: Ints, columns: Floats, strongest: Floats, out: Floats) -> None:
     """Peak minus valley of each octave band, dB: the means of its strongest and weakest magnitudes."""
     for b in range(bands.shape[0]):

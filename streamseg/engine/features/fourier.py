@@ -14,9 +14,7 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.filterbanks import Floats
-from streamseg.engine.kernel import kernel_of
-
-kernel = kernel_of(__file__)
+from streamseg.engine.kernel import part
 
 POINTS: Final = 1_024  # complex
 QUARTER: Final = POINTS // 4
@@ -36,7 +34,7 @@ def half_turns() -> Floats:
     return rows
 
 
-@kernel
+@part
 def first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
     """Windows the frame and makes the pass whose runs are one number long, along the turns, into br + i bi."""
     for p in range(QUARTER):
@@ -55,7 +53,7 @@ def first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats)
         br[u(4 * p + 3)], bi[u(4 * p + 3)] = r * w[4, p] - i * w[5, p], r * w[5, p] + i * w[4, p]
 
 
-@kernel
+@part
 def next_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
     """A pass over runs of 4, 16, 64 or 256 numbers. From ar + i ai to br + i bi."""
     for at in range(0, QUARTER, run):
@@ -75,7 +73,7 @@ def next_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Float
             br[u(q + 3 * run)], bi[u(q + 3 * run)] = r * w4 - i * w5, r * w5 + i * w4
 
 
-@kernel
+@part
 def powers(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
     """|DFT|² of the windowed frame, 2 * POINTS samples: POINTS + 1 bins.
 
@@ -83,10 +81,11 @@ def powers(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats,
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
     first_pass(frame, window, ar, ai, w)
-    next_pass(ar, ai, br, bi, 4, w)
-    next_pass(br, bi, ar, ai, 16, w)
-    next_pass(ar, ai, br, bi, 64, w)
-    next_pass(br, bi, ar, ai, 256, w)
+    run = np.int64(16)
+    next_pass(ar, ai, br, bi, 4, w)  # so short a run is worth a copy of its own
+    next_pass(br, bi, ar, ai, run, w)
+    next_pass(ar, ai, br, bi, 4 * run, w)
+    next_pass(br, bi, ar, ai, 16 * run, w)
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2

@@ -15,10 +15,8 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import Complexes, Floats, hann
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import part
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
-
-kernel = kernel_of(__file__)
 
 LOWEST_HZ, HIGHEST_HZ = 60.0, 1_000.0
 OCTAVE_COST: Final = 0.04
@@ -59,7 +57,7 @@ def folding() -> Floats:
     return folds
 
 
-@kernel
+@part
 def correlate(power: Floats, folds: Floats, folded: Floats, turned: Complexes, correlation: Floats) -> None:
     """The autocorrelation up to END_LAG, by a transform of half its length: power is real and even (Swarztrauber 1986).
 
@@ -86,7 +84,7 @@ def correlate(power: Floats, folds: Floats, folded: Floats, turned: Complexes, c
         correlation[u(2 * k + 1)] = odd
 
 
-@kernel
+@part
 def pitch(
     power: Floats,
     tables: Floats,

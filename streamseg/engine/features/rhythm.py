@@ -16,10 +16,8 @@ import numpy as np
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import Floats, Ints
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import part
 from streamseg.settings import FRAMES_PER_SECOND
-
-kernel = kernel_of(__file__)
 
 MEMORY_S: Final = 10.0
 FADE: Final = math.exp(-1.0 / (MEMORY_S * FRAMES_PER_SECOND))
@@ -42,7 +40,7 @@ CONFIDENCE: Final = COLUMNS["tempo_confidence"].start
 PHASE: Final = COLUMNS["beat_phase"].start
 
 
-@kernel
+@part
 def near(correlation: Floats, lag: float) -> float:
     """What a lag holds that need not be whole: beats between frames spread over two of them."""
     whole = round(lag)
@@ -50,7 +48,7 @@ def near(correlation: Floats, lag: float) -> float:
     return beside + float(correlation[whole])
 
 
-@kernel
+@part
 def peak(correlation: Floats, lag: int) -> float:
     """Where the parabola through a value and its neighbours is highest."""
     left, middle, right = float(correlation[lag - 1]), float(correlation[lag]), float(correlation[lag + 1])
@@ -72,7 +70,7 @@ def waves() -> Floats:
     return table
 
 
-@kernel
+@part
 def comb(correlation: Floats, lag: int, mean: float) -> float:
     """What the onsets have in common with those one to four beats before, beyond half the mean of all lags."""
     score = MULTIPLES[0] * (correlation[lag] - 0.5 * mean)
@@ -84,7 +82,7 @@ def comb(correlation: Floats, lag: int, mean: float) -> float:
     return found
 
 
-@kernel
+@part
 def prior(lag: int) -> float:
     """How likely people are to count beats of this length, 1 at the most."""
     octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
@@ -92,7 +90,7 @@ def prior(lag: int) -> float:
     return likely
 
 
-@kernel
+@part
 def beat_period(correlation: Floats, waves: Floats) -> float:
     """The beat's length in frames, or 0 where nothing repeats."""
     mean = 0.0
@@ -146,7 +144,7 @@ def beat_period(correlation: Floats, waves: Floats) -> float:
     return period
 
 
-@kernel
+@part
 def phase_of(past: Floats, period: float) -> float:
     """How far into the beat the newest rise lies, 0 to 1: the phase of the rises' component at that period."""
     turn_re, turn_im = math.cos(2.0 * math.pi / period), math.sin(2.0 * math.pi / period)
@@ -159,7 +157,7 @@ def phase_of(past: Floats, period: float) -> float:
     return math.atan2(im, re) / (2.0 * math.pi) % 1.0
 
 
-@kernel
+@part
 def rhythm(before: Floats, correlation: Floats, waves: Floats, state: Floats, counts: Ints, out: Floats) -> None:
     """Take a frame's onset strength in; write whether an onset was found, tempo (0 if none), confidence, beat phase.
 
@@ -169,8 +167,9 @@ def rhythm(before: Floats, correlation: Floats, waves: Floats, state: Floats, co
     """
     strength = out[ONSET]
     recent = state[4:]
-    recent[:-1] = recent[1:]
-    recent[-1] = strength
+    for i in range(recent.size - 1):
+        recent[i] = recent[i + 1]
+    recent[recent.size - 1] = strength
     middle = recent[ONSET_DELAY]
     found = middle > state[0] + RISE_DB
     for i in range(recent.size):

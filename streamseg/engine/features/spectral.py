@@ -19,10 +19,8 @@ from streamseg.engine.features.fourier import powers
 from streamseg.engine.features.pitch import pitch
 from streamseg.engine.features.rhythm import rhythm
 from streamseg.engine.features.tuning import STEPS, tuning
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import kernel, part
 from streamseg.settings import FRAME, HOP
-
-kernel = kernel_of(__file__)
 
 ROLLOFF: Final = 0.85
 LOUDEST: Final = 8.0  # samples beyond ±8 (18 dB over full scale) are clipped: one mad value must not poison sums
@@ -45,7 +43,7 @@ _LOG_2: Final = math.log(2.0)
 _EVEN: Final = BINS - 1  # 1,024 bins go in lanes of eight; the last one alone
 
 
-@kernel
+@part
 def keep_sane(samples: Samples, history: Floats, at: int) -> None:
     """Copy samples into the history at `at`; what is not a number becomes 0, what is mad is clipped."""
     for i in range(samples.size):
@@ -55,7 +53,7 @@ def keep_sane(samples: Samples, history: Floats, at: int) -> None:
         history[at + i] = x if x > -LOUDEST else -LOUDEST
 
 
-@kernel
+@part
 def measure_hop(history: Floats, at: int, hop: Floats) -> None:
     """Squares of the HOP samples from `at` on, changes of sign among them, changes since the sample before too."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
@@ -76,7 +74,7 @@ def measure_hop(history: Floats, at: int, hop: Floats) -> None:
     hop[2] = crossings + ((history[at] < 0.0) != (history[at - 1] < 0.0) if at > 0 else 0)
 
 
-@kernel
+@part
 def level(history: Floats, hops: Floats, frames_before: int, out: Floats) -> None:
     """RMS of the frame (dB of full scale; -100 where silent) and zero crossings a sample.
 
@@ -98,14 +96,14 @@ def level(history: Floats, hops: Floats, frames_before: int, out: Floats) -> Non
     out[ZERO_CROSSINGS] = crossings / FRAME
 
 
-@kernel
+@part
 def magnitudes(power: Floats, magnitude: Floats) -> None:
     """|STFT| from |STFT|²."""
     for k in range(BINS):
         magnitude[k] = math.sqrt(power[k])
 
 
-@kernel
+@part
 def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: int, end: int, bands: Floats) -> None:
     """Weighted sums over the run of bins of each band from `begin` to `end`, which go to bands[0] on."""
     for b in range(begin, end):
@@ -124,7 +122,7 @@ def banded(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: int
         bands[b - begin] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
 
 
-@kernel
+@part
 def timbre(bands: Floats, transform: Floats, mel_before: Floats, frames_before: int, out: Floats) -> None:
     """Log-mel, MFCC, and the onset strength: the mean rise of the mel bands since the frame before (0 at first)."""
     rise = 0.0
@@ -141,7 +139,7 @@ def timbre(bands: Floats, transform: Floats, mel_before: Floats, frames_before: 
     out[ONSET] = rise / MEL_BANDS if frames_before > 0 else 0.0
 
 
-@kernel
+@part
 def harmony(bands: Floats, pitch_class: Ints, out: Floats) -> None:
     """Power by pitch class, the strongest being 1; all 0 where there is none. out: 12 numbers."""
     for c in range(12):
@@ -155,7 +153,7 @@ def harmony(bands: Floats, pitch_class: Ints, out: Floats) -> None:
         out[c] = out[c] / strongest if strongest > FLOOR else 0.0
 
 
-@kernel
+@part
 def tuned_harmony(
     power: Floats,
     first: Ints,
@@ -177,7 +175,7 @@ def tuned_harmony(
     harmony(bands, pitch_class[begin:end], out[TUNED : TUNED + 12])
 
 
-@kernel
+@part
 def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
     """Geometric over arithmetic mean of the power, each bin at least FLOOR.
 
@@ -218,7 +216,7 @@ def flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
     return ratio
 
 
-@kernel
+@part
 def shape(
     magnitude: Floats, power: Floats, bins: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats
 ) -> None:
@@ -282,7 +280,7 @@ def advance(samples: Samples, tables: Pieces, state: Pieces, scratch: Pieces, ou
     power, magnitude, clamped, bands = w["power"][:], w["magnitude"][:], w["clamped"][:], w["bands"][:]
     first, offset, weights = t["first"][:], t["offset"][:], t["weights"][:]
     tuned_first, tuned_offset, tuned_weights = t["tuned_first"][:], t["tuned_offset"][:], t["tuned_weights"][:]
-    at = frame = 0
+    at = frame = none = np.int64(0)
     while at < samples.size:
         taken = min(samples.size - at, FRAME - counts[0])
         keep_sane(samples[at : at + taken], history, counts[0])
@@ -294,7 +292,7 @@ def advance(samples: Samples, tables: Pieces, state: Pieces, scratch: Pieces, ou
         level(history, s["hops"][:], counts[1], row)
         powers(history, t["window"][:], t["turns"][:], t["half_turns"][:], w["transformed"][:], power)
         magnitudes(power, magnitude)
-        banded(power, first, offset, weights, 0, first.size, bands)
+        banded(power, first, offset, weights, none, first.size, bands)
         timbre(bands, t["transform"][:], s["mel_before"][:], counts[1], row)
         harmony(bands[MEL_BANDS:], t["pitch_class"][:], row[CHROMA : CHROMA + 12])
         shape(magnitude, power, t["bins"][:], clamped, clamped.view(np.int64), w["sums"][:], row)

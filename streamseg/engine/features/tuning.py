@@ -15,10 +15,8 @@ import numpy as np
 
 from streamseg.engine.features.columns import COLUMNS
 from streamseg.engine.features.filterbanks import BIN_HZ, Bank, Floats, Ints, banked, chroma_rows
-from streamseg.engine.kernel import kernel_of
+from streamseg.engine.kernel import part
 from streamseg.settings import FRAMES_PER_SECOND
-
-kernel = kernel_of(__file__)
 
 LOWEST_BIN, HIGHEST_BIN = int(300.0 / BIN_HZ), int(2_500.0 / BIN_HZ)  # below, neighbouring notes are one peak
 STRONG: Final = 0.03  # of the frame's strongest partial
@@ -49,7 +47,7 @@ def tuned_banks() -> tuple[Bank, Ints, Ints]:
     return bank, np.concatenate([classes for _, classes in each]), start.astype(np.int64)
 
 
-@kernel
+@part
 def tuning(magnitude: Floats, counts: Ints, state: Floats, out: Floats) -> int:
     """Write the tuning of the last seconds, cents; what was said last where nothing tonal is heard.
 

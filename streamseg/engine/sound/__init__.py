@@ -111,7 +111,7 @@ class Sound:
             self._span[REACH + filled : REACH + filled + len(taken)] = taken
             self._frames += len(taken)
             at += len(taken)
-            for turned in self._quiet.push(taken[:, _RMS]):
+            for turned in self._quiet.push(taken[:, _RMS].copy()):
                 self._hush(turned)
             if filled + len(taken) == BLOCK:
                 self._weigh()

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
-from streamseg.engine.kernel import kernel_of
-
-kernel = kernel_of(__file__)
+from streamseg.engine.kernel import kernel, part
 
 Floats = NDArray[np.float64]
 
@@ -39,51 +37,59 @@ _F0 = COLUMNS["f0_hz"].start
 _BEAT = COLUMNS["tempo_confidence"].start
 
 
-@kernel
-def _spread(x: Floats, out: Floats, at: int) -> None:
-    """Mean and deviation of x into out[at], out[at + 1]."""
+@part
+def _spread(x: Floats) -> tuple[float, float]:
+    """Mean and deviation of a number a frame of the block."""
     total, squares = 0.0, 0.0
-    for i in range(x.size):
+    for i in range(BLOCK):
         total += x[i]
-    mean = total / x.size
-    for i in range(x.size):
+    mean = total / BLOCK
+    for i in range(BLOCK):
         squares += (x[i] - mean) * (x[i] - mean)
-    out[at], out[at + 1] = mean, np.sqrt(squares / x.size)
+    return mean, np.sqrt(squares / BLOCK)
 
 
-@kernel
-def _alike(x: Floats, y: Floats) -> float:
-    """Cosine of two vectors; 0 where one is none."""
+@part
+def _range(x: Floats) -> tuple[float, float]:
+    """The smallest and the largest of a number a frame of the block."""
+    low = high = x[0]
+    for i in range(1, BLOCK):
+        low, high = min(low, x[i]), max(high, x[i])
+    return low, high
+
+
+@part
+def _alike(x: Floats, y: Floats, begin: int, end: int) -> float:
+    """Cosine of two vectors from place `begin` to `end`; 0 where one is none."""
     xy, xx, yy = 0.0, 0.0, 0.0
-    for i in range(x.size):
+    for i in range(begin, end):
         xy += x[i] * y[i]
         xx += x[i] * x[i]
         yy += y[i] * y[i]
     return float(xy / np.sqrt(xx * yy)) if xx > 1e-9 and yy > 1e-9 else 0.0
 
 
-@kernel
-def _lasting(x: Floats, lag: int) -> float:
-    """How alike the block's rows are to those so many frames before."""
+@part
+def _lasting(x: Floats, begin: int, end: int, lag: int) -> float:
+    """How alike the block's rows are, from place `begin` to `end`, to those so many frames before."""
     total = 0.0
     for f in range(BLOCK):
-        total += _alike(x[REACH + f], x[REACH + f - lag])
+        total += _alike(x[REACH + f], x[REACH + f - lag], begin, end)
     return total / BLOCK
 
 
-@kernel
-def _spectrum(frames: Floats, out: Floats) -> int:
+@part
+def _spectrum(frames: Floats, loud: Floats, band: Floats, out: Floats) -> int:
     """Level, and shape and unrest of the mel bands; how many numbers that makes."""
     n = BLOCK
-    loud, band, pair = np.empty(n), np.empty(n), np.empty(2)
     for f in range(n):
         total = 0.0
         for m in range(_BANDS):
             total += frames[REACH + f, _MEL + m]
         loud[f] = total / _BANDS
-    _spread(loud, pair, 0)
-    mean = pair[0]
-    out[0], out[1], out[2] = pair[1], loud.min() - mean, loud.max() - mean
+    mean, deviation = _spread(loud)
+    low, high = _range(loud)
+    out[0], out[1], out[2] = deviation, low - mean, high - mean
     at = 3
     for g in range(_GROUPS):
         for f in range(n):
@@ -91,8 +97,9 @@ def _spectrum(frames: Floats, out: Floats) -> int:
             for m in range(4):
                 total += frames[REACH + f, _MEL + 4 * g + m]
             band[f] = total / 4
-        _spread(band, pair, 0)
-        out[at], out[at + 1], out[at + 2] = pair[0] - mean, pair[1], band.min() - pair[0]
+        middle, deviation = _spread(band)
+        low, high = _range(band)
+        out[at], out[at + 1], out[at + 2] = middle - mean, deviation, low - middle
         at += 3
     for quarter in range(4):
         moved = 0.0
@@ -104,27 +111,26 @@ def _spectrum(frames: Floats, out: Floats) -> int:
     return at
 
 
-@kernel
-def _course(frames: Floats, out: Floats, start: int) -> int:
+@part
+def _course(frames: Floats, x: Floats, out: Floats, start: int) -> int:
     """Crossings, flatness, centroid, onsets, voicing and beat over the block; where the next numbers go."""
     n, at = BLOCK, start
-    x = np.empty(n)
     for f in range(n):
         x[f] = frames[REACH + f, _ZCR]
-    _spread(x, out, at)
+    out[at], out[at + 1] = _spread(x)
     for f in range(n):
         x[f] = np.log(frames[REACH + f, _FLATNESS] + 1e-7)
-    _spread(x, out, at + 2)
+    out[at + 2], out[at + 3] = _spread(x)
     for f in range(n):
         x[f] = np.log(frames[REACH + f, _CENTROID] + 50.0)
-    _spread(x, out, at + 4)
+    out[at + 4], out[at + 5] = _spread(x)
     for f in range(n):
         x[f] = frames[REACH + f, _ONSET]
-    _spread(x, out, at + 6)
-    out[at + 8] = x.max()
+    out[at + 6], out[at + 7] = _spread(x)
+    out[at + 8] = _range(x)[1]
     for f in range(n):
         x[f] = frames[REACH + f, _VOICING]
-    _spread(x, out, at + 9)
+    out[at + 9], out[at + 10] = _spread(x)
     voiced, steps = 0, 0.0
     for f in range(n):
         now, before = frames[REACH + f, _F0], frames[REACH + f - 1, _F0]
@@ -137,24 +143,23 @@ def _course(frames: Floats, out: Floats, start: int) -> int:
     for b in range(7):
         for f in range(n):
             x[f] = frames[REACH + f, _CONTRAST + b]
-        _spread(x, out, at)
+        out[at], out[at + 1] = _spread(x)
         at += 2
     return at
 
 
-@kernel
+@part
 def _harmony(frames: Floats, out: Floats, start: int) -> int:
     """How long pitch classes last, how peaked and how restless they are; where the next numbers go."""
-    n, at = BLOCK, start
-    chroma = frames[:, _CHROMA : _CHROMA + 12]
+    n, at, none = BLOCK, start, np.int64(0)
     for lag in (1, 3, 9, 18):
-        out[at] = _lasting(chroma, lag)
+        out[at] = _lasting(frames, _CHROMA + none, _CHROMA + 12 + none, lag)
         at += 1
     peaks, unrest = 0.0, 0.0
     for c in range(12):
         total, squares = 0.0, 0.0
         for f in range(n):
-            value = chroma[REACH + f, c]
+            value = frames[REACH + f, _CHROMA + c]
             total += value
             squares += value * value
         peaks += total / n / 12
@@ -163,7 +168,7 @@ def _harmony(frames: Floats, out: Floats, start: int) -> int:
     return at + 2
 
 
-@kernel
+@part
 def _partials(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
     """Ridges across the mel bands: how strong, how lasting; where the next numbers go."""
     n, at = BLOCK, start
@@ -172,26 +177,36 @@ def _partials(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
             a, b, c = frames[f, _MEL + m], frames[f, _MEL + m + 1], frames[f, _MEL + m + 2]
             ridges[f, m] = b - 0.5 * (a + c)
     for half in range(2):
-        part = ridges[:, 31 * half : 31 * half + 31]
+        begin = 31 * half
         for lag in (2, 6, 15):
-            out[at] = _lasting(part, lag)
+            out[at] = _lasting(ridges, begin, begin + 31, lag)
             at += 1
         total = 0.0
         for f in range(n):
-            for m in range(31):
-                total += abs(part[REACH + f, m])
+            for m in range(begin, begin + 31):
+                total += abs(ridges[REACH + f, m])
         out[at] = total / (31 * n)
         at += 1
     return at
 
 
-@kernel
-def _beneath(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
-    """What is left where the span is quietest: its shape, its ridges and whether they last; where the next go."""
-    at = start
-    loud = np.empty(SPAN)
-    floor = np.full(_BANDS, 1e9)
+@part
+def _quiet(loud: Floats, f: int) -> bool:
+    """Whether frame f is one of the _QUIET quietest of the span; of equals, the first ones are."""
+    quieter = 0
+    for other in range(SPAN):
+        quieter += loud[other] < loud[f] or (loud[other] == loud[f] and other < f)
+    return quieter < _QUIET
+
+
+@part
+def _beneath(frames: Floats, ridges: Floats, scratch: Floats, out: Floats, start: int) -> None:
+    """What is left where the span is quietest: its shape, its ridges and whether they last."""
+    at, none = start, np.int64(0)
+    loud, floor, bare, usual = scratch[0], scratch[1], scratch[2], scratch[3]
     mean = 0.0
+    for m in range(_BANDS):
+        floor[m] = frames[0, _MEL + m]
     for f in range(SPAN):
         total = 0.0
         for m in range(_BANDS):
@@ -203,9 +218,9 @@ def _beneath(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
     for g in range(_GROUPS):
         out[at] = (floor[4 * g] + floor[4 * g + 1] + floor[4 * g + 2] + floor[4 * g + 3]) / 4 - mean
         at += 1
-    bare, usual = np.empty(_BANDS - 2), np.zeros(_BANDS - 2)
     for m in range(_BANDS - 2):
         bare[m] = floor[m + 1] - 0.5 * (floor[m] + floor[m + 2])
+        usual[m] = 0.0
         for f in range(SPAN):
             usual[m] += ridges[f, m] / SPAN
     for third in range(3):
@@ -214,12 +229,16 @@ def _beneath(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
             total += abs(bare[m])
         out[at] = total / 20
         at += 1
-    out[at], out[at + 1] = _alike(bare[:31], usual[:31]), _alike(bare[31:], usual[31:])
-    at += 2
-    quiet = np.sort(np.argsort(loud, kind="mergesort")[:_QUIET])
+    for half in range(2):
+        out[at] = _alike(bare, usual, 31 * half, 31 * half + 31)
+        at += 1
+    before = 0
+    for f in range(SPAN):
+        before = f if _quiet(loud, f) else before
     level, flat, ridge, lasting, pure, voicing = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(_QUIET):
-        f = quiet[i]
+    for f in range(SPAN):  # each quiet one beside the quiet one before it; the first beside the last
+        if not _quiet(loud, f):
+            continue
         level += loud[f] - mean
         flat += np.log(frames[f, _FLATNESS] + 1e-7)
         voicing += frames[f, _VOICING]
@@ -227,19 +246,22 @@ def _beneath(frames: Floats, ridges: Floats, out: Floats, start: int) -> int:
             ridge += abs(ridges[f, m]) / (_BANDS - 2)
         for c in range(12):
             pure += frames[f, _CHROMA + c] / 12
-        lasting += _alike(ridges[f], ridges[quiet[i - 1]])
+        lasting += _alike(ridges[f], ridges[before], none, none + _BANDS - 2)
+        before = f
     for x in (level, flat, ridge, lasting, pure, voicing):
         out[at] = x / _QUIET
         at += 1
-    return at
 
 
 @kernel
-def describe(frames: Floats, out: Floats) -> None:
-    """What a block is like. frames: SPAN rows of features, oldest first, the block last; out: STATS numbers."""
-    ridges = np.empty((SPAN, _BANDS - 2))
-    at = _spectrum(frames, out)
-    at = _course(frames, out, at)
+def _describe(frames: Floats, ridges: Floats, scratch: Floats, out: Floats) -> None:
+    at = _spectrum(frames, scratch[0], scratch[1], out)
+    at = _course(frames, scratch[0], out, at)
     at = _harmony(frames, out, at)
     at = _partials(frames, ridges, out, at)
-    _beneath(frames, ridges, out, at)
+    _beneath(frames, ridges, scratch, out, at)
+
+
+def describe(frames: Floats, out: Floats) -> None:
+    """What a block is like. frames: SPAN rows of features, oldest first, the block last; out: STATS numbers."""
+    _describe(frames, np.empty((SPAN, _BANDS - 2)), np.empty((4, _BANDS)), out)

@@ -35,11 +35,14 @@ def _listen(
     b3: Floats,
     memory: Floats,
     started: bool,
+    seen: Floats,
+    second: Floats,
     out: Floats,
 ) -> None:
-    """Take a block; write the log-odds of the one LAG blocks ago."""
+    """Take a block; write the log-odds of the one LAG blocks ago. seen, second: scratch, as b1 and b2."""
     hidden, wide = b1.size, b2.size
-    seen = b1.copy()
+    for h in range(hidden):
+        seen[h] = b1[h]
     for i in range(stats.size):
         z = (stats[i] - mean[i]) / deviation[i]
         z = min(max(z, -_CLIP), _CLIP)
@@ -54,7 +57,8 @@ def _listen(
         for i in range(len(FADING)):
             last = memory[CONTEXT + i, h]
             memory[CONTEXT + i, h] = FADING[i] * last + (1.0 - FADING[i]) * seen[h] if started else seen[h]
-    second = b2.copy()
+    for k in range(wide):
+        second[k] = b2[k]
     for row in range(CONTEXT + len(FADING)):
         for h in range(hidden):
             x = memory[row, h]
@@ -78,6 +82,7 @@ class Listener:
     def push(self, stats: Floats) -> tuple[float, float]:
         """Take a described block; the log-odds of speech and of music LAG blocks ago."""
         out = np.empty(2)
-        _listen(stats, *self._network, self._memory, self._started, out)
+        b1, b2 = self._network.b1, self._network.b2
+        _listen(stats, *self._network, self._memory, self._started, np.empty(b1.shape), np.empty(b2.shape), out)
         self._started = True
         return float(out[0]), float(out[1])
