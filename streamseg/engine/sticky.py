@@ -20,8 +20,8 @@ class StickyFilter:
     """Log-odds of each label in, probabilities out.
 
     stay: weight of staying where one is, in transitions. returning: how likely something heard before is, at first;
-    counted as `PRIOR` sections. shared: whether all labels share that; else it is each one's own, and stays as it is:
-    the more there are to choose from, the likelier a return. capacity: transitions counted.
+    counted as `PRIOR` sections. shared: whether all labels share that; else each has as much for itself, until all of
+    them together are as likely as something new, or as often as returns were counted. capacity: transitions counted.
     """
 
     PRIOR = 4.0
@@ -36,13 +36,11 @@ class StickyFilter:
         self._belief: dict[int, float] = {}
 
     def prior(self, labels: set[int]) -> dict[int, float]:
-        """How probable each label, and NEW, is for the next section, before any of it is heard.
-
-        Relative to one another: where labels do not share, these do not add up to 1.
-        """
+        """How probable each label, and NEW, is for the next section, before any of it is heard."""
         old = (self._returned + self.PRIOR * self._returning) / (self._entered + self.PRIOR)
         if not self._shared:
-            old = self._returning
+            odds = max(old / (1.0 - old), min(len(labels) * self._returning / (1.0 - self._returning), 1.0))
+            old = odds / (1.0 + odds)
         if not labels:
             return {NEW: 1.0}
         leaving: dict[int, float] = {}
@@ -56,7 +54,7 @@ class StickyFilter:
                 spread[label] += weight * (
                     self._counts.get((before, label), 0.0) + self._stay * (label == before) + even
                 )
-        total = sum(spread.values()) * (1.0 if self._shared else even)
+        total = sum(spread.values())
         return {NEW: 1.0 - old, **{label: old * value / total for label, value in spread.items()}}
 
     def posterior(self, odds: dict[int, float]) -> dict[int, float]:
