@@ -1,6 +1,6 @@
 """Mixes that each fold can be tried on, made of the tracks that its judge has not heard.
 
-    python tests/accuracy/held_apart.py OUT --tracks DIR --judged DIR --folds FOLDS [--count 10]
+    python tests/accuracy/held_apart.py OUT --tracks DIR --judged DIR --folds FOLDS [--count 10] [--seed 1000]
 
 FOLDS is what `train_shipped mixes` left; the tracks of the judged mixes of a fold are what its judge has not heard.
 Writes `--count` mixes of them for each fold, tempo-matched blends among them, and a `folds.json` beside them, so that
@@ -25,6 +25,7 @@ def main() -> None:
     for name in ("tracks", "judged", "folds"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1000, help="others make other mixes of the same tracks")
     asked = parser.parse_args()
     judge_of = json.loads((asked.folds / "folds.json").read_text())
     unheard: dict[str, set[str]] = {}
@@ -34,7 +35,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     names = {}
     for number, (judge, unknown) in enumerate(sorted(unheard.items())):
-        mixer = Mixer([track for track in tracks if track.name in unknown], seed=1000 + number)
+        mixer = Mixer([track for track in tracks if track.name in unknown], seed=asked.seed + number)
         for k in range(asked.count):
             name = asked.out / f"held_{number}_{k:02d}"
             write(name, *mixer.mix())
