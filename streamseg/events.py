@@ -187,7 +187,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionClosed(Fact, frozen=True, kw_only=True):
-    """A section is over; said directly after the confirmation that ends it."""
+    """A section is over; said directly after the confirmation that ends it.
+
+    role: of songs, which part it seems to be (`intro`, `verse-like`, `chorus-like`, `bridge-like`, `outro`): a guess,
+    as likely as `role_confidence` says. None in other profiles.
+    """
 
     type: ClassVar[str] = "streamseg.section.closed.v1"
     section_id: str
@@ -198,6 +202,8 @@ class SectionClosed(Fact, frozen=True, kw_only=True):
     name: str | None
     label_confidence: float | None
     report: Report
+    role: str | None = None
+    role_confidence: float | None = None
     at_end: bool = False
 
 

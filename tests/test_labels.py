@@ -16,6 +16,7 @@ from streamseg.engine.labels import Labels, letters
 from streamseg.engine.likeness import NUMBERS, compare, sketch
 from streamseg.engine.portrait import BLOCK_STEPS, BLOCKS, PROGRESSION_STEPS, Portrait, unpacked
 from streamseg.engine.resemblance import Resemblance
+from streamseg.engine.roles import ROLES, Roles
 from streamseg.engine.sections import Sections
 from streamseg.engine.sticky import StickyFilter
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
@@ -258,10 +259,10 @@ class TestIdentities:
         assert [back.push(vector) for vector in vectors[200:]] == [identities.push(vector) for vector in vectors[200:]]
 
 
-def said(order, seconds=40, memory=None, clusterer="sections", **changes):
+def said(order, seconds=40, memory=None, clusterer="sections", profile="dj", **changes):
     """The facts about sections of these kinds, their boundaries given 10 s late."""
     steps = round(seconds / 0.4876)
-    sections = Sections(settings_for("dj", clusterer=clusterer, **changes), 30.0, MODEL, memory or Memory())
+    sections = Sections(settings_for(profile, clusterer=clusterer, **changes), 30.0, MODEL, memory or Memory())
     events, step = [], 0
     for number, kind in enumerate(order):
         for i, vector in enumerate(texture(kind, steps, seed=number)):
@@ -273,6 +274,38 @@ def said(order, seconds=40, memory=None, clusterer="sections", **changes):
                 events += sections.say(change, at * 0.4876, step * 0.4876, 0.5, at_end=False)
     events += sections.close(step * 0.4876, "end", at_end=True)
     return [event.data for event in events], sections
+
+
+class TestRoles:
+    def heard(self, roles, sections):
+        """What is said of sections of (kind, seconds), one after the other."""
+        said, at = [], 0.0
+        for kind, seconds in sections:
+            heard = portrait(kind, round(seconds / 0.4876))
+            said.append(roles.push(heard, "ABCDEF"[kind], at, at + seconds))
+            at += seconds
+        return said
+
+    def test_each_has_a_probability(self):
+        for guess in self.heard(Roles(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
+            assert list(guess) == list(ROLES)
+            assert sum(guess.values()) == pytest.approx(1.0)
+
+    def test_a_song_begins_with_an_intro_and_what_returns_is_none(self):
+        guesses = self.heard(Roles(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
+        assert guesses[0]["intro"] > 0.5
+        assert all(max(guess, key=guess.__getitem__) != "intro" for guess in guesses[3:])
+
+    def test_another_song_begins_anew(self):
+        roles = Roles()
+        first = self.heard(roles, [(0, 12), (1, 30)])
+        roles.begin()
+        assert self.heard(roles, [(0, 12), (1, 30)]) == first
+
+    def test_what_never_ends_is_bounded(self):
+        roles = Roles()
+        self.heard(roles, [(0, 5)] * 200)
+        assert len(pickle.dumps(roles)) < 4000
 
 
 class TestSections:
@@ -290,6 +323,14 @@ class TestSections:
         labels = [fact.label for fact in facts if isinstance(fact, SectionClosed)]
         assert len(labels) == 6
         assert any(labels)
+
+    def test_roles_are_guessed_in_songs_only(self):
+        roles = [fact.role for fact in said([0, 1, 0, 1], seconds=25)[0] if isinstance(fact, SectionClosed)]
+        assert roles == [None] * 4
+        closed = [
+            fact for fact in said([0, 1, 0, 1], seconds=25, profile="music")[0] if isinstance(fact, SectionClosed)
+        ]
+        assert all(fact.role in ROLES and 1 / len(ROLES) <= fact.role_confidence <= 1 for fact in closed if fact.label)
 
     def test_the_least_used_is_forgotten(self):
         facts, _ = said([0, 1, 2, 3, 4, 0], labels_max=3)

@@ -16,6 +16,7 @@ from streamseg.engine.changepoints import Change
 from streamseg.engine.labels import Guess, Labels, Relabelled
 from streamseg.engine.portrait import Portrait
 from streamseg.engine.recent import Recent
+from streamseg.engine.roles import Roles
 from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
 from streamseg.events import (
     After,
@@ -64,6 +65,7 @@ class Sections:
     def __init__(self, settings: Settings, lookback_s: float, model: LabelModel, memory: Memory) -> None:
         """lookback_s: how far back a boundary may be drawn."""
         self._labels = Labels(settings, model, memory)
+        self._roles = Roles() if settings.profile == "music" else None
         self._edge = int(model.edge)
         self._undecided = round(lookback_s / STEP_S) + 2  # vectors before which a boundary may yet be drawn
         self._recent = Recent(self._undecided + round(_EVIDENCE_SPAN_S / STEP_S))
@@ -148,6 +150,8 @@ class Sections:
         self._count += 1
         self._step = 0
         self._open = _Open(number=self._count, start=start)
+        if self._roles is not None:
+            self._roles.begin()
 
     def _confirm(
         self, identity: str, change: Change, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool
@@ -191,6 +195,10 @@ class Sections:
         portrait = self._whole(section)
         if portrait.count > 0:
             guess, relabelled = self._labels.learn(portrait, section.id, end)
+        roles = dict[str, float]()
+        if self._roles is not None and guess and guess.label:
+            roles = self._roles.push(portrait, guess.label, section.start, end)
+        role = max(roles, key=roles.__getitem__, default=None)
         closed = SectionClosed(
             section_id=section.id,
             start=section.start,
@@ -199,6 +207,8 @@ class Sections:
             label=guess.label if guess else None,
             name=guess.name if guess else None,
             label_confidence=guess.probabilities.get(guess.label) if guess and guess.label else None,
+            role=role,
+            role_confidence=round(roles[role], 3) if role else None,
             report=Report(duration_s=round(duration_s, 6)),
             at_end=at_end,
         )

@@ -53,6 +53,7 @@ function heading(s, section) {
   const returned = heardBefore(s, section);
   const sure =
     section.label_confidence == null ? null : `label ${Math.round(section.label_confidence * 100)} % certain`;
+  const role = section.role ? `${section.role}? ${Math.round(section.role_confidence * 100)} %` : null;
   return element(
     "header",
     {},
@@ -61,7 +62,7 @@ function heading(s, section) {
       "div",
       {},
       element("h4", {}, name ?? (section.label === null ? "Not known yet" : `Section ${section.label}`)),
-      element("p", {}, [span, returned, sure, ended].filter(Boolean).join(" · ")),
+      element("p", {}, [span, returned, sure, role, ended].filter(Boolean).join(" · ")),
     ),
   );
 }
