@@ -63,7 +63,7 @@ def command(
 
     settings = chosen_settings(profile, changes, lookahead)
     judge = chosen_model(model)
-    with terminal.counted("listening (the first run after installing compiles, about 40 s)") as progress:
+    with terminal.counted("listening (the first run after installing compiles, about half a minute)") as progress:
         evaluation = evaluate(folder, settings, truth=truth, model=judge, jobs=jobs, progress=progress)
     hours = sum(track.duration_s for track in evaluation.tracks) / 3600
     table = Table("figure", "mean over tracks", "95 %", box=None)

@@ -122,10 +122,10 @@ def slow_start() -> str:
     from streamseg.engine.kernel import KEPT
 
     if KEPT:
-        return "the first run after installing compiles, about 40 s"
+        return "the first run after installing compiles, about half a minute"
     return (
-        "compiles at every start, about 40 s: neither the program's folder nor a cache directory of this user can be "
-        "written; NUMBA_CACHE_DIR=FOLDER names one"
+        "compiles at every start, half a minute: neither the program's folder nor a cache directory of this user can "
+        "be written; NUMBA_CACHE_DIR=FOLDER names one"
     )
 
 

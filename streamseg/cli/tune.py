@@ -55,7 +55,7 @@ def command(
 
     settings = chosen_settings(profile, changes, lookahead)
     start = chosen_model(model) or shipped_model(profile)
-    with terminal.counted("listening (the first run after installing compiles, about 40 s)") as progress:
+    with terminal.counted("listening (the first run after installing compiles, about half a minute)") as progress:
         tuned = tune(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
     tuned.model.save(out)
     files = len(tuned.tried[0].tracks)

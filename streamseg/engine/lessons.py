@@ -17,7 +17,6 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from river import linear_model, optim
 
 from streamseg.engine.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TIMBRE
 
@@ -71,16 +70,17 @@ class Taught(msgspec.Struct, frozen=True):
 
 def taught(marks: Iterable[Mark]) -> Taught | None:
     """Learn from marks, in their order; None from none."""
+    marks = list(marks)
+    if not marks:
+        return None
+    from river import linear_model, optim  # half a second, which most streams never need
+
     regression = linear_model.LogisticRegression(optim.SGD(_RATE), l2=_RIDGE, intercept_lr=_RATE)
-    any_ = False
     for mark in marks:
-        any_ = True
         # The judge's own opinion stands in the intercept while this mark is learned: an offset, not a weight.
         regression.intercept += mark.log_odds
         regression.learn_one(dict(zip(PARTS, mark.moved, strict=True)), mark.right)
         regression.intercept -= mark.log_odds
-    if not any_:
-        return None
     weights = tuple(round(float(regression.weights.get(part, 0.0)), 6) for part in PARTS)
     return Taught(round(float(regression.intercept), 6), weights)
 

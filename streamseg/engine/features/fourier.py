@@ -81,11 +81,10 @@ def powers(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats,
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
     first_pass(frame, window, ar, ai, w)
-    run = np.int64(16)
-    next_pass(ar, ai, br, bi, 4, w)  # so short a run is worth a copy of its own
-    next_pass(br, bi, ar, ai, run, w)
-    next_pass(ar, ai, br, bi, 4 * run, w)
-    next_pass(br, bi, ar, ai, 16 * run, w)
+    next_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
+    next_pass(br, bi, ar, ai, 16, w)
+    next_pass(ar, ai, br, bi, 64, w)
+    next_pass(br, bi, ar, ai, 256, w)
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2
