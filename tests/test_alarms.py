@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from streamseg.engine import Segmenter
-from streamseg.engine.alarms import Alarms, period
+from streamseg.engine.alarms import Alarms
+from streamseg.engine.loudness import Loudness
+from streamseg.engine.loudness.health import period
 from streamseg.events import AlarmCleared, AlarmRaised
 from streamseg.settings import settings_for
 
@@ -29,10 +31,10 @@ def fade_out(seconds, to_db):
 
 def heard(sound, rate=RATE, size=997, **changes):
     """(kind, raised, since, time of the decision) of every alarm."""
-    alarms = Alarms(settings_for("music", **changes), rate)
     said, block = [], sound if sound.ndim == 2 else sound[:, None]
+    alarms, loudness = Alarms(settings_for("music", **changes)), Loudness(rate, block.shape[1])
     for at in range(0, len(block), size):
-        alarms.push(block[at : at + size])
+        alarms.push(loudness.push(block[at : at + size]))
         t = min(at + size, len(block)) / rate
         said += [
             (event.data.alarm, isinstance(event.data, AlarmRaised), event.data.since, t) for event in alarms.until(t)
@@ -67,8 +69,8 @@ class TestSilence:
         assert [raised for _, raised, *_ in said] == [True]
 
     def test_the_level_is_in_it(self):
-        alarms = Alarms(settings_for("music"), RATE)
-        alarms.push(quiet(6, -70.0)[:, None])
+        alarms = Alarms(settings_for("music"))
+        alarms.push(Loudness(RATE, 1).push(quiet(6, -70.0)[:, None]))
         assert alarms.until(6.0)[0].data.level_db == pytest.approx(-70, abs=0.5)
 
     def test_where_silence_begins_is_a_setting(self):

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamseg.engine.loudness import (
+    APART,
     BLOCK_COLUMNS,
-    CLIPPED,
+    CUT,
     FROZEN,
+    LEVEL,
     MOMENTARY,
-    MONO,
     POWER,
     SHORT_TERM,
     TRUE_PEAK,
@@ -217,13 +218,16 @@ def test_chunking_and_checkpoints_are_invisible(sizes, rate, channels, checkpoin
 
 def test_the_health_of_the_signal():
     fine = programme(RATE, 2.0)
-    assert Loudness(RATE, 2).push(fine)[:, [CLIPPED, MONO]].max() < 0.5
-    clipped = np.clip(fine * 200, -1, 1)
-    assert Loudness(RATE, 2).push(clipped)[:, CLIPPED].mean() > 0.3
-    one_signal = np.repeat(fine[:, :1], 2, axis=1)
-    assert (Loudness(RATE, 2).push(one_signal)[:, MONO] == 1.0).all()
-    stuck = np.full((RATE, 2), 0.3, np.float32)
-    assert Loudness(RATE, 2).push(stuck)[1:, FROZEN].min() == 1.0
+    rows = Loudness(RATE, 2).push(fine)
+    assert rows[:, [CUT, FROZEN]].max() == 0.0
+    tenths = fine.astype(np.float64).reshape(20, -1, 2)
+    assert rows[:, LEVEL] == pytest.approx((tenths**2).mean(axis=(1, 2)), rel=1e-9)
+    assert rows[:, APART] == pytest.approx(((tenths[:, :, 1] - tenths[:, :, 0]) ** 2).mean(axis=1) / 2, rel=1e-6)
+    assert Loudness(RATE, 2).push(np.clip(fine * 200, -1, 1))[:, CUT].mean() > 0.9
+    assert (Loudness(RATE, 2).push(np.repeat(fine[:, :1], 2, axis=1))[:, APART] == 0.0).all()
+    assert np.isnan(Loudness(RATE, 1).push(fine[:, :1])[:, APART]).all()
+    stuck = np.tile(fine[: RATE // 5], (10, 1))
+    assert Loudness(RATE, 2).push(stuck)[10:, FROZEN].min() == 1.0
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 1e30, 1e-40])

@@ -100,7 +100,7 @@ class Segmenter:
         self._sections = Sections(self.settings, self._changes.lookback_s, self._label_model, self._memory)
         self._reports = Reports(self._changes.lookback_s + _REPORTS_MORE_S)
         self._key: str | None = None  # for the meter
-        self._alarms = Alarms(self.settings, sample_rate)
+        self._alarms = Alarms(self.settings)
         self._sound = Sound(self.settings)
         self._joins: list[tuple[int, float]] = []  # of each stretch: its first texture step, its start in seconds
         self._begin_stretch()
@@ -162,7 +162,6 @@ class Segmenter:
         for start in range(0, len(block), _PIECE):
             piece = block[start : start + _PIECE]
             self._heard += len(piece)
-            self._alarms.push(piece)
             self._meter_loudness(piece)
             events += self._hear(self._resampler.push(piece))
         return events
@@ -303,10 +302,11 @@ class Segmenter:
         return msgspec.structs.replace(report, tempo_bpm=None, tempo_confidence=None)
 
     def _meter_loudness(self, piece: Samples) -> None:
-        """Loudness hears the full rate and all channels."""
+        """Loudness hears the full rate and all channels; alarms and reports rest on it."""
         if self._loudness is None:
             self._loudness = Loudness(self.sample_rate, piece.shape[1])
         blocks = self._loudness.push(piece)
+        self._alarms.push(blocks)
         self._reports.push_blocks(self._blocks, self._stretch_start, blocks)
         self._blocks += len(blocks)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from streamseg.blocks import Block
 from streamseg.engine.alarms import Alarms
+from streamseg.engine.loudness import Loudness
 from streamseg.evaluation.annotations import annotated_files
 from streamseg.events import AlarmRaised
 from streamseg.settings import settings_for
@@ -23,14 +24,15 @@ EDGE_S = 0.3
 
 def raised(path, settings):
     """(since, time of the decision) of every alarm for silence."""
-    alarms, t, said = None, 0.0, []
+    alarms, loudness, t, said = None, None, 0.0, []
     for item in AudioFile(path):
         if isinstance(item, Block):
-            alarms = alarms or Alarms(settings, item.sample_rate)
+            alarms = alarms or Alarms(settings)
+            loudness = loudness or Loudness(item.sample_rate, item.samples.shape[1])
             tenth = item.sample_rate // 10
             for at in range(0, len(item.samples), tenth):
                 piece = item.samples[at : at + tenth]
-                alarms.push(piece)
+                alarms.push(loudness.push(piece))
                 t += len(piece) / item.sample_rate
                 said += [
                     (event.data.since, t)
