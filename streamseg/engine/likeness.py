@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import allocating as kernel
+from streamseg.engine.kernel import allocating, part
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.portrait import BLOCKS, Portrait
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
@@ -33,6 +33,7 @@ NUMBERS = 30
 _PARTS = np.array([0, 20, 32, 39, STANDARDISED_DIMS - 8, STANDARDISED_DIMS - 7, STANDARDISED_DIMS - 6])
 _WINDOW = 20  # steps of harmony: the least that says something
 _NEEDED = np.array([0.3, 0.6, 0.9])
+_EDGES = np.array([0, 20, 32])  # of the deviations: timbre, then harmony
 
 
 class Sketch(NamedTuple):
@@ -52,17 +53,20 @@ class Sketch(NamedTuple):
     progression: Singles
 
 
-@kernel
+@allocating
 def _nearest(x: Singles, n: int, y: Singles, m: int, out: Floats, back: Floats) -> None:
     """For each of the n rows of x, how far the nearest of the m rows of y lies; and back again.
 
     All rows of y advance together, dimension by dimension: sums that do not wait for one another.
     """
-    columns = y[:m].T.copy()
-    far = np.empty(m, np.float32)
-    back[:m] = np.inf
+    columns, far = np.empty((x.shape[1], m), np.float32), np.empty(m, np.float32)
+    for j in range(m):
+        back[j] = np.inf
+        for d in range(x.shape[1]):
+            columns[d, j] = y[j, d]
     for i in range(n):
-        far[:] = 0.0
+        for j in range(m):
+            far[j] = 0.0
         for d in range(x.shape[1]):
             for j in range(m):
                 far[j] += (x[i, d] - columns[d, j]) ** 2
@@ -99,7 +103,26 @@ def sketch(portrait: Portrait, model: LabelModel) -> Sketch:
     )
 
 
-@kernel
+@part
+def _order(x: Floats) -> None:
+    """From the smallest to the largest; there are few."""
+    for i in range(1, len(x)):
+        value, j = x[i], i
+        while j > 0 and x[j - 1] > value:
+            x[j] = x[j - 1]
+            j -= 1
+        x[j] = value
+
+
+@part
+def _mean(x: Floats, n: int) -> float:
+    total = 0.0
+    for i in range(n):
+        total += x[i]
+    return total / n
+
+
+@part
 def _distance(x: Singles, y: Singles, first: int, last: int) -> float:
     total = 0.0
     for d in range(first, last):
@@ -108,7 +131,7 @@ def _distance(x: Singles, y: Singles, first: int, last: int) -> float:
     return found
 
 
-@kernel
+@allocating
 def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, needed: Floats, out: Floats) -> None:
     """Best means along diagonals of x·y, y turned by so many semitones.
 
@@ -166,7 +189,7 @@ def _diagonals(x: Singles, n: int, y: Singles, m: int, turn: int, window: int, n
             out[4] = total / length
 
 
-@kernel
+@allocating
 def _compare(
     sa: NDArray[np.int64],
     ba: Singles,
@@ -192,17 +215,17 @@ def _compare(
     n, m = sa[1], sb[1]
     near, back = np.empty(n), np.empty(m)
     _nearest(ba, n, bb, m, near, back)
-    ordered = np.sort(near)
+    _order(near)
     low = max(1, n // 4)
     generic = 0.0
     for i in range(n):
         generic += ga[i] / n
-    out[0] = _distance(za, zb, 0, len(za))
-    out[1] = ordered.mean()
-    out[2] = ordered[n // 2]
-    out[3] = ordered[:low].mean()
+    out[0] = _distance(za, zb, _EDGES[0], len(za))
+    out[1] = _mean(near, n)
+    out[2] = near[n // 2]
+    out[3] = _mean(near, low)
     out[4] = out[1] - generic
-    out[5] = back.mean()
+    out[5] = _mean(back, m)
     out[6] = generic
     best, turn = -2.0, 1
     out[7] = 0.0
@@ -225,12 +248,13 @@ def _compare(
     out[10] = _distance(ma, mb, whole, len(ma))
     for k in range(6):
         out[11 + k] = _distance(ma, mb, parts[k], parts[k + 1])
-    out[17] = _distance(da, db, 0, 20)
-    out[18] = _distance(da, db, 20, 32)
+    for k in range(2):
+        out[17 + k] = _distance(da, db, _EDGES[k], _EDGES[k + 1])
     found = np.empty(7)
-    _diagonals(pa, sa[2], pb, sb[2], turn, window, needed, found)
-    out[19] = found[1]
-    _diagonals(pa, sa[2], pb, sb[2], 0, window, needed, found)
+    for again in range(2):  # turned to where it fits best, then as it is
+        _diagonals(pa, sa[2], pb, sb[2], turn * (1 - again), window, needed, found)
+        if again == 0:
+            out[19] = found[1]
     for k in range(7):
         out[20 + k] = found[k]
     out[27] = np.log(sb[0] / sa[0])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.kernel import allocating as kernel
+from streamseg.engine.kernel import kernel
 from streamseg.engine.models.texture import DEVIATION, MEAN
 from streamseg.engine.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
 from streamseg.memory import pack, unpack
@@ -66,11 +66,14 @@ def _extend(
         if number % stride == 0 and kept == len(blocks):  # make room by leaving out every second
             kept, stride = kept // 2, 2 * stride
             for k in range(1, kept):
-                blocks[k] = blocks[2 * k]
+                for d in range(block.size):
+                    blocks[k, d] = blocks[2 * k, d]
         if number % stride == 0:
-            blocks[kept] = block / BLOCK_STEPS
+            for d in range(block.size):
+                blocks[kept, d] = block[d] / BLOCK_STEPS
             kept += 1
-        block[:] = 0.0
+        for d in range(block.size):
+            block[d] = 0.0
     return count, kept, stride
 
 
