@@ -1,11 +1,13 @@
 """Compiled kernels are kept wherever there is a place for them, and no longer than they hold."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 HOUSE = Path(__file__).parents[1] / "streamseg"
@@ -71,3 +73,12 @@ def test_as_long_as_the_files_around_it_say_the_same(copy, tmp_path):
     neighbour.write_text(neighbour.read_text().replace("OCTAVE_COST: Final = 0.04", "OCTAVE_COST: Final = 0.05"))
     os.utime(neighbour, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert looked(copy, tmp_path) == (True, 0, 1)
+
+
+@pytest.mark.parametrize("old", [b"cno.longer.here\nState\n.", b"cstreamseg.engine.texture\nGone\n.", b"", b"torn"])
+def test_what_an_older_release_kept_does_no_harm(copy, tmp_path, old):
+    looked(copy, tmp_path)
+    (index,) = (copy / "engine" / "__pycache__").glob("texture.gather*.nbi")
+    index.write_bytes(pickle.dumps(numba.__version__, protocol=-1) + old)
+    assert looked(copy, tmp_path) == (True, 0, 1)
+    assert looked(copy, tmp_path) == (True, 1, 0)

@@ -43,7 +43,7 @@ ENGINE_MAY_USE = {
     "typing", "msgspec", "numba", "numpy", "river", "rocket_fft",
 }  # fmt: skip
 ENGINE_EXCEPT = {  # how old compiled code is, trained numbers: nothing of the sound
-    "kernel.py": {"pathlib", "re"},
+    "kernel.py": {"pickle", "pathlib", "re"},
     "models/sound.py": {"importlib", "io"},
 }
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from numba import config, njit
@@ -52,8 +53,9 @@ def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
     numba looks at a kernel's own file only when it asks whether the compiled form still holds. With a stamp, a change
     to a file it imports does not leave old code at work inside it. What the files say counts, not when they were
-    written: a copy of the package keeps its compiled kernels, a new one with old times does not. `_index_key` is
-    numba's own; should it go, numba's rule is back.
+    written: a copy of the package keeps its compiled kernels, a new one with old times does not. And numba reads what
+    an older release has kept before it asks whether that holds: where it names what is no more, nothing is kept.
+    `_index_key`, `_cache_file` are numba's own; should they go, numba's rules are back.
     """
     try:
         dispatcher = njit(function, cache=True, **_OPTIONS, **options)
@@ -63,7 +65,18 @@ def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     if hasattr(kept, "_index_key"):
         plain, stamp = kept._index_key, _stamp(Path(function.__code__.co_filename))
         kept._index_key = lambda *key: (*plain(*key), stamp)
+    index: Any = getattr(kept, "_cache_file", None)
+    if hasattr(index, "_load_index"):
+        index._load_index = partial(_read, index._load_index)
     return dispatcher
+
+
+def _read(load: Callable[[], dict[Any, str]]) -> dict[Any, str]:
+    """What is kept; nothing where that cannot be read."""
+    try:
+        return load()
+    except (ImportError, AttributeError, EOFError, UnpicklingError):
+        return {}
 
 
 @cache
