@@ -34,7 +34,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(ge=0, le=60, description="how late a change may be known, median seconds; later is more accurate")
     ] = 10.0
     provisional_probability: Annotated[
-        float, Meta(gt=0, lt=1, description="how likely a change must be to be said before it is certain")
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="how likely a change must be to be said uncertain; thrice those odds when it is 3 s old",
+        ),
     ] = 0.4
     clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
     label_returning: Annotated[

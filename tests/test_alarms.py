@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamseg.engine import Segmenter
 from streamseg.engine.alarms import Alarms
@@ -119,9 +121,23 @@ class TestFrozen:
 
     def test_the_period_is_the_shortest(self):
         past = np.tile(RNG.normal(size=70).astype(np.float32), 20)
-        assert period(past, 700, 350) == 70
-        assert period(past + RNG.normal(size=1400).astype(np.float32), 700, 350) == 0
-        assert period(np.zeros(1400, np.float32), 700, 350) == 0
+        alike = np.zeros(701, np.int32)
+        assert period(past, 700, 350, alike) == 70
+        assert period(past + RNG.normal(size=1400).astype(np.float32), 700, 350, alike) == 0
+        assert period(np.zeros(1400, np.float32), 700, 350, alike) == 0
+
+    @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 40))
+    def test_the_period_is_what_every_lag_tried_gives(self, seed, verified, longest):
+        rng = np.random.default_rng(seed)
+        past = rng.integers(0, 2, longest + verified).astype(np.float32)
+        if rng.random() < 0.7:
+            past = np.resize(past[: int(rng.integers(1, longest + 1))], past.size)
+        end = past[-verified:]
+        same = [
+            np.array_equal(end, past[past.size - verified - lag : past.size - lag]) for lag in range(1, longest + 1)
+        ]
+        expected = same.index(True) + 1 if any(same) and end.any() else 0
+        assert period(past, longest, verified, np.zeros(longest + 1, np.int32)) == expected
 
 
 @pytest.mark.parametrize("size", [1, 333, 800, 10**6])
@@ -136,3 +152,19 @@ def test_block_sizes_do_not_show(size):
     ]
     assert events[0] == events[1]
     assert [type(event.data) for event in events[0] if event.subject.startswith("alarm")] == [AlarmRaised, AlarmCleared]
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050])
+@pytest.mark.parametrize("ending", ["end", "gap"])
+def test_the_last_tenth_counts(rate, ending):
+    """Clipping that becomes an alarm in the very last tenth that is heard, wherever its rounded end lies."""
+    for tenths in range(20, 26):
+        sound = np.ones(tenths * rate // 10, np.float32)
+        sound[: rate // 10] = 0.1
+        segmenter = Segmenter(settings_for("room"), sample_rate=rate)
+        events = segmenter.push(sound)
+        events += segmenter.gap(rate, "overflow") if ending == "gap" else segmenter.finish()
+        kinds = [".".join(event.type.split(".")[1:3]) for event in events]
+        assert ("alarm.raised" in kinds) == (tenths >= 23), tenths
+        if "alarm.raised" in kinds and ending == "gap":
+            assert kinds.index("alarm.raised") < kinds.index("stream.gap")

@@ -11,6 +11,7 @@ import numba
 import pytest
 
 HOUSE = Path(__file__).parents[1] / "streamseg"
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # no letters but ASCII's
 LOOK = """
 import numpy as np
 from streamseg.engine.kernel import KEPT
@@ -30,10 +31,10 @@ def copy(tmp_path):
     return tmp_path / "streamseg"
 
 
-def looked(copy, home):
+def looked(copy, home, **more):
     """(whether kernels are kept, found in the cache, compiled) in a fresh process."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "NUMBA_"))}
-    env = kept | {"PYTHONPATH": str(copy.parent), "HOME": str(home)}
+    env = kept | {"PYTHONPATH": str(copy.parent), "HOME": str(home)} | more
     run = subprocess.run(
         [sys.executable, "-c", LOOK], cwd=copy.parent, env=env, capture_output=True, text=True, timeout=120
     )
@@ -82,3 +83,16 @@ def test_what_an_older_release_kept_does_no_harm(copy, tmp_path, old):
     index.write_bytes(pickle.dumps(numba.__version__, protocol=-1) + old)
     assert looked(copy, tmp_path) == (True, 0, 1)
     assert looked(copy, tmp_path) == (True, 1, 0)
+
+
+@pytest.mark.parametrize("torn", [b"", b"torn", bytes(5000)])
+def test_a_torn_file_is_compiled_again(copy, tmp_path, torn):
+    looked(copy, tmp_path)
+    (code,) = (copy / "engine" / "__pycache__").glob("texture.gather*.nbc")
+    code.write_bytes(torn)
+    assert looked(copy, tmp_path) == (True, 0, 1)
+    assert looked(copy, tmp_path) == (True, 1, 0)
+
+
+def test_whatever_letters_the_system_knows(copy, tmp_path):
+    assert looked(copy, tmp_path, **PLAIN) == (True, 0, 1)

@@ -302,10 +302,19 @@ class TestRoles:
         roles.begin()
         assert self.heard(roles, [(0, 12), (1, 30)]) == first
 
-    def test_what_never_ends_is_bounded(self):
+    def test_what_goes_on_is_no_song(self):
         roles = Roles()
-        self.heard(roles, [(0, 5)] * 200)
+        guesses = self.heard(roles, [(k % 5, 25) for k in range(40)])
+        assert all(guesses[:14])
+        assert not any(guesses[16:])
         assert len(pickle.dumps(roles)) < 4000
+
+    def test_labels_that_are_joined_count_as_one(self):
+        roles, other = Roles(), Roles()
+        self.heard(roles, [(0, 12), (1, 30), (2, 25)])
+        roles.join("C", "B")
+        self.heard(other, [(0, 12), (1, 30), (1, 25)])
+        assert roles._heard == other._heard
 
 
 class TestSections:

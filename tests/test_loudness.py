@@ -249,3 +249,5 @@ def test_silence_has_no_loudness():
 def test_what_cannot_be_metered_is_refused():
     with pytest.raises(AskedWrongly, match="are metered"):
         Loudness(48_000, 0)
+    with pytest.raises(AskedWrongly, match="are metered"):
+        Loudness(48_000, 1).push(np.zeros((100, 2), np.float32))

@@ -20,7 +20,7 @@ from streamseg.engine.texture import STEP_S
 from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
 
-_DOUBT = 0.6  # a provisional change is taken back when its probability falls below this much of what it needed
+_DOUBT = 0.6  # a provisional change is taken back when its probability falls below this much of what a young one needs
 _SOON_S = 3.0  # a change first said later than this after it comes too late to be of use but as one that will last …
 _LATE_ODDS = 3.0  # … so that its odds must be so many times those that do for a young one
 

@@ -65,18 +65,30 @@ def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     if hasattr(kept, "_index_key"):
         plain, stamp = kept._index_key, _stamp(Path(function.__code__.co_filename))
         kept._index_key = lambda *key: (*plain(*key), stamp)
-    index: Any = getattr(kept, "_cache_file", None)
-    if hasattr(index, "_load_index"):
-        index._load_index = partial(_read, index._load_index)
+    files: Any = getattr(kept, "_cache_file", None)
+    if hasattr(files, "_load_index") and hasattr(files, "_load_data"):
+        files._load_index = partial(_index, files._load_index)
+        files._load_data = partial(_data, files._load_data)
     return dispatcher
 
 
-def _read(load: Callable[[], dict[Any, str]]) -> dict[Any, str]:
+_UNREADABLE = (ImportError, AttributeError, EOFError, UnpicklingError, ValueError, TypeError, LookupError)
+
+
+def _index(load: Callable[[], dict[Any, str]]) -> dict[Any, str]:
     """What is kept; nothing where that cannot be read."""
     try:
         return load()
-    except (ImportError, AttributeError, EOFError, UnpicklingError):
+    except _UNREADABLE:
         return {}
+
+
+def _data(load: Callable[[str], Any], name: str) -> Any:
+    """Compiled code; a missing file where it cannot be read, which numba compiles again."""
+    try:
+        return load(name)
+    except _UNREADABLE as error:
+        raise FileNotFoundError(name) from error
 
 
 @cache
@@ -88,7 +100,8 @@ def _stamp(file: Path) -> str:
         path = left.pop()
         if path not in seen and path.is_file():
             seen.add(path)
-            left += [each for module, names in _IMPORT.findall(path.read_text()) for each in _homes(module, names)]
+            says = path.read_text(encoding="utf-8")
+            left += [each for module, names in _IMPORT.findall(says) for each in _homes(module, names)]
     digest = hashlib.sha256()
     for path in sorted(seen):
         digest.update(path.read_bytes())

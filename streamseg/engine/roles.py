@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 ROLES: Final = ("intro", "verse-like", "chorus-like", "bridge-like", "outro")
 NUMBERS: Final = 11
-_MOST: Final = 64  # sections; what has more is no song, and another one is taken to begin
+_LONGEST_S: Final = 360.0  # what goes on for longer is no song; nothing like it was trained on, and nothing is said
 
 
 class Roles:
@@ -36,16 +36,20 @@ class Roles:
         self._start: float | None = None
 
     def push(self, portrait: Portrait, label: str, start: float, end: float) -> dict[str, float]:
-        """The probability of each role for a section, start and end in stream seconds."""
+        """The probability of each role for a section, start and end in stream seconds; none where it is no song."""
+        if self._start is not None and start - self._start > _LONGEST_S:
+            return {}
         numbers = self.describe(portrait, label, start, end)
         odds = (numbers - trained.MEAN) / trained.DEVIATION @ trained.WEIGHTS + trained.BIAS
         likely = np.exp(odds - odds.max())
         return {role: float(chance) for role, chance in zip(ROLES, likely / likely.sum(), strict=True)}
 
+    def join(self, label: str, into: str) -> None:
+        """A label turned out to be another one."""
+        self._heard[into] = self._heard.get(into, 0) + self._heard.pop(label, 0)
+
     def describe(self, portrait: Portrait, label: str, start: float, end: float) -> Floats:
         """What is looked at, shape (NUMBERS,); the section is remembered."""
-        if len(self._levels) == _MOST:
-            self.begin()
         before, level = self._levels, float(portrait.mean[LEVEL][0])
         self._start = start if self._start is None else self._start
         times = self._heard.get(label, 0)

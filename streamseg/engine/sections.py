@@ -196,6 +196,9 @@ class Sections:
         if portrait.count > 0:
             guess, relabelled = self._labels.learn(portrait, section.id, end)
         roles = dict[str, float]()
+        if self._roles is not None:
+            for one in relabelled:
+                self._roles.join(one.previous, one.label)
         if self._roles is not None and guess and guess.label:
             roles = self._roles.push(portrait, guess.label, section.start, end)
         role = max(roles, key=roles.__getitem__, default=None)

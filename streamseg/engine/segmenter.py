@@ -171,7 +171,7 @@ class Segmenter:
         if missing_samples <= 0:
             return []
         missing_s = missing_samples / self.sample_rate
-        events = self._hear(self._resampler.flush()) + self._alarms.until(self.t)
+        events = self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
         said = Event(_STREAM, StreamGap(t=self._now(), missing_s=round(missing_s, 6), cause=cause))
         if missing_s > _LONG_GAP_S and self._channels:
             events += self._close("gap", at_end=False)
@@ -191,7 +191,7 @@ class Segmenter:
         """The sound is over: say everything pending. The segmenter takes nothing more."""
         if self._finished:
             return []
-        events = self._hear(self._resampler.flush()) + self._alarms.until(self.t)
+        events = self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
         self._finished = True
         if not self._channels:
             return events

@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--folds", type=Path, required=True)
     asked = parser.parse_args()
-    settings, judge_of = settings_for("music"), json.loads((asked.folds / "folds.json").read_text())
+    settings, judge_of = settings_for("music"), json.loads((asked.folds / "folds.json").read_text(encoding="utf-8"))
     truths = {truth.audio.stem: truth for truth in annotated_files(asked.songs, "sections")}
     songs, rows = heard_songs(asked.songs), list[Row]()
     for judge in sorted(set(judge_of.values())):

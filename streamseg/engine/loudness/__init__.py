@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamseg.engine.kernel import kernel, part
 from streamseg.engine.loudness.health import FULL_SCALE, add_up, cut_off, energy, period, sane
+from streamseg.engine.loudness.health import LANES as ENERGY_LANES
 from streamseg.engine.loudness.kweighting import (
     LANES,
     MEMORY,
@@ -32,6 +33,7 @@ from streamseg.errors import AskedWrongly
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 
 BLOCKS_PER_SECOND: Final = 10
 MOMENTARY_BLOCKS, SHORT_TERM_BLOCKS = 4, 30
@@ -83,6 +85,7 @@ class Scratch(NamedTuple):
     lanes: Floats
     samples: Floats32  # of a block
     points: Floats32
+    alike: Ints32  # of a look for repetitions
 
 
 @part
@@ -143,7 +146,7 @@ def loudnesses(power: float, heard: int, recent: Floats, out: Floats) -> None:
 
 
 @part
-def stuck(planes: Floats32, end: int, sample_rate: int, past: Floats32, counts: Ints) -> bool:
+def stuck(planes: Floats32, end: int, sample_rate: int, past: Floats32, alike: Ints32, counts: Ints) -> bool:
     """Whether the sound repeats itself exactly, as seen at the last look."""
     longest, verified = sample_rate // LOOKS, sample_rate // VERIFIED
     needed, n = longest + verified, end - REACH
@@ -151,7 +154,7 @@ def stuck(planes: Floats32, end: int, sample_rate: int, past: Floats32, counts: 
     add_up(planes, REACH, end, past[newest - n : newest])
     counts[SINCE] += n
     if counts[BLOCKS] % (BLOCKS_PER_SECOND // LOOKS) == 0:
-        counts[STUCK] = period(past[newest - needed : newest], longest, verified) > 0
+        counts[STUCK] = period(past[newest - needed : newest], longest, verified, alike) > 0
         for i in range(needed):
             past[i] = past[newest - needed + i]
         counts[SINCE] = 0
@@ -177,7 +180,7 @@ def advance(samples: Floats32, sample_rate: int, tables: Tables, state: State, s
         energies(planes, end, tables, state.memory, scratch, out[row])
         loudnesses(out[row, POWER], counts[BLOCKS], state.recent, out[row])
         peaks(planes, end, tables.interpolators, scratch.points, out[row])
-        out[row, FROZEN] = stuck(planes, end, sample_rate, state.past, counts)
+        out[row, FROZEN] = stuck(planes, end, sample_rate, state.past, scratch.alike, counts)
         for c in range(planes.shape[0]):
             for i in range(REACH):
                 planes[c, i] = planes[c, length + i]
@@ -221,11 +224,16 @@ class Loudness:
             interpolators(self.sample_rate),
         )
         self._scratch = Scratch(
-            np.zeros((MEMORY + 1) * LANES), np.zeros(block + 1, np.float32), np.zeros(PEAK_ROOM, np.float32)
+            np.zeros(max((MEMORY + 1) * LANES, ENERGY_LANES)),
+            np.zeros(block + 1, np.float32),
+            np.zeros(PEAK_ROOM, np.float32),
+            np.zeros(self.sample_rate // LOOKS + 1, np.int32),
         )
 
     def push(self, samples: Floats32) -> Floats:
         """Take float32 samples, shape (n, channels), full scale ±1; returns shape (blocks, len(BLOCK_COLUMNS))."""
+        if samples.shape[1:] != (self.channels,):
+            raise AskedWrongly(f"samples of shape {samples.shape}; (n, {self.channels}) are metered")
         counts = self._state.counts
         turn = int(counts[BLOCKS]) % BLOCKS_PER_SECOND
         heard = turn * self.sample_rate // BLOCKS_PER_SECOND + int(counts[HELD]) + len(samples)

@@ -12,12 +12,12 @@ from streamseg.engine.kernel import kernel, part
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+Ints32 = NDArray[np.int32]
 
 FULL_SCALE: Final = 0.999  # samples this large, several in a row, were cut off
 RUN: Final = 3
 LOUDEST: Final = 8.0
 LANES: Final = 64
-SOUGHT: Final = 64  # periods tried at once
 
 
 @part
@@ -73,26 +73,26 @@ def add_up(planes: Floats32, begin: int, end: int, total: Floats32) -> None:
 
 
 @kernel  # which the tests call by itself
-def period(past: Floats32, longest: int, verified: int) -> int:
-    """The lag, in samples, at which the last `verified` samples repeat exactly; 0 when there is none, or all are 0."""
+def period(past: Floats32, longest: int, verified: int, alike: Ints32) -> int:
+    """The lag, in samples, at which the last `verified` samples repeat exactly; 0 when there is none, or all are 0.
+
+    The Z algorithm (Gusfield 1997, sec. 1.3) from the newest sample backwards, so that no sound takes more than two
+    comparisons a sample. alike: scratch of more than `longest`; how many samples are the same at each lag.
+    """
     last = past.size - 1
-    newest = past[last]
     sounding = False
     for i in range(past.size - verified, past.size):
         sounding |= past[i] != 0.0
     if not sounding:
         return 0
-    for begin in range(1, longest + 1, SOUGHT):
-        end = min(begin + SOUGHT, longest + 1)
-        likely = np.int32(0)
-        for at in range(last - end + 1, last - begin + 1):
-            likely += np.int32(past[at] == newest)
-        if likely == 0:
-            continue
-        for lag in range(begin, end):
-            back = 0
-            while back < verified and past[last - back] == past[last - back - lag]:
-                back += 1
-            if back == verified:
-                return lag
+    left = right = 0  # lags from `left` on are the same as the newest samples, up to before `right`
+    for lag in range(1, longest + 1):
+        n = min(right - lag, alike[lag - left]) if lag < right else 0
+        while n < verified and past[last - n] == past[last - lag - n]:
+            n += 1
+        if n == verified:
+            return lag
+        alike[lag] = n
+        if lag + n > right:
+            left, right = lag, lag + n
     return 0

@@ -330,7 +330,7 @@ def stock_of(asked: argparse.Namespace) -> Material:
         stock += material.packages(root)
     for folder in asked.programmes:
         stock += material.programmes(folder)
-    return stock.without(asked.exclude.read_text().split() if asked.exclude else ())
+    return stock.without(asked.exclude.read_text(encoding="utf-8").split() if asked.exclude else ())
 
 
 def add_material(parser: argparse.ArgumentParser) -> None:

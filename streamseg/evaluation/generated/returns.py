@@ -88,7 +88,7 @@ class Returns:
             kind = "linear" if rng.random() < _LINEAR_SHARE else "equalpower"
             whole = joined(whole, following, int(fade_s * RATE), kind)
         start = _OTHER_S - fades_s[0] / 2
-        end = min(start + fades_s[0] / 2 + length_s - fades_s[0] / 2 - fades_s[-1] / 2, start + heard_s)
+        end = min(start - fades_s[0] / 2 + length_s - fades_s[-1] / 2, start + heard_s)  # the middles of both fades
         return Part(texture(whole[: int((start + min(heard_s, len(whole))) * RATE)]), start, end)
 
     def _another(self, track: Source) -> Samples:
