@@ -33,7 +33,6 @@ NUMBERS = 30
 _PARTS = np.array([0, 20, 32, 39, STANDARDISED_DIMS - 8, STANDARDISED_DIMS - 7, STANDARDISED_DIMS - 6])
 _WINDOW = 20  # steps of harmony: the least that says something
 _NEEDED = np.array([0.3, 0.6, 0.9])
-_EDGES = np.array([0, 20, 32])  # of the deviations: timbre, then harmony
 
 
 class Sketch(NamedTuple):
@@ -220,7 +219,7 @@ def _compare(
     generic = 0.0
     for i in range(n):
         generic += ga[i] / n
-    out[0] = _distance(za, zb, _EDGES[0], len(za))
+    out[0] = _distance(za, zb, parts[0], len(za))
     out[1] = _mean(near, n)
     out[2] = near[n // 2]
     out[3] = _mean(near, low)
@@ -249,7 +248,7 @@ def _compare(
     for k in range(6):
         out[11 + k] = _distance(ma, mb, parts[k], parts[k + 1])
     for k in range(2):
-        out[17 + k] = _distance(da, db, _EDGES[k], _EDGES[k + 1])
+        out[17 + k] = _distance(da, db, parts[k], parts[k + 1])
     found = np.empty(7)
     for again in range(2):  # turned to where it fits best, then as it is
         _diagonals(pa, sa[2], pb, sb[2], turn * (1 - again), window, needed, found)

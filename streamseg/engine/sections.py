@@ -199,8 +199,8 @@ class Sections:
         if self._roles is not None:
             for one in relabelled:
                 self._roles.join(one.previous, one.label)
-        if self._roles is not None and guess and guess.label:
-            roles = self._roles.push(portrait, guess.label, section.start, end)
+            if guess and guess.label:
+                roles = self._roles.push(portrait, guess.label, section.start, end)
         role = max(roles, key=roles.__getitem__, default=None)
         closed = SectionClosed(
             section_id=section.id,
