@@ -6,9 +6,9 @@
     python -m streamseg.evaluation.train_labels tracks OUT.npz FOLDER…    parts of one track, among all of them
 
 Sections of songs are taken as a detector would cut them: shifted, joined to their neighbour or cut in two. Of tracks
-two parts are taken that do not overlap, rendered as in a mix, with fades from and into other tracks. Projection and
-code book are learned on other files than those whose pairs train the regression, so that it sees distances as they
-are on what was never heard.
+two parts are taken that do not overlap; the first seconds of the shorter one are blended with another track, as at
+the end of a crossfade. Projection and code book are learned on other files than those whose pairs train the
+regression, so that it sees distances as they are on what was never heard.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from streamseg.engine.features import Features
 from streamseg.engine.likeness import NUMBERS, compare, sketch
 from streamseg.engine.portrait import BLOCK_STEPS, Portrait
-from streamseg.engine.texture import STANDARDISED_DIMS, STEP_S
+from streamseg.engine.texture import STANDARDISED_DIMS, STEP_S, Texture
 from streamseg.evaluation.annotations import annotated_files
 from streamseg.evaluation.generated.mixes import sources
-from streamseg.evaluation.generated.returns import Part, Return, Returns, texture
 from streamseg.evaluation.tracks import boundary_time, texture_of
 from streamseg.evaluation.train_changes import discriminant
 from streamseg.weights import LabelModel
@@ -39,24 +39,18 @@ Bools = NDArray[np.bool_]
 
 DIMS, WORDS = 24, 64
 EDGE = 8  # vectors: half a crossfade of eight seconds
-_RIDGE, _RIDGE_TRACKS = 0.003, 0.0003  # there are more pairs of tracks
+_RIDGE = 0.003
 _PURE = 0.6  # of a section must be of one letter, else it trains nothing
-_AGES_S = (6.0, 8.0, 10.0, 12.0, 15.0, 15.0, 15.0, 20.0)  # of a part that comes back, when it is looked at
-_OTHERS = 20  # parts of other tracks that it is held against
-_MISPLACED_S = 0.7
+_SHARE = 0.3  # of the pairs that are not the same
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """A file's texture. spans: (start, end, label) of its sections, seconds; empty where all of it is one.
-
-    returns: of a track, what it is like in mixes.
-    """
+    """A file's texture. spans: (start, end, label) of its sections, seconds; empty where all of it is one."""
 
     name: str
     vectors: Floats
     spans: tuple[tuple[float, float, str], ...] = ()
-    returns: tuple[Return, ...] = ()
 
 
 Pairs: TypeAlias = tuple[Floats, Bools]  # comparisons, shape (n, NUMBERS), and whether the two were the same
@@ -90,32 +84,32 @@ def space(files: Sequence[Heard]) -> LabelModel:
 
 
 def pairs_of_tracks(files: Sequence[Heard], model: LabelModel, rng: np.random.Generator) -> Pairs:
-    """Parts that come back, soon after their begin, against what was heard of their track before, and of others."""
-    before = [
-        (at, one, sketch(portrait_of(_cut(one.before, rng, one.before.end)), model))
-        for at, file in enumerate(files)
-        for one in file.returns
-    ]
+    """Long parts of tracks against short parts."""
+    long, short = [], []
+    for at, file in enumerate(files):
+        total = len(file.vectors)
+        for _ in range(4):
+            length = min(int(rng.integers(123, 368)), total - 60)
+            start = int(rng.integers(0, total - length + 1))
+            first, last = max(((0, start), (start + length, total)), key=lambda part: part[1] - part[0])
+            steps = int(rng.choice((12, 16, 22, 22, 40, 160)))
+            if last - first < steps:
+                continue
+            begin = int(rng.integers(first, last - steps + 1))
+            part = file.vectors[begin : begin + steps].copy()
+            fade = max(0, int(rng.integers(0, 16)) - EDGE)  # the longest crossfades outlast what is left out
+            other = files[int(rng.integers(len(files)))].vectors[:fade]
+            weight = 0.5 + 0.5 * (np.arange(len(other))[:, None] + 1) / (fade + 1)
+            part[: len(other)] = weight * part[: len(other)] + (1 - weight) * other
+            long.append((at, sketch(portrait_of(file.vectors[start : start + length]), model)))
+            short.append((at, sketch(portrait_of(part), model)))
     told, same = [], []
-    for at, one, mine in before:
-        for part in one.again:
-            for age_s in rng.choice(_AGES_S, 2, replace=False):
-                short = sketch(portrait_of(_cut(part, rng, part.start + age_s)), model)
-                others = [before[i] for i in rng.choice(len(before), min(_OTHERS, len(before)), replace=False)]
-                against = [mine, *(other for other_at, _, other in others if other_at != at)]
-                told += [compare(short, other) for other in against]
-                same += [other is mine for other in against]
+    for one, a in long:
+        for other_one, b in short:
+            if one == other_one or rng.random() < _SHARE:
+                told.append(compare(a, b))
+                same.append(one == other_one)
     return np.array(told), np.array(same)
-
-
-def _cut(part: Part, rng: np.random.Generator, end_s: float) -> Floats:
-    """From a misplaced begin, its edge left out, to end_s."""
-    start, end = (
-        round((at - float(boundary_time(0))) / STEP_S) for at in (part.start + rng.laplace(0.0, _MISPLACED_S), end_s)
-    )
-    end = max(2, min(end, len(part.vectors)))
-    start = max(0, min(start, end - 2))
-    return part.vectors[start + max(0, min(EDGE, end - start - 8)) : end]
 
 
 def pairs_of_songs(files: Sequence[Heard], model: LabelModel, rng: np.random.Generator) -> Pairs:
@@ -152,7 +146,7 @@ def cuts(file: Heard, rng: np.random.Generator) -> Iterator[tuple[float, float]]
 
 def train_tracks(files: Sequence[Heard]) -> LabelModel:
     """The whole model of tracks in mixes."""
-    return train(files, pairs_of_tracks, edge=EDGE, stay=0.1, shared=False, ridge=_RIDGE_TRACKS)
+    return train(files, pairs_of_tracks, edge=EDGE, stay=0.1, shared=False)
 
 
 def train(
@@ -162,7 +156,6 @@ def train(
     edge: int = 0,
     stay: float = 0.5,
     shared: bool = True,
-    ridge: float = _RIDGE,
     halves: int = 2,
 ) -> LabelModel:
     """The whole model of one kind of sound; edge, stay, shared: see `LabelModel`."""
@@ -174,7 +167,7 @@ def train(
         parts.append(pairing(told_by, space(learned_on), rng))
     told, same = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
     mean, deviation = told.mean(axis=0), told.std(axis=0) + 1e-9
-    weights, bias = _logistic((told - mean) / deviation, same, ridge)
+    weights, bias = _logistic((told - mean) / deviation, same)
     # Odds of what was told, not of how often pairs were the same in training.
     bias -= float(np.log(same.mean() / (1.0 - same.mean())))
     learned = space(files)
@@ -191,16 +184,16 @@ def train(
     )
 
 
-def _logistic(told: Floats, same: Bools, ridge: float) -> tuple[Floats, float]:
+def _logistic(told: Floats, same: Bools) -> tuple[Floats, float]:
     """Maximum likelihood with a ridge."""
     sign = np.where(same, 1.0, -1.0)
 
     def loss(found: Floats) -> tuple[float, Floats]:
         margin = sign * (told @ found[:-1] + found[-1])
         wrong = 1.0 / (1.0 + np.exp(np.clip(margin, -50, 50)))
-        value = np.logaddexp(0.0, -margin).mean() + ridge * (found[:-1] ** 2).sum()
+        value = np.logaddexp(0.0, -margin).mean() + _RIDGE * (found[:-1] ** 2).sum()
         slope = -(sign * wrong)[:, None] * told
-        return float(value), np.append(slope.mean(axis=0) + 2 * ridge * found[:-1], -(sign * wrong).mean())
+        return float(value), np.append(slope.mean(axis=0) + 2 * _RIDGE * found[:-1], -(sign * wrong).mean())
 
     found = minimize(loss, np.zeros(told.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
     return found[:-1], float(found[-1])
@@ -241,10 +234,11 @@ def heard_songs(folder: Path) -> list[Heard]:
 
 
 def heard_tracks(folder: Path) -> list[Heard]:
-    """The tracks below a folder, each one of its kind, and how they come back in mixes of one another."""
-    tracks = list(sources(folder))
-    returns = Returns(tracks, seed=0)
-    return [Heard(track.name, texture(track.samples), (), tuple(returns.of(track))) for track in tracks]
+    """The tracks below a folder, each one of its kind."""
+    return [
+        Heard(track.name, np.array([vector for _, vector in Texture().push(Features().push(track.samples))]))
+        for track in sources(folder)
+    ]
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ class Mixer:
         mix = np.zeros(0, np.float32)
         joints: list[Joint] = []
         used: dict[str, tuple[float, float]] = {}
-        productions = {track.name: equaliser(rng) for track in chosen}
+        equalised = {track.name: self._equaliser() for track in chosen}
         speeds = {track.name: 1.0 + float(rng.uniform(-1, 1)) * self._varied for track in chosen}
         tempo_bpm = 0.0
         for k, track in enumerate(chosen):
@@ -148,17 +148,17 @@ class Mixer:
             if k and rng.random() < _BLEND_SHARE and (meeting := _meeting(tempo_bpm, track.tempo_bpm)):
                 kind, overlap_s, speed = "blend", float(rng.uniform(6, 16)), meeting
             tempo_bpm = speed * track.tempo_bpm
-            excerpt = self._excerpt(track, used, speed, productions[track.name])
+            excerpt = self._excerpt(track, used, speed, equalised[track.name])
             if k == 0:
                 mix = excerpt
                 continue
             start = len(mix) - int(overlap_s * RATE)
-            mix = joined(mix, excerpt, int(overlap_s * RATE), "linear" if kind == "linear" else "equalpower")
+            mix = _joined(mix, excerpt, int(overlap_s * RATE), "linear" if kind == "linear" else "equalpower")
             joints.append(Joint(start / RATE, start / RATE + overlap_s, kind, chosen[k - 1].name, track.name))
         return mix * np.float32(min(1.0, 0.89 / float(np.abs(mix).max()))), joints
 
     def _excerpt(
-        self, track: Source, used: dict[str, tuple[float, float]], speed: float, production: NDArray[np.float64] | None
+        self, track: Source, used: dict[str, tuple[float, float]], speed: float, equaliser: NDArray[np.float64] | None
     ) -> Samples:
         rng, whole = self._rng, len(track.samples) / RATE
         low, high = 0.0, whole
@@ -174,19 +174,18 @@ class Mixer:
         excerpt = track.samples[int(start * RATE) : int((start + wanted) * RATE)]
         if speed != 1.0:
             excerpt = soxr.resample(excerpt, RATE, RATE / speed).astype(np.float32)
-        return equalised(excerpt, production) * np.float32(10 ** (rng.uniform(-1.5, 1.5) / 20))
+        if equaliser is not None:
+            excerpt = sosfilt(equaliser, excerpt).astype(np.float32)
+        return _levelled(excerpt) * np.float32(10 ** (rng.uniform(-1.5, 1.5) / 20))
 
-
-def equaliser(rng: np.random.Generator) -> NDArray[np.float64] | None:
-    """Three gentle peaks, or nothing: another production."""
-    if rng.random() < 0.5:
-        return None
-    return np.array([_peak(float(f), float(rng.uniform(-6, 6))) for f in (120, 900, 5000) * rng.uniform(0.6, 1.6, 3)])
-
-
-def equalised(samples: Samples, production: NDArray[np.float64] | None) -> Samples:
-    """Of this production, at the common level."""
-    return _levelled(samples if production is None else sosfilt(production, samples).astype(np.float32))
+    def _equaliser(self) -> NDArray[np.float64] | None:
+        """Three gentle peaks, or nothing."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            return None
+        return np.array(
+            [_peak(float(f), float(rng.uniform(-6, 6))) for f in (120, 900, 5000) * rng.uniform(0.6, 1.6, 3)]
+        )
 
 
 def _peak(hz: float, gain_db: float) -> list[float]:
@@ -207,8 +206,7 @@ def _meeting(before_bpm: float, after_bpm: float) -> float:
     return float(ratio) if abs(ratio - 1) <= _BLEND_STRETCH else 0.0
 
 
-def joined(mix: Samples, excerpt: Samples, overlap: int, kind: str) -> Samples:
-    """The excerpt faded in while the mix fades out. overlap: samples; kind: linear, else equal power."""
+def _joined(mix: Samples, excerpt: Samples, overlap: int, kind: str) -> Samples:
     faded = overlap or int(0.005 * RATE)  # a hard cut has 5 ms against the click
     ramp = np.linspace(0, 1, faded, dtype=np.float32)
     rising, falling = (np.sin(ramp * np.pi / 2), np.cos(ramp * np.pi / 2)) if kind == "equalpower" else (ramp, 1 - ramp)
