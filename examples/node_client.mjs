@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)("ws");
 const [url = "ws://127.0.0.1:8765/ws", token] = process.argv.slice(2);
 const resume = {}; // stream → where we are: after this event
+const moveTo = (stream, { epoch, offset }) => (resume[stream] = { epoch, offset });
 let wait = 100;
 function connect() {
   const socket = new WebSocket(url, "streamseg.v1.json");
@@ -18,14 +19,16 @@ function connect() {
     } else if (op === "identified") {
       wait = 100;
       for (const [stream, at] of Object.entries(d.streams)) {
-        if (!at.recovered) resume[stream] = { epoch: at.epoch, offset: at.offset };
+        if (!at.recovered && at.snapshot) moveTo(stream, at); // else its snapshot follows, and we are nowhere yet
         console.error(`${stream}: ${at.recovered ? `recovered ${at.replayed}` : `from ${at.offset} on`}`);
       }
+    } else if (op === "snapshot") {
+      moveTo(d.stream, d);
     } else if (op === "event") {
-      if (d.offset) resume[d.source.slice("/streams/".length)] = { epoch: d.epoch, offset: d.offset };
+      if (d.offset) moveTo(d.source.slice("/streams/".length), d);
       console.log(JSON.stringify(d));
     } else if (op === "heartbeat") {
-      for (const [stream, at] of Object.entries(d.streams)) resume[stream] = { epoch: at.epoch, offset: at.offset };
+      for (const [stream, at] of Object.entries(d.streams)) moveTo(stream, at);
     }
   };
   socket.onclose = ({ code, reason }) => {

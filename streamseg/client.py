@@ -6,8 +6,8 @@
         print(event.type, event.data)
 
 A subscription outlives its connections: it comes back with back-off and jitter, and resumes after the last event
-it gave out, so its user sees every event once. Where the server no longer has them all, `recovered` says so and
-the new snapshot is the place to start from. `listen` is the same without asyncio.
+it gave out, so its user sees every event once. Where the server no longer has them all, `Joined.recovered` says so
+and its snapshot is the place to start from. `listen` is the same without asyncio.
 """
 
 from __future__ import annotations
@@ -47,14 +47,19 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection stands. `recovered`: nothing was missed since the last one; else `snapshot` is where to start."""
+    """We hear a stream, again or for the first time; it comes before the events of the stream.
+
+    recovered: every event since the last one that was given out follows, `replayed` of them at once. Otherwise there
+    is always a `snapshot`, the state right after `offset`: forget what was known of the stream and start from there.
+    snapshot: may be None where `recovered` is true, because a server does not send many that nobody needs.
+    """
 
     stream: str
     epoch: str
     offset: int
     recovered: bool
     replayed: int
-    snapshot: dict[str, Any]
+    snapshot: dict[str, Any] | None = None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,14 +82,22 @@ class Dropped(msgspec.Struct, frozen=True):
     n: int
 
 
-Message: TypeAlias = Envelope | Joined | Heartbeat | Dropped
+class Disconnected(msgspec.Struct, frozen=True):
+    """A connection that stood is gone; another is tried. `code` and `reason` of its end; None where it just broke."""
+
+    code: int | None
+    reason: str
+
+
+Message: TypeAlias = Envelope | Joined | Heartbeat | Dropped | Disconnected
 
 
 class Session:
     """What both clients share: the conversation and its memory, without a socket.
 
     `cursors`, `snapshots`, `heartbeats`, `recovered` and `kept` hold the latest of each stream, by name. `kept` is
-    false while the server's disk fails: what is heard then cannot be resumed from.
+    false while the server's disk fails: what is heard then cannot be resumed from. A snapshot is the state when its
+    `Joined` was given out, and does not follow the events.
     """
 
     def __init__(
@@ -105,6 +118,7 @@ class Session:
         self.recovered: dict[str, bool] = {}
         self.kept: dict[str, bool] = {}
         self.hello: dict[str, Any] = {}
+        self.streams: list[str] = []  # those that the last `identified` named
         self.connections = 0
         self._identify: dict[str, Any] = {"protocol": PROTOCOL, "client": name, "min_state": min_state}
         if streams is not None:
@@ -113,6 +127,7 @@ class Session:
             self._identify["subscribe"] = list(subscribe)
         self._token = token
         self._attempt = 0
+        self._stands = False  # whether we are identified on the present connection
 
     def receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
         """Take in one message of the server: what it means to the user, and what to answer.
@@ -128,12 +143,24 @@ class Session:
                 return [], self._answer(d)
             case "identified":
                 return self._identified(d["streams"]), None
+            case "snapshot":
+                self._attempt = 0
+                return [self._joined({"recovered": False, "replayed": 0, **d})], None
             case "heartbeat":
                 return self._heartbeat(d["streams"]), None
             case "dropped":
                 return [Dropped(d["type"], d["n"])], None
             case _:
                 return [], None  # a newer server may say more than we know
+
+    def disconnected(self, error: Exception) -> list[Message]:
+        """The connection ended in this error: what that means to the user. Nothing where it had not stood."""
+        stood, self._stands = self._stands, False
+        if not stood:
+            return []
+        if isinstance(error, ConnectionClosed) and error.rcvd is not None:
+            return [Disconnected(error.rcvd.code, error.rcvd.reason)]
+        return [Disconnected(None, str(error))]
 
     def refused(self, error: Exception) -> ConnectionRefused | None:
         """Whether trying again is no use."""
@@ -169,18 +196,28 @@ class Session:
         return msgspec.json.encode({"op": "identify", "d": d})
 
     def _identified(self, streams: dict[str, Any]) -> list[Message]:
-        self._attempt = 0
         self.connections += 1
-        joined: list[Message] = []
-        for name, where in streams.items():
-            known = msgspec.convert({"stream": name, **where}, Joined)
-            self.recovered[name], self.snapshots[name] = known.recovered, known.snapshot
-            if not known.recovered:
-                self.cursors[name] = Cursor(known.epoch, known.offset)
-            joined.append(known)
+        self._stands = True
+        self.streams = list(streams)
+        # A stream that was not recovered and has no snapshot yet is joined when its message `snapshot` comes. Until
+        # then its cursor stays where it is: nothing after that was given out.
+        return [
+            self._joined({"stream": name, **where})
+            for name, where in streams.items()
+            if where["recovered"] or where.get("snapshot") is not None
+        ]
+
+    def _joined(self, where: dict[str, Any]) -> Joined:
+        joined = msgspec.convert(where, Joined)
+        self.recovered[joined.stream] = joined.recovered
+        if joined.snapshot is not None:
+            self.snapshots[joined.stream] = joined.snapshot
+        if not joined.recovered:
+            self.cursors[joined.stream] = Cursor(joined.epoch, joined.offset)
         return joined
 
     def _event(self, d: msgspec.Raw, kept: bool) -> list[Message]:
+        self._attempt = 0
         envelope = decode(bytes(d))
         if isinstance(envelope.offset, int):
             stream = envelope.source.removeprefix("/streams/")
@@ -188,6 +225,7 @@ class Session:
         return [envelope]
 
     def _heartbeat(self, streams: dict[str, Any]) -> list[Message]:
+        self._attempt = 0
         beats = [msgspec.convert({"stream": name, **beat}, Heartbeat) for name, beat in streams.items()]
         for beat in beats:
             self.heartbeats[beat.stream] = beat
@@ -214,7 +252,7 @@ class Subscription(Session):
                     yield message
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Events, and `Joined`, `Heartbeat`, `Dropped`. Raises ConnectionRefused when trying again is no use."""
+        """Events and what is said beside them (`Message`). Raises ConnectionRefused when trying again is no use."""
         while True:
             try:
                 async with websockets.asyncio.client.connect(
@@ -227,8 +265,11 @@ class Subscription(Session):
                         for message in messages:
                             yield message
             except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-                if (refusal := self.refused(error)) is not None:
-                    raise refusal from None
+                ended = error
+            if (refusal := self.refused(ended)) is not None:
+                raise refusal from None
+            for message in self.disconnected(ended):
+                yield message
             await asyncio.sleep(self.wait_s())
 
 
@@ -241,7 +282,7 @@ class BlockingSubscription(Session):
                 yield message
 
     def messages(self) -> Iterator[Message]:
-        """Events, and `Joined`, `Heartbeat`, `Dropped`. Raises ConnectionRefused when trying again is no use."""
+        """Events and what is said beside them (`Message`). Raises ConnectionRefused when trying again is no use."""
         while True:
             try:
                 with websockets.sync.client.connect(
@@ -253,8 +294,10 @@ class BlockingSubscription(Session):
                             connection.send(answer, text=True)
                         yield from messages
             except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-                if (refusal := self.refused(error)) is not None:
-                    raise refusal from None
+                ended = error
+            if (refusal := self.refused(ended)) is not None:
+                raise refusal from None
+            yield from self.disconnected(ended)
             time.sleep(self.wait_s())
 
 
@@ -276,7 +319,7 @@ def request(
     stream: may be left out when the server has only one; the answer names it. Raises ConnectionRefused when the
     server cannot be reached, does not let us in, or will not do it.
     """
-    session = Session(url, subscribe=[], token=token)
+    session = Session(url, streams=[], subscribe=[], token=token)  # a request needs none of the streams' states
     try:
         with websockets.sync.client.connect(
             url, subprotocols=[SUBPROTOCOL], compression=None, max_size=_MAX_MESSAGE_BYTES, proxy=None
@@ -291,7 +334,7 @@ def request(
                     return {**answer, "stream": stream}
                 _, reply = session.receive(text)
                 if received.op == "identified":
-                    known = list(session.snapshots)
+                    known = session.hello["streams"]
                     if stream is None and len(known) == 1:
                         stream = known[0]
                     if stream not in known:

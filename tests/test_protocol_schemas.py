@@ -130,7 +130,7 @@ def test_the_asyncapi_document_hangs_together():
     assert document["asyncapi"] == "3.0.0"
     assert {operation["action"] for operation in document["operations"].values()} == {"send", "receive"}
     assert set(document["components"]["messages"]) == {
-        "hello", "identified", "event", "heartbeat", "dropped", "response", "identify", "request",
+        "hello", "identified", "snapshot", "event", "heartbeat", "dropped", "response", "identify", "request",
     }  # fmt: skip
 
 

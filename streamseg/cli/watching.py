@@ -7,7 +7,7 @@ import asyncio
 from streamseg.cli import terminal
 from streamseg.cli.stopping import on_signals
 from streamseg.cli.summary import Tally
-from streamseg.client import Dropped, Joined, Message, Subscription
+from streamseg.client import Disconnected, Dropped, Joined, Message, Subscription
 from streamseg.envelope import Envelope
 from streamseg.events import StreamStopped
 
@@ -18,9 +18,15 @@ class _Printer:
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.tally = Tally()
         self.running: set[str] = set()
+        self._joined: set[str] = set()
         self.asked_to_wait = False  # whether we have said that nobody answers
         self._subscription = subscription
         self._as_json = as_json
+
+    @property
+    def all_stopped(self) -> bool:
+        """Whether every stream is known, and none is running."""
+        return not self.running and self._joined.issuperset(self._subscription.streams)
 
     def take(self, message: Message) -> None:
         match message:
@@ -33,16 +39,28 @@ class _Printer:
                     terminal.print_lines([message], f"{terminal.harmless(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running.discard(stream)
-            case Joined(stream=stream, recovered=recovered, snapshot=snapshot):
-                if snapshot["state"] != "stopped":
+            case Joined(stream=stream, snapshot=snapshot):
+                self._joined.add(stream)
+                if snapshot is not None and snapshot["state"] != "stopped":
                     self.running.add(stream)
                 if self._subscription.connections > 1:
-                    kept = "nothing was missed" if recovered else "what was said meanwhile is no longer to be had"
-                    terminal.err.print(f"{terminal.harmless(stream)}: connected again; {kept}")
+                    terminal.err.print(f"{terminal.harmless(stream)}: connected again; {_missed(message)}")
                 elif self.asked_to_wait:
                     terminal.err.print(f"{terminal.harmless(stream)}: connected")
+            case Disconnected(code=code, reason=reason):
+                why = f"the server closed it with {code}, {terminal.harmless(reason)}" if code else "it broke"
+                terminal.err.print(f"connection lost ({why}); trying again")
             case Dropped(type=topic, n=n):
                 terminal.err.print(f"{n} {topic} events were left out, because they are read too slowly")
+
+
+def _missed(joined: Joined) -> str:
+    """What became of the events between two connections."""
+    if not joined.recovered:
+        return "what was said meanwhile is no longer to be had"
+    if joined.replayed:
+        return f"nothing was missed; {joined.replayed} events that were said meanwhile follow"
+    return "nothing was missed"
 
 
 async def watch(subscription: Subscription, *, as_json: bool, until_stopped: bool) -> None:
@@ -52,7 +70,7 @@ async def watch(subscription: Subscription, *, as_json: bool, until_stopped: boo
     async def print_all() -> None:
         async for message in subscription.messages():
             printer.take(message)
-            if until_stopped and not printer.running and isinstance(message, Envelope | Joined):
+            if until_stopped and printer.all_stopped and isinstance(message, Envelope | Joined):
                 return
 
     loop = asyncio.get_running_loop()

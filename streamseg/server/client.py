@@ -1,8 +1,11 @@
 """One connected client: the conversation on one side, its socket on the other.
 
 A slow client must cost the others nothing. `websockets.broadcast` fills a buffer without end for a client that
-stopped reading, and its keepalive waits behind that very buffer; so the buffer itself is looked at before and after
-each write, high-volume events go first, then the client.
+stopped reading, and its keepalive waits behind that very buffer; so the buffer itself is looked at before and
+after each write (`SendLimit`), high-volume events go first, then the client.
+
+What a client missed is sent by a task of its own, at the pace at which the client reads, so that its requests are
+answered meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from streamseg.errors import AskedWrongly
 from streamseg.server import messages as m
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
+from streamseg.server.send_limit import SendLimit
 
 _SYSTEM_QUEUE_BYTES = 131_072
 _LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
@@ -39,6 +43,8 @@ class Client:
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_QUEUE_BYTES
         )
         self._waiting = (0, 0.0)  # bytes waiting when last looked at, and since when none of them was read
+        self._limit = SendLimit(hub.settings.max_queue_bytes)
+        self._bringing_up: asyncio.Task[None] | None = None
 
     @property
     def queue_bytes(self) -> int:
@@ -55,7 +61,7 @@ class Client:
                 before = conversation.interest
                 actions = conversation.receive(text, loop.time())
                 if conversation.interest != before:
-                    self._hub.change(self, before, conversation.interest)
+                    self._hub.audience.change(self, conversation.interest)
                 await self._act(actions)
                 if conversation.state is protocol.State.CLOSED:
                     break  # whatever it said after that is not looked at
@@ -63,16 +69,18 @@ class Client:
             pass  # however a client goes, it is gone
         finally:
             expiry.cancel()
-            self._hub.leave(self, conversation.interest)
+            try:
+                await self._end_bringing_up()
+            finally:
+                self._hub.audience.leave(self)
 
     def send(self, frames: bytes) -> None:
         """Send these frames, or hang up when too much waits already."""
-        transport = self._connection.transport
-        if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
-            return
-        transport.write(frames)
-        if transport.get_write_buffer_size() > self._hub.settings.max_queue_bytes:
-            self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")
+        self._write(frames, piece_bytes=0)
+
+    def send_piece(self, frames: bytes) -> None:
+        """Send frames that waited until little was left to send: they do not make the client a slow one."""
+        self._write(frames, piece_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         """Send n events of a topic, or count them as dropped when something waits already."""
@@ -89,11 +97,15 @@ class Client:
         """Say `identified`."""
         for action in self._conversation.identified(self._session, streams):
             if isinstance(action, protocol.Send):
-                self.send(m.text_frame(action.text))
+                self.send_piece(m.text_frame(action.text))
 
     async def drained(self) -> bool:
-        """Wait until little is left to send; false when the client is gone."""
-        await self._connection.drain()
+        """Wait until little is left to send, and let others have their turn; false when the client is gone."""
+        try:
+            await self._connection.drain()
+        except (ConnectionClosed, OSError):
+            return False
+        await asyncio.sleep(0)  # a client on a fast line never has to wait, and must not keep the loop for itself
         return self._connection.protocol.state is SocketState.OPEN
 
     def look_after(self, now: float) -> None:
@@ -118,14 +130,40 @@ class Client:
         for action in actions:
             match action:
                 case protocol.Send(text=text):
-                    self.send(m.text_frame(text))
+                    self.send_piece(m.text_frame(text))
                 case protocol.Close(code=code, reason=reason):
                     self.hang_up(code, reason)
                 case protocol.LetIn() as let_in:
-                    await self._hub.join(self, let_in.interest, let_in.streams, let_in.resume)
+                    audience = self._hub.audience
+                    behind = await audience.join(self, let_in.interest, let_in.streams, let_in.resume)
+                    if behind:
+                        self._bringing_up = self._loop.create_task(audience.bring_up(self, behind))
+                        self._bringing_up.add_done_callback(self._brought_up)
                 case protocol.Meet(id=id, request=request):
                     await self._act(await self._meet(id, request))
         await self._connection.drain()
+
+    def _write(self, frames: bytes, *, piece_bytes: int) -> None:
+        transport = self._connection.transport
+        if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
+            return
+        self._limit.before_write(transport.get_write_buffer_size(), self._loop.time())
+        transport.write(frames)
+        if not self._limit.allows(transport.get_write_buffer_size(), piece_bytes=piece_bytes):
+            self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")
+
+    def _brought_up(self, task: asyncio.Task[None]) -> None:
+        """A client that can no longer be brought up must come back: it would wait for ever."""
+        if not task.cancelled() and task.exception() is not None:
+            self._connection.transport.abort()
+
+    async def _end_bringing_up(self) -> None:
+        """Stop sending what the client missed. Raises what went wrong there."""
+        if self._bringing_up is not None:
+            self._bringing_up.cancel()
+            await asyncio.wait([self._bringing_up])
+            if not self._bringing_up.cancelled():
+                self._bringing_up.result()
 
     async def _meet(self, id: int | str, request: m.Request) -> list[protocol.Action]:
         conversation = self._conversation

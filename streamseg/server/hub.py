@@ -7,27 +7,26 @@ The hub lives on the event loop. Whoever feeds a stream calls `publish` there (a
 
     publish ─▶ recorder (own thread: commit) ─▶ stream.deliver ─▶ every listener's buffer
                                                     ▲
-    a resuming client: replay (own thread: read) ───┘ joins where the replay has reached the head, in one step
+    a resuming client: replay (own thread: read) ───┤ joins where the replay has reached the head, in one step
+    any other client: a snapshot of the stream ─────┘ joins where the snapshot was taken, in one step
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly
-from streamseg.events import Event, HistoryFailedFact, HistoryRestored, topic
+from streamseg.events import Event, HistoryFailedFact, HistoryRestored
 from streamseg.server import messages as m
-from streamseg.server.interest import Interest
+from streamseg.server.audience import Audience
 from streamseg.server.recorder import Outcome, Recorder
-from streamseg.server.replay import Kept, Place, Replay
-from streamseg.server.stream import Batch, Controls, Listener, Position, Said, Stream, by_epoch, say
+from streamseg.server.replay import Replay
+from streamseg.server.stream import Batch, Controls, Position, Said, Stream, by_epoch, say
 from streamseg.settings import ServerSettings
 
 _PIECE_BYTES = 65_536
@@ -41,7 +40,7 @@ class Failure(NamedTuple):
 
 
 class Hub:
-    """All streams of one server, and who listens to them."""
+    """All streams of one server; its `audience` are those who listen to them."""
 
     def __init__(self, settings: ServerSettings | None = None, *, history: Path | None = None) -> None:
         """history: the file to keep events in; None keeps none. `serve` opens and closes it."""
@@ -50,7 +49,6 @@ class Hub:
         self.failure: Failure | None = None
         self.slow_clients = 0
         self.shed_events = 0
-        self._listening: dict[Listener, frozenset[str]] = {}
         self._history = history
         self._recorder: Recorder | None = None
         self._replay: Replay | None = None
@@ -59,6 +57,7 @@ class Hub:
         self._written: deque[Outcome] = deque()
         self._owed: dict[str, Event] = {}
         self._in_flight = 0  # batches published and not yet sent
+        self.audience = Audience(self.streams, self.settings, lambda: self._replay)
 
     @property
     def keeps(self) -> bool:
@@ -130,53 +129,9 @@ class Hub:
         """Nobody feeds the stream any more; what it said can still be asked for."""
         self.streams[name].controls = None
 
-    async def join(
-        self, listener: Listener, interest: Interest, names: Iterable[str], resume: Mapping[str, m.Cursor]
-    ) -> None:
-        """Let a client hear these streams: what it missed, where all of that is kept, then everything from here on."""
-        plans: dict[str, tuple[Place, m.Joined]] = {}
-        for name, cursor in resume.items():
-            stream = self.streams[name]
-            before, head = (cursor.epoch, cursor.offset), stream.head
-            joined = stream.joined(recovered=True, replayed=0)
-            missed = await self._missed(name, before, head, interest)
-            if missed is not None:
-                plans[name] = before, msgspec.structs.replace(joined, replayed=missed)
-        # No await from here until everybody who recovered nothing listens: the snapshot is where they start.
-        self._listening[listener] = frozenset()
-        welcome = {}
-        for name in names:
-            if name in plans:
-                _, welcome[name] = plans[name]
-            else:
-                welcome[name] = self.streams[name].joined(recovered=False, replayed=0)
-                self._listen(listener, interest, name)
-        listener.joined(welcome)
-        for name, (before, _) in plans.items():
-            if not await self._catch_up(listener, interest, name, before):
-                return
-
-    def change(self, listener: Listener, before: Interest, after: Interest) -> None:
-        """The client wants to hear something else from here on."""
-        for name in self._listening.get(listener, ()):
-            self.streams[name].leave(listener, before)
-            self.streams[name].listen(listener, after)
-
-    def leave(self, listener: Listener, interest: Interest) -> None:
-        """The client is gone."""
-        for name in self._listening.pop(listener, frozenset()):
-            self.streams[name].leave(listener, interest)
-
     def beat(self) -> None:
-        """Tell every listener how far its streams are. Those still catching up hear of it when they have."""
-        frames: dict[frozenset[str], bytes] = {}
-        for listener, names in list(self._listening.items()):
-            if not names:
-                continue
-            if names not in frames:
-                beats = {name: self.streams[name].beat() for name in sorted(names)}
-                frames[names] = m.text_frame(m.message("heartbeat", m.Heartbeat(beats)))
-            listener.send(frames[names])
+        """Tell every client how far its streams are."""
+        self.audience.beat()
 
     async def past(self, id: int | str, request: m.HistoryRequest) -> m.HistoryAnswer | None:
         """The answer to a history request; None when that epoch is not known."""
@@ -253,44 +208,3 @@ class Hub:
                 stream.controls.reset()
             else:
                 stream.controls.say(restored)
-
-    async def _missed(self, name: str, before: Place, head: Place, interest: Interest) -> int | None:
-        if before == head:
-            return 0
-        if self._replay is None:
-            return None
-        return await self._replay.recoverable(name, before, head, interest)
-
-    async def _catch_up(self, listener: Listener, interest: Interest, name: str, cursor: Place) -> bool:
-        """Replay a stream until its head, then listen to it, in one step, so nothing falls between or comes twice."""
-        stream = self.streams[name]
-        while cursor != (head := stream.head):
-            rows = await self._replay.after(name, cursor, head) if self._replay is not None else None
-            if rows is None:
-                listener.hang_up(m.CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
-                return False
-            for piece in _pieces(rows, interest, self.settings.max_queue_bytes // 4):
-                listener.send(piece)
-                if not await listener.drained():
-                    return False
-            cursor = (rows[-1].epoch, rows[-1].offset) if rows else head
-        self._listen(listener, interest, name)
-        return True
-
-    def _listen(self, listener: Listener, interest: Interest, name: str) -> None:
-        if listener in self._listening:  # it may have left while its past was read
-            self.streams[name].listen(listener, interest)
-            self._listening[listener] |= {name}
-
-
-def _pieces(rows: Iterable[Kept], interest: Interest, limit_bytes: int) -> Iterator[bytes]:
-    """The frames of what is wanted, joined up to about a limit: a replay must not fill a client's queue."""
-    gathered = bytearray()
-    for row in rows:
-        if interest.wants(topic(row.type), row.type):
-            gathered += m.text_frame(m.event_message(row.json.encode()))
-        if len(gathered) > limit_bytes:
-            yield bytes(gathered)
-            gathered.clear()
-    if gathered:
-        yield bytes(gathered)

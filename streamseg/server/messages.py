@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from streamseg import __version__
 from streamseg.server.snapshot import Snapshot
@@ -108,13 +108,16 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a client stands in one stream: `snapshot` is the state right after `offset`."""
+    """Where a client stands in one stream: `snapshot` is the state right after `offset`.
+
+    Without a snapshot and with `recovered` false, a message `snapshot` follows; only then does the client stand there.
+    """
 
     epoch: str
     offset: int
     recovered: bool
     replayed: int
-    snapshot: Snapshot
+    snapshot: Snapshot | UnsetType = UNSET
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +127,19 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     role: Literal["read", "control"]
     streams: dict[str, Joined]
+
+
+class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a client begins in a stream whose snapshot did not fit into `identified`.
+
+    `snapshot` is the state right after `offset`, which is the client's cursor from here on; the stream's next event is
+    the one after it.
+    """
+
+    stream: str
+    epoch: str
+    offset: int
+    snapshot: Snapshot
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):

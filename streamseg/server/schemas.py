@@ -17,6 +17,7 @@ _ANSWERS = (m.Answer, m.Subscribed, m.SnapshotAnswer, m.HistoryAnswer, m.Refused
 _SAID_BY_SERVER: dict[str, tuple[type, ...]] = {
     "hello": (m.Hello,),
     "identified": (m.Identified,),
+    "snapshot": (m.StreamSnapshot,),
     "event": (),  # every type of event; see `event_schema`
     "heartbeat": (m.Heartbeat,),
     "dropped": (m.Dropped,),

@@ -15,7 +15,17 @@ import msgspec
 from streamseg.envelope import Envelope, encode
 from streamseg.events import AlarmKind, Event, topic
 from streamseg.server.interest import Interest
-from streamseg.server.messages import HIGH_VOLUME, Beat, CloseCode, Joined, Verdict, event_message, text_frame
+from streamseg.server.messages import (
+    HIGH_VOLUME,
+    Beat,
+    CloseCode,
+    Joined,
+    StreamSnapshot,
+    Verdict,
+    event_message,
+    message,
+    text_frame,
+)
 from streamseg.server.snapshot import Fold
 
 _BATCH_EVENTS = 64
@@ -68,11 +78,14 @@ class Listener(Protocol):
     def send(self, frames: bytes) -> None:
         """Send these frames, or hang up. Never blocks."""
 
+    def send_piece(self, frames: bytes) -> None:
+        """Send a piece of what is sent only as fast as it is read (see `drained`). Never blocks, never hangs up."""
+
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         """Send these n events of a topic, or count them as dropped. Never blocks."""
 
     async def drained(self) -> bool:
-        """Wait until little is left to send; false when the client is gone."""
+        """Wait until little is left to send, and let others have their turn; false when the client is gone."""
 
     def joined(self, streams: dict[str, Joined]) -> None:
         """Tell the client that it is in, and where it stands in each stream."""
@@ -139,6 +152,7 @@ class Stream:
         self.fold.begin(epoch)
         self.counts: Counter[str] = Counter()
         self._listeners: dict[Interest, set[Listener]] = {}
+        self._snapshot_frame: bytes | None = None  # encoded once for all who join before the state changes
 
     @property
     def head(self) -> tuple[str, int]:
@@ -147,6 +161,7 @@ class Stream:
 
     def deliver(self, batch: Batch, *, kept: bool = True) -> None:
         """Send events to whoever wants them; the position holds once they are sent."""
+        self._snapshot_frame = None
         if batch.epoch is not None and batch.epoch != self.epoch:
             self.epoch, self.offset = batch.epoch, 0
             self.position = Position(0.0, 0.0)
@@ -197,10 +212,17 @@ class Stream:
         )
 
     def joined(self, *, recovered: bool, replayed: int) -> Joined:
-        """Where a client stands that joins now."""
+        """Where a client stands that joins now, with the snapshot."""
         return Joined(
             epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=replayed, snapshot=self.fold.snapshot()
         )
+
+    def snapshot_frame(self) -> bytes:
+        """The frame of the message `snapshot`: the state right after everything sent so far."""
+        if self._snapshot_frame is None:
+            now = StreamSnapshot(stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.fold.snapshot())
+            self._snapshot_frame = text_frame(message("snapshot", now))
+        return self._snapshot_frame
 
     def state(self) -> dict[str, Any]:
         """For `/status`: position, cursor, and what sounds now."""

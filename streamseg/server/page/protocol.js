@@ -6,6 +6,7 @@ const SUBPROTOCOL = "streamseg.v1.json";
 const VERSION = 1;
 const SUBSCRIBE = ["boundary", "section", "sound", "alarm", "stream", "label", "history", "meter", "novelty"];
 const PAST = 1500; // events before a snapshot that are asked for, over all streams
+const PASTS = 20; // streams whose past is asked for: two requests each, and a server takes about 60 messages at once
 const REQUEST_TIMEOUT_MS = 10_000;
 const SETTLED_MS = 10_000; // a connection that lived this long starts the back-off anew
 
@@ -79,6 +80,9 @@ export class Connection {
   #token = null;
   #cursors = new Cursors();
   #held = new Map(); // stream -> messages that wait until its past is loaded
+  #joining = Promise.resolve(); // the streams that begin from snapshots, one after the other
+  #most = 0; // events of the past that are asked for of each of them
+  #pasts = 0; // of how many more it is asked for
   #requests = new Map();
   #requestId = 0;
   #attempt = 0;
@@ -139,6 +143,7 @@ export class Connection {
     else if (op === "dropped") this.#listener.dropped(d.type, d.n);
     else if (op === "hello") this.#hello(d);
     else if (op === "identified") this.#identified(d);
+    else if (op === "snapshot") this.#begin(d.stream, d);
     // Anything else is from a newer server; a client reads over what it does not know.
   }
 
@@ -163,22 +168,30 @@ export class Connection {
     this.control = d.role === "control";
     this.#listener.state("live");
     const strange = Object.entries(d.streams).filter(([, at]) => !at.recovered);
-    for (const [name] of strange) this.#held.set(name, []);
-    this.#join(strange, this.#socket);
+    this.#most = Math.ceil(PAST / Math.max(1, strange.length));
+    this.#pasts = PASTS;
+    // A snapshot that is not here follows as a message of its own.
+    for (const [name, at] of strange) if (at.snapshot) this.#begin(name, at);
   }
 
-  /** Begin from snapshots, with what the history still knows before them; live events wait meanwhile. One stream
-   * after the other, because a server counts what a client asks in a second. */
-  async #join(strange, socket) {
-    for (const [name, { epoch, offset, snapshot }] of strange) {
-      const past = epoch ? await this.#past(name, epoch, offset, Math.ceil(PAST / strange.length)) : [];
-      if (socket !== this.#socket) return;
-      this.#cursors.set(name, { epoch, offset });
-      this.#listener.joined(name, { epoch, snapshot, past });
-      const held = this.#held.get(name);
-      this.#held.delete(name);
-      for (const deliver of held) deliver();
-    }
+  /** Begin a stream from its snapshot; its live events wait meanwhile. */
+  #begin(name, at) {
+    const socket = this.#socket;
+    this.#held.set(name, []);
+    this.#joining = this.#joining.then(() => this.#join(name, at, socket));
+  }
+
+  /** With what the history still knows before the snapshot. One stream after the other, and only some, because a server
+   * counts what a client asks in a second; for the others the snapshot is all. */
+  async #join(name, { epoch, offset, snapshot }, socket) {
+    if (socket !== this.#socket) return;
+    const past = epoch && this.#pasts-- > 0 ? await this.#past(name, epoch, offset, this.#most) : [];
+    if (socket !== this.#socket) return;
+    this.#cursors.set(name, { epoch, offset });
+    this.#listener.joined(name, { epoch, snapshot, past });
+    const held = this.#held.get(name);
+    this.#held.delete(name);
+    for (const deliver of held) deliver();
   }
 
   /** The events of this epoch up to `to`, oldest first, as many as fit. Without a history there are none. */
