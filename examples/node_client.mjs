@@ -13,22 +13,19 @@ function connect() {
   socket.onmessage = ({ data }) => {
     const { op, d } = JSON.parse(data);
     if (op === "hello") {
-      const auth = d.auth && token && createHmac("sha256", token).update(d.auth.challenge).digest("hex");
-      const identify = { protocol: 1, client: "node-example", resume, ...(auth ? { auth } : {}) };
-      socket.send(JSON.stringify({ op: "identify", d: identify }));
+      const auth = d.auth && token ? createHmac("sha256", token).update(d.auth.challenge).digest("hex") : undefined;
+      socket.send(JSON.stringify({ op: "identify", d: { protocol: 1, client: "node-example", resume, auth } }));
     } else if (op === "identified") {
       wait = 100;
       for (const [stream, at] of Object.entries(d.streams)) {
-        if (!at.recovered && at.snapshot) moveTo(stream, at); // else its snapshot follows, and we are nowhere yet
+        if (!at.recovered && at.snapshot) moveTo(stream, at); // one that is not here follows
         console.error(`${stream}: ${at.recovered ? `recovered ${at.replayed}` : `from ${at.offset} on`}`);
       }
-    } else if (op === "snapshot") {
-      moveTo(d.stream, d);
-    } else if (op === "event") {
+    } else if (op === "snapshot") moveTo(d.stream, d);
+    else if (op === "heartbeat") for (const [stream, at] of Object.entries(d.streams)) moveTo(stream, at);
+    else if (op === "event") {
       if (d.offset) moveTo(d.source.slice("/streams/".length), d);
       console.log(JSON.stringify(d));
-    } else if (op === "heartbeat") {
-      for (const [stream, at] of Object.entries(d.streams)) moveTo(stream, at);
     }
   };
   socket.onclose = ({ code, reason }) => {

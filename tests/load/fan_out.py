@@ -35,7 +35,14 @@ def masked(text: bytes) -> bytes:
 class Clients:
     """Many connections read by one epoll loop."""
 
-    def __init__(self, port: int, n: int, stalled: int = 0, subscribe: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        n: int,
+        stalled: int = 0,
+        subscribe: list[str] | None = None,
+        streams: list[str] | None = None,
+    ) -> None:
         self.epoll = select.epoll()
         self.sockets: dict[int, socket.socket] = {}
         self.rest: dict[int, bytes] = {}
@@ -45,6 +52,7 @@ class Clients:
         self.stalled = []
         self.timed = subscribe is None  # our own broadcaster says when it spoke
         d = {"protocol": 1} if subscribe is None else {"protocol": 1, "subscribe": subscribe}
+        d |= {} if streams is None else {"streams": streams}
         identify = json.dumps({"op": "identify", "d": d}).encode()
         for first in range(0, n, 64):
             # Every 64 come from an address of their own, as strangers would: a server bounds what one may open.
