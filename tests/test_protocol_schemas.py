@@ -199,3 +199,19 @@ async def test_every_message_of_a_full_run_is_in_the_asyncapi_document(tmp_path)
     assert {m["d"]["type"] for m in heard if m["op"] == "event"} == set(e.FACTS)
     for wrong in ({"op": "hello", "d": {}}, {"op": "heartbeat", "d": {"streams": {"mic": {}}}}):
         assert not checks[wrong["op"]].is_valid(wrong)
+
+
+async def test_snapshots_that_follow_are_in_the_asyncapi_document():
+    document = asyncapi("127.0.0.1:8765", secure=False)
+    hub = Hub(ServerSettings(max_queue_bytes=4096))
+    for name in ("mic", "line"):
+        feed = Feed(hub, name)
+        feed.publish(feed.talker.start(), *(event for _ in range(20) for event in feed.talker.say()))
+    async with serve(hub, port=0) as server, stranger(server.port) as listener:
+        identified = await listener.identify()
+        followed = [await listener.wait_for("snapshot") for _ in hub.streams]
+    for op, d in [("identified", identified), *(("snapshot", d) for d in followed)]:
+        payload = document["components"]["messages"][op]["payload"]
+        validator({**payload, "components": document["components"]}).validate({"op": op, "d": d})
+    assert not any("snapshot" in at for at in identified["streams"].values())
+    assert {d["stream"] for d in followed} == {"mic", "line"}

@@ -43,6 +43,8 @@ class _Printer:
                 self._joined.add(stream)
                 if snapshot is not None and snapshot["state"] != "stopped":
                     self.running.add(stream)
+                elif not message.recovered:  # else its end is among the events that follow
+                    self.running.discard(stream)
                 if self._subscription.connections > 1:
                     terminal.err.print(f"{terminal.harmless(stream)}: connected again; {_missed(message)}")
                 elif self.asked_to_wait:

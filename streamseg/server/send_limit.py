@@ -11,9 +11,9 @@ class SendLimit:
     The limit counts only what the client could have read by now. Two things may wait beside `limit_bytes`:
 
     - pieces that were sent because little waited (a replay, a snapshot, an answer): the server chose that moment;
-    - as many bytes as the client has read of its buffer within the last one to two seconds: a client that reads well
-      is not slow because many events came at once. At most `limit_bytes` again, so memory stays bounded, and a client
-      that reads nothing gets none of it.
+    - as many bytes as the client has read of its buffer since the last write, or within the last one to two seconds: a
+      client that reads well is not slow because many events came at once. At most `limit_bytes` again, so memory stays
+      bounded, and a client that reads nothing gets none of it.
     """
 
     def __init__(self, limit_bytes: int) -> None:

@@ -223,14 +223,16 @@ async def crowd(port: int, streams: list[str], ours: int, raw: int, bytes_per_s:
     }
 
 
-def fill(hub: Hub, streams: list[str]) -> list[Feed]:
-    """Streams with more closed sections than a snapshot holds."""
+async def fill(hub: Hub, streams: list[str]) -> list[Feed]:
+    """Streams with more closed sections than a snapshot holds. A hub with a history must be open."""
     feeds = [Feed(hub, name, seed=n) for n, name in enumerate(streams)]
     for feed in feeds:
         feed.keep_said = False
         feed.publish(feed.talker.start())
         while feed.talker.section < _SECTIONS:
             feed.step()
+    while any(hub.streams[feed.stream].offset != feed.sequencer.offset for feed in feeds):
+        await asyncio.sleep(0.02)
     return feeds
 
 
@@ -254,12 +256,10 @@ async def be_server(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         hub = Hub(settings, history=Path(folder) / "history.sqlite")
         async with serve(hub, port=0) as server:
-            feeds = fill(hub, names(options.streams))
+            feeds = await fill(hub, names(options.streams))
             clock = Feed(hub, CLOCK)
             clock.keep_said = False
             clock.publish(clock.talker.start())
-            while any(hub.streams[feed.stream].offset != feed.sequencer.offset for feed in feeds):
-                await asyncio.sleep(0.05)
             print(server.port, flush=True)
             before = rss_kib(), time.process_time()
             talking = asyncio.create_task(talk(feeds, options.steps_per_s, clock))
