@@ -227,7 +227,12 @@ async def test_many_full_streams_over_a_slow_line(full_streams, tmp_path):
 async def test_requests_are_answered_while_snapshots_come(full_streams):
     hub = Hub()
     await fill(hub, full_streams)
-    async with serve(hub, port=0) as server, slow_line(server.port, LINE_BYTES_PER_S) as port, client(port) as listener:
+    async with (
+        asyncio.timeout(60),
+        serve(hub, port=0) as server,
+        slow_line(server.port, LINE_BYTES_PER_S) as port,
+        client(port) as listener,
+    ):
         await listener.say("request", {"id": 1, "type": "snapshot", "stream": full_streams[-1]})
         ops = []
         while "response" not in ops:
@@ -241,6 +246,7 @@ async def test_what_is_subscribed_to_meanwhile_is_heard(full_streams):
     hub = Hub()
     feeds = await fill(hub, full_streams)
     async with (
+        asyncio.timeout(60),
         serve(hub, port=0) as server,
         slow_line(server.port, LINE_BYTES_PER_S) as port,
         client(port, subscribe=["boundary"]) as listener,
@@ -264,7 +270,7 @@ async def test_few_snapshots_are_inside_identified():
 
 async def test_who_recovered_gets_no_snapshots_that_follow(full_streams, tmp_path):
     hub = Hub(history=tmp_path / "history.sqlite")
-    async with serve(hub, port=0) as server:
+    async with asyncio.timeout(60), serve(hub, port=0) as server:
         feeds = await fill(hub, full_streams)
         joiner = Joiner(f"ws://127.0.0.1:{server.port}/ws", full_streams)
         await joiner.run(0.0)
@@ -340,7 +346,12 @@ def test_what_a_client_just_read_may_wait_too_but_not_for_long_and_not_without_e
 async def test_a_burst_that_a_good_line_has_had_no_time_to_carry_closes_nobody(full_streams):
     hub = Hub()
     feeds = await fill(hub, full_streams)
-    async with serve(hub, port=0) as server, slow_line(server.port, LINE_BYTES_PER_S) as port, client(port) as listener:
+    async with (
+        asyncio.timeout(60),
+        serve(hub, port=0) as server,
+        slow_line(server.port, LINE_BYTES_PER_S) as port,
+        client(port) as listener,
+    ):
         for _ in range(40):
             await listener.wait_for("snapshot")
         for feed in feeds:  # 720 KB at once to this client, which hears forty by now; `max_queue_bytes` is 524 KB
