@@ -19,10 +19,12 @@ async def test_forty_full_streams_are_shown(stage, window, tmp_path, history):
     feeds = await fill(stage.hub, names(40))
     page = await window.look("about:blank")
     ops: list[str] = []
+    said: list[str] = []
     closed: list[str] = []
 
     def note(socket) -> None:
         socket.on("framereceived", lambda text: ops.append(json.loads(text)["op"]))
+        socket.on("framesent", said.append)
         socket.on("close", lambda: closed.append(socket.url))
 
     page.on("websocket", note)
@@ -42,4 +44,5 @@ async def test_forty_full_streams_are_shown(stage, window, tmp_path, history):
         await expect(panel.locator(".current-name")).to_have_text(f"Section {confirmed.data.next.label}")
     assert ops.count("snapshot") == 40
     assert closed == []
+    assert len(said) <= stage.hub.settings.message_burst * 3 / 4  # what a listener presses must find room too
     assert stage.hub.slow_clients == 0
