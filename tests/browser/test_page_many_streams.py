@@ -24,7 +24,7 @@ async def test_forty_full_streams_are_shown(stage, window, tmp_path, history):
 
     def note(socket) -> None:
         socket.on("framereceived", lambda text: ops.append(json.loads(text)["op"]))
-        socket.on("framesent", said.append)
+        socket.on("framesent", lambda text: said.append(text))
         socket.on("close", lambda: closed.append(socket.url))
 
     page.on("websocket", note)
