@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-from msgspec import UNSET
 
 from streamseg.events import topic
 from streamseg.server import messages as m
@@ -52,11 +51,12 @@ class Audience:
         Returns the streams that it does not hear yet, to be given to `bring_up`: with the cursor to replay from, or
         with None where it needs a snapshot that did not fit into what it was told.
         """
+        fit = self._snapshots_fit(names)
         plans: dict[str, tuple[Place, m.Joined]] = {}
         for name, cursor in resume.items():
             stream = self._streams[name]
             before, head = (cursor.epoch, cursor.offset), stream.head
-            joined = stream.joined(recovered=True, replayed=0)
+            joined = stream.joined(recovered=True, with_snapshot=fit)
             missed = await self._missed(name, before, head, interest)
             if missed is not None:
                 plans[name] = before, msgspec.structs.replace(joined, replayed=missed)
@@ -64,18 +64,15 @@ class Audience:
         self._members[listener] = Member(interest)
         welcome: dict[str, m.Joined] = {}
         behind: dict[str, Place | None] = {}
-        fit = self._snapshots_fit(names)
         for name in names:
             if name in plans:
                 behind[name], welcome[name] = plans[name]
             else:
-                welcome[name] = self._streams[name].joined(recovered=False, replayed=0)
+                welcome[name] = self._streams[name].joined(recovered=False, with_snapshot=fit)
                 if fit:
                     self._listen(listener, name)
                 else:
                     behind[name] = None
-        if not fit:
-            welcome = {name: msgspec.structs.replace(joined, snapshot=UNSET) for name, joined in welcome.items()}
         listener.joined(welcome)
         return behind
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from streamseg.envelope import Envelope, encode
 from streamseg.events import AlarmKind, Event, topic
@@ -211,11 +212,10 @@ class Stream:
             kept=self.kept,
         )
 
-    def joined(self, *, recovered: bool, replayed: int) -> Joined:
-        """Where a client stands that joins now, with the snapshot."""
-        return Joined(
-            epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=replayed, snapshot=self.fold.snapshot()
-        )
+    def joined(self, *, recovered: bool, with_snapshot: bool) -> Joined:
+        """Where a client stands that joins now."""
+        snapshot = self.fold.snapshot() if with_snapshot else UNSET
+        return Joined(epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=0, snapshot=snapshot)
 
     def snapshot_frame(self) -> bytes:
         """The frame of the message `snapshot`: the state right after everything sent so far."""
