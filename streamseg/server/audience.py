@@ -12,6 +12,7 @@ Pieces and snapshots are sent only as fast as the client reads: whoever asks for
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -42,6 +43,7 @@ class Audience:
         self._settings = settings
         self._replay = replay
         self._members: dict[Listener, Member] = {}
+        self._one_at_a_time = asyncio.Lock()  # one snapshot in a turn of the loop: a crowd must not make others wait
 
     async def join(
         self, listener: Listener, interest: Interest, names: Sequence[str], resume: Mapping[str, m.Cursor]
@@ -84,9 +86,10 @@ class Audience:
         for name in (name for name, cursor in behind.items() if cursor is None):
             if not await listener.drained():
                 return
-            # The snapshot is taken and the stream listened to in one step, so no event is lost or comes twice.
-            listener.send_piece(self._streams[name].snapshot_frame())
-            self._listen(listener, name)
+            async with self._one_at_a_time:
+                # The snapshot is taken and the stream listened to in one step, so no event is lost or comes twice.
+                listener.send_piece(self._streams[name].snapshot_frame())
+                self._listen(listener, name)
 
     def change(self, listener: Listener, interest: Interest) -> None:
         """The client wants to hear something else from here on."""
