@@ -74,13 +74,23 @@ class Client:
             finally:
                 self._hub.audience.leave(self)
 
-    def send(self, frames: bytes) -> None:
-        """Send these frames, or hang up when too much waits already."""
-        self._write(frames, piece_bytes=0)
+    def send(self, frames: bytes, piece_bytes: int = 0) -> None:
+        """Send these frames, or hang up when too much waits already. piece_bytes: see `SendLimit`."""
+        transport, limit = self._connection.transport, self._limit
+        if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
+            return
+        # Most clients read at once; for them nothing is counted.
+        before = transport.get_write_buffer_size()
+        if before or not limit.idle:
+            limit.before_write(before, self._loop.time())
+        transport.write(frames)
+        after = transport.get_write_buffer_size()
+        if (after or not limit.idle) and not limit.allows(after, piece_bytes=piece_bytes):
+            self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_piece(self, frames: bytes) -> None:
         """Send frames that waited until little was left to send: they do not make the client a slow one."""
-        self._write(frames, piece_bytes=len(frames))
+        self.send(frames, piece_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         """Send n events of a topic, or count them as dropped when something waits already."""
@@ -142,15 +152,6 @@ class Client:
                 case protocol.Meet(id=id, request=request):
                     await self._act(await self._meet(id, request))
         await self._connection.drain()
-
-    def _write(self, frames: bytes, *, piece_bytes: int) -> None:
-        transport = self._connection.transport
-        if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
-            return
-        self._limit.before_write(transport.get_write_buffer_size(), self._loop.time())
-        transport.write(frames)
-        if not self._limit.allows(transport.get_write_buffer_size(), piece_bytes=piece_bytes):
-            self.hang_up(m.CloseCode.SLOW, "too slow; reconnect and resume")
 
     def _brought_up(self, task: asyncio.Task[None]) -> None:
         """A client that can no longer be brought up must come back: it would wait for ever."""

@@ -24,14 +24,18 @@ class SendLimit:
         self._read_before_bytes = 0  # in the window before
         self._window_began_s = 0.0
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waited after the last write: then a write that leaves nothing need not be judged."""
+        return not self._waiting
+
     def before_write(self, waiting: int, now: float) -> None:
         """Take note of what waits before a write. now: seconds on a clock that does not jump."""
-        if waiting or self._waiting:
-            since_s = now - self._window_began_s
-            if since_s >= _WINDOW_S:
-                self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
-                self._read_bytes, self._window_began_s = 0, now
-            self._read_bytes += max(0, self._waiting - waiting)
+        since_s = now - self._window_began_s
+        if since_s >= _WINDOW_S:
+            self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
+            self._read_bytes, self._window_began_s = 0, now
+        self._read_bytes += max(0, self._waiting - waiting)
         self._piece_bytes = min(self._piece_bytes, waiting)
 
     def allows(self, waiting: int, *, piece_bytes: int = 0) -> bool:
