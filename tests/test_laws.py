@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from streamseg.blocks import Away, Block, Gap, Title
 from streamseg.engine import Segmenter, segment
 from streamseg.errors import AskedWrongly
-from streamseg.events import BoundaryConfirmed, SectionClosed, StreamStarted, StreamStopped
+from streamseg.events import (
+    BoundaryConfirmed,
+    Meter,
+    SectionClosed,
+    StreamLost,
+    StreamResumed,
+    StreamStarted,
+    StreamStopped,
+    StreamTitle,
+)
 from streamseg.settings import settings_for
 
 QUICK = settings_for("room", lookahead_s=5.0)
@@ -295,6 +304,17 @@ class TestGaps:
             )
         ]
         assert list(segment(fine, QUICK)) == once
+
+
+def test_what_is_no_sound_comes_after_the_tiny_push_before_it():
+    segmenter, events, at = Segmenter(QUICK, telemetry=True), [], 0
+    # Samples that complete a frame whose meter is said.
+    for end, item in ((2_048, Title("x")), (4_608, Away("gone")), (7_168, Away("", back=True))):
+        events += segmenter.push(SOUND[at : end - 20]) + segmenter.push(SOUND[end - 20 : end]) + segmenter.feed(item)
+        at = end
+    kinds = [type(event.data) for event in events]
+    assert kinds == [StreamStarted, Meter, StreamTitle, Meter, StreamLost, Meter, StreamResumed]
+    assert [event.data.t for event in events[2::2]] == [round(end / 22_050, 6) for end in (2_048, 4_608, 7_168)]
 
 
 class TestAskedWrongly:

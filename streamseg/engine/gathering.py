@@ -37,14 +37,14 @@ class Gathering:
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the samples to come, Hz."""
         self.tiny = sample_rate // GATHERED_PER_SECOND
-        self._bytes = bytearray()
+        self.waiting = bytearray()  # float32, the channels of a sample side by side
         self._channels = 1
         self._shape: tuple[int, ...] | None = None  # of the array that was added last, as it was pushed
         self._room = 0  # another array of this shape leaves less than `tiny` samples while there are fewer bytes
 
     def __len__(self) -> int:
         """Samples gathered, per channel."""
-        return len(self._bytes) // (_FLOAT32.itemsize * self._channels)
+        return len(self.waiting) // (_FLOAT32.itemsize * self._channels)
 
     def add_alike(self, samples: Samples | NDArray[np.floating]) -> bool:
         """Take an array that needs no check: another one of the shape that was added last.
@@ -55,9 +55,9 @@ class Gathering:
             type(samples) is np.ndarray
             and samples.shape == self._shape
             and samples.dtype is _FLOAT32
-            and len(self._bytes) < self._room
+            and len(self.waiting) < self._room
         ):
-            self._bytes += samples.tobytes()
+            self.waiting += samples.tobytes()
             return True
         return False
 
@@ -69,12 +69,12 @@ class Gathering:
         self._shape, self._channels = shape, block.shape[1]
         full = _FLOAT32.itemsize * self._channels * self.tiny
         self._room = full - block.nbytes
-        self._bytes += block.tobytes()
-        return len(self._bytes) >= full
+        self.waiting += block.tobytes()
+        return len(self.waiting) >= full
 
     def take_all(self) -> Samples:
         """Give what was gathered, shape (n, channels), and keep nothing of it."""
-        gathered, self._bytes = self._bytes, bytearray()
+        gathered, self.waiting = self.waiting, bytearray()
         return np.frombuffer(gathered, np.float32).reshape(-1, self._channels)
 
     def close(self) -> None:
