@@ -215,16 +215,6 @@ def test_demo_runs_in_real_time_and_ends_with_ctrl_c():
     assert "found 0 of 0 changes" in out
 
 
-def test_evaluate_prints_its_table(programme: Path, tmp_path: Path):
-    (tmp_path / "programme.wav").symlink_to(programme)
-    truth = "".join(f"{scene.start_s}\t{scene.end_s}\t{scene.name}\n" for scene in scenes())
-    (tmp_path / "programme.sections.tsv").write_text(truth)
-    done = run("evaluate", tmp_path, "--profile", "broadcast", "--csv", tmp_path / "scores.csv")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"F \(3 s\)\s+1\.000", done.stdout)
-    assert (tmp_path / "scores.csv").read_text().count("programme") == 1
-
-
 def test_devices_lists_or_says_what_is_missing():
     done = run("devices")
     assert done.returncode in (0, 1)  # 1: no PortAudio here

@@ -65,16 +65,16 @@ def test_own_sink_posts_cloud_events(programme):
     assert posted[-1]["data"]["ended_by"] == "end"
 
 
-def test_live_clients_hear_the_changes(programme):
+def test_live_clients_hear_the_changes(programme_from_8_s):
     """The three live examples at once, on one server; the browser is up before the sound begins."""
-    starts = [scene.start_s for scene in scenes()[1:]]
+    starts = [scene.start_s - 8 for scene in scenes()[1:]]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fixture, sync_playwright() as playwright:
         fixture.bind(("127.0.0.1", 0))
         fixture.settimeout(100)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
         with (
-            start("serve", programme, *SERVING) as serving,
+            start("serve", programme_from_8_s, *SERVING) as serving,
             example("live_print.py", address := serving.wait_for_address()) as printing,
             example("lights.py", address, "127.0.0.1", str(fixture.getsockname()[1])) as lights,
         ):
