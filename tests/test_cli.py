@@ -179,7 +179,8 @@ def test_export_asks_which_run(analysed, tmp_path: Path):
 
 
 def test_formats_and_help_agree():
-    assert all(name in run("export", "--help", env={"COLUMNS": "200"}).stdout for name in FORMATS)
+    shown = run("export", "--help", env={"COLUMNS": "200"}).stdout
+    assert all(name in shown for name in FORMATS)
 
 
 def test_split_gives_a_file_per_section(programme: Path, analysed, tmp_path: Path):
