@@ -43,7 +43,8 @@ class _Commands(TyperGroup):
         except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
             raise
         except OSError as error:
-            _fail(f"{error.filename or 'a file or stream'} cannot be read or written: {error.strerror or error}", 1)
+            where = error.filename or "a file, or a standard stream,"
+            _fail(f"{where} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
             if type(error).__module__.split(".")[0] == "typer":
                 _clean_message(error)

@@ -78,6 +78,7 @@ class TolerantStream:
         self.stream = stream
         self._failed = failed
         self._failing = False
+        self._written = False  # whether anything was accepted since the last failure
 
     def write(self, text: str) -> int:
         """Write the text, or as much of it as the stream's encoding can hold."""
@@ -87,6 +88,7 @@ class TolerantStream:
             except UnicodeEncodeError:
                 encoding = self.stream.encoding
                 self.stream.write(text.encode(encoding, "replace").decode(encoding))
+            self._written = True
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -98,7 +100,7 @@ class TolerantStream:
         """Hand on what waits."""
         with self._tolerating():
             self.stream.flush()
-            self._failing = False
+            self._failing = self._failing and not self._written
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -108,7 +110,7 @@ class TolerantStream:
         try:
             yield
         except OSError as error:
-            began, self._failing = not self._failing, True
+            began, self._failing, self._written = not self._failing, True, False
             if began and self._failed is not None:
                 self._failed(error)
         except (ValueError, RuntimeError):
