@@ -154,7 +154,7 @@ def test_every_format_has_a_reader():
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(texts=anything)
 @example(texts=(HOSTILE, *[(HOSTILE, HOSTILE, HOSTILE)] * 4))
 @example(texts=("", *[("", "", "")] * 4))

@@ -46,7 +46,7 @@ class _Commands(TyperGroup):
             where = error.filename or "a file, or a standard stream,"
             _fail(f"{where} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
-            if type(error).__module__.split(".")[0] == "typer":
+            if type(error).__module__.split(".")[0] in ("typer", "click"):  # as its version has it, inside or beside
                 _clean_message(error)
                 raise
             _fail(f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1)
