@@ -122,6 +122,14 @@ class Session:
 
         Raises ConnectionRefused when the server asks for a token that we have not, or speaks another protocol.
         """
+        try:
+            return self._receive(text)
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # Whatever is not as agreed comes from a server that is none of ours.
+            why = _shown(f"{type(error).__name__}: {error}")
+            raise ConnectionRefused(f"{self.url} does not speak streamseg's protocol ({why})") from error
+
+    def _receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
         received = msgspec.json.decode(text, type=_Received)
         if received.op == "event":
             return self._event(received.d, received.kept), None
@@ -291,13 +299,13 @@ def request(
         ) as connection:
             while True:
                 text = connection.recv(timeout_s)
+                _, reply = session.receive(text)
                 received = msgspec.json.decode(text, type=_Received)
                 if received.op == "response":
                     answer: dict[str, Any] = msgspec.json.decode(received.d)
                     if not answer["ok"]:
                         raise ConnectionRefused(f"{url} refuses: {_shown(answer['error']['message'])}")
                     return {**answer, "stream": stream}
-                _, reply = session.receive(text)
                 if received.op == "identified":
                     known = list(session.snapshots)
                     if stream is None and len(known) == 1:
