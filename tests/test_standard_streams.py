@@ -78,7 +78,22 @@ def test_a_server_goes_on_without_its_streams(noise: Path, tmp_path: Path):
     history = tmp_path / "history.sqlite"
     done = shell("<&- >&- 2>&-", "serve", noise, "--fast", "--port", "0", "--history", history)
     assert done.returncode == 0
-    assert history.read_bytes().startswith(b"SQLite format 3\0")  # no line went into the file of a closed stream
+    assert history.read_bytes().startswith(b"SQLite format 3\0")
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path):
+    """What a C library prints would go into it otherwise."""
+    opened = tmp_path / "opened"
+    program = f"""
+import os
+from streamseg.cli.standard_streams import prepare_standard_streams
+prepare_standard_streams()
+number = os.open({os.fspath(opened)!r}, os.O_CREAT | os.O_WRONLY)
+os.write(2, b"a line for nobody")
+os.write(number, b"%d" % number)
+"""
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-c", program], check=True, timeout=60)
+    assert int(opened.read_bytes()) > 2
 
 
 @full_device
