@@ -73,13 +73,6 @@ def test_a_line_that_is_no_event_is_named():
         list(jsonl.read(["".join(FORMATS["jsonl"].write(run()[:1])), '{"a": 1}'], of="take.jsonl"))
 
 
-def test_bytes_that_are_no_text_are_no_events(tmp_path: Path):
-    sound = tmp_path / "song.ogg"
-    sound.write_bytes(b"OggS\x00\x02\xff\xfe" * 100)
-    with sound.open(encoding="utf-8") as lines, pytest.raises(OutputFailed, match=r"song\.ogg is not UTF-8 text"):
-        list(jsonl.read(lines, of="song.ogg"))
-
-
 def test_what_was_learned_later_reaches_back():
     later = [
         Event("s-3", SectionRelabelled(section_id="s-3", label="B", previous="A")),

@@ -11,7 +11,7 @@ import typer
 
 from streamseg.errors import SettingOutOfRange, SourceNotFound
 from streamseg.outputs import FORMATS
-from streamseg.settings import Profile, ServerSettings, Settings, setting_refused, settings_for
+from streamseg.settings import Profile, ServerSettings, Settings, settings_for
 
 if TYPE_CHECKING:
     from streamseg.cli.lessonbook import Lessonbook
@@ -104,7 +104,7 @@ def chosen_for_server(
     try:
         return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
     except msgspec.ValidationError as error:
-        raise setting_refused(error, server) from None
+        raise SettingOutOfRange(f"{error}; asked: {server}") from None
 
 
 def chosen_model(path: Path | None) -> ChangeModel | None:

@@ -20,18 +20,10 @@ def read(lines: Iterable[str], *, of: str) -> Iterator[Envelope]:
 
     of: the file's name, for the message. Raises OutputFailed at the first line that is not an event.
     """
-    try:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _event(line, number, of)
-    except UnicodeDecodeError:
-        raise OutputFailed(
-            f"{of} is not UTF-8 text, so it holds no events; events of a sound are made by: streamseg analyze FILE"
-        ) from None
-
-
-def _event(line: str, number: int, of: str) -> Envelope:
-    try:
-        return decode(line)
-    except ValueError as error:  # msgspec's errors are ValueErrors
-        raise OutputFailed(f"{of}, line {number} is not an event of streamseg: {error}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield decode(line)
+        except ValueError as error:  # msgspec's errors are ValueErrors
+            raise OutputFailed(f"{of}, line {number} is not an event of streamseg: {error}") from None

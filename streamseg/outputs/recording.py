@@ -48,14 +48,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The sections of one run. `audio` is the sound's file as the run named it; `stem` is its bare name, printable."""
+    """The sections of one run. `audio` is the sound's file as the run named it; `stem` is its bare name."""
 
     audio: str
     sections: tuple[Section, ...]
 
     @property
     def stem(self) -> str:
-        """The file's name without folder and suffix."""
+        """The file's name without folder and suffix, printable and on one line."""
         return one_line(PurePath(self.audio).stem) or one_line(self.audio) or "stream"
 
 
