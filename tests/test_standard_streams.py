@@ -98,7 +98,7 @@ os.write(number, b"%d" % number)
 def test_a_server_says_once_that_its_lines_are_lost(noise: Path):
     done = shell(">/dev/full", "serve", noise, "--fast", "--port", "0", "--no-history")
     assert done.returncode == 0
-    assert done.stderr.count(b"streamseg: standard output fails (No space left on device)") == 1
+    assert done.stderr.count(b"streamseg: standard output cannot be written (No space left on device)") == 1
 
 
 @full_device

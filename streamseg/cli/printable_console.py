@@ -59,4 +59,4 @@ def _report_standard_output(error: OSError) -> None:
     if error.errno == errno.EBADF:  # closed from the start, so on purpose
         return
     with contextlib.suppress(OSError, ValueError):
-        print(f"streamseg: standard output fails ({error.strerror}); going on without it", file=sys.stderr)  # noqa: T201
+        print(f"streamseg: standard output cannot be written ({error.strerror}); going on without it", file=sys.stderr)  # noqa: T201
