@@ -127,9 +127,9 @@ def test_lines_for_people_hold_what_the_alphabet_holds(noise: Path, tmp_path: Pa
 
 
 def test_what_a_usage_error_repeats_is_clean():
-    done = shell("", "analyze", "--\x1b[31m\x9b")
+    done = shell("", "analyze", "--\x1b[31m\x9b\u202e")
     assert done.returncode == 2
-    assert not {"\x1b", "\x9b"} & set(done.stderr.decode())
+    assert not {"\x1b", "\x9b", "\u202e"} & set(done.stderr.decode())
 
 
 def test_a_stream_that_recovers_is_written_again_and_reported_once_a_spell():
