@@ -22,6 +22,7 @@ from streamseg.engine.lessons import REMEMBERED_S, Verdict
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
 from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
+from streamseg.printable import printable
 from streamseg.server import Position
 from streamseg.server.remembering import MemoryFile
 from streamseg.settings import Settings
@@ -102,7 +103,7 @@ class Hearing:
         return Segmenter(
             self.settings,
             sample_rate=sample_rate,
-            source=self.source.name,
+            source=printable(self.source.name),  # a file's name that is no UTF-8 is no JSON either
             telemetry=self._telemetry,
             model=self._model,
             memory=self._memory.memory() if self._memory else None,

@@ -10,6 +10,7 @@ from streamseg.cli.summary import Tally
 from streamseg.client import Disconnected, Dropped, Joined, Message, Subscription
 from streamseg.envelope import Envelope
 from streamseg.events import StreamStopped
+from streamseg.printable import printable
 
 
 class _Printer:
@@ -36,7 +37,7 @@ class _Printer:
                 if self._as_json:
                     terminal.print_json(message)
                 else:
-                    terminal.print_lines([message], f"{terminal.harmless(stream):>12} ")
+                    terminal.print_lines([message], f"{printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running.discard(stream)
             case Joined(stream=stream, snapshot=snapshot):
@@ -46,11 +47,11 @@ class _Printer:
                 elif not message.recovered:  # else its end is among the events that follow
                     self.running.discard(stream)
                 if self._subscription.connections > 1:
-                    terminal.err.print(f"{terminal.harmless(stream)}: connected again; {_missed(message)}")
+                    terminal.err.print(f"{printable(stream)}: connected again; {_missed(message)}")
                 elif self.asked_to_wait:
-                    terminal.err.print(f"{terminal.harmless(stream)}: connected")
+                    terminal.err.print(f"{printable(stream)}: connected")
             case Disconnected(code=code, reason=reason):
-                why = f"the server closed it with {code}, {terminal.harmless(reason)}" if code else "it broke"
+                why = f"the server closed it with {code}, {printable(reason)}" if code else "it broke"
                 terminal.err.print(f"connection lost ({why}); trying again")
             case Dropped(type=topic, n=n):
                 terminal.err.print(f"{n} {topic} events were left out, because they are read too slowly")
