@@ -62,6 +62,9 @@ def refuse(status: HTTPStatus, why: str, extra: dict[str, str] | None = None) ->
     return respond(status, "text/plain; charset=utf-8", f"{why}\n".encode(), extra)
 
 
+METHOD_REFUSED = refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
+
+
 class Pages:
     """Answers GET and HEAD."""
 
@@ -102,7 +105,7 @@ class Pages:
     def answer(self, request: Request) -> Response:
         """Answer a request that is not for the WebSocket."""
         if request.method not in ("GET", "HEAD"):
-            return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
+            return METHOD_REFUSED
         head = request.method == "HEAD"
         path = unquote(request.path.partition("?")[0])
         if route := self._open.get(path):

@@ -27,7 +27,8 @@ from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
-from streamseg.server.door import Door, household, listening, visitor
+from streamseg.server.descriptors import fit_connections
+from streamseg.server.door import BESIDE, Door, household, listening, visitor, without_accept_tracebacks
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
@@ -50,6 +51,7 @@ class Server:
         self.secure = secure
         self.measurements = Measurements(hub, lambda: [client.queue_bytes for client in self.clients])
         self.clients: set[Client] = set()
+        self.most_clients = hub.settings.max_connections
         self._tokens = allowed
         self._addresses: Counter[str] = Counter()
 
@@ -88,7 +90,7 @@ class Server:
     def room_for(self, address: str) -> Response | None:
         """None when another client of this address may come in; a refusal otherwise."""
         settings = self.hub.settings
-        if len(self.clients) >= settings.max_connections:
+        if len(self.clients) >= self.most_clients:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
         if self._addresses[address] >= settings.max_connections_per_address:
             return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
@@ -176,11 +178,19 @@ async def serve(
             return pages.answer(request)
         return server.room_for(_address(connection))
 
-    bound = await _bind(server, process_request, host, port, tls)
+    most = fit_connections(hub.settings.max_connections + BESIDE, len(hub.streams))
+    server.most_clients = min(hub.settings.max_connections, most - min(BESIDE, most // 2))
+    door = Door(hub.settings, most)
+    try:
+        bound = await _bind(server, process_request, host, port, tls, door)
+    except BaseException:
+        door.close()
+        raise
     server.port = next(iter(bound[0].sockets)).getsockname()[1]
     try:
         await hub.open()
         async with contextlib.AsyncExitStack() as serving:
+            serving.enter_context(without_accept_tracebacks())
             for sockets in bound:
                 await serving.enter_async_context(sockets)
                 await sockets.start_serving()
@@ -195,11 +205,12 @@ async def serve(
     finally:
         for sockets in bound:
             sockets.close()
+        door.close()
         await hub.close()
 
 
 async def _bind(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: Door
 ) -> list[SocketServer]:
     """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
@@ -220,7 +231,7 @@ async def _bind(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for threshold in await listening(host, port, Door(settings))
+            for threshold in await listening(host, port, door)
         ]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
