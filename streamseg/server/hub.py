@@ -185,7 +185,10 @@ class Hub:
         return await self._replay.answer(id, request, self.settings.max_queue_bytes // 2)
 
     def control(self, request: m.Control, by: str) -> None:
-        """Hand a control request to whoever feeds the stream. Raises AskedWrongly when nobody does."""
+        """Hand a control request to whoever feeds the stream.
+
+        Raises AskedWrongly when nobody does, UnknownSubject when it is about a label or alarm that there is not.
+        """
         stream = self.streams.get(request.stream)
         if stream is None or stream.controls is None:
             raise AskedWrongly(f"stream {request.stream!r} takes no requests; it is not being fed")
@@ -197,8 +200,10 @@ class Hub:
             case m.Mark(t=t, verdict=verdict):
                 stream.controls.mark(t, verdict)
             case m.Name(label=label, name=name):
+                stream.subjects.check_label(stream.name, label)
                 stream.controls.name(label, name, by)
             case m.Acknowledge(alarm=alarm):
+                stream.subjects.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge(alarm, by)
 
     def _put(self, batch: Batch) -> None:

@@ -17,6 +17,7 @@ from streamseg.events import AlarmKind, Event, topic
 from streamseg.server.interest import Interest
 from streamseg.server.messages import HIGH_VOLUME, Beat, CloseCode, Joined, Verdict, event_message, text_frame
 from streamseg.server.snapshot import Fold
+from streamseg.server.subjects import Subjects
 
 _BATCH_EVENTS = 64
 
@@ -137,6 +138,7 @@ class Stream:
         self.kept = True
         self.fold = Fold()
         self.fold.begin(epoch)
+        self.subjects = Subjects()
         self.counts: Counter[str] = Counter()
         self._listeners: dict[Interest, set[Listener]] = {}
 
@@ -155,6 +157,7 @@ class Stream:
             if isinstance(said.envelope.offset, int):
                 self.offset = said.envelope.offset
             self.fold.push(said.envelope)
+            self.subjects.push(said.envelope)
         if batch.said:
             self.kept = kept
         if batch.position is not None:
