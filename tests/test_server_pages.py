@@ -142,6 +142,25 @@ async def test_a_token_guards_the_state_but_not_the_page(page):
             assert (await get(server, path))[0] == 200
 
 
+async def test_paths_are_told_to_who_may_control_and_to_nobody_else(page, tmp_path):
+    secret = tmp_path / "customer" / "night.flac"
+    for tokens in ({}, {"control_token": "c"}, {"read_token": "r", "control_token": "c"}):
+        hub = Hub(history=tmp_path / "data" / "history.sqlite")
+        feed = Feed(hub)
+        hub.add_stream("mic", feed.sequencer.epoch, feed, source=str(secret))
+        async with serve(hub, port=0, page_dir=page, **tokens) as server:
+            for token in ("r", "c", None):
+                status, _, body = await get(
+                    server, "/status", **({"Authorization": f"Bearer {token}"} if token else {})
+                )
+                state = json.loads(body) if status == 200 else {}
+                if token == "c" and tokens:
+                    assert state["streams"]["mic"]["source"] == str(secret)
+                    assert state["history"]["path"] == str(tmp_path / "data" / "history.sqlite")
+                else:
+                    assert str(tmp_path).encode() not in body
+
+
 @pytest.mark.parametrize(
     ("host", "origin", "allowed"),
     [

@@ -103,13 +103,17 @@ class Hub:
         for replay in replays:
             await replay.close()
 
-    def add_stream(self, name: str, epoch: str, controls: Controls | None = None) -> None:
-        """Announce a stream, before its first event; again with a new epoch when it runs anew."""
+    def add_stream(self, name: str, epoch: str, controls: Controls | None = None, *, source: str | None = None) -> None:
+        """Announce a stream, before its first event; again with a new epoch when it runs anew.
+
+        source: where its sound comes from, a path for instance; told to nobody but who may control.
+        """
         known = self.streams.get(name)
         if known is None:
             self.streams[name] = Stream(name, epoch, controls)
         else:
             known.controls = controls
+        self.streams[name].source = source
         self._put(Batch(name, epoch, (), None))
 
     def publish(self, stream: str, envelopes: Iterable[Envelope], position: Position) -> None:

@@ -152,7 +152,7 @@ class Recorder:
         """Nothing is kept from here on; with a loss, what was kept before is gone too."""
         now = time.monotonic()
         self._since = wall_time(time.time())
-        self._why = str(error)
+        self._why = _reason(error)
         self._next_try = now + RETRY_S
         log.warning("history %s cannot be written (%s); events go on live but are not kept", self.path, error)
         if self._log is not None:
@@ -178,7 +178,7 @@ class Recorder:
         try:
             self._reopened().give_up((stream, self._broken[stream]) for stream in self._unmarked)
         except _FAILURES as error:
-            self._why = str(error)
+            log.debug("history %s still cannot be written (%s)", self._wanted, error)
             return
         since, self._since = self._since, None
         log.warning("history %s is written again", self.path)
@@ -211,3 +211,8 @@ class Recorder:
             self._fail(error)
         else:
             self._next_prune = 0.0 if more else time.monotonic() + PRUNE_EVERY_S
+
+
+def _reason(error: Exception) -> str:
+    """What listeners are told: without the path, which an OSError names."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

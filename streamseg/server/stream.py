@@ -132,6 +132,7 @@ class Stream:
     def __init__(self, name: str, epoch: str, controls: Controls | None) -> None:
         self.name = name
         self.controls = controls
+        self.source: str | None = None  # where its sound comes from; for who may control
         self.epoch = epoch
         self.offset = 0
         self.position = Position(0.0, 0.0)

@@ -33,7 +33,7 @@ from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
 from streamseg.server.schemas import asyncapi, json_schemas
-from streamseg.server.tokens import Tokens
+from streamseg.server.tokens import Role, Tokens
 
 _LONG_TOKEN = 16  # characters
 PAGE = Path(__file__).parent / "page"
@@ -55,13 +55,20 @@ class Server:
         self._tokens = allowed
         self._addresses: Counter[str] = Counter()
 
-    def status(self) -> dict[str, Any]:
-        """For `/status`."""
+    def status(self, role: Role) -> dict[str, Any]:
+        """For `/status`; paths on this machine are told only to who may control."""
+        told = role == "control"
+        history: dict[str, Any] = {"kept": self.hub.keeps, "failure": self.hub.failure}
+        if told:
+            history["path"] = str(path) if (path := self.hub.history_path) else None
         return {
             "server": m.SERVER,
             "clients": len(self.clients),
-            "history": {"path": str(path) if (path := self.hub.history_path) else None, "failure": self.hub.failure},
-            "streams": {name: stream.state() for name, stream in self.hub.streams.items()},
+            "history": history,
+            "streams": {
+                name: {**stream.state(), **({"source": stream.source} if told else {})}
+                for name, stream in self.hub.streams.items()
+            },
         }
 
     def health(self) -> Body:
@@ -162,8 +169,8 @@ async def serve(
             **{path: functools.partial(_as_json, text) for path, text in json_schemas().items()},
         },
         guarded_routes={
-            "/status": lambda: _as_json(msgspec.json.encode(server.status())),
-            "/metrics": server.measurements.text,
+            "/status": lambda role: _as_json(msgspec.json.encode(server.status(role))),
+            "/metrics": lambda _: server.measurements.text(),
         },
     )
 
