@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -30,6 +31,11 @@ def path(tmp_path):
 
 def part(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
+
+
+def set_aside_of(path: Path) -> list[Path]:
+    """What was set aside in place of that file, without what lies beside it."""
+    return [found for found in path.parent.iterdir() if re.fullmatch(re.escape(path.name) + r"\.aside-\d+", found.name)]
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -144,7 +150,7 @@ async def test_events_whose_log_was_deleted_are_saved_aside(path, endings):
         delete(*endings)(path)
         feed.step()
         async with asyncio.timeout(30):
-            while not (aside := list(path.parent.glob("history.sqlite.aside-*"))):
+            while not (aside := set_aside_of(path)):
                 await asyncio.sleep(0.01)
     assert log(aside[0])[: len(said)] == said
 
@@ -159,7 +165,7 @@ async def test_what_replaced_the_history_is_not_touched(path):
         backup = other_history(path)
         content = backup.read_bytes()
         shutil.copyfile(backup, path)
-    (aside,) = (file for file in path.parent.glob("history.sqlite.aside-*") if file.suffix[-4:] not in ("-wal", "-shm"))
+    (aside,) = set_aside_of(path)
     assert aside.read_bytes() == content
 
     hub = Hub(history=path)
