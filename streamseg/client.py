@@ -30,6 +30,7 @@ from websockets.typing import Subprotocol
 from streamseg import __version__
 from streamseg.envelope import Envelope, decode
 from streamseg.errors import ConnectionRefused
+from streamseg.printable import one_line
 
 SUBPROTOCOL = Subprotocol("streamseg.v1.json")
 PROTOCOL = 1
@@ -37,6 +38,8 @@ _HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4008, 4009, 4010))  # asked
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _MAX_MESSAGE_BYTES = 16 * 2**20
+_SHOWN_BYTES = 1024  # of a refusal's page
+_SHOWN_CHARACTERS = 300  # of what a server says, in a message
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -119,6 +122,14 @@ class Session:
 
         Raises ConnectionRefused when the server asks for a token that we have not, or speaks another protocol.
         """
+        try:
+            return self._receive(text)
+        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError) as error:
+            # Whatever is not as agreed comes from a server that is none of ours.
+            why = _shown(f"{type(error).__name__}: {error}")
+            raise ConnectionRefused(f"{self.url} does not speak streamseg's protocol ({why})") from error
+
+    def _receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
         received = msgspec.json.decode(text, type=_Received)
         if received.op == "event":
             return self._event(received.d, received.kept), None
@@ -140,12 +151,12 @@ class Session:
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             code = error.rcvd.code
             if code in _HOPELESS or 4500 <= code < 4600:
-                return ConnectionRefused(f"{self.url} closed with {code}: {error.rcvd.reason}")
+                return ConnectionRefused(f"{self.url} closed with {code}: {_shown(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
                 return None
-            why = (error.response.body or b"").decode(errors="replace").strip()
-            return ConnectionRefused(f"{self.url} answered {error.response.status_code}: {why}")
+            why = (error.response.body or b"")[:_SHOWN_BYTES].decode(errors="replace")
+            return ConnectionRefused(f"{self.url} answered {error.response.status_code}: {_shown(why)}")
         if isinstance(error, InvalidURI):
             return ConnectionRefused(f"not a WebSocket address: {self.url} (ws://host:port/ws)")
         return None
@@ -258,6 +269,11 @@ class BlockingSubscription(Session):
             time.sleep(self.wait_s())
 
 
+def _shown(text: str) -> str:
+    """What a server says, fit for a message: on one line, without control characters, not too long."""
+    return one_line(text, _SHOWN_CHARACTERS)
+
+
 def subscribe(url: str, **options: Any) -> Subscription:
     """Events of a server, as an async iterator. Options are those of `Session`."""
     return Subscription(url, **options)
@@ -283,22 +299,29 @@ def request(
         ) as connection:
             while True:
                 text = connection.recv(timeout_s)
+                _, reply = session.receive(text)
                 received = msgspec.json.decode(text, type=_Received)
                 if received.op == "response":
                     answer: dict[str, Any] = msgspec.json.decode(received.d)
                     if not answer["ok"]:
-                        raise ConnectionRefused(f"{url} refuses: {answer['error']['message']}")
+                        raise ConnectionRefused(f"{url} refuses: {_shown(answer['error']['message'])}")
                     return {**answer, "stream": stream}
-                _, reply = session.receive(text)
                 if received.op == "identified":
                     known = list(session.snapshots)
                     if stream is None and len(known) == 1:
                         stream = known[0]
+                    if stream is None:
+                        raise ConnectionRefused(
+                            f"{url} has {len(known)} streams and none was named; choose one with stream=NAME, on the "
+                            f"command line --stream NAME, of: {_shown(', '.join(known)) or 'none'}"
+                        )
                     if stream not in known:
-                        raise ConnectionRefused(f"{url} has the streams {', '.join(known)}; asked of {stream}")
+                        raise ConnectionRefused(
+                            f"{url} has no stream {stream!r}; it has {_shown(', '.join(known)) or 'none'}"
+                        )
                     asked = {"id": 1, "type": type, "stream": stream, **fields}
                     reply = msgspec.json.encode({"op": "request", "d": asked})
                 if reply is not None:
                     connection.send(reply, text=True)
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-        raise session.refused(error) or ConnectionRefused(f"no answer from {url}: {error}") from None
+        raise session.refused(error) or ConnectionRefused(f"no answer from {url}: {_shown(str(error))}") from None

@@ -18,3 +18,11 @@ def programme(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("sound") / "programme.wav"
     soundfile.write(path, render(), SAMPLE_RATE, subtype="FLOAT")
     return path
+
+
+@pytest.fixture(scope="session")
+def programme_from_8_s(tmp_path_factory) -> Path:
+    """The demo's programme without its first 8 s, for tests that wait in real time: the first change lies at 6 s."""
+    path = tmp_path_factory.mktemp("sound") / "programme.wav"
+    soundfile.write(path, render()[8 * SAMPLE_RATE :], SAMPLE_RATE, subtype="FLOAT")
+    return path

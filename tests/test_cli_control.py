@@ -65,11 +65,11 @@ async def test_everything_that_can_be_asked(programme: Path):
     assert "Traceback" not in messages
 
 
-def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, tmp_path: Path):
+def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programme_from_8_s: Path, tmp_path: Path):
     memory = tmp_path / "memory.sqlite"
     token = "only for us, and long"
-    arguments = ("serve", programme, "--port", "0", "--no-history", "--memory", memory, "--control-token", token)
-    with start(*arguments) as serving:
+    options = ("--port", "0", "--no-history", "--memory", memory, "--control-token", token)
+    with start("serve", programme_from_8_s, *options) as serving:
         address = serving.wait_for_address()
         heard = listen(address, subscribe=["section", "label"])
         next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")

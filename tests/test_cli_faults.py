@@ -166,7 +166,7 @@ def test_analyze_stopped_says_what_it_has(programme: Path, number):
     assert b"stopped at 0:20.0, before the end" in messages
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
 def test_serve_stopped_says_everything_pending_to_its_clients(programme: Path, number):
     with start("serve", programme, "--port", "0", "--no-history") as serving:
         events = iter(listen(serving.wait_for_address(), subscribe=["meter", "section", "stream"]))

@@ -24,11 +24,24 @@ print(KEPT, sum(gather.stats.cache_hits.values()), sum(gather.stats.cache_misses
 """
 
 
+def copied(folder):
+    """The package at another place, without what was compiled."""
+    shutil.copytree(HOUSE, folder / "streamseg", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / "streamseg"
+
+
 @pytest.fixture
 def copy(tmp_path):
-    """The package at another place, without what was compiled."""
-    shutil.copytree(HOUSE, tmp_path / "streamseg", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "streamseg"
+    return copied(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """A copy with what was compiled, for tests that damage that and see it mended: each leaves it whole again."""
+    folder = tmp_path_factory.mktemp("compiled")
+    copy = copied(folder)
+    looked(copy, folder)
+    return copy
 
 
 def looked(copy, home, **more):
@@ -77,21 +90,19 @@ def test_as_long_as_the_files_around_it_say_the_same(copy, tmp_path):
 
 
 @pytest.mark.parametrize("old", [b"cno.longer.here\nState\n.", b"cstreamseg.engine.texture\nGone\n.", b"", b"torn"])
-def test_what_an_older_release_kept_does_no_harm(copy, tmp_path, old):
-    looked(copy, tmp_path)
-    (index,) = (copy / "engine" / "__pycache__").glob("texture.gather*.nbi")
+def test_what_an_older_release_kept_does_no_harm(compiled, tmp_path, old):
+    (index,) = (compiled / "engine" / "__pycache__").glob("texture.gather*.nbi")
     index.write_bytes(pickle.dumps(numba.__version__, protocol=-1) + old)
-    assert looked(copy, tmp_path) == (True, 0, 1)
-    assert looked(copy, tmp_path) == (True, 1, 0)
+    assert looked(compiled, tmp_path) == (True, 0, 1)
+    assert looked(compiled, tmp_path) == (True, 1, 0)
 
 
 @pytest.mark.parametrize("torn", [b"", b"torn", bytes(5000)])
-def test_a_torn_file_is_compiled_again(copy, tmp_path, torn):
-    looked(copy, tmp_path)
-    (code,) = (copy / "engine" / "__pycache__").glob("texture.gather*.nbc")
+def test_a_torn_file_is_compiled_again(compiled, tmp_path, torn):
+    (code,) = (compiled / "engine" / "__pycache__").glob("texture.gather*.nbc")
     code.write_bytes(torn)
-    assert looked(copy, tmp_path) == (True, 0, 1)
-    assert looked(copy, tmp_path) == (True, 1, 0)
+    assert looked(compiled, tmp_path) == (True, 0, 1)
+    assert looked(compiled, tmp_path) == (True, 1, 0)
 
 
 def test_whatever_letters_the_system_knows(copy, tmp_path):

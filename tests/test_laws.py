@@ -12,10 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamseg.blocks import Block, Gap, Title
+from streamseg.blocks import Away, Block, Gap, Title
 from streamseg.engine import Segmenter, segment
 from streamseg.errors import AskedWrongly
-from streamseg.events import BoundaryConfirmed, SectionClosed, StreamStarted, StreamStopped
+from streamseg.events import (
+    BoundaryConfirmed,
+    Meter,
+    SectionClosed,
+    StreamLost,
+    StreamResumed,
+    StreamStarted,
+    StreamStopped,
+    StreamTitle,
+)
 from streamseg.settings import settings_for
 
 QUICK = settings_for("room", lookahead_s=5.0)
@@ -90,8 +99,29 @@ class TestChunkingIsInvisible:
         assert heard(cut(SOUND, [size])) == whole()
 
     def test_one_sample_at_a_time(self):
-        short = SOUND[8 * 22_050 : 14 * 22_050 : 1]
-        assert heard(cut(short, [1])) == heard([short])
+        assert heard(cut(SOUND, [1])) == whole()
+
+    def test_one_sample_at_a_time_through_the_resampler(self):
+        short = SOUND_48[7 * 48_000 : 13 * 48_000]
+        assert heard(cut(short, [1]), 48_000) == heard([short], 48_000)
+
+    @settings(max_examples=8, deadline=None)
+    @given(st.lists(st.sampled_from([0, 1, 2, 17, 109, 110, 111, 4_000]), min_size=1, max_size=9).filter(any))
+    def test_tiny_and_large_ones_in_turn(self, sizes):
+        short = SOUND[7 * 22_050 : 13 * 22_050]
+        assert heard(cut(short, sizes)) == heard([short])
+
+    def test_tiny_arrays_of_every_kind(self):
+        short = SOUND[: 2 * 22_050]
+        kinds = [
+            lambda part: part[:, None],
+            lambda part: part.astype(np.float64),
+            lambda part: part.astype(">f4"),
+            lambda part: np.stack((part, part), axis=1)[:, 0],
+            list,
+        ]
+        pieces = [kinds[n // 3 % len(kinds)](part) for n, part in enumerate(cut(short, [5]))]
+        assert heard(pieces) == heard([short])
 
     @settings(max_examples=12, deadline=None)
     @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 2_000))
@@ -102,6 +132,22 @@ class TestChunkingIsInvisible:
     @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=12).filter(lambda sizes: sum(sizes) > 4_000))
     def test_any_sizes_through_the_resampler(self, sizes):
         assert heard(cut(SOUND_48, sizes), 48_000) == whole_48()
+
+
+def arrivals(pieces):
+    """Each event, with the stream time up to which samples were pushed when it came."""
+    segmenter = Segmenter(QUICK, telemetry=True)
+    return [(segmenter.t, event) for piece in pieces for event in segmenter.push(piece)]
+
+
+def test_tiny_pushes_delay_no_event_by_more_than_5_ms():
+    short = SOUND[7 * 22_050 : 13 * 22_050]
+    at_once, gathered = arrivals(cut(short, [110])), arrivals([*cut(short[:40], [1]), *cut(short[40:], [3])])
+    assert gathered[0][0] == 1 / 22_050  # the stream starts with its first sample
+    assert len(gathered) == len(at_once) > 50
+    for (soonest, event), (came, same) in zip(at_once, gathered, strict=True):
+        assert same == event
+        assert came <= soonest + 0.005
 
 
 @settings(max_examples=12, deadline=None)
@@ -129,6 +175,18 @@ def test_a_checkpoint_is_invisible(stops, at_48):
     assert events + segmenter.finish() == expected
 
 
+def test_a_checkpoint_among_tiny_pushes_is_invisible():
+    short = SOUND_48[8 * 48_000 : 11 * 48_000]
+    segmenter, events = Segmenter(QUICK, sample_rate=48_000, telemetry=True), []
+    for n, piece in enumerate(cut(short, [1, 50, 1])):
+        events += segmenter.push(piece)
+        if n % 500 == 0:
+            t = segmenter.t
+            segmenter = pickle.loads(pickle.dumps(segmenter))
+            assert segmenter.t == t
+    assert events + segmenter.finish() == heard([short], 48_000)
+
+
 def test_memory_is_bounded():
     """Ten hours are too long here; the horizon is full after six minutes, and twice that shows growth."""
     old = settings_for("room", labels_max=4)
@@ -143,11 +201,12 @@ def test_memory_is_bounded():
     assert sizes[1] <= 1.1 * sizes[0]
 
 
-def test_no_aliasing():
+@pytest.mark.parametrize("size", [30, 30_000])
+def test_no_aliasing(size):
     block = SOUND.copy()
     segmenter = Segmenter(QUICK)
     said = []
-    for piece in cut(block, [30_000]):
+    for piece in cut(block, [size]):
         before = piece.copy()
         said += segmenter.push(piece)
         assert np.array_equal(piece, before)
@@ -225,21 +284,37 @@ class TestGaps:
         assert np.allclose(boundaries(events), [14, 22], atol=0.2)
 
     @settings(max_examples=8, deadline=None)
-    @given(st.lists(st.tuples(st.integers(1, 200_000), st.integers(1, 120_000)), min_size=1, max_size=3))
-    def test_a_recorded_stream_with_gaps_replays_exactly(self, plan):
+    @given(
+        st.lists(st.tuples(st.integers(1, 200_000), st.integers(1, 120_000)), min_size=1, max_size=3),
+        st.sampled_from([1, 45, 997]),
+    )
+    def test_a_recorded_stream_with_gaps_replays_exactly(self, plan, size):
         items, at = [], 0
         for length, missing in plan:
             items += [Block(SOUND[at : at + length, None], 22_050), Gap(missing, "overflow"), Title("x")]
             at += length
+            items += [Block(SOUND[at : at + 50, None], 22_050), Title("y"), Away("gone"), Away("back", back=True)]
+            at += 50
         once = list(segment(items, QUICK))
         fine = [
             piece
             for item in items
             for piece in (
-                [Block(part, 22_050) for part in cut(item.samples, [997])] if isinstance(item, Block) else [item]
+                [Block(part, 22_050) for part in cut(item.samples, [size])] if isinstance(item, Block) else [item]
             )
         ]
         assert list(segment(fine, QUICK)) == once
+
+
+def test_what_is_no_sound_comes_after_the_tiny_push_before_it():
+    segmenter, events, at = Segmenter(QUICK, telemetry=True), [], 0
+    # Samples that complete a frame whose meter is said.
+    for end, item in ((2_048, Title("x")), (4_608, Away("gone")), (7_168, Away("", back=True))):
+        events += segmenter.push(SOUND[at : end - 20]) + segmenter.push(SOUND[end - 20 : end]) + segmenter.feed(item)
+        at = end
+    kinds = [type(event.data) for event in events]
+    assert kinds == [StreamStarted, Meter, StreamTitle, Meter, StreamLost, Meter, StreamResumed]
+    assert [event.data.t for event in events[2::2]] == [round(end / 22_050, 6) for end in (2_048, 4_608, 7_168)]
 
 
 class TestAskedWrongly:
@@ -250,11 +325,16 @@ class TestAskedWrongly:
     def test_a_change_of_channels(self):
         segmenter = Segmenter()
         segmenter.push(np.zeros((10, 2), np.float32))
-        with pytest.raises(AskedWrongly, match="channels"):
-            segmenter.push(np.zeros((10, 1), np.float32))
+        for wrong in (np.zeros((10, 1), np.float32), np.zeros((1_000, 1), np.float32), np.zeros(1, np.float32)):
+            with pytest.raises(AskedWrongly, match="channels"):
+                segmenter.push(wrong)
+        assert segmenter.push(np.zeros((0, 1), np.float32)) == []  # of nothing, no channels are counted
+        assert segmenter.t == 10 / 22_050
 
-    def test_sound_after_the_end(self):
+    @pytest.mark.parametrize("before", [0, 10])
+    def test_sound_after_the_end(self, before):
         segmenter = Segmenter()
+        segmenter.push(np.zeros(before, np.float32))
         segmenter.finish()
         with pytest.raises(AskedWrongly, match="finished"):
             segmenter.push(np.zeros(10, np.float32))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "streamseg"
 FILES = sorted(HOUSE.rglob("*.py"))
 
-FLOOR = {"errors", "blocks", "settings", "events", "envelope", "weights", "memory"}
+FLOOR = {"errors", "blocks", "settings", "events", "envelope", "weights", "memory", "printable", "label_names"}
 # Each room, and which other rooms it may import. The base floor has an order of its own.
 MAY_IMPORT = {
     "errors": set(),
@@ -25,6 +25,8 @@ MAY_IMPORT = {
     "envelope": {"errors", "events"},
     "weights": {"errors", "settings"},
     "memory": {"errors"},
+    "printable": set(),
+    "label_names": {"errors", "printable"},
     "engine": FLOOR,
     "sources": FLOOR,
     "outputs": FLOOR,

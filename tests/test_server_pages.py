@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from streamseg.printable import printable
 from streamseg.server import Hub, Position, serve
 
 
@@ -143,7 +144,7 @@ async def test_a_token_guards_the_state_but_not_the_page(page):
 
 
 async def test_paths_are_told_to_who_may_control_and_to_nobody_else(page, tmp_path):
-    secret = tmp_path / "customer" / "night.flac"
+    secret = tmp_path / "customer" / "n\udce4chte.flac"  # Latin-1 on a file system that is UTF-8
     for tokens in ({}, {"control_token": "c"}, {"read_token": "r", "control_token": "c"}):
         hub = Hub(history=tmp_path / "data" / "history.sqlite")
         feed = Feed(hub)
@@ -155,7 +156,7 @@ async def test_paths_are_told_to_who_may_control_and_to_nobody_else(page, tmp_pa
                 )
                 state = json.loads(body) if status == 200 else {}
                 if token == "c" and tokens:
-                    assert state["streams"]["mic"]["source"] == str(secret)
+                    assert state["streams"]["mic"]["source"] == printable(str(secret))
                     assert state["history"]["path"] == str(tmp_path / "data" / "history.sqlite")
                 else:
                     assert str(tmp_path).encode() not in body

@@ -80,7 +80,7 @@ def test_it_learns_and_is_judged_on_what_it_has_not_heard(folder, tmp_path, monk
     out = tmp_path / "sound.npz"
     monkeypatch.setattr(
         sys, "argv",
-        ["train_sound", str(out), str(folder), "--held-out", str(folder), "--frames", str(tmp_path), "--epochs", "40"],
+        ["train_sound", str(out), str(folder), "--held-out", str(folder), "--frames", str(tmp_path), "--epochs", "10"],
     )  # fmt: skip
     with pytest.raises(ValueError, match="nothing to learn from"):
         train_sound.main()  # the door is in all of them

@@ -7,6 +7,16 @@ Results go to standard output, everything about how it is going to standard erro
 
 def main() -> None:
     """Run the command line."""
+    import sys
+
+    from streamseg.cli.standard_streams import finish_standard_streams, prepare_standard_streams
+
+    prepare_standard_streams()
     from streamseg.cli.app import app
 
-    app(prog_name="streamseg")
+    try:
+        app(prog_name="streamseg")
+    except OSError as error:  # what typer itself prints, such as help
+        sys.exit(f"streamseg: cannot write standard output: {error.strerror or error}")
+    finally:
+        finish_standard_streams()

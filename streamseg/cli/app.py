@@ -27,6 +27,7 @@ from streamseg.cli import (
     watch,
 )
 from streamseg.errors import StreamsegError
+from streamseg.printable import printable
 
 
 class _Commands(TyperGroup):
@@ -39,16 +40,35 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except StreamsegError as error:
             _fail(str(error), error.exit_code)
-        except (OSError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
+        except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
             raise
+        except OSError as error:
+            where = error.filename or "a file, or a standard stream,"
+            _fail(f"{where} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
-            if type(error).__module__.split(".")[0] == "typer":
+            if type(error).__module__.split(".")[0] in ("typer", "click"):  # as its version has it, inside or beside
+                _clean_message(error)
                 raise
             _fail(f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1)
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """As typer's, for the options before the command's name."""
+        try:
+            return super().make_context(*args, **options)
+        except Exception as error:
+            _clean_message(error)
+            raise
+
+
+def _clean_message(usage_error: Exception) -> None:
+    """What was typed may be a file's name, and typer prints it as it is."""
+    message = getattr(usage_error, "message", None)
+    if isinstance(message, str):
+        usage_error.message = printable(message)  # type: ignore[attr-defined]
+
 
 def _fail(message: str, exit_code: int) -> None:
-    print(f"streamseg: {message}", file=sys.stderr)  # noqa: T201
+    print(f"streamseg: {printable(message)}", file=sys.stderr)  # noqa: T201
     raise typer.Exit(exit_code)
 
 
@@ -64,7 +84,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"streamseg {__version__}")  # noqa: T201
+        print(f"streamseg {__version__}", flush=True)  # noqa: T201
         raise typer.Exit
 
 

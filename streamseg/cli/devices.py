@@ -13,6 +13,7 @@ def command() -> None:
     from rich.table import Table
 
     from streamseg.cli import terminal
+    from streamseg.printable import printable
     from streamseg.sources import list_devices
 
     devices = list_devices()
@@ -23,8 +24,8 @@ def command() -> None:
     for device in devices:
         table.add_row(
             "*" if device.is_default else "",
-            device.name,
-            device.system,
+            printable(device.name),
+            printable(device.system),
             f"{device.channels}",
             f"{device.sample_rate} Hz",
         )

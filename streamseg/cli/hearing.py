@@ -23,6 +23,7 @@ from streamseg.engine.lessons import REMEMBERED_S, Verdict
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.errors import AskedWrongly, StreamsegError
 from streamseg.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
+from streamseg.printable import printable
 from streamseg.server import Position
 from streamseg.server.remembering import MemoryFile
 from streamseg.settings import Settings
@@ -110,7 +111,7 @@ class Hearing:
         return Segmenter(
             self.settings,
             sample_rate=sample_rate,
-            source=public_name(self.source.name),
+            source=printable(public_name(self.source.name)),  # a name that is no UTF-8 is no JSON either
             telemetry=self._telemetry,
             model=self._model,
             memory=self._memory.memory() if self._memory else None,

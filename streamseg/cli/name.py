@@ -26,6 +26,8 @@ def command(
     """Give a label a name; the server says so to everybody, and recognises it in the next run too."""
     from streamseg.cli import terminal
     from streamseg.client import request
+    from streamseg.label_names import checked_name
 
+    name = checked_name(name)
     answer = request(address, "name", stream=stream, token=token, label=label, name=name)
     terminal.err.print(f"{answer['stream']}: {label} is called {name} now")

@@ -26,6 +26,7 @@ def command(
 
     from streamseg.cli import terminal
     from streamseg.errors import AskedWrongly
+    from streamseg.printable import printable
 
     file = memory_file(memory, history_path(None, none=False))
     assert file is not None  # noqa: S101  there is always a place for a history
@@ -42,5 +43,5 @@ def command(
     table = Table("name", "kind", "heard on", "named", box=None)
     for entry in entries:
         named = datetime.fromtimestamp(entry.taught_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        table.add_row(entry.name, entry.kind, entry.stream or "-", named)
+        table.add_row(printable(entry.name), entry.kind, printable(entry.stream or "-"), named)
     terminal.out.print(table)

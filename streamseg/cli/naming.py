@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from streamseg.cli import terminal
-from streamseg.errors import HistoryFailed
+from streamseg.errors import StreamsegError
 from streamseg.events import Event, LabelNamed, SectionClosed
 from streamseg.memory import Remembered
 from streamseg.server.remembering import MemoryFile
@@ -50,5 +50,5 @@ class Naming:
                 self._file.rename(known, entry.name)
             else:
                 self._kept[label] = self._file.add(entry, self._stream)
-        except HistoryFailed as error:  # the sound goes on; the name holds until the end of this run
+        except StreamsegError as error:  # the sound goes on; the name holds until the end of this run
             terminal.err.print(f"streamseg: {self._stream}: {entry.name!r} is not kept: {error}")

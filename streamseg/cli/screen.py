@@ -15,6 +15,7 @@ from streamseg.cli.hearing import Hearing
 from streamseg.cli.summary import Tally
 from streamseg.envelope import Envelope
 from streamseg.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
+from streamseg.printable import printable
 
 RIBBON_S = 240.0  # how much of the past the ribbon shows
 _LINES = 8
@@ -95,8 +96,9 @@ class Screen:
         if self._suspect is not None:
             now.append(f"   perhaps another since {terminal.clock(self._suspect)}", "dim italic")
         parts = [now, self._ribbon(inner), self._meter(inner), Text(""), *self._lines]
-        title = f"{self._source}  {terminal.clock(self._t)}"
-        return Panel(Group(*parts), title=title, title_align="left", subtitle=self._address or None, width=width)
+        title = Text(printable(f"{self._source}  {terminal.clock(self._t)}"))  # a plain string would be read as markup
+        subtitle = Text(self._address) if self._address else None
+        return Panel(Group(*parts), title=title, title_align="left", subtitle=subtitle, width=width)
 
     def _ribbon(self, width: int) -> Text:
         """A cell for each stretch of the last minutes, in the colour of its label, which stands where it begins."""
@@ -110,7 +112,9 @@ class Screen:
                 break
             here = self._section_at(t)
             label = here[1]
-            text.append(label[0] if label and here != before else " ", f"bold black on {terminal.colour(label)}")
+            text.append(
+                printable(label[0]) if label and here != before else " ", f"bold black on {terminal.colour(label)}"
+            )
             before = here
         return text
 

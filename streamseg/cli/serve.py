@@ -88,6 +88,7 @@ def command(
     from streamseg.cli.hearing import Hearing
     from streamseg.sources import open_source, parse_spec
 
+    tls = _tls(cert, key)
     engine, server = chosen_for_server(profile, changes, lookahead)
     judge = chosen_model(model)
     kept = history_path(history, none=no_history)
@@ -119,7 +120,7 @@ def command(
         "read_token": read_token,
         "control_token": control_token,
         "origins": origin or (),
-        "tls": _tls(cert, key),
+        "tls": tls,
         "insecure": insecure,
     }
     live.show(hearings, live.Port(host, port, stay=stay, settings=server, history=kept, options=options))
@@ -144,6 +145,11 @@ def _tls(cert: Path | None, key: Path | None) -> Any:
     from streamseg.errors import AskedWrongly
 
     if cert is None:
+        if key is not None:
+            raise AskedWrongly(
+                f"--key {key} was given without --cert, so nothing would be encrypted; name the certificate as well, "
+                "or, where one file holds both, that file as --cert"
+            )
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -1,28 +1,38 @@
-"""Ctrl-C and SIGTERM, the same everywhere: first finish what was begun, at the second call end at once."""
+"""Ctrl-C, SIGTERM and SIGHUP, the same everywhere: first finish what was begun, at the second call end at once."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamseg.cli import terminal
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def _signals() -> list[signal.Signals]:
+    """Those that end a command. SIGHUP says that the terminal is gone, unless `nohup` had it ignored."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    return ending
 
 
 @contextmanager
 def on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Within the block the first signal calls `stop`, which must only take note; the second ends the process."""
+    signals = _signals()
 
     def first(number: int, _frame: object) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, lambda *_: os._exit(128 + number))
+        for each in signals:
+            # A terminal that closes sends SIGHUP twice, by its shell and by the system: that is one call.
+            again = each in (signal.SIGINT, signal.SIGTERM)
+            signal.signal(each, (lambda *_: os._exit(128 + number)) if again else signal.SIG_IGN)
         stop()
         terminal.err.print("stopping; what is pending is said first (once more ends at once)")
 
-    before = [(each, signal.signal(each, first)) for each in _SIGNALS]
+    before = [(each, signal.signal(each, first)) for each in signals]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from streamseg.envelope import Envelope
 from streamseg.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
+from streamseg.printable import printable
 
 
 class Tally:
@@ -37,7 +38,7 @@ class Tally:
 
         sections = sum(self._sections.values())
         parts = [f"{clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
-        most = [f"{label} {count} ×" for label, count in self._sections.most_common(6)]
+        most = [f"{printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""
             parts[-1] += f" ({', '.join(most)}{more})"

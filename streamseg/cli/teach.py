@@ -45,6 +45,7 @@ def command(
     from streamseg.cli import terminal
     from streamseg.engine.cues import learn
     from streamseg.errors import AskedWrongly
+    from streamseg.label_names import checked_name
     from streamseg.memory import Remembered
 
     kept = memory_file(memory, history_path(None, none=False))
@@ -55,6 +56,7 @@ def command(
             raise AskedWrongly(f"nothing called {name!r} is remembered in {kept.path}")
         terminal.err.print(f"forgot {name!r} ({gone}) in {kept.path}")
         return
+    name = checked_name(name)
     if file is None:
         raise AskedWrongly("no recording to learn from; give a FILE, or --forget")
     cue = learn(name, _sound(file, start_s, end_s))

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from streamseg import events as facts
+from streamseg.cli.printable_console import PrintableConsole
 from streamseg.envelope import Envelope, encode
+from streamseg.errors import OutputFailed
+from streamseg.printable import escape_unprintable_json, printable
 
 if TYPE_CHECKING:
     from streamseg.cli.hearing import Hearing
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
 # Names, titles and labels come from files, stations and servers: what looks like markup in them is none.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "�")
+out = PrintableConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = PrintableConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def clock(t: float) -> str:
@@ -33,19 +34,14 @@ def clock(t: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
-def harmless(text: str) -> str:
-    """Without what would move the cursor, colour the screen or answer to the terminal: strangers choose titles."""
-    return text.translate(_CONTROLS)
-
-
 def colour(label: str | None) -> str:
     """The same for the same label; neighbours in the alphabet differ."""
-    return _COLOURS[sum(label.encode()) % len(_COLOURS)] if label else "white"
+    return _COLOURS[sum(label.encode(errors="surrogatepass")) % len(_COLOURS)] if label else "white"
 
 
 def badge(label: str | None, name: str | None = None) -> Text:
     """A label in its colour."""
-    return Text.assemble((harmless(name or label or "?"), f"bold {colour(label)}"))
+    return Text.assemble((printable(name or label or "?"), f"bold {colour(label)}"))
 
 
 def line(envelope: Envelope) -> Text | None:
@@ -92,7 +88,7 @@ def _again(last_seen: float | None) -> str:
 
 
 def _at(t: float, text: str, style: str = "") -> Text:
-    return Text(f"{clock(t):>9}  ") + Text(harmless(text), style)
+    return Text(f"{clock(t):>9}  ") + Text(printable(text), style)
 
 
 def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
@@ -104,9 +100,14 @@ def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
 
 
 def print_json(envelope: Envelope) -> None:
-    """Print an event as programs want it."""
-    sys.stdout.write(encode(envelope).decode() + "\n")
-    sys.stdout.flush()
+    """Print an event as programs want it. Raises OutputFailed where standard output cannot be written."""
+    try:
+        sys.stdout.write(escape_unprintable_json(encode(envelope).decode()) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader went away, which ends the command
+        raise
+    except OSError as error:
+        raise OutputFailed(f"cannot write standard output: {error.strerror}; redirect it elsewhere") from None
 
 
 def busy(message: str) -> AbstractContextManager[object]:
@@ -135,7 +136,7 @@ def counted(message: str) -> Iterator[Callable[[int, int, str], None]]:
     if not err.is_terminal:
         yield lambda done, total, name: err.print(f"{done}/{total} {name}")
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(message, total=None)
         yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)

@@ -10,6 +10,7 @@ from streamseg.cli.summary import Tally
 from streamseg.client import Dropped, Joined, Message, Subscription
 from streamseg.envelope import Envelope
 from streamseg.events import StreamStopped
+from streamseg.printable import printable
 
 
 class _Printer:
@@ -30,7 +31,7 @@ class _Printer:
                 if self._as_json:
                     terminal.print_json(message)
                 else:
-                    terminal.print_lines([message], f"{terminal.harmless(stream):>12} ")
+                    terminal.print_lines([message], f"{printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running.discard(stream)
             case Joined(stream=stream, recovered=recovered, snapshot=snapshot):
@@ -38,9 +39,9 @@ class _Printer:
                     self.running.add(stream)
                 if self._subscription.connections > 1:
                     kept = "nothing was missed" if recovered else "what was said meanwhile is no longer to be had"
-                    terminal.err.print(f"{terminal.harmless(stream)}: connected again; {kept}")
+                    terminal.err.print(f"{printable(stream)}: connected again; {kept}")
                 elif self.asked_to_wait:
-                    terminal.err.print(f"{terminal.harmless(stream)}: connected")
+                    terminal.err.print(f"{printable(stream)}: connected")
             case Dropped(type=topic, n=n):
                 terminal.err.print(f"{n} {topic} events were left out, because they are read too slowly")
 

@@ -18,6 +18,7 @@ from streamseg.blocks import Away, Block, Gap, GapCause, Item, Samples, Title
 from streamseg.engine.alarms import Alarms
 from streamseg.engine.changepoints import Change, ChangePoints
 from streamseg.engine.features import COLUMNS, Features
+from streamseg.engine.gathering import Gathering, as_block
 from streamseg.engine.judge import Judge
 from streamseg.engine.labels import RELABEL_S
 from streamseg.engine.lessons import REACH_S, Lessons, Taught, Told, Verdict
@@ -87,7 +88,8 @@ class Segmenter:
         self._source = source
         self._telemetry = telemetry
         self._channels = 0  # 0 until the first sample
-        self._heard = 0  # samples per channel at the source's rate, missing ones counted
+        self._gathering = Gathering(sample_rate)
+        self._heard = 0  # samples per channel at the source's rate, missing ones counted, gathered ones not yet
         self._missing = 0
         self._finished = False
         self._confirmed = 0
@@ -122,13 +124,13 @@ class Segmenter:
 
     @property
     def t(self) -> float:
-        """Stream seconds heard so far."""
-        return self._heard / self.sample_rate
+        """Stream seconds pushed so far."""
+        return (self._heard + len(self._gathering)) / self.sample_rate
 
     @property
     def watermark(self) -> float:
         """Nothing at or before this stream time ever changes any more."""
-        return max(0.0, self.t - max(self._changes.lookback_s + _PLACING_S, RELABEL_S))
+        return max(0.0, self._heard / self.sample_rate - max(self._changes.lookback_s + _PLACING_S, RELABEL_S))
 
     def prototype(self, label: str) -> bytes | None:
         """What sections of this label sound like, to be remembered under a name; None when nothing is known of it."""
@@ -146,24 +148,33 @@ class Segmenter:
             case Gap(missing_samples=missing, cause=cause):
                 return self.gap(missing, cause)
             case Title(title=title):
-                return [Event(_STREAM, StreamTitle(t=self._now(), title=title))]
+                return [*self._hear_gathered(), Event(_STREAM, StreamTitle(t=self._now(), title=title))]
             case Away(reason=reason, back=False):
-                return [Event(_STREAM, StreamLost(t=self._now(), reason=reason))]
+                return [*self._hear_gathered(), Event(_STREAM, StreamLost(t=self._now(), reason=reason))]
             case Away(away_s=away_s):
-                return [Event(_STREAM, StreamResumed(t=self._now(), away_s=away_s))]
+                return [*self._hear_gathered(), Event(_STREAM, StreamResumed(t=self._now(), away_s=away_s))]
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Event]:
-        """Take samples, float, full scale ±1, shape (n,) or (n, channels); nothing of them is kept or written.
+        """Take samples, float, full scale ±1, shape (n,) or (n, channels); the array is neither kept nor written.
 
+        Copies of blocks shorter than 5 ms are gathered and heard together: their events come that much later.
+        The fastest tiny push is an array of float32; a list of one number takes five times as long.
         Raises AskedWrongly for another shape, for a change of channels, or after `finish`.
         """
-        block = self._checked(samples)
-        events = self._started(block.shape[1]) if len(block) else []
+        if self._gathering.add_alike(samples):
+            return []
+        if self._finished:
+            raise AskedWrongly("this segmenter has finished; make a new one for more sound")
+        block = as_block(samples)
+        if not len(block):
+            return []
+        events = self._started(block.shape[1])
+        if len(block) < self._gathering.tiny:
+            return events + self._hear_gathered() if self._gathering.add(block, np.shape(samples)) else events
+        if self._gathering.waiting:
+            events += self._hear_gathered()
         for start in range(0, len(block), _PIECE):
-            piece = block[start : start + _PIECE]
-            self._heard += len(piece)
-            self._meter_loudness(piece)
-            events += self._hear(self._resampler.push(piece))
+            events += self._hear_all(block[start : start + _PIECE])
         return events
 
     def gap(self, missing_samples: int, cause: GapCause) -> list[Event]:
@@ -171,7 +182,7 @@ class Segmenter:
         if missing_samples <= 0:
             return []
         missing_s = missing_samples / self.sample_rate
-        events = self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
+        events = self._hear_gathered() + self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
         said = Event(_STREAM, StreamGap(t=self._now(), missing_s=round(missing_s, 6), cause=cause))
         if missing_s > _LONG_GAP_S and self._channels:
             events += self._close("gap", at_end=False)
@@ -191,8 +202,9 @@ class Segmenter:
         """The sound is over: say everything pending. The segmenter takes nothing more."""
         if self._finished:
             return []
-        events = self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
+        events = self._hear_gathered() + self._hear(self._resampler.flush()) + self._alarms.until(math.inf)
         self._finished = True
+        self._gathering.close()
         if not self._channels:
             return events
         events += self._close("end", at_end=True)
@@ -208,6 +220,16 @@ class Segmenter:
         """What was known of the change that somebody marks at stream time t; None when it is not remembered."""
         before_s, after_s = REACH_S[verdict]
         return self._lessons.recall(self._step_at(t - before_s), self._step_at(t + after_s))
+
+    def _hear_gathered(self) -> list[Event]:
+        """Bring the stages up to the last sample that was pushed."""
+        return self._hear_all(self._gathering.take_all()) if self._gathering.waiting else []
+
+    def _hear_all(self, piece: Samples) -> list[Event]:
+        """Samples of the source, shape (n, channels), through the meter and the whole way to events."""
+        self._heard += len(piece)
+        self._meter_loudness(piece)
+        return self._hear(self._resampler.push(piece))
 
     def _hear(self, mono: Samples) -> list[Event]:
         """The whole way of the sound, from engine-rate samples to events."""
@@ -334,16 +356,6 @@ class Segmenter:
             },
         )
         return [Event(_STREAM, fact)]
-
-    def _checked(self, samples: Samples | NDArray[np.floating]) -> Samples:
-        if self._finished:
-            raise AskedWrongly("this segmenter has finished; make a new one for more sound")
-        block = np.asarray(samples, dtype=np.float32)
-        if block.ndim == 1:
-            block = block[:, None]
-        if block.ndim != 2 or block.shape[1] == 0:
-            raise AskedWrongly(f"samples of shape {np.shape(samples)}; give (n,) or (n, channels)")
-        return block
 
     def _now(self) -> float:
         return round(self.t, 6)

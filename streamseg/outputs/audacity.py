@@ -7,6 +7,4 @@ from streamseg.outputs.recording import Recording
 
 def write(recording: Recording) -> str:
     """One label a section."""
-    return "".join(
-        f"{section.start:.6f}\t{section.end:.6f}\t{' '.join(section.title.split())}\n" for section in recording.sections
-    )
+    return "".join(f"{section.start:.6f}\t{section.end:.6f}\t{section.title}\n" for section in recording.sections)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from streamseg.outputs.recording import Recording
+from streamseg.printable import one_line
 
 FRAMES_PER_SECOND = 75
 # All that the format can name; everything that is not MP3 or AIFF is by custom called WAVE, FLAC and Ogg too.
@@ -18,10 +19,10 @@ _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 def write(recording: Recording) -> str:
     """The sheet, to lie beside the sound: it names the file without its folder."""
-    file = PurePath(recording.audio)
+    name = one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
     lines = [
         f"TITLE {_quoted(recording.stem)}",
-        f"FILE {_quoted(file.name or recording.audio)} {_FILE_TYPES.get(file.suffix.lower(), 'WAVE')}",
+        f"FILE {_quoted(name)} {_FILE_TYPES.get(PurePath(name).suffix.lower(), 'WAVE')}",
     ]
     for number, section in enumerate(recording.sections, 1):
         lines += [
@@ -38,4 +39,4 @@ def _time(seconds: float) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + " ".join(text.replace('"', "'").split()) + '"'
+    return '"' + text.replace('"', "'") + '"'

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from streamseg.envelope import Envelope, decode, encode
 from streamseg.errors import OutputFailed
+from streamseg.printable import escape_unprintable_json
 
 
 def write(envelopes: Iterable[Envelope]) -> Iterator[str]:
-    """A line an event, as the events come."""
+    """A line an event, as the events come; what would command a terminal stands as an escape."""
     for envelope in envelopes:
-        yield encode(envelope).decode() + "\n"
+        yield escape_unprintable_json(encode(envelope).decode()) + "\n"
 
 
 def read(lines: Iterable[str], *, of: str) -> Iterator[Envelope]:

@@ -14,11 +14,12 @@ from pathlib import PurePath
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly, OutputFailed
 from streamseg.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted
+from streamseg.printable import one_line
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One closed section; times in stream seconds.
+    """One closed section; times in stream seconds. Its texts are each on one line and printable, as all formats want.
 
     label: what the engine calls it (None: no label). name: what a person called that label (None: nothing).
     occurrence: 1 for the first section of its label or name, 2 for the next.
@@ -54,8 +55,8 @@ class Recording:
 
     @property
     def stem(self) -> str:
-        """The file's name without folder and suffix."""
-        return PurePath(self.audio).stem or self.audio
+        """The file's name without folder and suffix, printable and on one line."""
+        return one_line(PurePath(self.audio).stem) or one_line(self.audio) or "stream"
 
 
 def recording_of(envelopes: Iterable[Envelope]) -> Recording:
@@ -93,9 +94,10 @@ def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: d
     for fact in sorted(closed.values(), key=lambda section: section.start):
         label = labels.get(fact.section_id, fact.label)
         name = names.get(label, fact.name) if label is not None else fact.name
+        label, name = _text(label), _text(name)
         seen[name or label] += 1
         yield Section(
-            section_id=fact.section_id,
+            section_id=one_line(fact.section_id),
             start=fact.start,
             end=fact.end,
             label=label,
@@ -105,3 +107,8 @@ def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: d
             ended_by=fact.ended_by,
             report=fact.report,
         )
+
+
+def _text(text: str | None) -> str | None:
+    """One printable line; None where nothing of it is left."""
+    return None if text is None else one_line(text) or None

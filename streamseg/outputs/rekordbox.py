@@ -22,7 +22,7 @@ def write(recording: Recording) -> str:
         TrackID="1",
         Name=recording.stem,
         TotalTime=str(round(recording.sections[-1].end)),
-        Location="file://localhost" + quote(str(Path(recording.audio).absolute())),
+        Location=_location(recording.audio),
     )
     for section in recording.sections:
         ElementTree.SubElement(
@@ -30,3 +30,13 @@ def write(recording: Recording) -> str:
         )
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _location(audio: str) -> str:
+    """The file's address with its host named; bytes of a name that are no UTF-8 stay the bytes they are."""
+    path = Path(audio).absolute()
+    try:
+        address = path.as_uri()
+    except UnicodeEncodeError:  # surrogates that stand for no byte
+        address = "file://" + quote(path.as_posix(), errors="replace")
+    return address.replace("file://", "file://localhost", 1)

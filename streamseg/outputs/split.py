@@ -18,6 +18,7 @@ from typing import Any
 
 from streamseg.errors import OutputFailed, SourceFailed, SystemPartMissing
 from streamseg.outputs.recording import Recording
+from streamseg.printable import REPLACEMENT, one_line
 
 # What each format is to FFmpeg; pydub writes an untagged WAV by itself unless it is given parameters.
 _ENCODERS: dict[str, dict[str, Any]] = {
@@ -26,6 +27,7 @@ _ENCODERS: dict[str, dict[str, Any]] = {
     "mp3": {"format": "mp3", "parameters": ["-q:a", "2"]},
     "ogg": {"format": "ogg", "codec": "libvorbis", "parameters": ["-q:a", "6"]},
 }
+_LONGEST_NAME_BYTES = 200  # a file system takes 255; number and suffix want theirs
 SPLIT_FORMATS = tuple(_ENCODERS)
 
 
@@ -93,5 +95,10 @@ def _cut(
 
 
 def _file_name(title: str) -> str:
-    """A title without what some file system forbids."""
-    return re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", title).strip(". ")
+    """A title without what some file system forbids, and short enough for all of them.
+
+    A number stands in front and a suffix behind, so names that Windows keeps for itself (CON, NUL) and leading dots
+    cannot come about.
+    """
+    allowed = re.sub(r'[\\/:*?"<>|]', "_", one_line(title).replace(REPLACEMENT, "_")).strip(". ")
+    return allowed.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore").rstrip(". ") or "section"

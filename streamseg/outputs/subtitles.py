@@ -8,7 +8,7 @@ from streamseg.outputs.recording import Recording
 def write_webvtt(recording: Recording) -> str:
     """`<track kind="chapters">` reads it."""
     return "WEBVTT\n" + "".join(
-        f"\n{section.section_id}\n"
+        f"\n{_without_arrow(section.section_id)}\n"
         f"{_time(section.start, '.')} --> {_time(section.end, '.')}\n"
         f"{_escaped(section.title)}\n"
         for section in recording.sections
@@ -18,7 +18,7 @@ def write_webvtt(recording: Recording) -> str:
 def write_srt(recording: Recording) -> str:
     """Numbered from 1."""
     return "\n".join(
-        f"{number}\n{_time(section.start, ',')} --> {_time(section.end, ',')}\n{section.title}\n"
+        f"{number}\n{_time(section.start, ',')} --> {_time(section.end, ',')}\n{_without_arrow(section.title)}\n"
         for number, section in enumerate(recording.sections, 1)
     )
 
@@ -26,6 +26,11 @@ def write_srt(recording: Recording) -> str:
 def _time(seconds: float, decimal_mark: str) -> str:
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{decimal_mark}{milliseconds:03d}"
+
+
+def _without_arrow(text: str) -> str:
+    """Only a line of times may hold `-->`; a reader would begin another cue there."""
+    return text.replace("-->", "→")
 
 
 def _escaped(text: str) -> str:

@@ -14,6 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from streamseg import __version__
+from streamseg.errors import AskedWrongly
+from streamseg.label_names import checked_name
 from streamseg.server.snapshot import Snapshot
 
 SUBPROTOCOL = "streamseg.v1.json"
@@ -188,11 +190,17 @@ class HistoryRequest(
 
 
 class Name(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
-    """Give a label a name."""
+    """Give a label a name. It is checked and kept as `streamseg.label_names` says."""
 
     stream: Word
     label: Word
     name: Word
+
+    def __post_init__(self) -> None:
+        try:
+            msgspec.structs.force_setattr(self, "name", checked_name(self.name))
+        except AskedWrongly as error:
+            raise ValueError(str(error)) from None  # msgspec makes a ValidationError of it
 
 
 class Mark(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):

@@ -203,8 +203,10 @@ def _close_code(error: msgspec.ValidationError) -> m.CloseCode:
 
 
 def _refusal(error: msgspec.ValidationError) -> m.Refusal:
-    said = str(error)  # msgspec tells the kinds of fault apart by its sentences alone
-    if "missing required field" in said:
+    # msgspec tells the kinds of fault apart by its sentences alone (tests/test_dependencies.py knows them). Only their
+    # beginnings count: further on stands what the client sent.
+    said = str(error)
+    if said.startswith("Object missing required field"):
         return m.Refusal.MISSING_FIELD
     if said.startswith("Expected") and ", got " in said:
         return m.Refusal.WRONG_TYPE

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from streamseg.errors import AskedWrongly, HistoryFailed
+from streamseg.label_names import checked_name
 from streamseg.memory import Kind, Memory, Remembered
+from streamseg.printable import printable
 from streamseg.server import database
 from streamseg.server.database import connect, connect_to_read
 
@@ -76,14 +79,15 @@ class MemoryFile:
         """Remember a sound; stream: where it was heard. Returns its number.
 
         The same name may be given to several sounds: all of them are recognised. Raises AskedWrongly for a sound
-        of more than 1 MiB.
+        of more than 1 MiB, and for a name that `streamseg.label_names` refuses.
         """
+        name = checked_name(entry.name)
         if len(entry.content) > _MOST_BYTES:
             raise AskedWrongly(f"{entry.name!r} takes {len(entry.content)} bytes; at most {_MOST_BYTES} are remembered")
         with self._transaction() as db:
             id_ = db.execute(
                 "INSERT INTO remembered (kind, name, stream, content, taught_at) VALUES (?, ?, ?, ?, ?)",
-                (entry.kind, entry.name, stream, entry.content, time.time()),
+                (entry.kind, name, stream, entry.content, time.time()),
             ).lastrowid
             db.execute(
                 "DELETE FROM remembered WHERE id NOT IN (SELECT id FROM remembered ORDER BY id DESC LIMIT ?)", (MOST,)
@@ -92,23 +96,34 @@ class MemoryFile:
         return id_
 
     def rename(self, old: str, new: str, kind: Kind = "section") -> int:
-        """Call every sound of one name by another; returns how many there were."""
+        """Call every sound of one name by another; returns how many there were. Raises AskedWrongly as `add` does."""
+        new = checked_name(new)
         with self._transaction() as db:
             return db.execute("UPDATE remembered SET name=? WHERE name=? AND kind=?", (new, old, kind)).rowcount
 
     def forget(self, name: str) -> int:
-        """Forget every sound of that name, of whatever kind; returns how many there were."""
+        """Forget every sound of that name, of whatever kind; returns how many there were.
+
+        The name counts as it is kept and as it is shown: an older file may hold names that cannot be typed.
+        """
         if not self.path.exists():
             return 0
+        asked = {name, unicodedata.normalize("NFC", name).strip()}
         with self._transaction() as db:
-            return db.execute("DELETE FROM remembered WHERE name=?", (name,)).rowcount
+            kept = [kept for (kept,) in db.execute("SELECT DISTINCT name FROM remembered")]
+            gone = [(kept,) for kept in kept if not asked.isdisjoint((kept, printable(kept)))]
+            return sum(db.execute("DELETE FROM remembered WHERE name=?", each).rowcount for each in gone)
 
     def replace(self, id_: int, entry: Remembered) -> None:
-        """Another name or content under the same number; nothing where it was forgotten meanwhile."""
+        """Another name or content under the same number; nothing where it was forgotten meanwhile.
+
+        Raises AskedWrongly as `add` does.
+        """
+        name = checked_name(entry.name)
         with self._transaction() as db:
             db.execute(
                 "UPDATE remembered SET kind=?, name=?, content=?, taught_at=? WHERE id=?",
-                (entry.kind, entry.name, entry.content, time.time(), id_),
+                (entry.kind, name, entry.content, time.time(), id_),
             )
 
     @contextmanager

@@ -24,6 +24,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
+from streamseg.printable import printable  # a path that is no UTF-8 is no JSON either
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
@@ -60,13 +61,13 @@ class Server:
         told = role == "control"
         history: dict[str, Any] = {"kept": self.hub.keeps, "failure": self.hub.failure}
         if told:
-            history["path"] = str(path) if (path := self.hub.history_path) else None
+            history["path"] = printable(str(path)) if (path := self.hub.history_path) else None
         return {
             "server": m.SERVER,
             "clients": len(self.clients),
             "history": history,
             "streams": {
-                name: {**stream.state(), **({"source": stream.source} if told else {})}
+                name: {**stream.state(), **({"source": printable(stream.source or "")} if told else {})}
                 for name, stream in self.hub.streams.items()
             },
         }

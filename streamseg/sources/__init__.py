@@ -41,17 +41,27 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 def parse_spec(spec: str) -> tuple[str, str]:
     """The stream's name and the source of `name=SOURCE` or `SOURCE`; unnamed, a stream is called after its source.
 
-    A file whose own name holds `=` is taken as the file it is.
+    A file whose own name holds `=` is taken as the file it is. Raises AskedWrongly for a name that cannot be a
+    stream's in front of a source that exists.
     """
     name, equals, rest = spec.partition("=")
     if equals and rest and _STREAM_NAME.fullmatch(name) and not Path(spec).exists():
         return name, rest
+    if equals and rest and not Path(spec).exists() and _is_source(rest):
+        raise AskedWrongly(
+            f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
+            f"or digit, as in studio={rest}"
+        )
     if spec == "-":
         return "stdin", spec
     if spec == "mic" or spec.startswith("mic:"):
         return "mic", spec
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(spec).stem).strip("-.")[:64]
     return stem or "stream", spec
+
+
+def _is_source(spec: str) -> bool:
+    return spec in ("-", "mic") or spec.startswith("mic:") or Path(spec).is_file()
 
 
 def open_source(

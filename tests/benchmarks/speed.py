@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.peers import PEERS
 from benchmarks.sounds import FULL_RATE, cut, mono, stereo
 from benchmarks.stages import Stopwatch
@@ -30,6 +32,7 @@ from streamseg.settings import ENGINE_RATE, HOP, settings_for
 from streamseg.sources import open_source, parse_spec
 
 BLOCK = 32 * HOP
+TINY_S = 5.0  # of sound, for pushes of one sample
 
 
 def line(what: str, found: str, asked: str = "") -> None:
@@ -102,6 +105,17 @@ def engine(sound, length_s: float) -> None:
             line(f"  {stage}", f"{1e6 * seconds / length_s:,.0f} us/s", f"{seconds / sum(watch.seconds.values()):.0%}")
 
 
+def tiny(sound, length_s: float) -> None:
+    """The whole engine with very few samples in each push."""
+    length_s = min(length_s, TINY_S)
+    full = stereo(sound[: round(length_s * ENGINE_RATE)])
+    for what, samples in (("48 kHz mono", np.ascontiguousarray(full[:, 0])), ("48 kHz stereo", full)):
+        one, few = cut(samples, 1), cut(samples, 32)
+        by_one, by_few = medians_s(lambda one=one: heard(one, FULL_RATE), lambda few=few: heard(few, FULL_RATE))
+        line(f"whole engine, {what}, one sample a push", f"{length_s / by_one:,.0f} x", "asked 20 x")
+        line("  32 samples a push", f"{length_s / by_few:,.0f} x")
+
+
 def peers(sound, length_s: float) -> None:
     """The field's own programs beside our features."""
     part = sound[: round(60 * ENGINE_RATE)]
@@ -158,7 +172,14 @@ def decoding(path: Path) -> None:
     line(f"decoding {path.name}", f"{length_s / seconds:,.0f} x")
 
 
-PARTS = {"features": features, "full-rate": full_rate, "engine": engine, "peers": peers, "threads": threads}
+PARTS = {
+    "features": features,
+    "full-rate": full_rate,
+    "engine": engine,
+    "tiny": tiny,
+    "peers": peers,
+    "threads": threads,
+}
 
 
 def main() -> None:

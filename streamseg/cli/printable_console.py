@@ -1,0 +1,62 @@
+"""Rich's console, for text from elsewhere and for streams that may fail."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+from collections.abc import Iterable
+from typing import IO, Any, TextIO, cast
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from streamseg.cli.standard_streams import TolerantStream
+from streamseg.printable import printable
+
+
+class PrintableConsole(Console):
+    """A console from which nothing but its own styles and cursor movements commands the terminal.
+
+    Text from elsewhere needs no cleaning before it is printed here: strings lose their line breaks and control
+    characters, text in tables and panels its control characters.
+    """
+
+    _tolerant: TolerantStream | None = None
+
+    @property
+    def file(self) -> IO[str]:
+        """Where it prints to, tolerant of failures."""
+        stream = cast("IO[str]", Console.file.fget(self))  # type: ignore[attr-defined]
+        if isinstance(stream, TolerantStream):
+            return cast("IO[str]", stream)
+        if self._tolerant is None or self._tolerant.stream is not stream:
+            self._tolerant = TolerantStream(cast("TextIO", stream), None if self.stderr else _report_standard_output)
+        return cast("IO[str]", self._tolerant)
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        Console.file.fset(self, new_file)  # type: ignore[attr-defined]
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, strings on one line."""
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich's, without control characters in what is not the console's own."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            if control or (text.isascii() and text.isprintable()):
+                yield segment
+            else:
+                yield Segment("\n".join(map(printable, text.split("\n"))), style)
+
+
+def _report_standard_output(error: OSError) -> None:
+    """Say that lines are lost; a reader that went away ends the command."""
+    if isinstance(error, BrokenPipeError):
+        raise error
+    if error.errno == errno.EBADF:  # closed from the start, so on purpose
+        return
+    with contextlib.suppress(OSError, ValueError):
+        print(f"streamseg: standard output cannot be written ({error.strerror}); going on without it", file=sys.stderr)  # noqa: T201
