@@ -168,6 +168,24 @@ def test_export_names_the_file_it_is_told(analysed, tmp_path: Path):
     assert 'FILE "show.mp3" MP3' in done.stdout
 
 
+def test_rekordbox_has_the_path_that_events_do_not_have(programme: Path, tmp_path: Path):
+    music, here = tmp_path / "music", tmp_path / "here"
+    for folder in (music, here):
+        folder.mkdir()
+    second = music / "second.wav"
+    soundfile.write(second, soundfile.read(programme, frames=SAMPLE_RATE)[0], SAMPLE_RATE)
+    location = f'Location="file://localhost{second}"'
+    assert location in run("analyze", "../music/second.wav", "-f", "rekordbox", cwd=here).stdout.replace("here/../", "")
+    events = run("analyze", second).stdout
+    assert decode(events.splitlines()[0]).data.source == "second.wav"
+    assert str(tmp_path) not in events
+    lost = run("export", "-", "-f", "rekordbox", cwd=here, input=events)
+    assert (lost.returncode, "--audio" in lost.stderr) == (2, True)
+    assert location in run("export", "-", "-f", "rekordbox", "--audio", second, cwd=here, input=events).stdout
+    (music / "second.jsonl").write_text(events)
+    assert location in run("export", music / "second.jsonl", "-f", "rekordbox", cwd=here).stdout
+
+
 def test_export_asks_which_run(analysed, tmp_path: Path):
     events = tmp_path / "two.jsonl"
     other = [json.dumps({**json.loads(line), "epoch": "01OTHER"}) for line in analysed]

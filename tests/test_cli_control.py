@@ -10,7 +10,7 @@ from command import run, start
 from load.listener import Listener, client
 
 from streamseg import listen
-from streamseg.events import SectionClosed
+from streamseg.events import LabelNamed, SectionClosed
 
 
 async def asked(listener: Listener, type: str, **d) -> dict:
@@ -29,7 +29,7 @@ async def test_everything_that_can_be_asked(programme: Path):
     arguments = ("serve", programme, "--port", "0", "--no-history", "--stay", "--control-token", "only for us")
     with start(*arguments) as serving:
         port = urlsplit(serving.wait_for_address()).port
-        topics = ["meter", "stream", "label", "alarm"]
+        topics = ["meter", "stream"]
         async with client(port, token="only for us", subscribe=topics) as ours, client(port) as theirs:
             meter = await until(ours, "meter")
             for type, d in (
@@ -41,26 +41,23 @@ async def test_everything_that_can_be_asked(programme: Path):
             ):
                 assert (await asked(theirs, type, **d))["error"]["code"] == 103
 
-            await ours.say("request", {"id": 1, "type": "name", "stream": "programme", "label": "A", "name": "Talk"})
-            named = await until(ours, "label.named")
-            assert (named["data"]["label"], named["data"]["name"]) == ("A", "Talk")
-
-            d = {"stream": "programme", "alarm": "silence"}
-            await ours.say("request", {"id": 2, "type": "acknowledge", **d})
-            assert (await until(ours, "alarm.acknowledged"))["data"]["alarm"] == "silence"
+            # Nothing is called Z, and there is sound: what there is instead is said.
+            assert "has said no label 'Z'" in (await asked(ours, "name", label="Z", name="Talk"))["error"]["message"]
+            refused = (await asked(ours, "acknowledge", alarm="silence"))["error"]
+            assert (refused["code"], "raised: none" in refused["message"]) == (600, True)
 
             # Taken or refused, as the source and the settings have it; never without an answer.
             marked = await asked(ours, "mark", t=1.0, verdict="boundary")
             assert marked["ok"] or marked["error"]["code"] == 205
 
-            await ours.say("request", {"id": 3, "type": "reset", "stream": "programme"})
+            await ours.say("request", {"id": 1, "type": "reset", "stream": "programme"})
             stopped = await until(ours, "stream.stopped")
             assert (stopped["epoch"], stopped["data"]["reason"]) == (meter["epoch"], "reset")
             started = await until(ours, "stream.started")
             assert (started["offset"], started["rev"]) == (1, 1)
             assert started["epoch"] > meter["epoch"]
 
-            await ours.say("request", {"id": 4, "type": "finish", "stream": "programme"})
+            await ours.say("request", {"id": 2, "type": "finish", "stream": "programme"})
             stopped = await until(ours, "stream.stopped")
             assert (stopped["epoch"], stopped["data"]["reason"]) == (started["epoch"], "stopped")
         code, _, messages = serving.stop()
@@ -74,12 +71,17 @@ def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programm
     options = ("--port", "0", "--no-history", "--memory", memory, "--control-token", token)
     with start("serve", programme_from_8_s, *options) as serving:
         address = serving.wait_for_address()
-        heard = listen(address, subscribe=["section"])
+        heard = listen(address, subscribe=["section", "label"])
         next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")
         assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
+        unknown = run("name", address, "Q", "Slow piece", "--token", token)
+        assert unknown.returncode == 1
+        assert "has said no label 'Q'; labels: A, B" in unknown.stderr.replace("\n", " ")
         named = run("name", address, "B", "Slow piece", "--token", token)
         assert named.returncode == 0, named.stderr
         assert "B is called Slow piece now" in named.stderr
+        said = next(fact for event in heard if isinstance(fact := event.data, LabelNamed))
+        assert (said.label, said.name) == ("B", "Slow piece")
         assert serving.stop()[0] == 0
     assert "Slow piece" in run("names", "--memory", memory).stdout
 

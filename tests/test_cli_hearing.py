@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamseg.blocks import Away, Block, Gap, Title
-from streamseg.cli.hearing import Hearing
+from streamseg.cli.hearing import Hearing, public_name
 from streamseg.cli.stopping import on_signals
 from streamseg.errors import AskedWrongly, SourceTruncated
 from streamseg.events import Event, LabelNamed
@@ -48,6 +48,26 @@ def heard(hearing):
 
 def kinds(envelopes):
     return [envelope.type.removeprefix("streamseg.").removesuffix(".v1") for envelope in envelopes]
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("/srv/secret customer/night.flac", "night.flac"),
+        ("takes/1.wav", "1.wav"),
+        ("song.ogg", "song.ogg"),
+        ("-", "-"),
+        ("mic", "mic"),
+        ("mic:USB/2", "mic:USB/2"),
+        ("https://radio.example/live/stream.mp3", "https://radio.example/live/stream.mp3"),
+        ("demo programme", "demo programme"),
+    ],
+)
+def test_listeners_are_told_a_file_name_and_no_folder(source, told):
+    items = Items(second())
+    items.name = source
+    started = heard(Hearing("s", items, settings_for()))[0].data
+    assert started.source == told == public_name(source)
 
 
 def test_what_comes_before_the_first_block_is_not_lost():

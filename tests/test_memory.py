@@ -1,5 +1,6 @@
 """What is remembered between runs."""
 
+import sqlite3
 import threading
 
 import numpy as np
@@ -93,6 +94,53 @@ class TestMemoryFile:
         with pytest.raises(HistoryFailed, match="--memory"):
             MemoryFile(path).memory()
         assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("table", [None, "notes", "event"])
+    def test_a_file_of_another_program_is_refused_unchanged(self, tmp_path, table):
+        path = tmp_path / "song.ogg"
+        if table is None:
+            path.write_bytes(b"OggS" + bytes(range(256)) * 32)
+        else:
+            connection = sqlite3.connect(path)
+            connection.execute(f"CREATE TABLE {table} (x)")
+            connection.close()
+        before = path.read_bytes()
+        file = MemoryFile(path)
+        with pytest.raises(AskedWrongly, match=r"is not a memory of streamseg.*--memory"):
+            file.check()
+        for use in (lambda: file.add(sound()), file.entries, lambda: file.forget("x"), file.memory):
+            with pytest.raises(HistoryFailed, match="is not a memory of streamseg"):
+                use()
+        assert path.read_bytes() == before
+        assert [found.name for found in tmp_path.iterdir()] == ["song.ogg"]
+
+    def test_looking_writes_nothing(self, tmp_path):
+        """A memory that may only be read, or that another process writes, is read all the same."""
+        file = MemoryFile(tmp_path / "memory.sqlite")
+        file.add(sound("Chorus"))
+        before = {found: found.read_bytes() for found in tmp_path.iterdir()}
+        file.check()
+        assert [entry.name for entry in file.entries()] == ["Chorus"]
+        assert {found: found.read_bytes() for found in tmp_path.iterdir()} == before
+        writer = remembering.connect(file.path)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM remembered")
+        assert [entry.name for entry in file.entries()] == ["Chorus"]
+        writer.execute("COMMIT")
+        assert file.entries() == []
+        writer.close()
+
+    def test_one_from_before_files_were_marked_is_known(self, tmp_path):
+        path = tmp_path / "names.db"
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.executescript(f"{remembering.MIGRATIONS[0]} PRAGMA user_version=1;")
+        connection.close()
+        file = MemoryFile(path)
+        file.check()
+        file.add(sound())
+        connection = sqlite3.connect(path)
+        assert connection.execute("PRAGMA application_id").fetchone() == (remembering.KIND.application_id,)
+        connection.close()
 
     def test_one_of_a_newer_version_is_left_alone(self, tmp_path):
         file = MemoryFile(tmp_path / "memory.sqlite")

@@ -6,15 +6,18 @@ import asyncio
 import json
 import random
 import socket
+import time
 
+import msgspec
 import pytest
 from load.listener import client, stranger
 from load.station import Feed, Talker
 
 from streamseg import events as e
-from streamseg.envelope import encode
+from streamseg.envelope import Sequencer, encode
 from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.server import Hub, Position, serve
+from streamseg.server.subjects import Subjects, UnknownSubject
 from streamseg.settings import ServerSettings
 
 
@@ -127,6 +130,7 @@ async def test_control_reaches_whoever_feeds_the_stream():
         assert listener.identified["role"] == "control"
         assert (await listener.ask("mark", stream="mic", t=3.5, verdict="reject"))["ok"]
         assert (await listener.ask("reset", stream="mic"))["ok"]
+        await listener.events(len(feed.publish(*feed.talker.change())))
         await listener.say("request", {"id": 2, "type": "name", "stream": "mic", "label": "A", "name": "news"})
         (named,) = [d for d in await listener.events(1) if d["type"] == e.LabelNamed.type]
         assert named["data"]["name"] == "news"
@@ -135,6 +139,53 @@ async def test_control_reaches_whoever_feeds_the_stream():
         hub.close_stream("mic")
         refused = await listener.ask("finish", stream="mic")
         assert (refused["ok"], refused["error"]["code"]) == (False, 205)
+
+
+async def test_what_does_not_exist_is_refused_with_what_does():
+    """A name for a label that was never said in this epoch, and notice of an alarm that is not raised."""
+    hub = Hub()
+    feed = Feed(hub)
+
+    async def refusal(type: str, **d) -> str:
+        answer = await listener.ask(type, stream="mic", **d)
+        assert (answer["ok"], answer["error"]["code"]) == (False, 600)
+        return answer["error"]["message"]
+
+    def update(label: str) -> e.Event:
+        section = {"section_id": "s-9", "name": None, "seen_before": False, "last_seen": None}
+        return e.Event("s-9", e.SectionUpdated(label=label, label_probabilities={}, **section))
+
+    async with serve(hub, port=0, control_token="secret") as server, client(server.port, token="secret") as listener:
+        feed.publish(feed.talker.start())
+        assert "labels: none yet" in await refusal("name", label="A", name="news")
+        assert "raised: none yet" in await refusal("acknowledge", alarm="silence")
+        feed.publish(*(update(label) for label in ("B", "AA", "C")))
+        feed.publish(e.Event("s-1", e.SectionRelabelled(section_id="s-1", label="B", previous="D")))
+        feed.publish(e.Event("clipping", e.AlarmRaised(alarm="clipping", since=1.0, level_db=0.0)))
+        assert "labels: B, C, D, AA" in await refusal("name", label="A", name="news")
+        assert "raised: clipping" in await refusal("acknowledge", alarm="silence")
+        assert feed.asked == []
+        for label in ("B", "D", "AA"):  # a label that was joined to another still names its sections
+            feed.publish(update("C"))
+            assert (await listener.ask("name", stream="mic", label=label, name="news"))["ok"]
+        assert (await listener.ask("acknowledge", stream="mic", alarm="clipping"))["ok"]
+        feed.publish(e.Event("clipping", e.AlarmCleared(alarm="clipping", since=1.0, level_db=-3.0)))
+        assert "raised: none" in await refusal("acknowledge", alarm="clipping")
+        feed.reset()
+        assert "labels: none yet" in await refusal("name", label="B", name="news")
+
+
+def test_labels_that_can_be_named_are_bounded():
+    subjects = Subjects()
+    sequencer = Sequencer("mic", "E", time.time)
+    talker = Feed(Hub()).talker
+    _, closed = talker.change()
+    for n in range(1500):
+        (said,) = sequencer.stamp([e.Event("s", msgspec.structs.replace(closed.data, label=f"L{n}"))])
+        subjects.push(said)
+    subjects.check_label("mic", "L500")
+    with pytest.raises(UnknownSubject, match=r"L500, L501, .* and 970 more"):
+        subjects.check_label("mic", "L499")
 
 
 GARBAGE = [

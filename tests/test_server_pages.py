@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from streamseg.printable import printable
 from streamseg.server import Hub, Position, serve
 
 
@@ -140,6 +141,25 @@ async def test_a_token_guards_the_state_but_not_the_page(page):
                 assert (await get(server, path, Authorization=f"Bearer {token}"))[0] == 200
         for path in ("/", "/healthz", "/asyncapi.json"):
             assert (await get(server, path))[0] == 200
+
+
+async def test_paths_are_told_to_who_may_control_and_to_nobody_else(page, tmp_path):
+    secret = tmp_path / "customer" / "n\udce4chte.flac"  # Latin-1 on a file system that is UTF-8
+    for tokens in ({}, {"control_token": "c"}, {"read_token": "r", "control_token": "c"}):
+        hub = Hub(history=tmp_path / "data" / "history.sqlite")
+        feed = Feed(hub)
+        hub.add_stream("mic", feed.sequencer.epoch, feed, source=str(secret))
+        async with serve(hub, port=0, page_dir=page, **tokens) as server:
+            for token in ("r", "c", None):
+                status, _, body = await get(
+                    server, "/status", **({"Authorization": f"Bearer {token}"} if token else {})
+                )
+                state = json.loads(body) if status == 200 else {}
+                if token == "c" and tokens:
+                    assert state["streams"]["mic"]["source"] == printable(str(secret))
+                    assert state["history"]["path"] == str(tmp_path / "data" / "history.sqlite")
+                else:
+                    assert str(tmp_path).encode() not in body
 
 
 @pytest.mark.parametrize(

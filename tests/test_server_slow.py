@@ -173,7 +173,7 @@ async def test_a_slow_client_is_replayed_at_its_own_pace(tmp_path):
 
 
 async def test_whoever_feeds_a_stream_never_waits_for_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("streamseg.server.history._BUSY_S", 60.0)  # so long the writer waits, and nobody else
+    monkeypatch.setattr("streamseg.server.database._BUSY_S", 60.0)  # so long the writer waits, and nobody else
     path = tmp_path / "history.sqlite"
     hub = Hub(history=path)
     feed = Feed(hub)

@@ -57,6 +57,7 @@ def command(
     Writes one event object a line, the same events as live, or another format; how far it is goes to standard error.
     """
     from streamseg.cli import terminal
+    from streamseg.cli.export import NEEDS_PATH, with_audio
     from streamseg.cli.hearing import Hearing
     from streamseg.cli.stopping import on_signals
     from streamseg.cli.writing import write
@@ -74,7 +75,10 @@ def command(
         lessons=lessonbook(lessons, history_path(None, none=False)),
     )
     with on_signals(hearing.finish):
-        write(FORMATS[format_].write(heard(hearing)), out)
+        events = heard(hearing)
+        if format_ in NEEDS_PATH:
+            events = with_audio(events, spec)
+        write(FORMATS[format_].write(events), out)
     if hearing.failure:
         raise hearing.failure
     if hearing.stopped:

@@ -25,6 +25,9 @@ streamseg watch ws://127.0.0.1:8765/ws --json > evening.jsonl
 """
 
 
+NEEDS_PATH = {"rekordbox"}  # formats that find the sound by its path; events have its name alone
+
+
 def command(
     events: Annotated[
         Path,
@@ -44,7 +47,12 @@ def command(
     from streamseg.cli.writing import write
     from streamseg.outputs import FORMATS
 
-    write(FORMATS[format_].write(_chosen(read_events(events), audio, epoch)), out)
+    chosen = _of_epoch(read_events(events), epoch)
+    if audio is not None:
+        chosen = with_audio(chosen, audio)
+    elif format_ in NEEDS_PATH:
+        chosen = _with_path(chosen, events, format_)
+    write(FORMATS[format_].write(chosen), out)
 
 
 def read_events(path: Path) -> Iterator[Envelope]:
@@ -59,14 +67,35 @@ def read_events(path: Path) -> Iterator[Envelope]:
         raise SourceNotFound(f"no file {str(path)!r}; make one: streamseg analyze FILE -o {path}") from None
 
 
-def _chosen(envelopes: Iterator[Envelope], audio: str | None, epoch: str | None) -> Iterator[Envelope]:
+def with_audio(envelopes: Iterator[Envelope], audio: str) -> Iterator[Envelope]:
+    """The same events, the sound's file called so."""
     import msgspec
 
     from streamseg.events import StreamStarted
 
     for envelope in envelopes:
-        if epoch is not None and envelope.epoch != epoch:
-            continue
-        if audio is not None and isinstance(envelope.data, StreamStarted):
+        if isinstance(envelope.data, StreamStarted):
             envelope = msgspec.structs.replace(envelope, data=msgspec.structs.replace(envelope.data, source=audio))
         yield envelope
+
+
+def _with_path(envelopes: Iterator[Envelope], events: Path, format_: str) -> Iterator[Envelope]:
+    """The same events with the path of the sound's file, which lies beside them or here. Raises AskedWrongly."""
+    from streamseg.errors import AskedWrongly
+    from streamseg.events import StreamStarted
+
+    for envelope in envelopes:
+        if isinstance(envelope.data, StreamStarted):
+            name = envelope.data.source
+            found = next((str(path) for path in (events.parent / name, Path(name)) if path.is_file()), None)
+            if found is None and not Path(name).is_absolute():
+                raise AskedWrongly(
+                    f"{format_} finds a track by its path; {name!r} lies neither beside the events nor here: "
+                    "name it with --audio PATH"
+                )
+            (envelope,) = with_audio(iter([envelope]), found or name)
+        yield envelope
+
+
+def _of_epoch(envelopes: Iterator[Envelope], epoch: str | None) -> Iterator[Envelope]:
+    return (envelope for envelope in envelopes if epoch is None or envelope.epoch == epoch)

@@ -9,6 +9,7 @@ import queue
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import PurePath
 from typing import NamedTuple
 
 from ulid import ULID
@@ -30,6 +31,13 @@ from streamseg.weights import ChangeModel
 
 _SETTLED_S = 12.0  # a mark is learned from when its change is this old
 _EARLY_S = 2.0  # a page's clock may run ahead of the sound by this
+
+
+def public_name(source: str) -> str:
+    """What listeners are told of a source: a file's name without its folder, which is nobody's business."""
+    if source == "-" or source == "mic" or source.startswith("mic:") or "://" in source:
+        return source
+    return PurePath(source).name or source
 
 
 class _Marked(NamedTuple):
@@ -103,7 +111,7 @@ class Hearing:
         return Segmenter(
             self.settings,
             sample_rate=sample_rate,
-            source=printable(self.source.name),  # a file's name that is no UTF-8 is no JSON either
+            source=printable(public_name(self.source.name)),  # a name that is no UTF-8 is no JSON either
             telemetry=self._telemetry,
             model=self._model,
             memory=self._memory.memory() if self._memory else None,

@@ -87,7 +87,7 @@ async def _run(
         address = None
         if port and hub:
             for hearing in hearings:
-                hub.add_stream(hearing.stream, hearing.epoch, hearing)
+                hub.add_stream(hearing.stream, hearing.epoch, hearing, source=hearing.source.name)
             address = await _open(stack, hub, port)
         await asyncio.to_thread(warm_up)
         if address and opened:

@@ -148,12 +148,17 @@ def history_path(history: Path | None, *, none: bool) -> Path | None:
 
 
 def memory_file(memory: Path | None, history: Path | None) -> MemoryFile | None:
-    """The file of named sounds: as asked, else beside the history; None where there is neither."""
+    """The file of named sounds: as asked, else beside the history; None where there is neither.
+
+    Raises AskedWrongly when something else lies there.
+    """
     from streamseg.server.remembering import MemoryFile
 
     if memory is None and history is None:
         return None
-    return MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
+    file = MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
+    file.check()
+    return file
 
 
 def lessonbook(lessons: Path | None, history: Path | None) -> Lessonbook | None:

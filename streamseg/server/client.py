@@ -23,6 +23,7 @@ from streamseg.server import messages as m
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
 from streamseg.server.send_limit import SendLimit
+from streamseg.server.subjects import UnknownSubject
 
 _SYSTEM_QUEUE_BYTES = 131_072
 _LAST_WORD_S = 5.0  # how long a client that was hung up on may take to read why
@@ -193,6 +194,8 @@ class Client:
             case _:
                 try:
                     self._hub.control(request, conversation.client or self._session)
+                except UnknownSubject as error:
+                    return conversation.refuse(id, m.Refusal.NOT_FOUND, str(error))
                 except AskedWrongly as error:
                     return conversation.refuse(id, m.Refusal.FAILED, str(error))
                 return conversation.respond(m.Answer(id=id))

@@ -8,45 +8,83 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
+import logging
 import socket
+import time
 from collections import Counter
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from streamseg.server.allowance import Allowance
+from streamseg.server.descriptors import SpareDescriptor
+from streamseg.server.greeting import Greeting, Head
 from streamseg.server.messages import CloseCode
+from streamseg.server.pages import METHOD_REFUSED, refuse
 from streamseg.settings import ServerSettings
 
-_BESIDE = 64  # sockets for pages and greetings, beside the clients
+log = logging.getLogger(__name__)
+
+BESIDE = 64  # sockets for pages and greetings, beside the clients
 _READ_BYTES = 1024  # looked at together: so many tiny frames are met before it is seen that they are too many
 _GREETING_BYTES = 16_384  # a whole HTTP request
 _FRAMES_PER_MESSAGE = 4  # fragments, pings and pongs beside the messages that are allowed
 _LAST_WORD_S = 1.0
+_LINGER_S = 2.0  # how long, and
+_LINGER_BYTES = 2**22  # how much of what nobody asked for is read and thrown away, so that the answer arrives
+_TOLD_EVERY_S = 60.0
+_TURNED_AWAY_AT_ONCE = 64
+_REST_S = 0.5  # shorter than asyncio's rest, longer than a round of its loop
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Door:
     """Counts who stands in it."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._most = settings.max_connections + _BESIDE
-        self._most_per_address = settings.max_connections_per_address + _BESIDE
+    def __init__(self, settings: ServerSettings, most: int | None = None) -> None:
+        """most: sockets that may be open at once; by default, as many as the settings allow."""
+        self.spare = SpareDescriptor()
+        self._most = most or settings.max_connections + BESIDE
+        self._most_per_address = settings.max_connections_per_address + BESIDE
         self._addresses: Counter[str] = Counter()
+        self._open = 0
+        self._turned_away = 0
+        self._tell_at = 0.0
 
     def enter(self, address: str) -> bool:
         """One more socket, if that is not one too many."""
-        if self._addresses[address] >= self._most_per_address or self._addresses.total() >= self._most:
+        if self._open >= self._most:
+            self.tell_full(f"{self._open} sockets are open, more are not allowed")
             return False
+        if self._addresses[address] >= self._most_per_address:
+            return False
+        self._open += 1
         self._addresses[address] += 1
         return True
 
     def leave(self, address: str) -> None:
         """One socket less."""
+        self._open -= 1
         self._addresses[address] -= 1
         if not self._addresses[address]:
             del self._addresses[address]
+
+    def close(self) -> None:
+        """Nobody comes in any more."""
+        self.spare.give_up()
+
+    def tell_full(self, why: str) -> None:
+        """Count a connection that was turned away; at most one line a minute says so."""
+        self._turned_away += 1
+        now = time.monotonic()
+        if now >= self._tell_at:
+            log.warning("no room for another connection: %s; %d turned away", why, self._turned_away)
+            self._tell_at, self._turned_away = now + _TOLD_EVERY_S, 0
 
 
 class Threshold(socket.socket):
@@ -57,17 +95,57 @@ class Threshold(socket.socket):
     """
 
     door: Door
+    _rests_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Called by asyncio, which tries again later after a BlockingIOError."""
-        accepted, where = super().accept()
-        stranger = household(where[0])
-        if not self.door.enter(stranger):
+        for _ in range(_TURNED_AWAY_AT_ONCE):
+            try:
+                accepted, where = super().accept()
+            except OSError as error:
+                if error.errno not in _NO_DESCRIPTORS:
+                    raise
+                self._turn_away(error)
+                break  # asyncio would log a traceback for each try, a hundred at once
+            stranger = household(where[0])
+            if self.door.enter(stranger):
+                counted = _Counted(self.family, self.type, self.proto, accepted.detach())
+                counted.door, counted.address = self.door, stranger
+                return counted, where
             accepted.close()
-            raise BlockingIOError
-        counted = _Counted(self.family, self.type, self.proto, accepted.detach())
-        counted.door, counted.address = self.door, stranger
-        return counted, where
+        raise BlockingIOError
+
+    def _turn_away(self, error: OSError) -> None:
+        """Accept with the spare descriptor and hang up: left in the queue, it would wake the loop again and again."""
+        self.door.tell_full(error.strerror or str(error))
+        self.door.spare.give_up()
+        try:
+            accepted, _ = super().accept()
+            accepted.close()
+        except BlockingIOError:
+            pass  # it has hung up meanwhile
+        except OSError:
+            now = time.monotonic()
+            if now >= self._rests_until:
+                self._rests_until = now + _REST_S
+                raise error from None  # asyncio looks for connections again after a second
+        finally:
+            self.door.spare.take()
+
+
+@contextlib.contextmanager
+def without_accept_tracebacks() -> Iterator[None]:
+    """Keep asyncio from logging a traceback for a full table of descriptors: the door has said so in one line."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("socket.accept() out of system resource")
+
+    logger = logging.getLogger("asyncio")
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 class _Counted(socket.socket):
@@ -92,7 +170,8 @@ class Visitor(ServerConnection):
         super().connection_made(transport)
         self._shown_out = False
         settings = self.settings
-        self._greeted_bytes = 0
+        self._greeting: Greeting | None = Greeting()  # until the head of the request is whole
+        self._discarded_bytes: int | None = None  # None while what comes is still looked at
         frames_per_s, frames = (_FRAMES_PER_MESSAGE * n for n in (settings.messages_per_s, settings.message_burst))
         self._frames = Allowance(frames_per_s, frames, self.loop.time())
         at_once = settings.message_burst * settings.max_message_bytes
@@ -100,11 +179,18 @@ class Visitor(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
-        if self.request is None:
-            self._greeted_bytes += len(data)
-            if self._greeted_bytes > _GREETING_BYTES:
+        if self._discarded_bytes is not None:
+            self._discard(len(data))
+            return
+        if self._greeting is not None:
+            head = self._greeting.take(data)
+            if (self._greeting.size if head is None else len(head.head)) > _GREETING_BYTES:
                 self.transport.abort()
                 return
+            if head is None:
+                return
+            self._greeting = None
+            data = self._meet(head)
         if not self._bytes.take(self.loop.time(), len(data)):
             self._show_out()
         for start in range(0, len(data), _READ_BYTES):
@@ -120,11 +206,7 @@ class Visitor(ServerConnection):
         if written := b"".join(pieces):
             self.transport.write(written)
         if b"" in pieces:  # its sign for the end
-            if self.transport.can_write_eof():
-                with contextlib.suppress(OSError):
-                    self.transport.write_eof()
-            else:
-                self.transport.close()
+            self._end_answer()
 
     def process_event(self, event: Any) -> None:
         """Called by `websockets` for the request, then for every frame."""
@@ -132,6 +214,40 @@ class Visitor(ServerConnection):
             self._show_out()
         else:
             super().process_event(event)
+
+    def _meet(self, head: Head) -> bytes:
+        """What of a client's first bytes `websockets` shall read; a request with a body is answered here."""
+        if head.has_body:
+            self._discarded_bytes = 0
+            body = refuse(HTTPStatus.BAD_REQUEST, "a request with a body is not understood here; send GET without one")
+            answer = body if head.method in ("GET", "HEAD") else METHOD_REFUSED
+            self.transport.write(answer.serialize())
+            self._end_answer()
+            self._discard(len(head.rest))
+            return b""
+        if head.upgrades:
+            return head.head + head.rest
+        if head.rest:
+            self._discarded_bytes = 0
+            self._discard(len(head.rest))
+        return head.head
+
+    def _end_answer(self) -> None:
+        """Nothing more is said. What still comes is read for a while: unread, it would take the answer with it."""
+        if self.transport.can_write_eof():
+            with contextlib.suppress(OSError):
+                self.transport.write_eof()
+        elif self._discarded_bytes is None:
+            self.transport.close()
+        if self._discarded_bytes is not None:
+            self.loop.call_later(_LINGER_S, self.transport.abort)
+
+    def _discard(self, n: int) -> None:
+        """Read no further than a bound."""
+        assert self._discarded_bytes is not None  # noqa: S101  set before the first call
+        self._discarded_bytes += n
+        if self._discarded_bytes > _LINGER_BYTES:
+            self.transport.abort()
 
     def _show_out(self) -> None:
         """Say why, listen no longer, and cut the line."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from streamseg.envelope import Envelope, encode, wall_time
 from streamseg.events import StreamStopped
+from streamseg.server.custody import Loss
 from streamseg.server.history import open_history
 from streamseg.server.stream import Batch
 
@@ -26,15 +27,19 @@ _INSERT = "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) 
 class EventLog:
     """One history file, open for writing."""
 
-    def __init__(self, wanted: Path, *, durable: bool = False) -> None:
-        """Open it, and end the epochs that a crash cut short. Raises HistoryFailed, OSError or sqlite3.Error."""
-        self._file = open_history(wanted, durable=durable)
+    def __init__(self, wanted: Path, *, durable: bool = False, anew: bool = False) -> None:
+        """Open it, and end the epochs that a crash cut short.
+
+        anew: it was open and was lost; epochs that are open in what is found are not whole.
+        Raises AskedWrongly, HistoryFailed, OSError or sqlite3.Error.
+        """
+        self._file = open_history(wanted, durable=durable, anew=anew)
         self._db = self._file.connection
         self._streams: dict[str, int] = {}
         self._epochs: dict[tuple[str, str], int] = {}
         try:
             with self._transaction():
-                if not self._file.lock.whole:
+                if anew or not self._file.lock.whole:
                     self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE NOT closed")
                 _close_interrupted(self._db)
             self._file.lock.whole = True
@@ -76,6 +81,14 @@ class EventLog:
         """Drop what is beyond so many events of each stream, or older than a Unix time; true when more is to do."""
         with self._transaction():
             return _prune(self._db, events, since)
+
+    def find_loss(self, *, thorough: bool = False) -> Loss | None:
+        """What happened to the file since it was opened; None while all is well. thorough: look into it, too."""
+        return self._file.find_loss(thorough=thorough)
+
+    def abandon(self, loss: Loss) -> None:
+        """Close a file that is lost, and set aside what is left of it. Raises OSError when that fails."""
+        self._file.abandon(loss)
 
     def close(self) -> None:
         """Close the file."""

@@ -18,15 +18,21 @@ import errno
 import fcntl
 import logging
 import os
+import re
+import secrets
 import sqlite3
-import time
 from pathlib import Path
 
-from streamseg.errors import HistoryFailed
+from streamseg.errors import AskedWrongly, HistoryFailed
+from streamseg.server.custody import Custody, Loss
+from streamseg.server.database import Kind, connect, refuse_foreign, set_aside
+
+__all__ = ["MIGRATIONS", "HistoryFile", "Lock", "connect", "open_history"]
 
 log = logging.getLogger(__name__)
 
-_BUSY_S = 1.0
+KIND = Kind("history", 0x53534548, frozenset({"stream", "epoch", "event"}), "--history")
+_OUR_NAME = re.compile(r"history(-\d)?\.sqlite")  # the default one; a file of that name is ours whatever it holds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # it may come back; other faults of a path will not
 _CANDIDATES = 9  # as many servers of one user may run at once, each with a history of its own
 
@@ -56,6 +62,14 @@ MIGRATIONS = (
     """,
     # An epoch whose end could not be written must not be taken for whole.
     "ALTER TABLE epoch ADD COLUMN broken INTEGER NOT NULL DEFAULT 0;",
+    # Each opening writes a token of its own, so that it is noticed when the content becomes another file's.
+    "CREATE TABLE generation (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL);",
+)
+_COLUMNS = (
+    "SELECT id, name FROM stream LIMIT 0",
+    "SELECT id, stream_id, epoch, last_offset, t, closed, broken FROM epoch LIMIT 0",
+    "SELECT id, stream_id, epoch_id, offset, type, kept_at, json FROM event LIMIT 0",
+    "SELECT id, token FROM generation LIMIT 0",
 )
 
 
@@ -64,6 +78,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         """Raises BlockingIOError when another process holds it, OSError when it cannot be made or has no room."""
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,6 +98,25 @@ class Lock:
         os.pwrite(self._file, b"1" if whole else b"0", 0)
         os.fsync(self._file)
 
+    def renew(self) -> bool:
+        """Where the file was deleted, make and hold it again; false when another process was faster, or it fails."""
+        ours = os.fstat(self._file)
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            pass
+        else:
+            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
+                return True
+        try:
+            again = Lock(self._path)
+            again.whole = self.whole
+        except OSError:
+            return False
+        os.close(self._file)
+        self._file = again._file
+        return True
+
     def close(self) -> None:
         """Let go."""
         os.close(self._file)
@@ -91,10 +125,36 @@ class Lock:
 class HistoryFile:
     """An open, current, sound history file that nobody else writes. `path` may differ from what was asked."""
 
-    def __init__(self, path: Path, lock: Lock, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: Lock, connection: sqlite3.Connection, custody: Custody) -> None:
         self.path = path
         self.connection = connection
         self.lock = lock
+        self._custody = custody
+
+    def find_loss(self, *, thorough: bool = False) -> Loss | None:
+        """What happened to the file at its path since it was opened; None while all is well.
+
+        thorough: its content is looked into now, and not only once a second.
+        """
+        loss = self._custody.find_loss(thorough=thorough)
+        if loss is None and not self.lock.renew():
+            return Loss("taken", "its lock was taken by another process")
+        return loss
+
+    def abandon(self, loss: Loss) -> None:
+        """Close a file that is lost: what is left of it is set aside, so that a new one can be begun at its path."""
+        if loss.kind in ("gone", "log"):
+            try:  # the connection still holds what was deleted or moved: its last events are saved in it
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                log.warning("history %s: its last events could not be saved (%s)", self.path, error)
+        try:
+            # Renamed before it is closed: closing would write into a file at this path, and remove what lies beside.
+            if loss.kind != "taken":
+                aside = self._custody.set_aside(loss)
+                log.warning("history %s is lost (%s); what is left was set aside as %s", self.path, loss.reason, aside)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give the file free."""
@@ -102,54 +162,67 @@ class HistoryFile:
         self.lock.close()
 
 
-def open_history(wanted: Path, *, durable: bool = False) -> HistoryFile:
+def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> HistoryFile:
     """Open or make a history file.
 
-    A file in use by another process is left alone and the next of `name-2`, `name-3` … is taken; a damaged one,
-    or one of a newer version, is renamed and a new one begun. Both are said as warnings.
-    Raises HistoryFailed when the folder cannot be written, sqlite3.Error or OSError when the disk is full or failing.
+    A file in use by another process is left alone and the next of `name-2`, `name-3` … is taken; a damaged one of
+    ours, or one of a newer version, is renamed and a new one begun. Both are said as warnings.
+    anew: it was open and was lost; what is no history of ours is passed over like one that is in use.
+    Raises AskedWrongly when what lies there is no history of ours, HistoryFailed when it cannot be written,
+    sqlite3.Error or OSError when the disk is full or failing.
     """
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise
-        raise HistoryFailed(f"cannot make the folder of the history {wanted}: {error.strerror}") from None
+        raise HistoryFailed(
+            f"cannot make the folder of the history {wanted}: {error.strerror}; name another with --history"
+        ) from None
     for n in range(1, _CANDIDATES + 1):
         path = wanted if n == 1 else wanted.with_stem(f"{wanted.stem}-{n}")
-        lock = _lock(path)
-        if lock is None:
-            log.warning("history %s is in use by another process; it is left alone", path)
-            continue
         try:
-            return HistoryFile(path, lock, _open_or_renew(path, durable))
-        except sqlite3.OperationalError as error:
-            lock.close()
-            if "locked" not in str(error):
+            file = _open_if_free(path, durable)
+        except AskedWrongly as foreign:
+            if n == 1 and not anew:
                 raise
-            log.warning("history %s is locked by another program; it is left alone", path)
-        except BaseException:
-            lock.close()
-            raise
+            log.warning("%s", foreign)
+            continue
+        if file is not None:
+            return file
     raise HistoryFailed(f"history {wanted} and {_CANDIDATES - 1} beside it are in use; name another with --history")
 
 
-def connect(path: Path, *, durable: bool = False) -> sqlite3.Connection:
-    """A connection with our settings; transactions are begun by hand."""
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+def _open_if_free(path: Path, durable: bool) -> HistoryFile | None:
+    """The file, or None with a warning where somebody else uses it."""
+    beside = path.with_name(path.name + ".lock")
+    ours = _OUR_NAME.fullmatch(path.name) is not None or (beside.is_file() and beside.read_bytes() in (b"0", b"1"))
+    if not beside.exists():
+        refuse_foreign(path, KIND, trusted=ours)  # before anything is made beside it
+    lock = _lock(path, beside)
+    if lock is None:
+        log.warning("history %s is in use by another process; it is left alone", path)
+        return None
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        connection.execute("PRAGMA journal_size_limit=16777216")
+        refuse_foreign(path, KIND, trusted=ours)
+        connection, generation = _open_or_renew(path, durable)
+        return HistoryFile(path, lock, connection, Custody(path, generation))
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if "readonly" in str(error) or "unable to open" in str(error):
+            raise HistoryFailed(f"cannot write the history {path} ({error}); name another with --history") from None
+        if "locked" not in str(error):
+            raise
+        log.warning("history %s is locked by another program; it is left alone", path)
+        return None
     except BaseException:
-        connection.close()
+        lock.close()
         raise
-    return connection
 
 
-def _lock(path: Path) -> Lock | None:
+def _lock(path: Path, beside: Path) -> Lock | None:
     try:
-        return Lock(path.with_name(path.name + ".lock"))
+        return Lock(beside)
     except BlockingIOError:
         return None
     except OSError as error:
@@ -158,17 +231,13 @@ def _lock(path: Path) -> Lock | None:
         raise HistoryFailed(f"cannot write the history {path}: {error.strerror}; name another with --history") from None
 
 
-def _open_or_renew(path: Path, durable: bool) -> sqlite3.Connection:
+def _open_or_renew(path: Path, durable: bool) -> tuple[sqlite3.Connection, str]:
     try:
         return _open(path, durable)
     except sqlite3.OperationalError:
         raise  # full, locked, not permitted: the file itself may be sound
     except (sqlite3.DatabaseError, _Newer) as error:
-        aside = path.with_name(f"{path.name}.aside-{time.time_ns()}")
-        for ending in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + ending)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + ending))
+        aside = set_aside(path)
         log.warning("history %s cannot be used (%s); it was set aside as %s and a new one begun", path, error, aside)
         return _open(path, durable)
 
@@ -177,17 +246,34 @@ class _Newer(Exception):
     pass
 
 
-def _open(path: Path, durable: bool) -> sqlite3.Connection:
+def _open(path: Path, durable: bool) -> tuple[sqlite3.Connection, str]:
+    """A connection, and the token of this opening."""
     connection = connect(path, durable=durable)
+    generation = secrets.token_hex(8)
     try:
         (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise sqlite3.DatabaseError(sound)
-        _migrate(connection)
+        _bring_up(connection)
+        connection.execute(f"PRAGMA application_id={KIND.application_id}")
+        connection.execute("INSERT OR REPLACE INTO generation VALUES (1, ?)", (generation,))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the token shall be found in the file itself
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, generation
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Bring the tables to our version. Raises DatabaseError where they are not what the version says."""
+    try:
+        _migrate(connection)
+        for columns in _COLUMNS:
+            connection.execute(columns)
+    except sqlite3.OperationalError as error:
+        if any(sign in str(error) for sign in ("no such", "already exists", "duplicate column")):
+            raise sqlite3.DatabaseError(str(error)) from None
+        raise
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

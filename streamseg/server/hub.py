@@ -102,13 +102,17 @@ class Hub:
         for replay in replays:
             await replay.close()
 
-    def add_stream(self, name: str, epoch: str, controls: Controls | None = None) -> None:
-        """Announce a stream, before its first event; again with a new epoch when it runs anew."""
+    def add_stream(self, name: str, epoch: str, controls: Controls | None = None, *, source: str | None = None) -> None:
+        """Announce a stream, before its first event; again with a new epoch when it runs anew.
+
+        source: where its sound comes from, a path for instance; told to nobody but who may control.
+        """
         known = self.streams.get(name)
         if known is None:
             self.streams[name] = Stream(name, epoch, controls)
         else:
             known.controls = controls
+        self.streams[name].source = source
         self._put(Batch(name, epoch, (), None))
 
     def publish(self, stream: str, envelopes: Iterable[Envelope], position: Position) -> None:
@@ -140,7 +144,10 @@ class Hub:
         return await self._replay.answer(id, request, self.settings.max_queue_bytes // 2)
 
     def control(self, request: m.Control, by: str) -> None:
-        """Hand a control request to whoever feeds the stream. Raises AskedWrongly when nobody does."""
+        """Hand a control request to whoever feeds the stream.
+
+        Raises AskedWrongly when nobody does, UnknownSubject when it is about a label or alarm that there is not.
+        """
         stream = self.streams.get(request.stream)
         if stream is None or stream.controls is None:
             raise AskedWrongly(f"stream {request.stream!r} takes no requests; it is not being fed")
@@ -152,8 +159,10 @@ class Hub:
             case m.Mark(t=t, verdict=verdict):
                 stream.controls.mark(t, verdict)
             case m.Name(label=label, name=name):
+                stream.subjects.check_label(stream.name, label)
                 stream.controls.name(label, name, by)
             case m.Acknowledge(alarm=alarm):
+                stream.subjects.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge(alarm, by)
 
     def _put(self, batch: Batch) -> None:

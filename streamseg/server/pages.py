@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from streamseg.server.tokens import Tokens
+from streamseg.server.tokens import Role, Tokens
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -45,6 +45,7 @@ _SECURITY = {
 
 Body = tuple[str, bytes]  # media type, content
 Route = Callable[[], Body]
+GuardedRoute = Callable[[Role], Body]
 
 
 def respond(
@@ -62,6 +63,9 @@ def refuse(status: HTTPStatus, why: str, extra: dict[str, str] | None = None) ->
     return respond(status, "text/plain; charset=utf-8", f"{why}\n".encode(), extra)
 
 
+METHOD_REFUSED = refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
+
+
 class Pages:
     """Answers GET and HEAD."""
 
@@ -71,9 +75,9 @@ class Pages:
         tokens: Tokens,
         origins: Iterable[str],
         open_routes: dict[str, Route],
-        guarded_routes: dict[str, Route],
+        guarded_routes: dict[str, GuardedRoute],
     ) -> None:
-        """folder: the page. Open routes answer everybody, guarded ones whoever may read."""
+        """folder: the page. Open routes answer everybody, guarded ones whoever may read, by role."""
         self._files = {
             "/" + file.relative_to(folder).as_posix(): file
             for file in sorted(folder.rglob("*"))
@@ -102,15 +106,16 @@ class Pages:
     def answer(self, request: Request) -> Response:
         """Answer a request that is not for the WebSocket."""
         if request.method not in ("GET", "HEAD"):
-            return refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
+            return METHOD_REFUSED
         head = request.method == "HEAD"
         path = unquote(request.path.partition("?")[0])
         if route := self._open.get(path):
             return respond(HTTPStatus.OK, *route(), head=head)
-        if route := self._guarded.get(path):
-            if self._tokens.bearer_role(request.headers.get("Authorization")) is None:
+        if guarded := self._guarded.get(path):
+            role = self._tokens.bearer_role(request.headers.get("Authorization"))
+            if role is None:
                 return refuse(HTTPStatus.UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
-            return respond(HTTPStatus.OK, *route(), head=head)
+            return respond(HTTPStatus.OK, *guarded(role), head=head)
         if file := self._files.get(path):
             try:
                 return respond(HTTPStatus.OK, _TYPES[file.suffix], file.read_bytes(), head=head)

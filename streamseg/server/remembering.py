@@ -11,15 +11,17 @@ import sqlite3
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from streamseg.errors import AskedWrongly, HistoryFailed
 from streamseg.label_names import checked_name
 from streamseg.memory import Kind, Memory, Remembered
 from streamseg.printable import printable
-from streamseg.server.history import connect
+from streamseg.server import database
+from streamseg.server.database import connect, connect_to_read
 
+KIND = database.Kind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
 MOST = 1000  # entries; beyond, the one taught longest ago is forgotten
 _MOST_BYTES = 2**20
 
@@ -52,6 +54,10 @@ class MemoryFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check(self) -> None:
+        """Raise AskedWrongly where something lies at the path that is no memory of ours. Nothing is changed."""
+        database.refuse_foreign(self.path, KIND)
+
     def memory(self) -> Memory:
         """Everything remembered, as the engine takes it. Nothing when there is no file yet."""
         return Memory(
@@ -60,9 +66,9 @@ class MemoryFile:
 
     def entries(self) -> list[Entry]:
         """Everything remembered, the longest known first."""
-        if not self.path.exists():
+        if not self.path.exists() or self.path.stat().st_size == 0:
             return []
-        with self._transaction() as db:
+        with self._reading() as db:
             rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
             return [
                 Entry(id=id_, kind=kind, name=name, stream=stream, content=content, taught_at=at)
@@ -121,7 +127,19 @@ class MemoryFile:
             )
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that writes nothing, so that a file or folder that may only be read will do."""
+        self._check_ours()
+        try:
+            with closing(connect_to_read(self.path)) as db:
+                self._check_version(db)
+                yield db
+        except (OSError, sqlite3.Error) as error:
+            raise HistoryFailed(f"cannot read the memory {self.path}: {error}; name another with --memory") from None
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._check_ours()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             db = connect(self.path)
@@ -129,15 +147,26 @@ class MemoryFile:
             raise HistoryFailed(f"cannot open the memory {self.path}: {error}; name another with --memory") from None
         try:
             db.execute("BEGIN IMMEDIATE")
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version > len(MIGRATIONS):
-                raise HistoryFailed(f"the memory {self.path} is of a newer version; name another with --memory")
+            version = self._check_version(db)
             for step in range(version, len(MIGRATIONS)):
                 db.execute(MIGRATIONS[step])
                 db.execute(f"PRAGMA user_version={step + 1}")
+            db.execute(f"PRAGMA application_id={KIND.application_id}")
             yield db
             db.execute("COMMIT")
         except sqlite3.Error as error:
             raise HistoryFailed(f"the memory {self.path} fails: {error}; name another with --memory") from None
         finally:
             db.close()  # rolls back what was not committed
+
+    def _check_ours(self) -> None:
+        try:
+            self.check()
+        except AskedWrongly as foreign:  # it was ours when the command began
+            raise HistoryFailed(str(foreign)) from None
+
+    def _check_version(self, db: sqlite3.Connection) -> int:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise HistoryFailed(f"the memory {self.path} is of a newer version; name another with --memory")
+        return int(version)

@@ -18,7 +18,7 @@ import msgspec
 
 from streamseg.events import topic
 from streamseg.server import messages as m
-from streamseg.server.history import connect
+from streamseg.server.database import connect_to_existing
 from streamseg.server.interest import Interest
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Replay:
         def read() -> _T | None:
             try:
                 if self._connection is None:
-                    self._connection = connect(self._path)
+                    self._connection = connect_to_existing(self._path)
                     self._connection.execute("PRAGMA query_only=1")
                 self._connection.execute("BEGIN")  # one state of the log for all the questions of a query
                 try:

@@ -28,6 +28,7 @@ from streamseg.server.messages import (
     text_frame,
 )
 from streamseg.server.snapshot import Fold
+from streamseg.server.subjects import Subjects
 
 _BATCH_EVENTS = 64
 
@@ -145,12 +146,14 @@ class Stream:
     def __init__(self, name: str, epoch: str, controls: Controls | None) -> None:
         self.name = name
         self.controls = controls
+        self.source: str | None = None  # where its sound comes from; for who may control
         self.epoch = epoch
         self.offset = 0
         self.position = Position(0.0, 0.0)
         self.kept = True
         self.fold = Fold()
         self.fold.begin(epoch)
+        self.subjects = Subjects()
         self.counts: Counter[str] = Counter()
         self._listeners: dict[Interest, set[Listener]] = {}
         self._snapshot_frame: bytes | None = None  # encoded once for all who join before the state changes
@@ -171,6 +174,7 @@ class Stream:
             if isinstance(said.envelope.offset, int):
                 self.offset = said.envelope.offset
             self.fold.push(said.envelope)
+            self.subjects.push(said.envelope)
         if batch.said:
             self.kept = kept
         if batch.position is not None:

@@ -24,15 +24,17 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
+from streamseg.printable import printable  # a path that is no UTF-8 is no JSON either
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
 from streamseg.server.client import Client
-from streamseg.server.door import Door, household, listening, visitor
+from streamseg.server.descriptors import fit_connections
+from streamseg.server.door import BESIDE, Door, household, listening, visitor, without_accept_tracebacks
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
 from streamseg.server.schemas import asyncapi, json_schemas
-from streamseg.server.tokens import Tokens
+from streamseg.server.tokens import Role, Tokens
 
 _LONG_TOKEN = 16  # characters
 PAGE = Path(__file__).parent / "page"
@@ -50,16 +52,24 @@ class Server:
         self.secure = secure
         self.measurements = Measurements(hub, lambda: [client.queue_bytes for client in self.clients])
         self.clients: set[Client] = set()
+        self.most_clients = hub.settings.max_connections
         self._tokens = allowed
         self._addresses: Counter[str] = Counter()
 
-    def status(self) -> dict[str, Any]:
-        """For `/status`."""
+    def status(self, role: Role) -> dict[str, Any]:
+        """For `/status`; paths on this machine are told only to who may control."""
+        told = role == "control"
+        history: dict[str, Any] = {"kept": self.hub.keeps, "failure": self.hub.failure}
+        if told:
+            history["path"] = printable(str(path)) if (path := self.hub.history_path) else None
         return {
             "server": m.SERVER,
             "clients": len(self.clients),
-            "history": {"path": str(path) if (path := self.hub.history_path) else None, "failure": self.hub.failure},
-            "streams": {name: stream.state() for name, stream in self.hub.streams.items()},
+            "history": history,
+            "streams": {
+                name: {**stream.state(), **({"source": printable(stream.source or "")} if told else {})}
+                for name, stream in self.hub.streams.items()
+            },
         }
 
     def health(self) -> Body:
@@ -88,7 +98,7 @@ class Server:
     def room_for(self, address: str) -> Response | None:
         """None when another client of this address may come in; a refusal otherwise."""
         settings = self.hub.settings
-        if len(self.clients) >= settings.max_connections:
+        if len(self.clients) >= self.most_clients:
             return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
         if self._addresses[address] >= settings.max_connections_per_address:
             return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
@@ -160,8 +170,8 @@ async def serve(
             **{path: functools.partial(_as_json, text) for path, text in json_schemas().items()},
         },
         guarded_routes={
-            "/status": lambda: _as_json(msgspec.json.encode(server.status())),
-            "/metrics": server.measurements.text,
+            "/status": lambda role: _as_json(msgspec.json.encode(server.status(role))),
+            "/metrics": lambda _: server.measurements.text(),
         },
     )
 
@@ -176,11 +186,19 @@ async def serve(
             return pages.answer(request)
         return server.room_for(_address(connection))
 
-    bound = await _bind(server, process_request, host, port, tls)
+    most = fit_connections(hub.settings.max_connections + BESIDE, len(hub.streams))
+    server.most_clients = min(hub.settings.max_connections, most - min(BESIDE, most // 2))
+    door = Door(hub.settings, most)
+    try:
+        bound = await _bind(server, process_request, host, port, tls, door)
+    except BaseException:
+        door.close()
+        raise
     server.port = next(iter(bound[0].sockets)).getsockname()[1]
     try:
         await hub.open()
         async with contextlib.AsyncExitStack() as serving:
+            serving.enter_context(without_accept_tracebacks())
             for sockets in bound:
                 await serving.enter_async_context(sockets)
                 await sockets.start_serving()
@@ -195,11 +213,12 @@ async def serve(
     finally:
         for sockets in bound:
             sockets.close()
+        door.close()
         await hub.close()
 
 
 async def _bind(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: Door
 ) -> list[SocketServer]:
     """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
@@ -220,7 +239,7 @@ async def _bind(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for threshold in await listening(host, port, Door(settings))
+            for threshold in await listening(host, port, door)
         ]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

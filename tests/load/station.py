@@ -198,8 +198,16 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--heartbeat-s", type=float, default=1.0)
     options.add_argument("--strict", action="store_true", help="strangers are bounded as they are for users")
     options.add_argument("--retry-s", type=float, default=5.0, help="how often a failing disk is tried")
+    options.add_argument("--open-files", type=int, help="how many files the process may open, at most")
     return options
 
 
+def main() -> None:
+    arguments = parser().parse_args()
+    if arguments.open_files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (arguments.open_files, arguments.open_files))
+    asyncio.run(run(arguments))
+
+
 if __name__ == "__main__":
-    asyncio.run(run(parser().parse_args()))
+    main()
