@@ -86,6 +86,8 @@ def command(
     """Listen to one or more sources and serve what is heard: WebSocket at /ws, a page at /."""
     from streamseg.cli import live, terminal
     from streamseg.cli.hearing import Hearing
+    from streamseg.cli.paths import read_files, refuse_capture
+    from streamseg.destinations import check_folder, make_folder
     from streamseg.sources import open_source, parse_spec
 
     engine, server = chosen_for_server(profile, changes, lookahead)
@@ -93,6 +95,20 @@ def command(
     kept = history_path(history, none=no_history)
     remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)
     named = [parse_spec(source) for source in sources]
+    live.refuse_same_names([name for name, _ in named])
+    reads = read_files(
+        sounds=[spec for _, spec in named],
+        files=[model, cert, key],
+        databases=[kept, remembered.path if remembered else None],
+        lessons=book.path if book else None,
+    )
+    captures = [_save_path(save, name, alone=len(named) == 1) for name, _ in named]
+    for capture in captures:
+        if capture is not None:
+            refuse_capture(capture, reads)
+    if save is not None and save not in captures:
+        check_folder(save)
+        make_folder(save)
     hearings = [
         Hearing(
             name,
@@ -100,7 +116,7 @@ def command(
                 spec,
                 live=True,
                 fast=fast,
-                save=_save_path(save, name, alone=len(named) == 1),
+                save=capture,
                 sample_rate=sample_rate,
                 channels=channels,
                 sample_format=sample_format,
@@ -111,7 +127,7 @@ def command(
             memory=remembered,
             lessons=book,
         )
-        for name, spec in named
+        for (name, spec), capture in zip(named, captures, strict=True)
     ]
     if insecure:
         terminal.err.print("--insecure: everything said here, tokens aside, can be read on the way", style="bold red")
@@ -134,7 +150,8 @@ def _save_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:
         if not alone:
             raise AskedWrongly(f"several streams cannot be kept in one file {str(save)!r}; name a folder")
         return save
-    save.mkdir(parents=True, exist_ok=True)
+    if save.exists() and not save.is_dir():
+        raise AskedWrongly(f"{save} is neither a .wav file nor a folder; what comes in is kept in one of these")
     return save / f"{stream}.wav"
 
 

@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamseg.cli import terminal
+from streamseg.destinations import remove_unfinished
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    remove_unfinished()
+    os._exit(128 + number)
 
 
 @contextmanager
@@ -18,7 +24,7 @@ def on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     def first(number: int, _frame: object) -> None:
         for each in _SIGNALS:
-            signal.signal(each, lambda *_: os._exit(128 + number))
+            signal.signal(each, _end_at_once)
         stop()
         terminal.err.print("stopping; what is pending is said first (once more ends at once)")
 

@@ -59,6 +59,11 @@ def labelled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.label != _NOT_LABELLED)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Everything in a folder of annotated sound; nothing where there is no such folder."""
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
 def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:
     """Every sound file in `folder` that has truth of the wanted kind, by name.
 
