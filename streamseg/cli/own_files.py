@@ -64,7 +64,8 @@ def _tables(path: Path) -> set[str]:
     if _begins_with(path, 16) != _SQLITE:
         return set()
     beside = path.with_name(path.name + "-wal").exists()  # then only SQLite itself reads it rightly
-    address = f"file:{quote(str(path.absolute()))}?mode=ro{'' if beside else '&immutable=1'}"
+    name = quote(path.absolute().as_posix().lstrip("/"))  # a name that begins with // is no host
+    address = f"file:///{name}?mode=ro{'' if beside else '&immutable=1'}"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=1.0)) as database:
             rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
