@@ -43,6 +43,7 @@ class CommandForks:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.stdin.close()
+            self._process.stdout.close()
             self._process.wait(PATIENCE_S)
         self._folder.cleanup()
 

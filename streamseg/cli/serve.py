@@ -162,6 +162,9 @@ def _tls(cert: Path | None, key: Path | None) -> Any:
 
     if cert is None:
         return None
+    for path in (cert, key):
+        if path is not None and path.is_char_device():  # it may never end
+            raise AskedWrongly(f"{path} is a device; a certificate and its key are PEM files")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key)

@@ -13,9 +13,9 @@ from streamseg.destinations import remove_unfinished
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def _end_at_once(number: int, _frame: object) -> None:
+def _end_at_once(exit_code: int) -> None:
     remove_unfinished()
-    os._exit(128 + number)
+    os._exit(exit_code)
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def on_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     def first(number: int, _frame: object) -> None:
         for each in _SIGNALS:
-            signal.signal(each, _end_at_once)
+            signal.signal(each, lambda *_: _end_at_once(128 + number))
         stop()
         terminal.err.print("stopping; what is pending is said first (once more ends at once)")
 

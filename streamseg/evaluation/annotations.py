@@ -60,8 +60,9 @@ def labelled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Everything in a folder of annotated sound; nothing where there is no such folder."""
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    """The sound and the truth in a folder; nothing where there is no such folder."""
+    endings = (*_SOUND_ENDINGS, ".tsv")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
 def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:

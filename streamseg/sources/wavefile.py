@@ -18,6 +18,7 @@ from streamseg.blocks import Samples
 from streamseg.destinations import write_all
 
 _LARGEST: Final = 0xFFFF_FFFF
+_LARGEST_RIFF = _LARGEST
 _EXTENSIBLE: Final = 0xFFFE
 _FLOAT_SUBFORMAT: Final = bytes.fromhex("0300000000001000800000aa00389b71")
 _SPEAKERS: Final = {1: 4, 2: 3}  # front centre; front left and right; of others nothing is known
@@ -51,7 +52,7 @@ class WaveFile:
     def _header(self) -> bytes:
         data_bytes = self.frames * self._channels * 4
         riff_bytes = _HEADER_BYTES - 8 + data_bytes
-        large = riff_bytes > _LARGEST
+        large = riff_bytes > _LARGEST_RIFF
         sizes = struct.pack("<QQQI", riff_bytes, data_bytes, self.frames, 0) if large else bytes(28)
         frame_bytes = self._channels * 4
         form = struct.pack(
