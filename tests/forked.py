@@ -42,9 +42,8 @@ class CommandForks:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self._process.stdin.close()
-            self._process.stdout.close()
-            self._process.wait(PATIENCE_S)
+            self._process.kill()
+            self._process.communicate()
         self._folder.cleanup()
 
     def run(

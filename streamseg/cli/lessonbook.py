@@ -76,9 +76,9 @@ class Lessonbook:
 
     def read(self) -> dict[Profile, list[Kept]]:
         """All marks by profile. Raises AskedWrongly when the file is damaged."""
-        if self.path.exists() and not self.path.is_file():  # a device may never end
-            raise AskedWrongly(f"{self.path} is not a file; name one with --lessons")
         try:
+            if self.path.exists() and not self.path.is_file():  # a device may never end
+                raise AskedWrongly(f"{self.path} is not a file; name another with --lessons")
             return msgspec.json.decode(self.path.read_bytes(), type=dict[Profile, list[Kept]])
         except FileNotFoundError:
             return {}

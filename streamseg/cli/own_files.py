@@ -40,8 +40,12 @@ def check_database(path: Path, kind: StoreKind) -> None:
     if kind == "history":
         names += [path.with_stem(f"{path.stem}-{n}") for n in range(2, _SAME_IN_USE + 1)]
     for name in names:
-        if name.is_dir():
-            raise AskedWrongly(f"{name} is a folder; name a file for the {kind}")
+        try:
+            other = name.exists() and not name.is_file()
+        except OSError as error:
+            raise AskedWrongly(f"{name} cannot be looked at: {error.strerror}; name another with --{kind}") from None
+        if other:
+            raise AskedWrongly(f"{name} is a folder or a device; name a file for the {kind}")
         if _begins_with(name, 16) not in (b"", _SQLITE) or not _tables(name) <= _allowed(name, kind):
             raise AskedWrongly(f"{name} is not a {kind} of streamseg and is left as it is; name another with --{kind}")
         for ending in _MAY_BEGIN if kind == "history" else ("-wal", "-shm", "-journal"):
@@ -76,9 +80,9 @@ def _tables(path: Path) -> set[str]:
 
 def _begins_with(path: Path, length: int) -> bytes:
     """The first bytes; nothing where there is no readable regular file."""
-    if not path.is_file():
-        return b""
     try:
+        if not path.is_file():
+            return b""
         with path.open("rb") as file:
             return file.read(length)
     except OSError:

@@ -31,7 +31,8 @@ def read_files(
             reads.add_standard_input()
         elif sound != "mic" and not sound.startswith("mic:"):
             reads.add(sound)
-            reads.add(marks_path(Path(sound)))
+            if Path(sound).name:
+                reads.add(marks_path(Path(sound)))
     for file in files:
         if file is not None and str(file) == "-":
             reads.add_standard_input()

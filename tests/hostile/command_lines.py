@@ -30,8 +30,8 @@ import soundfile
 from forked import CommandForks, Done
 
 from streamseg.blocks import Block, Gap
-from streamseg.engine import segment
-from streamseg.envelope import Sequencer, encode
+from streamseg.cli.hearing import Hearing
+from streamseg.envelope import encode
 from streamseg.memory import Remembered
 from streamseg.server.history import open_history
 from streamseg.server.remembering import MemoryFile
@@ -70,9 +70,9 @@ def make_folder(folder: Path) -> None:
         soundfile.write(folder / name, 0.1 * chance.standard_normal(int(RATE * (1.5 + number / 4))), RATE)
     list(Recorded(Chunks(), folder / "take.wav"))
     for name in ("s1.wav", "s2.flac"):
-        sequencer = Sequencer(Path(name).stem, "01J00000000000000000000000", lambda: 0.0)
-        events = sequencer.stamp(segment(open_source(str(folder / name)), settings_for("music")))
-        (folder / f"{Path(name).stem}.jsonl").write_bytes(b"".join(encode(event) + b"\n" for event in events))
+        hearing = Hearing(Path(name).stem, open_source(str(folder / name)), settings_for("music"))
+        lines = b"".join(encode(event) + b"\n" for events in hearing for event in events)
+        (folder / f"{Path(name).stem}.jsonl").write_bytes(lines)
     (folder / "notes.txt").write_text("neither sound nor events\n" * 20)
     (folder / "broken.jsonl").write_bytes((folder / "s1.jsonl").read_bytes()[:700] + b"\xff\x00{")
     (folder / "empty").touch()
@@ -322,7 +322,8 @@ def faults(
             continue
         if ids[name] in written - read:
             continue
-        if line.force and str(Path(name).parent) in line.folders and ids[name] not in read:
+        names = [other for other in before if ids[other] == ids[name]]  # it may be written through a link
+        if line.force and ids[name] not in read and any(str(Path(each).parent) in line.folders for each in names):
             continue
         store = next((store for store in line.stores if ids.get(store) == ids[name]), None)
         if store == "lessons.json" and "--forget" in line.arguments:
