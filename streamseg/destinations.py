@@ -1,10 +1,8 @@
-"""Every path that the program writes goes through here: an input is never an output.
+"""Every path that the program writes goes through here: results appear whole, and no existing file is lost.
 
-`ReadFiles` knows what a command reads and refuses a destination that is one of these files under any name (a link, a
-hard link, another spelling, a descriptor), or that is another existing file which nobody allowed to be replaced.
 `write_whole` writes beside the destination and renames; `write_growing` appends to a new file, so that the result can
 be read while it grows; `create_numbered` finds a name that nobody has. A descriptor, a pipe or a device is written
-to straight, since it cannot be replaced.
+to straight, since it cannot be replaced. What a command reads, and therefore never writes, `cli/read_files.py` knows.
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ import os
 import re
 import secrets
 import stat
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -29,97 +26,9 @@ _MOST_NUMBERS: Final = 10_000
 _UNFINISHED: set[Path] = set()  # temporary files that are being written
 
 
-class ReadFiles:
-    """The files that a command reads. None of them may be written, whatever was allowed."""
-
-    def __init__(self, paths: Iterable[Path | str] = ()) -> None:
-        """paths: files that may exist or not."""
-        self._files: dict[tuple[int, int], str] = {}
-        self._absent: dict[str, str] = {}
-        for path in paths:
-            self.add(path)
-
-    def add_standard_input(self) -> None:
-        """Standard input is read, which a file may have been redirected to."""
-        with suppress(OSError, ValueError, AttributeError):
-            self._take(os.fstat(sys.stdin.fileno()), "standard input")
-
-    def add(self, path: Path | str) -> None:
-        """One more file."""
-        try:
-            self._take(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
-        except (OSError, ValueError):
-            self._absent[_spelling(path)] = str(path)
-
-    def _take(self, found: os.stat_result, name: str) -> None:
-        if stat.S_ISREG(found.st_mode):
-            self._files.setdefault((found.st_dev, found.st_ino), name)
-
-    def name_of(self, path: Path | str) -> str | None:
-        """Under which name this very file is read; None when it is not."""
-        try:
-            found = os.stat(path)  # noqa: PTH116
-        except (OSError, ValueError):
-            return self._absent.get(_spelling(path))
-        return self._files.get((found.st_dev, found.st_ino))
-
-    def refuse_standard_streams(self) -> None:
-        """Raise AskedWrongly when standard output or standard error goes into a file that is read."""
-        for stream, what in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
-            try:
-                found = os.fstat(stream.fileno())
-            except (OSError, ValueError, AttributeError):  # closed, or no file
-                continue
-            name = self._files.get((found.st_dev, found.st_ino))
-            if name is not None:
-                raise AskedWrongly(f"{what} goes into {name}, which is read; send it elsewhere")
-
-    def refuse(self, path: Path | str) -> None:
-        """Raise AskedWrongly when this file is one of those that are read."""
-        name = self.name_of(path)
-        if name is not None:
-            same = "it" if name == str(path) else f"it under the name {name}"
-            raise AskedWrongly(f"{path} is not written: this command reads {same}; name another file")
-
-    def check(
-        self,
-        paths: Sequence[Path],
-        *,
-        force: bool = False,
-        ask: Callable[[str], bool] | None = None,
-        folder_to_make: Path | None = None,
-    ) -> bool:
-        """Raise unless all these destinations may be written; returns whether existing files may be replaced.
-
-        force: they may. ask: called with a question when they may not; None refuses. folder_to_make: need not exist.
-        Raises AskedWrongly (an input, a folder, an existing file, one file twice), OutputFailed (no folder, not
-        permitted).
-        """
-        for path in paths:
-            self.refuse(path)
-        spellings = [_spelling(path) for path in paths]
-        for path, spelling in zip(paths, spellings, strict=True):
-            if spellings.count(spelling) > 1:
-                raise AskedWrongly(f"two results would be written to {path}; name another file, or rename what is read")
-        if folder_to_make is not None:
-            check_folder(folder_to_make)
-        for path in paths:
-            if folder_to_make is None or path.parent != folder_to_make or folder_to_make.exists():
-                check_destination(path, replace=True)
-        existing = [path for path in paths if is_replaced(path)]
-        if existing and not force:
-            more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-            exist = "exist" if more else "exists"
-            if ask is None or not ask(f"{existing[0]}{more} {exist}; replace?"):
-                raise AskedWrongly(
-                    f"{existing[0]}{more} {exist} and nothing was written; name another, or allow it with --force"
-                )
-        return bool(existing)
-
-
 def is_replaced(path: Path) -> bool:
     """Whether writing there replaces an existing file; a pipe, a device or a descriptor is none."""
-    return not _is_descriptor(path) and path.exists() and path.is_file()
+    return not _is_descriptor(path) and os.path.isfile(path)  # noqa: PTH113 — is_file() raises where nothing may be read
 
 
 def check_destination(path: Path, *, replace: bool) -> None:
@@ -154,7 +63,7 @@ def check_folder(folder: Path) -> None:
     nearest = folder
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
-    if not nearest.is_dir():
+    if not os.path.isdir(nearest):  # noqa: PTH112 — is_dir() raises where nothing may be read
         raise OutputFailed(f"cannot make the folder {folder}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputFailed(f"cannot write to the folder {folder}: this user may not make files in {str(nearest)!r}")
@@ -282,11 +191,6 @@ def cannot_write(path: Path | str, error: Exception) -> OutputFailed:
     """The failure in one line."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return OutputFailed(f"cannot write {path}: {reason}")
-
-
-def _spelling(path: Path | str) -> str:
-    """The same for names of one file that does not exist, as far as names can tell."""
-    return os.path.normcase(os.path.realpath(path))
 
 
 def _target(path: Path) -> Path:

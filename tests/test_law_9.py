@@ -6,11 +6,13 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 import typer
+from command import command as command_of
 from hostile.command_lines import campaign, make_folder
 
 from streamseg.cli.app import app
@@ -269,6 +271,25 @@ def test_results_of_one_run_are_not_one_file(commands, folder: Path):
     )
     assert done.returncode == 0, done
     assert sorted(path.name for path in (folder / "kept").iterdir()) == ["x-2.wav", "x.wav"]
+
+
+def test_on_a_terminal_the_user_is_asked(folder: Path):
+    pty = pytest.importorskip("pty")
+    for answer, code in ((b"n\n", 2), (b"y\n", 0)):
+        old = folder / "old.lab"
+        old.write_text("old")
+        user, terminal = pty.openpty()
+        try:
+            line = command_of("export", "s1.jsonl", "-f", "lab", "-o", "old.lab")
+            with subprocess.Popen(line, cwd=folder, stdin=terminal, stderr=terminal) as export:
+                os.write(user, answer)
+                assert export.wait(60) == code
+            said = os.read(user, 10_000).decode()
+        finally:
+            os.close(user)
+            os.close(terminal)
+        assert "old.lab exists; replace? [y/N]" in said
+        assert (old.read_text() == "old") == (code == 2)
 
 
 def test_foreign_databases_may_be_open_elsewhere(commands, folder: Path):

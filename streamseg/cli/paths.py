@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streamseg.cli.own_files import database_files
-from streamseg.destinations import ReadFiles
+from streamseg.cli.read_files import ReadFiles
 
 
 def read_files(

@@ -66,12 +66,12 @@ def command(
     from streamseg.errors import OutputFailed
     from streamseg.outputs import recording_of
     from streamseg.outputs.split import part_paths, split
-    from streamseg.sources import open_source
+    from streamseg.sources import AudioFile
 
     settings = chosen_settings(profile, changes, lookahead)
-    reads = read_files(sounds=[file], files=[events, model], lessons=lessons)
+    reads = read_files(sounds=[file.absolute()], files=[events, model], lessons=lessons)
     check_folder(folder)
-    source = open_source(str(file))
+    source = AudioFile(file)
     failure = None
     if events is not None:
         recording = recording_of(read_events(events))
