@@ -302,6 +302,27 @@ def test_foreign_databases_may_be_open_elsewhere(commands, folder: Path):
         assert done.returncode == 2, done
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (("analyze", ""), 2),
+        (("split", "-", "--events", "s1.jsonl", "-o", "parts", "--force"), 2),
+        (("serve", "s1.wav", "--history", ""), 2),
+        (("lessons", "--lessons", "/dev/full", "--forget"), 2),
+        (("names", "--memory", "x" * 250), 0),
+        (("serve", "s1.wav", "--fast", "--port", "0", "--history", "x" * 250), 0),
+        (("analyze", "s1.wav", "-o", "x" * 300), 1),
+        (("serve", "s1.wav", "--fast", "--cert", "/dev/zero", "--no-history"), 2),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
+)
+def test_command_lines_that_once_crashed_or_hung(commands, folder: Path, line, code):
+    done = commands.run(*line, cwd=folder, patience_s=30)
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    assert "not foreseen" not in done.stderr
+
+
 def test_random_command_lines_destroy_nothing():
     found = campaign(40, seed=2, jobs=1)
     assert found["faults"] == []

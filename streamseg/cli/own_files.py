@@ -36,6 +36,8 @@ def check_database(path: Path, kind: StoreKind) -> None:
     Raises AskedWrongly when it is no database, one of another program, or what lies beside it is not its own.
     A damaged file of ours passes: whoever opens it says so, or sets it aside.
     """
+    if not path.name:
+        raise AskedWrongly(f"--{kind} is given no file's name")
     names = [path]
     if kind == "history":
         names += [path.with_stem(f"{path.stem}-{n}") for n in range(2, _SAME_IN_USE + 1)]
