@@ -186,7 +186,7 @@ def test_another_existing_file_is_left_alone_unless_told(commands, folder: Path,
     assert not list(folder.rglob(".streamseg-*"))
 
 
-@pytest.mark.parametrize(("command", "store"), STORES, ids=" ".join)
+@pytest.mark.parametrize(("command", "store"), STORES, ids=[" ".join(pair) for pair in STORES])
 def test_a_store_that_is_a_strangers_file_is_left_alone(commands, folder: Path, command, store):
     for name in ("s3.ogg", "foreign.sqlite" if store != "lessons" else "s1.jsonl"):
         values = {**NEEDED[command], store: name}
