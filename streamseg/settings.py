@@ -22,6 +22,8 @@ HOP = 512
 FRAME = 2048
 FRAMES_PER_SECOND = ENGINE_RATE / HOP
 
+_LONGEST_SHOWN = 60
+
 Profile: TypeAlias = Literal["music", "dj", "broadcast", "room"]
 ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstream", "denstream", "clustream"]
 
@@ -107,10 +109,47 @@ def settings_for(profile: Profile = "music", **changes: Any) -> Settings:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
             raise UnknownSetting(f"no setting {key!r}{hint}")
-    try:
-        return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingOutOfRange(f"{error}; asked: {changes}") from None
+    refuse_out_of_range(Settings, changes)
+    return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
+
+
+def refuse_out_of_range(kind: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
+    """Raise SettingOutOfRange for the first of these values that its setting cannot have: which, what, the range."""
+    fields = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    for name, value in values.items():
+        try:
+            msgspec.convert({name: value}, kind)
+        except msgspec.ValidationError:
+            field = fields[name]
+            raise SettingOutOfRange(
+                f"{name} cannot be {_shown(value)}: it is {range_of(field)} ({field.get('description', name)}); "
+                f"write --set {name}=VALUE"
+            ) from None
+
+
+def range_of(field: dict[str, Any]) -> str:
+    """The values that a setting may have, from its JSON schema."""
+    if "enum" in field:
+        return "one of " + ", ".join(field["enum"])
+    if field.get("type") == "boolean":
+        return "true or false"
+    kind = "a whole number" if field.get("type") == "integer" else "a number"
+    low, high = field.get("minimum"), field.get("maximum")
+    parts = [kind]
+    if "exclusiveMinimum" in field:
+        parts.append(f"above {field['exclusiveMinimum']}")
+    elif low is not None:
+        parts.append(f"from {low}" if high is not None else f"of {low} or more")
+    if high is not None:
+        parts.append(f"to {high}" if low is not None else f"and at most {high}")
+    if "exclusiveMaximum" in field:
+        parts.append(f"and below {field['exclusiveMaximum']}")
+    return " ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 def settings_hash(settings: Settings) -> str:

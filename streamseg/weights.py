@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.destinations import write_whole
+from streamseg.errors import AskedWrongly
 from streamseg.settings import Profile
 
 AS_JUDGED = np.array([[1.0, 0.0], [1.0, 0.0]])  # of `ChangeModel.spoken`: what is said is what the judge thinks
@@ -30,14 +31,16 @@ class Weights:
             digest.update(getattr(self, part.name).tobytes())
         return digest.hexdigest()[:12]
 
-    def save(self, path: Path) -> None:
-        """Write it where `read_model` finds it. Raises OutputFailed."""
+    def save(self, path: Path, *, replace: bool = True) -> None:
+        """Write it under this very name, where `read_model` finds it; the file appears whole.
+
+        replace: an older file gives way. Raises OutputFailed, AskedWrongly.
+        """
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
-        try:
-            with path.open("wb") as file:  # under this very name, whatever its ending
-                np.savez_compressed(file, **arrays)
-        except OSError as error:
-            raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
+        content = BytesIO()  # at once, since an archive that fails half-way cannot be closed
+        np.savez_compressed(content, **arrays)
+        with write_whole(path, replace=replace) as file:
+            file.write(content.getbuffer())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,24 @@
 """Sound that several test files listen to; and it makes the folders beside it importable from every test."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
+from forked import CommandForks
 
 from streamseg.sources.programme import SAMPLE_RATE, render
 
 # Started in the background by a shell, we would hand on to every command that Ctrl-C is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandForks]:
+    """Runs commands as forks of one process that is warm."""
+    with CommandForks() as forks:
+        yield forks
 
 
 @pytest.fixture(scope="session")

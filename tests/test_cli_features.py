@@ -65,7 +65,7 @@ def test_a_truncated_file_gives_its_rows_up_to_the_cut(song, tmp_path):
     ("name", "out", "code", "said"),
     [
         ("song.wav", "song.txt", 2, "written as .npz, .csv, .parquet"),
-        ("song.wav", "nowhere/song.csv", 2, "no folder"),
+        ("song.wav", "nowhere/song.csv", 1, "no folder"),
         ("nothing.wav", "nothing.csv", 2, "no file"),
         ("text.wav", "text.csv", 1, "text.wav"),
     ],

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "streamseg"
 FILES = sorted(HOUSE.rglob("*.py"))
 
-FLOOR = {"errors", "blocks", "settings", "events", "envelope", "weights", "memory", "printable", "label_names"}
+FLOOR = {
+    "errors", "blocks", "settings", "events", "envelope", "weights", "memory", "printable", "label_names", "destinations",
+}  # fmt: skip
 # Each room, and which other rooms it may import. The base floor has an order of its own.
 MAY_IMPORT = {
     "errors": set(),
@@ -23,7 +25,8 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "events": {"errors"},
     "envelope": {"errors", "events"},
-    "weights": {"errors", "settings"},
+    "destinations": {"errors"},
+    "weights": {"errors", "settings", "destinations"},
     "memory": {"errors"},
     "printable": set(),
     "label_names": {"errors", "printable"},

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -269,12 +270,18 @@ def test_a_capture_gives_the_very_samples_and_everything_between_them(tmp_path):
     assert again.dropped_samples == 160
 
 
-def test_a_capture_without_gaps_is_one_file_and_forgets_an_older_ones(tmp_path):
+def test_a_capture_never_overwrites_another_and_has_marks_only_of_its_own(tmp_path):
     path = tmp_path / "capture.wav"
     list(Recorded(Playback([scene(0.1), Gap(3, "stalled"), scene(0.1)], "x", fast=True), path))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["capture.wav", "capture.wav.marks.jsonl"]
-    list(Recorded(Playback([scene(0.1)], "x", fast=True), path))
-    assert [file.name for file in tmp_path.iterdir()] == ["capture.wav"]
+    before = path.read_bytes()
+    (tmp_path / "capture-2.wav.marks.jsonl").write_text("of a capture that was moved away")
+    again = Recorded(Playback([scene(0.1)], "x", fast=True), path)
+    list(again)
+    assert path.read_bytes() == before
+    made = {file.name for file in tmp_path.iterdir()} - {"capture.wav", "capture.wav.marks.jsonl"}
+    assert made == {"capture-2.wav.marks.jsonl", "capture-3.wav"}
+    assert len(samples_of(AudioFile(tmp_path / "capture-3.wav"))) == len(scene(0.1).samples)
 
 
 def test_a_capture_cut_short_by_a_kill_can_still_be_heard(tmp_path):
@@ -302,21 +309,20 @@ def test_a_capture_goes_to_a_wav_in_a_folder_that_exists(tmp_path):
         Recorded(Playback([], "x"), tmp_path / "nowhere" / "capture.wav")
 
 
-def test_a_capture_that_cannot_be_written_is_said(tmp_path):
+def test_a_capture_that_cannot_be_written_is_said_and_the_sound_goes_on(tmp_path):
     """A process that may not write files of more than a megabyte, as on a full disk."""
     code = f"""
 import resource
 import numpy as np
 from streamseg.blocks import Block
-from streamseg.errors import OutputFailed
 from streamseg.sources import Playback, Recorded
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 given = [Block(np.zeros((8000, 2), np.float32), 8000) for n in range(60)]
-try:
-    list(Recorded(Playback(given, "x", fast=True), {str(tmp_path / "capture.wav")!r}))
-except OutputFailed as error:
-    print("said:", error)
+recorded = Recorded(Playback(given, "x", fast=True), {str(tmp_path / "capture.wav")!r})
+print(sum(len(item.samples) for item in recorded), recorded.failure)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert ran.stdout.startswith("said:"), ran.stderr
-    assert "capture.wav" in ran.stdout
+    assert re.match(r"480000 the capture .*capture\.wav lacks 43\.\d s of sound", ran.stdout), ran.stderr
+    assert ran.stderr.count("cannot be written (File too large)") == 1
+    *heard, gap = list(AudioFile(tmp_path / "capture.wav"))
+    assert len(samples_of(heard)) + gap.missing_samples == 480000

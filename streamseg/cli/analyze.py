@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamseg.cli.options import (
+    ForceOption,
     FormatOption,
     LessonsOption,
     LookaheadOption,
@@ -50,6 +51,7 @@ def command(
     lessons: LessonsOption = None,
     format_: FormatOption = "jsonl",
     out: OutOption = None,
+    force: ForceOption = False,
     memory: MemoryOption = None,
 ) -> None:
     """Find the sections of a recording.
@@ -59,26 +61,35 @@ def command(
     from streamseg.cli import terminal
     from streamseg.cli.export import NEEDS_PATH, with_audio
     from streamseg.cli.hearing import Hearing
+    from streamseg.cli.paths import check_output, read_files
     from streamseg.cli.stopping import on_signals
     from streamseg.cli.writing import write
+    from streamseg.errors import OutputFailed
     from streamseg.outputs import FORMATS
     from streamseg.sources import open_source, parse_spec
 
     settings = chosen_settings(profile, changes, lookahead)
     stream, spec = parse_spec(file)
-    hearing = Hearing(
-        stream,
-        open_source(spec),
-        settings,
-        model=chosen_model(model),
-        memory=memory_file(memory, history_path(None, none=False)),
-        lessons=lessonbook(lessons, history_path(None, none=False)),
+    data = history_path(None, none=False)
+    remembered, book = memory_file(memory, data), lessonbook(lessons, data)
+    reads = read_files(
+        sounds=[spec],
+        files=[model],
+        databases=[remembered.path if remembered else None],
+        lessons=book.path if book else None,
     )
-    with on_signals(hearing.finish):
-        events = heard(hearing)
-        if format_ in NEEDS_PATH:
-            events = with_audio(events, spec)
-        write(FORMATS[format_].write(events), out)
+    replace = check_output(out, reads, force=force)
+    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model), memory=remembered, lessons=book)
+    try:
+        with on_signals(hearing.finish):
+            events = heard(hearing)
+            if format_ in NEEDS_PATH:
+                events = with_audio(events, spec)
+            write(FORMATS[format_].write(events), out, replace=replace, growing=format_ == "jsonl")
+    except OutputFailed:
+        if hearing.failure and hearing.position.t == 0.0:  # no sound, so that there was nothing to write
+            raise hearing.failure from None
+        raise
     if hearing.failure:
         raise hearing.failure
     if hearing.stopped:

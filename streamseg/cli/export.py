@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamseg.cli.options import FormatOption, OutOption
+from streamseg.cli.options import ForceOption, FormatOption, OutOption
 
 if TYPE_CHECKING:
     from streamseg.envelope import Envelope
@@ -35,6 +35,7 @@ def command(
     ],
     format_: FormatOption,
     out: OutOption = None,
+    force: ForceOption = False,
     audio: Annotated[
         str | None,
         typer.Option(
@@ -44,27 +45,35 @@ def command(
     epoch: Annotated[str | None, typer.Option(help="The run to export, when the events are of several.")] = None,
 ) -> None:
     """Turn events into labels, chapters, a CUE sheet or a table."""
+    from streamseg.cli.paths import check_output, read_files
     from streamseg.cli.writing import write
     from streamseg.outputs import FORMATS
 
+    replace = check_output(out, read_files(files=[events]), force=force)
     chosen = _of_epoch(read_events(events), epoch)
     if audio is not None:
         chosen = with_audio(chosen, audio)
     elif format_ in NEEDS_PATH:
         chosen = _with_path(chosen, events, format_)
-    write(FORMATS[format_].write(chosen), out)
+    write(FORMATS[format_].write(chosen), out, replace=replace)
 
 
 def read_events(path: Path) -> Iterator[Envelope]:
-    """The events of a file of JSON lines. Raises SourceNotFound, OutputFailed where a line is none."""
-    from streamseg.errors import SourceNotFound
+    """The events of a file of JSON lines, or of standard input.
+
+    Raises SourceNotFound, SourceFailed where it cannot be read, OutputFailed where a line is no event.
+    """
+    from streamseg.errors import SourceFailed, SourceNotFound
     from streamseg.outputs import jsonl
 
+    standard_input = str(path) == "-"
     try:
-        with nullcontext(sys.stdin) if str(path) == "-" else path.open(encoding="utf-8") as lines:
-            yield from jsonl.read(lines, of=str(path))
+        with nullcontext(sys.stdin.buffer) if standard_input else path.open("rb") as file:
+            yield from jsonl.read(jsonl.lines(file), of="standard input" if standard_input else str(path))
     except (FileNotFoundError, IsADirectoryError):
         raise SourceNotFound(f"no file {str(path)!r}; make one: streamseg analyze FILE -o {path}") from None
+    except OSError as error:
+        raise SourceFailed(f"the events {path} cannot be read: {error.strerror}") from None
 
 
 def with_audio(envelopes: Iterator[Envelope], audio: str) -> Iterator[Envelope]:

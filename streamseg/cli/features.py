@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamseg.cli.options import ForceOption
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -37,19 +39,23 @@ def command(
             "--output", "-o", metavar="OUT", help="Where to write: .npz (NumPy), .csv, or .parquet (needs pyarrow)."
         ),
     ],
+    force: ForceOption = False,
 ) -> None:
     """Write what is heard in each frame, 43 a second: timbre, harmony, rhythm, pitch, loudness.
 
     Names, units and definitions are in docs/features.md; how far it is goes to standard error.
     """
     from streamseg.cli import terminal
+    from streamseg.cli.paths import check_output, read_files
     from streamseg.cli.stopping import on_signals
     from streamseg.feature_arrays import COLUMNS
     from streamseg.outputs.frames import frame_writer
     from streamseg.sources import open_source, parse_spec
 
-    write = frame_writer(out)
-    run = _Run(open_source(parse_spec(file)[1]))
+    spec = parse_spec(file)[1]
+    replace = check_output(out, read_files(sounds=[spec]), force=force)
+    write = frame_writer(out, replace=replace)
+    run = _Run(open_source(spec))
     with on_signals(run.stop):
         write(run.frames(), COLUMNS)
     took_s = time.perf_counter() - run.began

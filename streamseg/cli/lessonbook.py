@@ -6,14 +6,16 @@ so a lesson is in force from the next epoch on, in this process or another.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from threading import Lock
+from typing import get_args
 
 import msgspec
 
+from streamseg.cli.own_files import is_lessons
+from streamseg.destinations import make_folder, saying_failures, write_whole
 from streamseg.engine.lessons import Mark, Taught, taught
-from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.errors import AskedWrongly
 from streamseg.settings import Profile
 
 _MOST_MARKS = 500  # of one profile; the oldest are forgotten
@@ -55,17 +57,28 @@ class Lessonbook:
             self._write(everything)
 
     def forget(self) -> int:
-        """Unlearn everything; how many marks there were. Works on a damaged file too."""
+        """Unlearn everything; how many marks there were. Works on a damaged file of lessons too.
+
+        Raises AskedWrongly when the file is something else, OutputFailed when it cannot be removed.
+        """
+        count = 0
         try:
             count = sum(len(marks) for marks in self.read().values())
         except AskedWrongly:
-            count = 0
-        self.path.unlink(missing_ok=True)
+            if not self.path.is_file() or not is_lessons(self.path.read_bytes(), get_args(Profile)):
+                raise AskedWrongly(f"{self.path} holds no lessons and is left as it is") from None
+        else:
+            if not count:
+                return 0
+        with saying_failures(self.path):
+            self.path.unlink(missing_ok=True)
         return count
 
     def read(self) -> dict[Profile, list[Kept]]:
         """All marks by profile. Raises AskedWrongly when the file is damaged."""
         try:
+            if self.path.exists() and not self.path.is_file():  # a device may never end
+                raise AskedWrongly(f"{self.path} is not a file; name another with --lessons")
             return msgspec.json.decode(self.path.read_bytes(), type=dict[Profile, list[Kept]])
         except FileNotFoundError:
             return {}
@@ -75,10 +88,6 @@ class Lessonbook:
             ) from None
 
     def _write(self, everything: dict[Profile, list[Kept]]) -> None:
-        fresh = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(msgspec.json.encode(everything))
-            fresh.replace(self.path)  # whoever reads meanwhile finds the old or the new one, whole
-        except OSError as error:
-            raise OutputFailed(f"cannot keep what was taught in {self.path}: {error.strerror}") from error
+        make_folder(self.path.parent)
+        with write_whole(self.path, replace=True) as file:  # whoever reads meanwhile finds the old or the new one
+            file.write(msgspec.json.encode(everything))

@@ -56,20 +56,27 @@ def command(
     """Listen to a microphone and show sections, level and changes as they come."""
     from streamseg.cli import live, terminal
     from streamseg.cli.hearing import Hearing
+    from streamseg.cli.paths import read_files, refuse_capture
     from streamseg.cli.screen import Screen
     from streamseg.sources import open_source
 
     engine, server = chosen_for_server(profile, changes, lookahead)
-    source = open_source("mic" if device is None else f"mic:{device}", save=save)
     kept = history_path(history, none=no_history)
+    remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)
+    reads = read_files(
+        files=[model], databases=[kept, remembered.path if remembered else None], lessons=book.path if book else None
+    )
+    if save is not None:
+        refuse_capture(save, reads)
+    source = open_source("mic" if device is None else f"mic:{device}", save=save)
     hearing = Hearing(
         "mic",
         source,
         engine,
         telemetry=True,
         model=chosen_model(model),
-        memory=memory_file(memory, kept),
-        lessons=lessonbook(lessons, kept),
+        memory=remembered,
+        lessons=book,
     )
     where = None
     if serve:

@@ -22,13 +22,15 @@ import numpy as np
 
 from streamseg.cli import terminal
 from streamseg.cli.hearing import Hearing
+from streamseg.cli.patient_output import patient_output
 from streamseg.cli.stopping import on_signals
 from streamseg.cli.summary import Tally
 from streamseg.engine import Segmenter
 from streamseg.envelope import Envelope
-from streamseg.errors import AskedWrongly, PortInUse, SourceFailed
+from streamseg.errors import AskedWrongly, OutputFailed, PortInUse, SourceFailed
 from streamseg.server import Hub, Position, serve
 from streamseg.settings import ServerSettings
+from streamseg.sources import Recorded
 
 Tell = Callable[[Hearing, list[Envelope]], None]
 
@@ -61,13 +63,18 @@ def run(
     tell: called on the event loop with what a stream said. opened: with the page's address.
     Raises what the server raises; a stream's own failure is left in `Hearing.failure`.
     """
-    names = [hearing.stream for hearing in hearings]
+    refuse_same_names([hearing.stream for hearing in hearings])
+    with patient_output():
+        asyncio.run(_run(hearings, tell, port, opened))
+
+
+def refuse_same_names(names: Sequence[str]) -> None:
+    """Raise AskedWrongly when two streams have one name."""
     for name in set(names):
         if names.count(name) > 1:
             raise AskedWrongly(
                 f"{names.count(name)} streams would be called {name!r}; name them: one=SOURCE two=SOURCE"
             )
-    asyncio.run(_run(hearings, tell, port, opened))
 
 
 async def _run(
@@ -183,3 +190,7 @@ def settle(hearings: Sequence[Hearing]) -> None:
         raise SourceFailed(f"{len(failures)} of {len(hearings)} streams failed: {', '.join(failures)}")
     for failure in failures.values():
         raise failure
+    captures = [hearing.source for hearing in hearings if isinstance(hearing.source, Recorded)]
+    incomplete = [str(capture.failure) for capture in captures if capture.failure]
+    if incomplete:
+        raise OutputFailed("; ".join(incomplete))

@@ -11,7 +11,7 @@ import typer
 
 from streamseg.errors import SettingOutOfRange, SourceNotFound
 from streamseg.outputs import FORMATS
-from streamseg.settings import Profile, ServerSettings, Settings, settings_for
+from streamseg.settings import Profile, ServerSettings, Settings, refuse_out_of_range, settings_for
 
 if TYPE_CHECKING:
     from streamseg.cli.lessonbook import Lessonbook
@@ -88,6 +88,9 @@ FormatOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write here instead of standard output.")
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace an existing file (never one that is read).", show_default=False)
+]
 
 
 def chosen_settings(profile: Profile, changes: list[str] | None, lookahead_s: float | None) -> Settings:
@@ -101,10 +104,8 @@ def chosen_for_server(
     """The same where there is a server too: its settings are changed by the same option."""
     values = _values(changes, lookahead_s)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
-    try:
-        return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
-    except msgspec.ValidationError as error:
-        raise SettingOutOfRange(f"{error}; asked: {server}") from None
+    refuse_out_of_range(ServerSettings, server)
+    return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
 
 
 def chosen_model(path: Path | None) -> ChangeModel | None:
@@ -139,11 +140,15 @@ def _values(changes: list[str] | None, lookahead_s: float | None) -> dict[str, A
 
 
 def history_path(history: Path | None, *, none: bool) -> Path | None:
-    """Where to keep events, if at all."""
+    """Where to keep events, if at all. Raises AskedWrongly when that is a file of another kind."""
     import platformdirs
+
+    from streamseg.cli.own_files import check_database
 
     if none:
         return None
+    if history is not None:
+        check_database(history, "history")
     return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
 
 

@@ -86,6 +86,8 @@ def command(
     """Listen to one or more sources and serve what is heard: WebSocket at /ws, a page at /."""
     from streamseg.cli import live, terminal
     from streamseg.cli.hearing import Hearing
+    from streamseg.cli.paths import read_files, refuse_capture
+    from streamseg.destinations import check_folder, make_folder
     from streamseg.sources import open_source, parse_spec
 
     tls = _tls(cert, key)
@@ -94,6 +96,20 @@ def command(
     kept = history_path(history, none=no_history)
     remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)
     named = [parse_spec(source) for source in sources]
+    live.refuse_same_names([name for name, _ in named])
+    reads = read_files(
+        sounds=[spec for _, spec in named],
+        files=[model, cert, key],
+        databases=[kept, remembered.path if remembered else None],
+        lessons=book.path if book else None,
+    )
+    captures = [_save_path(save, name, alone=len(named) == 1) for name, _ in named]
+    for capture in captures:
+        if capture is not None:
+            refuse_capture(capture, reads)
+    if save is not None and save not in captures:
+        check_folder(save)
+        make_folder(save)
     hearings = [
         Hearing(
             name,
@@ -101,7 +117,7 @@ def command(
                 spec,
                 live=True,
                 fast=fast,
-                save=_save_path(save, name, alone=len(named) == 1),
+                save=capture,
                 sample_rate=sample_rate,
                 channels=channels,
                 sample_format=sample_format,
@@ -112,7 +128,7 @@ def command(
             memory=remembered,
             lessons=book,
         )
-        for name, spec in named
+        for (name, spec), capture in zip(named, captures, strict=True)
     ]
     if insecure:
         terminal.err.print("--insecure: everything said here, tokens aside, can be read on the way", style="bold red")
@@ -135,7 +151,8 @@ def _save_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:
         if not alone:
             raise AskedWrongly(f"several streams cannot be kept in one file {str(save)!r}; name a folder")
         return save
-    save.mkdir(parents=True, exist_ok=True)
+    if save.exists() and not save.is_dir():
+        raise AskedWrongly(f"{save} is neither a .wav file nor a folder; what comes in is kept in one of these")
     return save / f"{stream}.wav"
 
 
@@ -151,6 +168,9 @@ def _tls(cert: Path | None, key: Path | None) -> Any:
                 "or, where one file holds both, that file as --cert"
             )
         return None
+    for path in (cert, key):
+        if path is not None and path.is_char_device():  # it may never end
+            raise AskedWrongly(f"{path} is a device; a certificate and its key are PEM files")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamseg.cli import terminal
+from streamseg.destinations import remove_unfinished
 
 
 def _signals() -> list[signal.Signals]:
@@ -17,6 +18,11 @@ def _signals() -> list[signal.Signals]:
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)
     return ending
+
+
+def _end_at_once(exit_code: int) -> None:
+    remove_unfinished()
+    os._exit(exit_code)
 
 
 @contextmanager
@@ -28,7 +34,7 @@ def on_signals(stop: Callable[[], None]) -> Iterator[None]:
         for each in signals:
             # A terminal that closes sends SIGHUP twice, by its shell and by the system: that is one call.
             again = each in (signal.SIGINT, signal.SIGTERM)
-            signal.signal(each, (lambda *_: os._exit(128 + number)) if again else signal.SIG_IGN)
+            signal.signal(each, (lambda *_: _end_at_once(128 + number)) if again else signal.SIG_IGN)
         stop()
         terminal.err.print("stopping; what is pending is said first (once more ends at once)")
 

@@ -9,6 +9,7 @@ import typer
 
 from streamseg.cli.options import (
     AnnotatedFolder,
+    ForceOption,
     LookaheadOption,
     ModelOption,
     ProfileOption,
@@ -31,6 +32,7 @@ Then: streamseg serve mic --profile dj --model mine.npz
 def command(
     folder: AnnotatedFolder,
     out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write the model.")],
+    force: ForceOption = False,
     truth: TruthOption = "auto",
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
@@ -48,16 +50,19 @@ def command(
 
     from streamseg.cli import terminal
     from streamseg.cli.extras import from_extra
+    from streamseg.cli.paths import check_output, read_files
     from streamseg.weights import shipped_model
 
     with from_extra("evaluation"):
+        from streamseg.evaluation.annotations import files_in
         from streamseg.evaluation.tune import GROWN_FROM_FILES, GROWN_FROM_HOURS, tune
 
     settings = chosen_settings(profile, changes, lookahead)
+    replace = check_output(out, read_files(files=[model, *files_in(folder)]), force=force)
     start = chosen_model(model) or shipped_model(profile)
     with terminal.counted("listening (the first run after installing compiles, about half a minute)") as progress:
         tuned = tune(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
-    tuned.model.save(out)
+    tuned.model.save(out, replace=replace)
     files = len(tuned.tried[0].tracks)
     terminal.out.print(
         f"{files} files, {tuned.hours:.1f} h, {tuned.changes} changes; {tuned.folds} folds by file, "

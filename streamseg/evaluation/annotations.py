@@ -59,6 +59,12 @@ def labelled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.label != _NOT_LABELLED)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The sound and the truth in a folder; nothing where there is no such folder."""
+    endings = (*_SOUND_ENDINGS, ".tsv")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
+
+
 def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:
     """Every sound file in `folder` that has truth of the wanted kind, by name.
 

@@ -7,6 +7,7 @@ figure here has seen the future.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,8 +15,8 @@ from time import perf_counter
 
 import numpy as np
 
+from streamseg.destinations import write_whole
 from streamseg.engine import segment
-from streamseg.errors import OutputFailed
 from streamseg.evaluation import promptness, scores, sound_class
 from streamseg.evaluation.annotations import Annotated, Span, TruthKind, annotated_files
 from streamseg.evaluation.parallel import each
@@ -118,18 +119,17 @@ class Evaluation:
         rows.append(("speed, median", f"{np.median(speed):.0f} x realtime", ""))
         return rows
 
-    def write_csv(self, path: Path) -> None:
-        """One row a track. Raises OutputFailed."""
-        try:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                rows = [asdict(track) for track in self.tracks]
-                for row in rows:
-                    row["delays_s"] = " ".join(f"{delay:.2f}" for delay in row["delays_s"])
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-        except OSError as error:
-            raise OutputFailed(f"cannot write {path}: {error.strerror}") from error
+    def write_csv(self, path: Path, *, replace: bool = False) -> None:
+        """One row a track. replace: an existing file gives way. Raises OutputFailed, AskedWrongly."""
+        rows = [asdict(track) for track in self.tracks]
+        for row in rows:
+            row["delays_s"] = " ".join(f"{delay:.2f}" for delay in row["delays_s"])
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        with write_whole(path, replace=replace) as file:
+            file.write(table.getvalue().encode())
 
 
 def listen_to(path: Path, settings: Settings, model: ChangeModel | None = None) -> tuple[Heard, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from matplotlib import rcParams
@@ -9,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from streamseg.errors import OutputFailed
+from streamseg.destinations import make_folder, write_whole
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import Annotated, Span
 from streamseg.evaluation.calibration import Reliability
 from streamseg.evaluation.evaluate import Evaluation, Heard, TrackScore
 from streamseg.evaluation.promptness import reliabilities
 
+_RELIABILITY = "reliability.png"
 _FOUND, _FALSE, _MISSED = "#1a7f37", "#c62828", "#8a6d00"
 _COLOURS = (
     "#9ecae1",
@@ -33,19 +35,24 @@ _TICKS_S = (5, 15, 30, 60, 120, 300, 600, 1800)
 _LETTERS_SHARE = 0.012  # of the track, for two letters of a name
 
 
-def draw(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """One picture a track and one of the probabilities, as PNG files in a folder. Raises OutputFailed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for track in evaluation.tracks:
-            figure = track_picture(track, evaluation.truth[track.track], evaluation.heard[track.track])
-            written.append(_saved(figure, folder / f"{track.track}.png"))
-        diagrams = {name: one for name, one in reliabilities(evaluation.promptness).items() if one.count}
-        if diagrams:
-            written.append(_saved(reliability_picture(diagrams), folder / "reliability.png"))
-    except OSError as error:
-        raise OutputFailed(f"cannot write pictures to {folder}: {error.strerror}") from error
+def picture_paths(folder: Path, tracks: Iterable[str]) -> list[Path]:
+    """Every file that `draw` may write for tracks of these names."""
+    return [*(folder / f"{track}.png" for track in tracks), folder / _RELIABILITY]
+
+
+def draw(evaluation: Evaluation, folder: Path, *, replace: bool = True) -> list[Path]:
+    """One picture a track and one of the probabilities, as PNG files in a folder.
+
+    replace: existing files give way. Raises OutputFailed, AskedWrongly.
+    """
+    make_folder(folder)
+    written = []
+    for track in evaluation.tracks:
+        figure = track_picture(track, evaluation.truth[track.track], evaluation.heard[track.track])
+        written.append(_save(figure, folder / f"{track.track}.png", replace=replace))
+    diagrams = {name: one for name, one in reliabilities(evaluation.promptness).items() if one.count}
+    if diagrams:
+        written.append(_save(reliability_picture(diagrams), folder / _RELIABILITY, replace=replace))
     return written
 
 
@@ -167,6 +174,7 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.82, 1.0), ncols=4, frameon=False, fontsize=8)
 
 
-def _saved(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=rcParams["figure.dpi"] * 1.2)
+def _save(figure: Figure, path: Path, *, replace: bool) -> Path:
+    with write_whole(path, replace=replace) as file:
+        figure.savefig(file, format="png", dpi=rcParams["figure.dpi"] * 1.2)
     return path

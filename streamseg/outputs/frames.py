@@ -1,22 +1,24 @@
 """Rows of features going out to a file as they come: NumPy's archive, a table of text, Parquet.
 
 Memory stays the same however long the sound: an archive's arrays wait in a nameless file beside it until their length
-is known. A file is opened at the first rows, so that a sound that cannot be read leaves an older file alone.
+is known. A file is opened at the first rows, and appears when it is complete.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import IO, Final, TypeAlias
+from typing import IO, BinaryIO, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.destinations import write_whole
+from streamseg.errors import AskedWrongly
 
 Floats = NDArray[np.float64]
 Chunks: TypeAlias = Iterable[tuple[Floats, Floats]]  # times (n,), rows (n, columns)
@@ -25,8 +27,11 @@ Columns: TypeAlias = Mapping[str, slice]
 _ROWS_AT_ONCE: Final = 4_096
 
 
-def frame_writer(out: Path) -> Callable[[Chunks, Columns], None]:
-    """What writes such a file, by its suffix. Raises AskedWrongly for another suffix, or where a part is missing."""
+def frame_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks, Columns], None]:
+    """What writes such a file, by its suffix. replace: an existing file gives way.
+
+    Raises AskedWrongly for another suffix, or where a part is missing; what it returns raises OutputFailed.
+    """
     suffix = out.suffix.lower()
     if suffix not in _WRITERS:
         raise AskedWrongly(f"features are written as {', '.join(_WRITERS)}; {str(out)!r} was asked for")
@@ -42,10 +47,9 @@ def frame_writer(out: Path) -> Callable[[Chunks, Columns], None]:
             ) from None
 
     def write(chunks: Chunks, columns: Columns) -> None:
-        try:
-            _WRITERS[suffix](_begun(chunks), columns, out)
-        except OSError as error:
-            raise OutputFailed(f"cannot write {out}: {error.strerror or error}") from None
+        begun = _begun(chunks)
+        with write_whole(out, replace=replace) as file:
+            _WRITERS[suffix](begun, columns, file, out.absolute().parent)
 
     return write
 
@@ -66,18 +70,19 @@ def _begun(chunks: Chunks) -> Chunks:
     return [] if first is None else chain([first], chunks)
 
 
-def _write_csv(chunks: Chunks, columns: Columns, out: Path) -> None:
+def _write_csv(chunks: Chunks, columns: Columns, file: BinaryIO, _folder: Path) -> None:
     names = flat_names(columns)
     line = ",".join(["%.9g"] * len(names)) + "\n"
-    with out.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow(names)
-        for times, rows in chunks:
-            file.writelines(line % (t, *row) for t, row in zip(times.tolist(), rows.tolist()))
+    head = io.StringIO()
+    csv.writer(head, lineterminator="\n").writerow(names)
+    file.write(head.getvalue().encode())
+    for times, rows in chunks:
+        file.writelines((line % (t, *row)).encode() for t, row in zip(times.tolist(), rows.tolist()))
 
 
-def _write_npz(chunks: Chunks, columns: Columns, out: Path) -> None:
+def _write_npz(chunks: Chunks, columns: Columns, file: BinaryIO, folder: Path) -> None:
     width = 1 + max(place.stop for place in columns.values())
-    with tempfile.TemporaryFile(dir=out.absolute().parent) as waiting:
+    with tempfile.TemporaryFile(dir=folder) as waiting:
         count = 0
         for times, rows in chunks:
             waiting.write(np.column_stack([times, rows]).tobytes())
@@ -88,8 +93,7 @@ def _write_npz(chunks: Chunks, columns: Columns, out: Path) -> None:
         for name, place in columns.items():
             one = place.stop - place.start == 1
             arrays[name] = table[:, place.start + 1] if one else table[:, place.start + 1 : place.stop + 1]
-        with out.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _mapped(file: IO[bytes], count: int, width: int) -> Floats:
@@ -98,12 +102,12 @@ def _mapped(file: IO[bytes], count: int, width: int) -> Floats:
     return np.memmap(file, np.float64, "r", shape=(count, width))
 
 
-def _write_parquet(chunks: Chunks, columns: Columns, out: Path) -> None:
+def _write_parquet(chunks: Chunks, columns: Columns, file: BinaryIO, _folder: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
     schema = pyarrow.schema([(name, pyarrow.float64()) for name in flat_names(columns)])
-    with out.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:
+    with parquet.ParquetWriter(file, schema) as writer:
         for table in _gathered(chunks):
             writer.write_table(pyarrow.table([pyarrow.array(column) for column in table.T], schema=schema))
 

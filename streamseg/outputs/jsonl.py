@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO, Final
 
 from streamseg.envelope import Envelope, decode, encode
 from streamseg.errors import OutputFailed
 from streamseg.printable import escape_unprintable_json
+
+_LONGEST_LINE: Final = 4 * 2**20  # bytes; whatever is longer is no event, and may be a disk full of anything
 
 
 def write(envelopes: Iterable[Envelope]) -> Iterator[str]:
@@ -15,15 +18,29 @@ def write(envelopes: Iterable[Envelope]) -> Iterator[str]:
         yield escape_unprintable_json(encode(envelope).decode()) + "\n"
 
 
-def read(lines: Iterable[str], *, of: str) -> Iterator[Envelope]:
+def lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; one that is too long for an event comes in pieces, which are no events either."""
+    while line := file.readline(_LONGEST_LINE):
+        yield line
+
+
+def read(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
     """The events of a file written by `write`; blank lines are skipped.
 
-    of: the file's name, for the message. Raises OutputFailed at the first line that is not an event.
+    of: the file's name, for the message. Raises OutputFailed at the first line that is not an event, or when there
+    is none.
     """
+    found = False
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            yield decode(line)
-        except ValueError as error:  # msgspec's errors are ValueErrors
-            raise OutputFailed(f"{of}, line {number} is not an event of streamseg: {error}") from None
+            envelope = decode(line)
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            raise OutputFailed(
+                f"{of}, line {number} is not an event of streamseg ({error}); give a file that `analyze` wrote"
+            ) from None
+        found = True
+        yield envelope
+    if not found:
+        raise OutputFailed(f"{of} holds no events, it is empty; give a file that `analyze` wrote")

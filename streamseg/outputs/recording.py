@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Final
 
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly, OutputFailed
-from streamseg.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted
+from streamseg.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted, StreamStopped
 from streamseg.printable import one_line
+
+_LATEST_S: Final = 1e10  # some centuries
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The sections of one run. `audio` is the sound's file as the run named it; `stem` is its bare name."""
+    """The sections of one run. `audio` is the sound's file as the run named it; `stem` is its bare name.
+
+    sample_rate: of the sound, Hz; None when the run's start is not known. stopped: at which stream second the run
+    ended, and why; None when its end is not known.
+    """
 
     audio: str
     sections: tuple[Section, ...]
+    sample_rate: int | None = None
+    stopped: tuple[float, str] | None = None
 
     @property
     def stem(self) -> str:
@@ -63,9 +72,11 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
     """Collect one run. Relabellings and names reach back to the sections they concern.
 
     Raises AskedWrongly when the events are those of several runs (their times would overlap), and
-    OutputFailed when no section was closed.
+    OutputFailed when no section was closed, or one has times that cannot be.
     """
     audio = ""
+    sample_rate: int | None = None
+    stopped: tuple[float, str] | None = None
     runs: set[tuple[str, str]] = set()
     closed: dict[str, SectionClosed] = {}
     labels: dict[str, str] = {}
@@ -76,9 +87,16 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
             found = ", ".join(f"{source} {epoch}" for source, epoch in sorted(runs))
             raise AskedWrongly(f"one run is wanted, the events are of several ({found}); choose one with --epoch")
         match envelope.data:
-            case StreamStarted(source=source):
-                audio = source
+            case StreamStarted(source=source, sample_rate=rate):
+                audio, sample_rate = source, rate
+            case StreamStopped(t=t, reason=reason):
+                stopped = t, reason
             case SectionClosed() as section:
+                if not 0.0 <= section.start <= section.end <= _LATEST_S:
+                    raise OutputFailed(
+                        f"section {section.section_id} runs from {section.start:g} to {section.end:g} s, which cannot "
+                        "be: these events are damaged"
+                    )
                 closed[section.section_id] = section
             case SectionRelabelled(section_id=section_id, label=label):
                 labels[section_id] = label
@@ -86,7 +104,7 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
                 names[label] = name
     if not closed:
         raise OutputFailed("no section was closed in these events, so there is nothing to write")
-    return Recording(audio=audio or "stream", sections=tuple(_numbered(closed, labels, names)))
+    return Recording(audio or "stream", tuple(_numbered(closed, labels, names)), sample_rate, stopped)
 
 
 def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: dict[str, str]) -> Iterable[Section]:

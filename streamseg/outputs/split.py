@@ -12,10 +12,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamseg.destinations import cannot_write, make_folder, written_beside
 from streamseg.errors import OutputFailed, SourceFailed, SystemPartMissing
 from streamseg.outputs.recording import Recording
 from streamseg.printable import REPLACEMENT, one_line
@@ -39,21 +41,30 @@ class Part:
     duration_s: float
 
 
-def split(sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac") -> Iterator[Part]:
+def part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Path]:
+    """The file of each section: `01 A 1.flac`, number, then the section's title."""
+    digits = len(str(len(recording.sections)))
+    return [
+        folder / f"{number:0{digits}d} {_file_name(section.title)}.{audio_format}"
+        for number, section in enumerate(recording.sections, 1)
+    ]
+
+
+def split(
+    sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac", replace: bool = False
+) -> Iterator[Part]:
     """Write the sections of `recording`, found in `sound`, into `folder`, each as it is yielded.
 
-    audio_format: one of SPLIT_FORMATS. Files are named `01 A 1.flac`: number, then the section's title.
+    audio_format: one of SPLIT_FORMATS. replace: existing files give way. Files are named as `part_paths` says.
     Tags: title, track n/total, album (the sound's name). Raises SystemPartMissing without the `ffmpeg`
-    program, SourceFailed when the sound cannot be decoded, OutputFailed when a file cannot be written.
+    program, SourceFailed when the sound cannot be decoded, OutputFailed when a file cannot be written, AskedWrongly
+    when one exists.
     """
     if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
         raise SystemPartMissing(
             "cutting needs the ffmpeg program; install it: apt install ffmpeg, or brew install ffmpeg"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     total = len(recording.sections)
     ends: list[float | None] = [section.start for section in recording.sections[1:]]
     ends.append(None)
@@ -62,18 +73,20 @@ def split(sound: Path, recording: Recording, folder: Path, *, audio_format: str 
         # the decoding, slice by slice, to FFmpeg.
         link = Path(aside) / "sound"
         link.symlink_to(sound.absolute())
-        for number, (section, end) in enumerate(zip(recording.sections, ends, strict=True), 1):
-            path = folder / f"{number:0{len(str(total))}d} {_file_name(section.title)}.{audio_format}"
+        paths = part_paths(recording, folder, audio_format)
+        for number, (section, end, path) in enumerate(zip(recording.sections, ends, paths, strict=True), 1):
             start = 0.0 if number == 1 else section.start
             tags = {"title": section.title, "track": f"{number}/{total}", "album": recording.stem}
-            yield _cut(link, sound, start, end, path, audio_format, tags)
+            part = _cut(link, sound, start, end)
+            with written_beside(path, replace=replace) as beside, _temporary_files_in(Path(aside)):
+                _export(part, path, beside or path, audio_format, tags)
+            yield Part(path, part.frame_count() / part.frame_rate)
 
 
-def _cut(
-    link: Path, sound: Path, start: float, end: float | None, path: Path, audio_format: str, tags: dict[str, str]
-) -> Part:
+def _cut(link: Path, sound: Path, start: float, end: float | None) -> Any:
+    """A stretch of the sound as pydub's AudioSegment. Raises SourceFailed."""
     from pydub import AudioSegment
-    from pydub.exceptions import CouldntDecodeError, CouldntEncodeError
+    from pydub.exceptions import CouldntDecodeError
 
     # Decoded from second to second and then cut by samples: FFmpeg counts a slice's start in microseconds and
     # pydub in milliseconds, and both are a sample off now and then.
@@ -82,16 +95,34 @@ def _cut(
         part = AudioSegment.from_file(
             str(link), start_second=first_s, duration=None if end is None else math.ceil(end) - first_s
         )
-    except (CouldntDecodeError, IndexError) as error:
+    except (CouldntDecodeError, IndexError, OSError) as error:
         reason = str(error).strip().splitlines()[-1:] or ["nothing could be decoded there"]
         raise SourceFailed(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
     first, last = (None if t is None else round(t * part.frame_rate) - first_s * part.frame_rate for t in (start, end))
-    part = part.get_sample_slice(first, last)
+    return part.get_sample_slice(first, last)
+
+
+def _export(part: Any, path: Path, written: Path, audio_format: str, tags: dict[str, str]) -> None:
+    """Encode a part to the file `written`, which will be called `path`. Raises OutputFailed."""
+    from pydub.exceptions import CouldntEncodeError
+
     try:
-        part.export(str(path), tags=tags, **_ENCODERS[audio_format]).close()
-    except (OSError, CouldntEncodeError) as error:
-        raise OutputFailed(f"cannot write {path}: {error}") from None
-    return Part(path, part.frame_count() / part.frame_rate)
+        part.export(str(written), tags=tags, **_ENCODERS[audio_format]).close()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    except CouldntEncodeError as error:
+        reason = str(error).strip().splitlines()[-1:] or ["ffmpeg failed"]
+        raise OutputFailed(f"cannot write {path}: {reason[0]}") from None
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let temporary files go with this folder: pydub leaves them behind when it fails."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _file_name(title: str) -> str:

@@ -1,0 +1,83 @@
+"""What a command reads, what it may write, and the question whether an existing file may be replaced."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from streamseg.cli.own_files import database_files
+from streamseg.cli.read_files import ReadFiles
+
+
+def read_files(
+    *,
+    sounds: Iterable[str | Path] = (),
+    files: Iterable[str | Path | None] = (),
+    databases: Iterable[Path | None] = (),
+    lessons: Path | None = None,
+) -> ReadFiles:
+    """Everything that a command reads, so that nothing of it is written.
+
+    sounds: sources as the user wrote them, without a stream's name. files: others; None is left out, - is standard
+    input. databases: history and memory; what SQLite lays beside them is theirs. lessons: their file.
+    Raises AskedWrongly when a database or the lessons are one of the other files, or standard output goes into one.
+    """
+    from streamseg.sources.recorded import marks_path
+
+    reads = ReadFiles()
+    for sound in map(str, sounds):
+        if sound == "-":
+            reads.add_standard_input()
+        elif sound != "mic" and not sound.startswith("mic:"):
+            reads.add(sound)
+            if Path(sound).name:
+                reads.add(marks_path(Path(sound)))
+    for file in files:
+        if file is not None and str(file) == "-":
+            reads.add_standard_input()
+        elif file is not None:
+            reads.add(file)
+    stores = [database_files(database) for database in databases if database is not None]
+    for store in stores if lessons is None else [*stores, [lessons]]:
+        for part in store:
+            reads.refuse(part)
+        for part in store:
+            reads.add(part)
+    reads.refuse_standard_streams()
+    return reads
+
+
+def check_outputs(paths: Sequence[Path], reads: ReadFiles, *, force: bool, folder_to_make: Path | None = None) -> bool:
+    """Look, before the work begins, whether results may be written; returns whether they may replace existing files.
+
+    On a terminal the user is asked. folder_to_make: need not exist yet. Raises AskedWrongly, OutputFailed.
+    """
+    asking = ask if somebody_can_answer() else None
+    return reads.check(paths, force=force, ask=asking, folder_to_make=folder_to_make)
+
+
+def check_output(out: Path | None, reads: ReadFiles, *, force: bool) -> bool:
+    """The same of one file; None is standard output."""
+    return check_outputs([] if out is None else [out], reads, force=force)
+
+
+def refuse_capture(capture: Path, reads: ReadFiles) -> None:
+    """Raise AskedWrongly when a capture, or the marks beside it, would be a file that is read."""
+    from streamseg.sources.recorded import marks_path
+
+    reads.refuse(capture)
+    reads.refuse(marks_path(capture))
+
+
+def somebody_can_answer() -> bool:
+    """Whether the program was started at a terminal."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def ask(question: str) -> bool:
+    """Ask at the terminal; anything but a yes is a no."""
+    from streamseg.cli import terminal
+
+    terminal.err.print(f"{question} [y/N] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
