@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "weights": {"errors", "settings"},
     "memory": {"errors"},
     "engine": FLOOR,
-    "sources": FLOOR,
+    "decoding": set(),  # what the decoding child runs: it loads nothing else of ours
+    "sources": FLOOR | {"decoding"},
     "outputs": FLOOR,
     "client": FLOOR,
     "feature_arrays": FLOOR | {"engine", "sources"},
