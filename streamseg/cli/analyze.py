@@ -56,18 +56,22 @@ def command(
 
     Writes one event object a line, the same events as live, or another format; how far it is goes to standard error.
     """
+    from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_spec
+
+    settings = chosen_settings(profile, changes, lookahead)
+    stream, spec = parse_spec(file)
+    # first, because another process decodes it and starts while the engine is loaded here
+    source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
+
     from streamseg.cli import terminal
     from streamseg.cli.hearing import Hearing
     from streamseg.cli.stopping import on_signals
     from streamseg.cli.writing import write
     from streamseg.outputs import FORMATS
-    from streamseg.sources import open_source, parse_spec
 
-    settings = chosen_settings(profile, changes, lookahead)
-    stream, spec = parse_spec(file)
     hearing = Hearing(
         stream,
-        open_source(spec),
+        source,
         settings,
         model=chosen_model(model),
         memory=memory_file(memory, history_path(None, none=False)),

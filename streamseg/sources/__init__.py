@@ -17,11 +17,12 @@ from streamseg.errors import AskedWrongly
 from streamseg.sources.audiofile import AudioFile
 from streamseg.sources.devices import InputDevice, list_devices
 from streamseg.sources.microphone import Microphone
-from streamseg.sources.pcm import RawPcm, SampleFormat
+from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcm, SampleFormat
 from streamseg.sources.playback import Playback
 from streamseg.sources.recorded import Recorded
 
 __all__ = [
+    "FIXED_PCM_ADVICE",
     "AudioFile",
     "InputDevice",
     "Microphone",
@@ -44,7 +45,7 @@ def parse_spec(spec: str) -> tuple[str, str]:
     A file whose own name holds `=` is taken as the file it is.
     """
     name, equals, rest = spec.partition("=")
-    if equals and rest and _STREAM_NAME.fullmatch(name) and not Path(spec).exists():
+    if equals and rest and _STREAM_NAME.fullmatch(name) and not _exists(spec):
         return name, rest
     if spec == "-":
         return "stdin", spec
@@ -52,6 +53,13 @@ def parse_spec(spec: str) -> tuple[str, str]:
         return "mic", spec
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(spec).stem).strip("-.")[:64]
     return stem or "stream", spec
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for a name, or in a folder that may not be read
+        return False
 
 
 def open_source(
@@ -63,6 +71,7 @@ def open_source(
     sample_rate: int | None = None,
     channels: int | None = None,
     sample_format: SampleFormat = "s16le",
+    pcm_advice: str = PCM_ADVICE,
 ) -> Source:
     """The source that `spec` (without a stream's name) stands for.
 
@@ -71,15 +80,18 @@ def open_source(
     save: write what comes to this WAV file, to be analysed again.
     sample_rate (Hz), channels: what to ask of a microphone (its own by default), and what raw PCM consists of
     (44,100 Hz, 2 channels by default); sample_format: of raw PCM. A file says these itself.
+    pcm_advice: how to say these otherwise, for the message that raw PCM did not fit.
 
     Raises AskedWrongly and its kinds (DeviceNotFound, SourceNotFound), SourceFailed, SystemPartMissing.
     """
     source: Source
     if spec == "-":
-        source = RawPcm(sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format)
+        source = RawPcm(
+            sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format, advice=pcm_advice
+        )
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
-    elif _ADDRESS.match(spec) and not Path(spec).exists():
+    elif _ADDRESS.match(spec) and not _exists(spec):
         raise AskedWrongly(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
     else:
         source = AudioFile(spec)
