@@ -72,7 +72,7 @@ class Allowance:
 
 
 def _resident_bytes() -> int:
-    """The most memory that this process has had resident so far."""
+    """Memory that this process uses now, or at most has used."""
     if sys.platform == "win32":
         import ctypes
         from ctypes import wintypes
@@ -98,7 +98,10 @@ def _resident_bytes() -> int:
         counters = Counters(cb=ctypes.sizeof(Counters))
         kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
         return int(counters.PeakPagefileUsage)
+    if sys.platform == "linux":  # its peak starts with that of the parent
+        with open("/proc/self/statm", "rb") as counts:  # noqa: PTH123
+            return int(counts.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS
+    return peak if sys.platform == "darwin" else peak * 1024  # in bytes on macOS alone

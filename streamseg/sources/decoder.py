@@ -153,11 +153,11 @@ class Decoder:
 
     def _stopped(self, what: str) -> Iterator[Item]:
         """The decoder's failure, to listeners and then to whoever iterates."""
-        heard_s = self._samples_given / self._sample_rate if self._sample_rate else 0.0
         yield Away(f"the source {what}")
-        raise SourceFailed(
-            f"{self.name} {what} {f'at {heard_s:.1f} s; everything before was analysed' if heard_s else 'at once'}"
-        )
+        if not self._samples_given:
+            raise SourceFailed(f"{self.name} {what}; nothing of it was heard")
+        heard_s = self._samples_given / self._sample_rate
+        raise SourceFailed(f"{self.name} {what} at {heard_s:.1f} s; everything before was analysed")
 
 
 def _start(path: Path, handle: str, limits: tuple[int, int]) -> subprocess.Popen[bytes]:
