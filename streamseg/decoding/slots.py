@@ -1,7 +1,7 @@
 """Shared memory for samples: a few slots that the child fills in turn and the parent empties in turn.
 
 The memory is reserved, not used: a page costs something only once it was written to, and a block of a second of stereo
-touches a tenth of its slot.
+touches a sixth of its slot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from typing import Final
 
 SLOT_COUNT: Final = 4  # read ahead by so many blocks
-SLOT_BYTES: Final = 4 << 20  # 11 s of stereo at 48 kHz; a longer block goes in pieces
+SLOT_BYTES: Final = 2 << 20  # 5 s of stereo at 48 kHz; a longer block goes in pieces
 _TOTAL_BYTES: Final = SLOT_COUNT * SLOT_BYTES
 
 

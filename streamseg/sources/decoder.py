@@ -31,7 +31,8 @@ _ROOT = str(Path(__file__).parents[2])
 _START = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.process import main; main()"
 _LOOK_EVERY_S = 0.2
 _PATIENCE_S = 2.0  # with a process that was killed, and may hang in the system's own input and output
-_SAMPLE_BYTES = 4
+# glibc's: it would give back the memory of every second of sound and fetch it again, a third of the time for MP3
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(16 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
 
 
 class Decoder:
@@ -176,6 +177,7 @@ def _start(path: Path, handle: str, limits: tuple[int, int]) -> subprocess.Popen
         return subprocess.Popen(  # noqa: S603 - our own interpreter
             [*command, *map(str, limits)],
             bufsize=0,
+            env=_MALLOC | os.environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # the C library's last words of a crash
