@@ -13,10 +13,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from streamseg.decoding import slots
 from streamseg.decoding.limits import Allowance
 from streamseg.decoding.messages import COMPLETE, FAILED, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATED, end_line
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
 
 _RENEW_BYTES = 1 << 20  # getting on in the file counts as progress too
 _STACK_BYTES = 256 << 10  # of the threads here, which do little
@@ -71,6 +77,19 @@ class _Sender:
         os._exit(1)  # the parent has gone, whatever the decoder is doing or waiting for
 
 
+def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """All packets of a stream, the last one empty. Raises FFmpegError."""
+    from av.packet import Packet
+
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        # PyAV counts the streams at the beginning; where a transport stream gains some it stumbles at the end
+        last = Packet()
+        last.stream = stream
+        yield cast("Packet[AudioStream]", last)
+
+
 def _decode(path: Path, sender: _Sender, allowance: Allowance) -> tuple[str, str]:
     """Send all samples of a file. How it ended: the kind and the predicate. Raises MemoryError, BrokenPipeError."""
     from av.error import FFmpegError  # imported under the limits
@@ -102,7 +121,7 @@ def _decode(path: Path, sender: _Sender, allowance: Allowance) -> tuple[str, str
 
     furthest = 0
     try:
-        for packet in container.demux(stream):
+        for packet in _packets(container, stream):
             if packet.size:  # the last one only empties the decoder
                 decoded.last_packet, decoded.last_packet_failed = packet, False
             if packet.pos is not None and packet.pos >= furthest + _RENEW_BYTES:

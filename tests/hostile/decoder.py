@@ -40,7 +40,7 @@ from streamseg.sources.decoder import MEMORY_BYTES
 PATIENCE_S = 60.0  # with one file; then it is closed, as Ctrl-C does
 HANG_S = 10.0  # from being closed to having ended
 MOST_GROWTH_MB = 50.0
-SETTLED = 200  # files after which growth is counted
+SETTLED = 100  # files after which growth is counted
 AT_ONCE = 8
 COMMANDS = 6  # of the blocked inputs are given to the command itself, which takes seconds to load
 
