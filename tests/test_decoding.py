@@ -174,11 +174,11 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 def test_too_little_memory_is_said(tmp_path):
     path = tmp_path / "wide.flac"
     soundfile.write(path, np.random.default_rng(1).uniform(-1, 1, (192_000, 8)), 192_000)
-    decoder = Decoder(path, "wide", memory_bytes=40 << 20)
+    decoder = Decoder(path, "wide", memory_bytes=32 << 20)
     items, failure = heard(decoder)
     decoder.release()
-    assert str(failure) == "wide needs more than 40 MiB of memory to be decoded; nothing of it was heard"
-    assert items == [Away("the source needs more than 40 MiB of memory to be decoded")]
+    assert "wide needs more than 32 MiB of memory to be decoded" in str(failure)
+    assert items[-1] == Away("the source needs more than 32 MiB of memory to be decoded")
     assert len(samples_of(AudioFile(path))) == 192_000
 
 
