@@ -132,7 +132,7 @@ def test_raw_pcm_that_ends_inside_a_frame_is_truncated():
     assert len(samples_of(items)) == 3
     assert isinstance(failure, SourceTruncated)
     assert "2 bytes" in str(failure)
-    assert "--channels" in str(failure)
+    assert "channels" in str(failure)
 
 
 def test_no_raw_pcm_at_all_is_no_sound():

@@ -58,6 +58,13 @@ def command(
 
     Writes one event object a line, the same events as live, or another format; how far it is goes to standard error.
     """
+    from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_spec
+
+    settings = chosen_settings(profile, changes, lookahead)
+    stream, spec = parse_spec(file)
+    # first, because another process decodes it and starts while the engine is loaded here
+    source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
+
     from streamseg.cli import terminal
     from streamseg.cli.export import NEEDS_PATH, with_audio
     from streamseg.cli.hearing import Hearing
@@ -66,10 +73,7 @@ def command(
     from streamseg.cli.writing import write
     from streamseg.errors import OutputFailed
     from streamseg.outputs import FORMATS
-    from streamseg.sources import open_source, parse_spec
 
-    settings = chosen_settings(profile, changes, lookahead)
-    stream, spec = parse_spec(file)
     data = history_path(None, none=False)
     remembered, book = memory_file(memory, data), lessonbook(lessons, data)
     reads = read_files(
@@ -79,7 +83,7 @@ def command(
         lessons=book.path if book else None,
     )
     replace = check_output(out, reads, force=force)
-    hearing = Hearing(stream, open_source(spec), settings, model=chosen_model(model), memory=remembered, lessons=book)
+    hearing = Hearing(stream, source, settings, model=chosen_model(model), memory=remembered, lessons=book)
     try:
         with on_signals(hearing.finish):
             events = heard(hearing)

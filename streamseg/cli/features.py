@@ -50,12 +50,12 @@ def command(
     from streamseg.cli.stopping import on_signals
     from streamseg.feature_arrays import COLUMNS
     from streamseg.outputs.frames import frame_writer
-    from streamseg.sources import open_source, parse_spec
+    from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_spec
 
     spec = parse_spec(file)[1]
     replace = check_output(out, read_files(sounds=[spec]), force=force)
     write = frame_writer(out, replace=replace)
-    run = _Run(open_source(spec))
+    run = _Run(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
     with on_signals(run.stop):
         write(run.frames(), COLUMNS)
     took_s = time.perf_counter() - run.began

@@ -121,6 +121,7 @@ def command(
                 sample_rate=sample_rate,
                 channels=channels,
                 sample_format=sample_format,
+                pcm_advice="do --channels and --sample-format say what was sent?",
             ),
             engine,
             telemetry=True,

@@ -17,11 +17,12 @@ from streamseg.errors import AskedWrongly
 from streamseg.sources.audiofile import AudioFile
 from streamseg.sources.devices import InputDevice, list_devices
 from streamseg.sources.microphone import Microphone
-from streamseg.sources.pcm import RawPcm, SampleFormat
+from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcm, SampleFormat
 from streamseg.sources.playback import Playback
 from streamseg.sources.recorded import Recorded
 
 __all__ = [
+    "FIXED_PCM_ADVICE",
     "AudioFile",
     "InputDevice",
     "Microphone",
@@ -45,9 +46,9 @@ def parse_spec(spec: str) -> tuple[str, str]:
     stream's in front of a source that exists.
     """
     name, equals, rest = spec.partition("=")
-    if equals and rest and _STREAM_NAME.fullmatch(name) and not Path(spec).exists():
+    if equals and rest and _STREAM_NAME.fullmatch(name) and not _exists(spec):
         return name, rest
-    if equals and rest and not Path(spec).exists() and _is_source(rest):
+    if equals and rest and not _exists(spec) and _is_source(rest):
         raise AskedWrongly(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
             f"or digit, as in studio={rest}"
@@ -64,6 +65,13 @@ def _is_source(spec: str) -> bool:
     return spec in ("-", "mic") or spec.startswith("mic:") or Path(spec).is_file()
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long for a name, or in a folder that may not be read
+        return False
+
+
 def open_source(
     spec: str,
     *,
@@ -73,6 +81,7 @@ def open_source(
     sample_rate: int | None = None,
     channels: int | None = None,
     sample_format: SampleFormat = "s16le",
+    pcm_advice: str = PCM_ADVICE,
 ) -> Source:
     """The source that `spec` (without a stream's name) stands for.
 
@@ -81,15 +90,18 @@ def open_source(
     save: write what comes to this WAV file, to be analysed again.
     sample_rate (Hz), channels: what to ask of a microphone (its own by default), and what raw PCM consists of
     (44,100 Hz, 2 channels by default); sample_format: of raw PCM. A file says these itself.
+    pcm_advice: how to say these otherwise, for the message that raw PCM did not fit.
 
     Raises AskedWrongly and its kinds (DeviceNotFound, SourceNotFound), SourceFailed, SystemPartMissing.
     """
     source: Source
     if spec == "-":
-        source = RawPcm(sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format)
+        source = RawPcm(
+            sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format, advice=pcm_advice
+        )
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
-    elif _ADDRESS.match(spec) and not Path(spec).exists():
+    elif _ADDRESS.match(spec) and not _exists(spec):
         raise AskedWrongly(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
     else:
         source = AudioFile(spec)

@@ -17,6 +17,11 @@ from streamseg.errors import AskedWrongly, NotAudio, SourceTruncated
 
 SampleFormat: TypeAlias = Literal["s16le", "s24le", "s32le", "f32le"]
 _BYTES: dict[SampleFormat, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}
+PCM_ADVICE = "do channels and sample_format say what was sent?"
+FIXED_PCM_ADVICE = (
+    "this command takes 16 bits, stereo, 44.1 kHz (`ffmpeg … -f s16le -ac 2 -ar 44100 -`); "
+    "`serve` has --sample-format, --channels and --sample-rate"
+)
 _READ_BYTES = 1 << 18
 _CLOSE_POLL_S = 0.1
 
@@ -31,8 +36,12 @@ class RawPcm:
         sample_rate: int = 44_100,
         channels: int = 2,
         sample_format: SampleFormat = "s16le",
+        advice: str = PCM_ADVICE,
     ) -> None:
-        """stream: standard input by default. sample_rate: Hz. Raises AskedWrongly."""
+        """stream: standard input by default. sample_rate: Hz. advice: what to do when the bytes do not fit.
+
+        Raises AskedWrongly.
+        """
         if sample_format not in _BYTES:
             raise AskedWrongly(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
         if sample_rate < 1 or channels < 1:
@@ -45,6 +54,7 @@ class RawPcm:
         self.sample_rate = sample_rate
         self.channels = channels
         self._format = sample_format
+        self._advice = advice
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -75,7 +85,7 @@ class RawPcm:
         if left:
             raise SourceTruncated(
                 f"standard input ended {len(left)} bytes into a frame of {frame_bytes} "
-                f"({self.channels} channels of {self._format}); do --channels and --format say what was sent?"
+                f"({self.channels} channels of {self._format}); {self._advice}"
             )
         if not heard:
             raise NotAudio("standard input ended before the first frame; pipe raw PCM into it")

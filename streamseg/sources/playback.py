@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BUFFER_S = 0.02  # what a card delivers at once
 RING_S = 10.0
+_RING_BYTES = 64 << 20  # of many channels at a high rate, less than that
 POLL_S = 0.004
 
 
@@ -48,6 +49,10 @@ class Playback:
     def close(self) -> None:
         """End the iteration, from any thread."""
         self._closed.set()
+        if not isinstance(self._recorded, Iterator):  # a generator cannot be closed from another thread
+            close = getattr(self._recorded, "close", None)
+            if close is not None:  # a file may be waiting for a pipe that delivers nothing
+                close()
 
     def __iter__(self) -> Iterator[Item]:
         """Blocks of 20 ms as they become due. Raises what the recorded source raises, after its last block."""
@@ -97,7 +102,9 @@ class Playback:
                     continue
                 if self._ring is None:
                     self._sample_rate = item.sample_rate
-                    self._ring = Ring(round(RING_S * item.sample_rate), item.samples.shape[1])
+                    channels = item.samples.shape[1]
+                    frames = min(round(RING_S * item.sample_rate), _RING_BYTES // (4 * channels))
+                    self._ring = Ring(frames, channels)
                     started = time.monotonic()  # opening the file took its time
                 buffer = max(1, round(BUFFER_S * item.sample_rate))
                 for start in range(0, len(item.samples), buffer):

@@ -23,29 +23,33 @@ _PROMISES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came out of a file."""
+class Decoded:
+    """What came out of a file so far."""
 
     seconds: float = 0.0
     last_packet: Packet[AudioStream] | None = None
     last_packet_failed: bool = False
 
 
-def missing_end(path: Path, container: InputContainer, stream: AudioStream, heard: Heard) -> str | None:
+def missing_end(path: Path, container: InputContainer, stream: AudioStream, decoded: Decoded) -> str | None:
     """Why the file must be taken for cut off, or None."""
     kind = container.format.name
     promised_s = _promised_s(path, container, stream)
     if promised_s is not None:
-        if heard.seconds < promised_s - max(_SLACK_S, 0.002 * promised_s):
-            return f"it promises {promised_s:.1f} s and {heard.seconds:.1f} s could be read"
+        if decoded.seconds < promised_s - max(_SLACK_S, 0.002 * promised_s):
+            return f"it promises {promised_s:.1f} s and {decoded.seconds:.1f} s could be read"
         return None
     if kind in ("wav", "w64") and _riff_is_cut(path):
         return "its header promises more bytes than there are"
     if kind == "ogg" and _ogg_is_cut(path):
         return "its last page is cut off, or not marked as the last"
-    if kind == "mp3" and heard.last_packet and _mp3_frame_bytes(bytes(heard.last_packet)) > heard.last_packet.size:
+    if (
+        kind == "mp3"
+        and decoded.last_packet
+        and _mp3_frame_bytes(bytes(decoded.last_packet)) > decoded.last_packet.size
+    ):
         return "its last frame is cut off"
-    if heard.last_packet_failed and kind != "mp3":
+    if decoded.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
     return None
 
