@@ -135,11 +135,14 @@ def write_growing(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], No
             yield lambda piece: _write_and_flush(file, piece)
         return
     target = _target(path)
-    with saying_failures(path), _create(target) as file:
+    with saying_failures(path):
+        file = _create(target)
         try:
             yield lambda piece: write_all(file, piece)
         finally:
-            if file.tell() == 0:
+            empty = file.tell() == 0
+            file.close()
+            if empty:  # after it was closed: Windows removes no open file
                 target.unlink(missing_ok=True)
 
 

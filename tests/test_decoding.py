@@ -182,6 +182,24 @@ def test_too_little_memory_is_said(tmp_path):
     assert len(samples_of(AudioFile(path))) == 192_000
 
 
+@LINUX
+def test_a_lower_limit_of_the_users_own_holds(tmp_path):
+    path = sound.write(tmp_path / "short.wav", sound.pulsed_noise(0.3))
+    code = "import resource, sys; from streamseg.sources.audiofile import AudioFile; "
+    code += "resource.setrlimit(resource.RLIMIT_DATA, (400 << 20, 400 << 20)); "
+    code += "print(sum(len(block.samples) for block in AudioFile(sys.argv[1])))"
+    ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, timeout=60)
+    assert int(ran.stdout or 0) == round(0.3 * sound.RATE), ran.stderr
+
+
+def test_a_file_that_is_deleted_meanwhile_is_said_to_be_gone(tmp_path):
+    decoder = Decoder(tmp_path / "gone.wav", "gone.wav")
+    items, failure = heard(decoder)
+    decoder.release()
+    assert items == []
+    assert str(failure) == "gone.wav has been deleted or renamed meanwhile"
+
+
 @POSIX
 def test_a_decoder_that_works_without_giving_sound_is_ended(tmp_path, corpus):
     path = tmp_path / "zeros.mp3"

@@ -62,7 +62,9 @@ def patient_output() -> Iterator[None]:
     before = sys.stdout
     try:
         before.flush()
-        sys.stdout = PatientStream(before, sys.stderr)
+        # A console of Windows takes no UTF-8 by its descriptor, and is never full.
+        if sys.platform != "win32" or not before.isatty():
+            sys.stdout = PatientStream(before, sys.stderr)
     except (OSError, ValueError, AttributeError):  # closed, or no file, as in a notebook
         pass
     try:

@@ -65,17 +65,21 @@ def command(
     from streamseg.destinations import check_folder
     from streamseg.errors import OutputFailed
     from streamseg.outputs import recording_of
-    from streamseg.outputs.split import part_paths, split
+    from streamseg.outputs.split import check_readable_twice, part_paths, split
     from streamseg.sources import AudioFile
 
     settings = chosen_settings(profile, changes, lookahead)
     reads = read_files(sounds=[file.absolute()], files=[events, model], lessons=lessons)
     check_folder(folder)
+    check_readable_twice(file)
     source = AudioFile(file)
     failure = None
     if events is not None:
         recording = recording_of(read_events(events))
-        if not force:
+        if force:
+            for _ in source:  # what is no sound (a playlist, say) never comes to the ffmpeg program, which follows it
+                break
+        else:
             with terminal.busy(f"comparing {events} with {file}"):
                 check_same_recording(recording, file, source)
     else:

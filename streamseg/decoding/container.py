@@ -7,6 +7,7 @@ places is no recording, and following it would let a stranger's file open others
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def _allowed_formats() -> str:
 
 def _explain(path: Path) -> Unreadable:
     """What to say of a file that FFmpeg does not open."""
+    if not os.path.lexists(path):
+        return Unreadable(FAILED, "has been deleted or renamed meanwhile")
     if not is_plain_file(path):
         return Unreadable(NOT_AUDIO, "gives no sound that FFmpeg knows")
     try:

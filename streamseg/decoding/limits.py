@@ -44,7 +44,9 @@ class Allowance:
 
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             if kernel_memory:
-                resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+                hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # may be lower already, and cannot be raised
+                least = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+                resource.setrlimit(resource.RLIMIT_DATA, (least, least))
         self._watched_memory = not kernel_memory
         self.renew()
         if self._watched_memory or not self._kernel_cpu:

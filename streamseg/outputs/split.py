@@ -8,6 +8,7 @@ sound's own end, so the parts put together are the whole.
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from streamseg.destinations import cannot_write, make_folder, written_beside
-from streamseg.errors import OutputFailed, SourceFailed, SystemPartMissing
+from streamseg.errors import AskedWrongly, OutputFailed, SourceFailed, SystemPartMissing
 from streamseg.outputs.recording import Recording
 from streamseg.printable import REPLACEMENT, one_line
 
@@ -48,6 +49,12 @@ def part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Pa
         folder / f"{number:0{digits}d} {_file_name(section.title)}.{audio_format}"
         for number, section in enumerate(recording.sections, 1)
     ]
+
+
+def check_readable_twice(sound: Path) -> None:
+    """Raise AskedWrongly for a pipe or a device: what was read from it once cannot be cut."""
+    if os.path.exists(sound) and not os.path.isfile(sound) and not os.path.isdir(sound):  # noqa: PTH110, PTH112, PTH113 — Path's raise where nothing may be read
+        raise AskedWrongly(f"{sound} is a pipe or a device, and cutting reads a sound again; save it to a file first")
 
 
 def split(

@@ -119,13 +119,13 @@ class _Writer:
         if self._wave is not None and self._wave.frames:
             with suppress(OSError):
                 self._write_marks()
-        elif self._file is not None:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
         for file in (self._file, self._marks):
             if file is not None:
                 with suppress(OSError):
                     file.close()
+        if self._file is not None and (self._wave is None or not self._wave.frames):
+            with suppress(OSError):  # after it was closed: Windows removes no open file
+                self._path.unlink(missing_ok=True)
         lacks = []
         if self._missing_in_all:
             lacks.append(f"{self._missing_in_all / self._sample_rate:.1f} s of sound")
