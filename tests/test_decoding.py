@@ -379,6 +379,14 @@ def test_what_was_never_iterated_leaves_nothing(tmp_path, minute):
     assert process.poll() is not None
 
 
+def test_what_is_closed_before_it_is_iterated_leaves_no_process(minute):
+    source = AudioFile(minute)
+    process = source._begun._process
+    source.close()
+    assert process.wait(GENEROUS_S) != 0
+    assert list(source) == []
+
+
 def test_a_file_may_be_iterated_again(minute):
     source = AudioFile(minute)
     first, second = heard(source), heard(source)

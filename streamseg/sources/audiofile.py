@@ -35,8 +35,9 @@ class AudioFile:
     def close(self) -> None:
         """End the iteration, from any thread or signal handler, whatever it is waiting for."""
         self._closed.set()
-        for decoder in tuple(self._running):
-            decoder.close()
+        for decoder in (*tuple(self._running), self._begun):
+            if decoder is not None:
+                decoder.close()
 
     def __iter__(self) -> Iterator[Item]:
         """Blocks of about a second; of a capture (`recorded.py`), its gaps as well, where they were.
