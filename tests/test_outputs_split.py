@@ -1,7 +1,9 @@
 """Cutting: real files, real ffmpeg; nothing lost between two parts, nothing twice."""
 
 import dataclasses
+import os
 import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import soundfile
 from test_outputs import LABELS, run
 
-from streamseg.errors import OutputFailed, SystemPartMissing
+from streamseg.errors import OutputFailed, SourceFailed, SystemPartMissing
 from streamseg.outputs import Recording, recording_of
 from streamseg.outputs.split import SPLIT_FORMATS, split
 
@@ -74,6 +76,19 @@ def test_lossy_sources_add_up_too(ramp: Path, tmp_path: Path, codec):
     subprocess.run(["ffmpeg", "-v", "error", "-i", ramp, "-c:a", codec, sound], check=True, timeout=60)
     parts = list(split(sound, recording_of(run(str(sound))), tmp_path / "out"))
     assert sum(part.duration_s for part in parts) == pytest.approx(60, abs=0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pydub leaves the sound open then
+@pytest.mark.parametrize("says", ["kill -SEGV $$", """echo '{"streams": [{"codec_type": "audio"}]}'"""])
+def test_an_ffprobe_that_crashes_or_knows_little_is_a_failure_in_a_line(ramp: Path, tmp_path: Path, monkeypatch, says):
+    probing = tmp_path / "ffprobe"
+    probing.write_text(f"#!/bin/sh\n{says}\n")
+    probing.chmod(0o755)
+    recording = recording_of(run(str(ramp)))
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(SourceFailed, match=r"my mix\.wav: cannot decode from 0\.00 s on"):
+        list(split(ramp, recording, tmp_path / "out"))
 
 
 def test_never_holds_the_whole(ramp: Path, tmp_path: Path):

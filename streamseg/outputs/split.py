@@ -102,7 +102,7 @@ def _cut(link: Path, sound: Path, start: float, end: float | None) -> Any:
         part = AudioSegment.from_file(
             str(link), start_second=first_s, duration=None if end is None else math.ceil(end) - first_s
         )
-    except (CouldntDecodeError, IndexError, OSError) as error:
+    except (CouldntDecodeError, LookupError, ValueError, OSError) as error:  # pydub reads what ffprobe says unchecked
         reason = str(error).strip().splitlines()[-1:] or ["nothing could be decoded there"]
         raise SourceFailed(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
     first, last = (None if t is None else round(t * part.frame_rate) - first_s * part.frame_rate for t in (start, end))
