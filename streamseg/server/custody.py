@@ -49,20 +49,30 @@ class Custody:
 
         thorough: the content is looked into whenever that was last done.
         """
+        loss = self._find_absence() or self._find_damage(thorough=thorough)
+        # The file may have been replaced while it was looked into: then the damage is no damage to ours.
+        return loss and (self._find_absence() or loss)
+
+    def _find_absence(self) -> Loss | None:
+        """Whether another file, or none, lies at the path."""
+        now = _identity(self._path)
+        if now is None:
+            return Loss("gone", "its file was deleted")
+        return None if now == self._file else Loss("gone", "its file was replaced by another")
+
+    def _find_damage(self, *, thorough: bool) -> Loss | None:
         try:
-            now = self._path.stat()
+            size = self._path.stat().st_size
         except OSError:
             return Loss("gone", "its file was deleted")
-        if (now.st_dev, now.st_ino) != self._file:
-            return Loss("gone", "its file was replaced by another")
         for ending, before in self._beside.items():
             if _identity(_beside(self._path, ending)) != before:
                 return Loss("log", f"its {ending} file was deleted or replaced")
-        if now.st_size < self._size:
-            self._size = now.st_size
+        if size < self._size:
+            self._size = size
             if not self._is_sound():  # it may have been vacuumed
                 return Loss("damaged", "its file was truncated")
-        self._size = now.st_size
+        self._size = size
         if thorough or time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_EVERY_S
             if (wrong := self._look()) is not None:
@@ -74,7 +84,7 @@ class Custody:
 
         Of a file that is gone, what still lies beside its path: it would be taken for that of the next file there.
         """
-        if loss.kind != "gone":
+        if loss.kind != "gone" and self._find_absence() is None:
             return set_aside(self._path)
         aside = name_aside(self._path)
         for ending, before in self._beside.items():

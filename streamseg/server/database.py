@@ -43,10 +43,12 @@ def connect(path: Path, *, durable: bool = False) -> sqlite3.Connection:
 
 
 def connect_to_existing(path: Path) -> sqlite3.Connection:
-    """The same for reading a file that another connection writes. Raises sqlite3.OperationalError without a file."""
+    """A connection for reading a file that another connection writes; nothing is set in the file.
+
+    It may have become another program's meanwhile. Raises sqlite3.OperationalError without a file.
+    """
     address = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    return _configure(connection, durable=False)
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

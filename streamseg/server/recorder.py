@@ -176,7 +176,9 @@ class Recorder:
             return
         self._next_try = time.monotonic() + RETRY_S
         try:
-            self._reopened().give_up((stream, self._broken[stream]) for stream in self._unmarked)
+            # In the order they were announced: a new file numbers its streams so, the same in every process.
+            unmarked = [stream for stream in self._epochs if stream in self._unmarked]
+            self._reopened().give_up((stream, self._broken[stream]) for stream in unmarked)
         except _FAILURES as error:
             log.debug("history %s still cannot be written (%s)", self._wanted, error)
             return
