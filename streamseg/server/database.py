@@ -57,7 +57,10 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     Without a write-ahead log beside it the file is taken as it stands, so that a folder that cannot be written will do.
     """
     wal = path.with_name(path.name + "-wal")
-    pending = wal.exists() and wal.stat().st_size > 0
+    try:
+        pending = wal.stat().st_size > 0
+    except FileNotFoundError:  # perhaps only just now
+        pending = False
     address = f"{path.absolute().as_uri()}?{'mode=ro' if pending else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
 
