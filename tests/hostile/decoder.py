@@ -100,17 +100,16 @@ class Witness(threading.Thread):
     def run(self) -> None:
         while not self.ending.is_set():
             source = Playback(AudioFile(self.path), "witness")
-            parts = []
+            at = 0
             for item in source:
                 if isinstance(item, Block):
-                    parts.append(item.samples)
+                    expected = self.expected[at : at + len(item.samples)].astype(np.float32) / 32768
+                    self.wrong += int((item.samples != expected).any(axis=1).sum())
+                    at += len(item.samples)
                 if self.ending.is_set():
                     source.close()
-            heard = np.concatenate(parts)
-            self.heard += len(heard)
-            self.lost += source.dropped_samples + (0 if self.ending.is_set() else len(self.expected) - len(heard))
-            expected = self.expected[: len(heard)].astype(np.float32) / 32768
-            self.wrong += int((heard != expected).any(axis=1).sum())
+            self.heard += at
+            self.lost += source.dropped_samples + (0 if self.ending.is_set() else len(self.expected) - at)
 
 
 def resident_mb() -> float:
