@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from streamseg.server.database import connect_to_read, name_aside, set_aside
+from streamseg.server.database import WAL_ENDINGS, connect_to_read, name_aside, path_beside, set_aside
 
 _LOOK_EVERY_S = 1.0
-_BESIDE = ("-wal", "-shm")
 
 Identity = tuple[int, int] | None  # device and inode
 
@@ -40,7 +39,7 @@ class Custody:
         self._path = path
         self._generation = generation
         self._file = _identity(path)
-        self._beside = {ending: _identity(_beside(path, ending)) for ending in _BESIDE}
+        self._beside = {ending: _identity(path_beside(path, ending)) for ending in WAL_ENDINGS}
         self._size = path.stat().st_size
         self._look_at = time.monotonic() + _LOOK_EVERY_S
 
@@ -66,7 +65,7 @@ class Custody:
         except OSError:
             return Loss("gone", "its file was deleted")
         for ending, before in self._beside.items():
-            if _identity(_beside(self._path, ending)) != before:
+            if _identity(path_beside(self._path, ending)) != before:
                 return Loss("log", f"its {ending} file was deleted or replaced")
         if size < self._size:
             self._size = size
@@ -88,10 +87,10 @@ class Custody:
             return set_aside(self._path)
         aside = name_aside(self._path)
         for ending, before in self._beside.items():
-            part = _beside(self._path, ending)
+            part = path_beside(self._path, ending)
             if before is not None and _identity(part) == before:
                 with contextlib.suppress(OSError):
-                    part.rename(_beside(aside, ending))
+                    part.rename(path_beside(aside, ending))
         return aside
 
     def _look(self) -> str | None:
@@ -111,10 +110,6 @@ class Custody:
                 return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)) and self._look() is None
         except sqlite3.Error:
             return False
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
 
 
 def _identity(path: Path) -> Identity:
