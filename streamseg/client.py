@@ -29,12 +29,13 @@ from websockets.typing import Subprotocol
 
 from streamseg import __version__
 from streamseg.envelope import Envelope, decode
-from streamseg.errors import ConnectionRefused
+from streamseg.errors import ConnectionRefused, SubjectNotFound
 from streamseg.printable import one_line
 
 SUBPROTOCOL = Subprotocol("streamseg.v1.json")
 PROTOCOL = 1
 _HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4008, 4009, 4010))  # asked wrongly: the same again is no use
+_NOT_FOUND = 600  # the code of a refused request that names something that does not exist
 _FIRST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 10.0
 _MAX_MESSAGE_BYTES = 16 * 2**20
@@ -333,7 +334,8 @@ def request(
     """Ask a server for one thing (`name`, `mark`, `acknowledge`, `finish`, `reset` …) and return its answer.
 
     stream: may be left out when the server has only one; the answer names it. Raises ConnectionRefused when the
-    server cannot be reached, does not let us in, or will not do it.
+    server cannot be reached, does not let us in, or will not do it; its subclass SubjectNotFound when the server has no
+    such stream, label or alarm, or several streams and none was named.
     """
     session = Session(url, streams=[], subscribe=[], token=token)  # a request needs none of the streams' states
     try:
@@ -347,19 +349,20 @@ def request(
                 if received.op == "response":
                     answer: dict[str, Any] = msgspec.json.decode(received.d)
                     if not answer["ok"]:
-                        raise ConnectionRefused(f"{url} refuses: {_shown(answer['error']['message'])}")
+                        refusal = SubjectNotFound if answer["error"].get("code") == _NOT_FOUND else ConnectionRefused
+                        raise refusal(f"{url} refuses: {_shown(answer['error']['message'])}")
                     return {**answer, "stream": stream}
                 if received.op == "identified":
                     known = session.hello["streams"]
                     if stream is None and len(known) == 1:
                         stream = known[0]
                     if stream is None:
-                        raise ConnectionRefused(
+                        raise SubjectNotFound(
                             f"{url} has {len(known)} streams and none was named; choose one with stream=NAME, on the "
                             f"command line --stream NAME, of: {_shown(', '.join(known)) or 'none'}"
                         )
                     if stream not in known:
-                        raise ConnectionRefused(
+                        raise SubjectNotFound(
                             f"{url} has no stream {stream!r}; it has {_shown(', '.join(known)) or 'none'}"
                         )
                     asked = {"id": 1, "type": type, "stream": stream, **fields}

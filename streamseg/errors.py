@@ -7,7 +7,8 @@
     │   ├── UnknownSetting          a setting of that name does not exist
     │   ├── SettingOutOfRange       a setting's value lies outside its range
     │   ├── DeviceNotFound          no input device of that name
-    │   └── SourceNotFound          the file or address is not there
+    │   ├── SourceNotFound          the file or address is not there
+    │   └── SubjectNotFound         a server has no such stream, label or alarm (a ConnectionRefused too)
     ├── SourceFailed                the sound could not be read
     │   ├── NotAudio                what was found is not sound, or holds none
     │   ├── SourceTruncated         it ended before it said it would; what came before is good
@@ -82,6 +83,10 @@ class HistoryFailed(StreamsegError):
 
 class ConnectionRefused(StreamsegError):
     """The server refused this client in a way that trying again cannot mend."""
+
+
+class SubjectNotFound(ConnectionRefused, AskedWrongly):
+    """A server has no stream, label or alarm as the request names it; the message lists those there are."""
 
 
 class OutputFailed(StreamsegError):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE_S = 120  # the first command of a fresh installation compiles
+PATIENCE_S = 240  # less than a test has; the first command of a fresh installation compiles
 
 
 def command(*arguments: str | Path) -> list[str]:

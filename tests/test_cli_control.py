@@ -75,7 +75,7 @@ def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programm
         next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")
         assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
         unknown = run("name", address, "Q", "Slow piece", "--token", token)
-        assert unknown.returncode == 1
+        assert unknown.returncode == 2
         assert "has said no label 'Q'; labels: A, B" in unknown.stderr.replace("\n", " ")
         named = run("name", address, "B", "Slow piece", "--token", token)
         assert named.returncode == 0, named.stderr

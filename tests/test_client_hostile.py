@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from streamseg.cli.app import app
 from streamseg.client import request
-from streamseg.errors import ConnectionRefused
+from streamseg.errors import SubjectNotFound
 from streamseg.server import Hub, serve
 
 HELLO = {
@@ -61,7 +61,7 @@ def closing(connection):
 
 def answering(refusal):
     def converse(connection):
-        connection.send(op("hello", HELLO))
+        connection.send(op("hello", HELLO | {"streams": ["mic"]}))
         connection.recv()
         where = {"epoch": "e", "offset": 0, "recovered": False, "replayed": 0, "snapshot": {"state": "running"}}
         connection.send(op("identified", {"streams": {"mic": where}}))
@@ -136,6 +136,6 @@ async def test_a_stream_that_was_not_named_or_is_not_there():
             (None, "2 streams and none was named.*--stream NAME, of: mic, line"),
             ("x", "mic, line"),
         ):
-            with pytest.raises(ConnectionRefused, match=message) as refused:
+            with pytest.raises(SubjectNotFound, match=message) as refused:
                 await asyncio.to_thread(request, url, "reset", stream=stream)
             assert "None" not in str(refused.value)

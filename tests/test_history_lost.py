@@ -21,12 +21,21 @@ from test_history import as_json, cursor, log, settled
 from streamseg import events as e
 from streamseg.errors import AskedWrongly, HistoryFailed
 from streamseg.server import Hub, serve
+from streamseg.server.custody import Custody, Loss
+from streamseg.server.database import connect_to_existing
 from streamseg.server.history import MIGRATIONS, open_history
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "data" / "history.sqlite"
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch):
+    """A loss is looked for ten times as often as for users."""
+    monkeypatch.setattr("streamseg.server.custody._LOOK_EVERY_S", 0.1)
+    monkeypatch.setattr("streamseg.server.recorder._IDLE_S", 0.1)
 
 
 def part(path: Path, ending: str) -> Path:
@@ -106,12 +115,11 @@ async def test_a_history_lost_while_running_is_begun_anew(path, damage, caplog):
         async def hear_until(event_type: str) -> dict:
             while True:
                 if not messages:
-                    feed.step()  # content is looked at once a second, when something is committed
-                message = await listener.hear()
-                if message["op"] == "event":
-                    messages.append(message)
-                    if message["d"]["type"] == event_type:
-                        return message["d"]
+                    feed.step()  # the loss is found behind a commit, at the latest
+                message = await listener.wait_for_message("event")
+                messages.append(message)
+                if message["d"]["type"] == event_type:
+                    return message["d"]
 
         async with asyncio.timeout(30):
             failed = await hear_until(e.HistoryFailedFact.type)
@@ -136,6 +144,27 @@ async def test_a_history_lost_while_running_is_begun_anew(path, damage, caplog):
                     assert await again.events(len(rest)) == rest
     assert log(path) == kept
     assert "is written again" in caplog.text
+
+
+async def test_a_history_begun_anew_numbers_its_streams_in_order(path):
+    """A set of names has another order in each process: the new file had it too."""
+    names = [f"stream-{n}" for n in range(6)]
+    hub = Hub(history=path)
+    feeds = [Feed(hub, name) for name in names]
+    async with serve(hub, port=0):
+        for feed in feeds:
+            feed.step()
+        for feed in feeds:
+            await settled(feed)
+        delete("", "-wal", "-shm")(path)
+        feeds[3].step()
+        async with asyncio.timeout(30):
+            while any(feed.sequencer.epoch == feed.said[0].epoch for feed in feeds):
+                await asyncio.sleep(0.01)
+        await settled(feeds[0])
+        with sqlite3.connect(path) as db:
+            assert [name for (name,) in db.execute("SELECT name FROM stream ORDER BY id")] == names
+        db.close()
 
 
 @pytest.mark.parametrize("endings", [("-wal",), ("-wal", "-shm")])
@@ -183,6 +212,43 @@ async def test_what_replaced_the_history_is_not_touched(path):
         await settled(feed)
     assert path.read_bytes() == content
     assert log(path.with_stem("history-2"))
+
+
+def test_a_file_replaced_while_it_is_looked_into_is_not_touched(path, monkeypatch):
+    """It was taken for a damaged one of ours, and set aside."""
+    notes = path.parent / "notes.sqlite"
+    look = Custody._look
+
+    def replace_and_look(custody):
+        notes.replace(path)
+        return look(custody)
+
+    monkeypatch.setattr(Custody, "_look", replace_and_look)
+    file = open_history(path)
+    foreign(notes, wal=False)
+    content = notes.read_bytes()
+    loss = file.find_loss(thorough=True)
+    assert loss.kind == "gone"
+    file.abandon(loss)
+    assert path.read_bytes() == content
+
+
+def test_a_file_replaced_after_a_damage_was_found_is_not_touched(path):
+    file = open_history(path)
+    foreign(path.parent / "notes.sqlite", wal=False)
+    content = (path.parent / "notes.sqlite").read_bytes()
+    (path.parent / "notes.sqlite").replace(path)
+    file.abandon(Loss("damaged", "as SQLite says"))
+    assert path.read_bytes() == content
+
+
+def test_a_reader_changes_nothing_in_what_is_another_programs_by_now(path):
+    foreign(path, wal=False)
+    content = path.read_bytes()
+    reader = connect_to_existing(path)
+    reader.execute("SELECT * FROM notes").fetchall()
+    reader.close()
+    assert path.read_bytes() == content
 
 
 async def test_a_lock_that_was_deleted_is_made_again(path):
@@ -334,9 +400,10 @@ async def test_an_older_file_whose_tables_are_only_in_its_log_is_known(tmp_path)
     file.close()
 
 
-async def test_a_history_that_another_program_is_writing_is_left_alone(path, caplog):
+async def test_a_history_that_another_program_is_writing_is_left_alone(path, caplog, monkeypatch):
     """Locked as SQLite locks a file with a write-ahead log: it can be read, and not written."""
     open_history(path).close()
+    monkeypatch.setattr("streamseg.server.database._BUSY_S", 0.1)
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     hub = Hub(history=path)
@@ -354,6 +421,7 @@ async def test_a_history_that_another_program_is_writing_is_left_alone(path, cap
 
 async def test_a_history_that_is_locked_for_long_while_running_fails_and_comes_back(path, monkeypatch):
     monkeypatch.setattr("streamseg.server.recorder.RETRY_S", 0.05)
+    monkeypatch.setattr("streamseg.server.database._BUSY_S", 0.1)
     hub = Hub(history=path)
     feed = Feed(hub)
     async with serve(hub, port=0):

@@ -76,9 +76,7 @@ async def test_silent_sockets_leave_room_for_the_history_and_a_short_log(station
             # The history is read by a connection that is opened only now.
             past = await listener.ask("history", stream="mic", epoch=before["epoch"], **{"from": 1, "to": 3})
             assert past["ok"], past
-            message = await listener.hear()
-            while message["op"] != "event":
-                message = await listener.hear()
+            message = await listener.wait_for_message("event")
             assert message.get("kept", True)
             assert len(log.read_text().splitlines()) <= 3, log.read_text()
             assert "no room for another connection" in log.read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from command import command
+from command import PATIENCE_S, command
 from test_outputs import run
 from typer.testing import CliRunner
 
@@ -38,7 +38,7 @@ def shell(redirections: str, *arguments, **environment) -> subprocess.CompletedP
     return subprocess.run(
         ["sh", "-c", f'"$@" {redirections}', "sh", *command(*arguments)],
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env=os.environ | environment,
         check=False,
     )

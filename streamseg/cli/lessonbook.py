@@ -12,7 +12,6 @@ from typing import get_args
 
 import msgspec
 
-from streamseg.cli.own_files import is_lessons
 from streamseg.destinations import make_folder, saying_failures, write_whole
 from streamseg.engine.lessons import Mark, Taught, taught
 from streamseg.errors import AskedWrongly
@@ -65,7 +64,7 @@ class Lessonbook:
         try:
             count = sum(len(marks) for marks in self.read().values())
         except AskedWrongly:
-            if not self.path.is_file() or not is_lessons(self.path.read_bytes(), get_args(Profile)):
+            if not self.path.is_file() or not _is_lessons(self.path.read_bytes()):
                 raise AskedWrongly(f"{self.path} holds no lessons and is left as it is") from None
         else:
             if not count:
@@ -91,3 +90,14 @@ class Lessonbook:
         make_folder(self.path.parent)
         with write_whole(self.path, replace=True) as file:  # whoever reads meanwhile finds the old or the new one
             file.write(msgspec.json.encode(everything))
+
+
+def _is_lessons(content: bytes) -> bool:
+    """Whether a file holds lessons, or did before it was damaged: it begins with a profile and its marks."""
+    profiles = get_args(Profile)
+    try:
+        known = msgspec.json.decode(content, type=dict[str, list[msgspec.Raw]])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        start = bytes(content[:40]).replace(b" ", b"")
+        return any(start.startswith(f'{{"{profile}":['.encode()) for profile in profiles)
+    return known.keys() <= set(profiles)

@@ -22,7 +22,7 @@ import numpy as np
 
 from streamseg.cli import terminal
 from streamseg.cli.hearing import Hearing
-from streamseg.cli.patient_output import patient_output
+from streamseg.cli.standard_streams import tolerate_standard_output
 from streamseg.cli.stopping import on_signals
 from streamseg.cli.summary import Tally
 from streamseg.engine import Segmenter
@@ -64,7 +64,7 @@ def run(
     Raises what the server raises; a stream's own failure is left in `Hearing.failure`.
     """
     refuse_same_names([hearing.stream for hearing in hearings])
-    with patient_output():
+    with tolerate_standard_output():
         asyncio.run(_run(hearings, tell, port, opened))
 
 

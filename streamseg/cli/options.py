@@ -143,12 +143,12 @@ def history_path(history: Path | None, *, none: bool) -> Path | None:
     """Where to keep events, if at all. Raises AskedWrongly when that is a file of another kind."""
     import platformdirs
 
-    from streamseg.cli.own_files import check_database
-
     if none:
         return None
     if history is not None:
-        check_database(history, "history")
+        from streamseg.server.history import check_history
+
+        check_history(history)
     return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
 
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streamseg.cli.own_files import database_files
 from streamseg.cli.read_files import ReadFiles
 
 
@@ -38,8 +37,13 @@ def read_files(
             reads.add_standard_input()
         elif file is not None:
             reads.add(file)
-    stores = [database_files(database) for database in databases if database is not None]
-    for store in stores if lessons is None else [*stores, [lessons]]:
+    stores = [] if lessons is None else [[lessons]]
+    for database in databases:
+        if database is not None:
+            from streamseg.server.database import database_files
+
+            stores.append(database_files(database))
+    for store in stores:
         for part in store:
             reads.refuse(part)
         for part in store:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import sys
 from collections.abc import Iterable
 from typing import IO, Any, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from streamseg.cli.standard_streams import TolerantStream
+from streamseg.cli.standard_streams import TolerantStream, report_lost_output, report_restored_output
 from streamseg.printable import printable
 
 
@@ -31,7 +28,8 @@ class PrintableConsole(Console):
         if isinstance(stream, TolerantStream):
             return cast("IO[str]", stream)
         if self._tolerant is None or self._tolerant.stream is not stream:
-            self._tolerant = TolerantStream(cast("TextIO", stream), None if self.stderr else _report_standard_output)
+            reports = () if self.stderr else (_report_unless_reader_left, report_restored_output)
+            self._tolerant = TolerantStream(cast("TextIO", stream), *reports)
         return cast("IO[str]", self._tolerant)
 
     @file.setter
@@ -52,11 +50,7 @@ class PrintableConsole(Console):
                 yield Segment("\n".join(map(printable, text.split("\n"))), style)
 
 
-def _report_standard_output(error: OSError) -> None:
-    """Say that lines are lost; a reader that went away ends the command."""
-    if isinstance(error, BrokenPipeError):
+def _report_unless_reader_left(error: OSError) -> None:
+    if isinstance(error, BrokenPipeError):  # which ends the command
         raise error
-    if error.errno == errno.EBADF:  # closed from the start, so on purpose
-        return
-    with contextlib.suppress(OSError, ValueError):
-        print(f"streamseg: standard output cannot be written ({error.strerror}); going on without it", file=sys.stderr)  # noqa: T201
+    report_lost_output(error)

@@ -1,12 +1,14 @@
 """Standard input, output and error as a process may find them: closed, full, broken, or of another encoding.
 
 Lines for people are left out where they cannot be written, and the command goes on; results raise OSError, which the
-command answers. A reader of standard output that went away ends the command, as it does everywhere.
+command answers. A reader of standard output that went away ends the command, as it does everywhere, except where live
+sound is heard: there nothing that happens to standard output ends anything.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -71,24 +73,49 @@ def finish_standard_streams() -> None:
 
 
 class TolerantStream:
-    """A text stream whose failures cost a line and not the command. Everything else is the stream's own."""
+    """A text stream whose failures cost text and not the command. Everything else is the stream's own.
 
-    def __init__(self, stream: TextIO, failed: Callable[[OSError], None] | None = None) -> None:
-        """failed: called with what went wrong when writing begins to fail; it may raise to let the failure through."""
+    Each write is handed on at once, to a file or pipe without Python's buffer: what cannot be written is left out and
+    does not come late, and the next text is tried again.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        failed: Callable[[OSError], None] | None = None,
+        recovered: Callable[[int], None] | None = None,
+    ) -> None:
+        """failed: called with what went wrong when writing begins to fail; it may raise to let the failure through.
+
+        recovered: called when writing succeeds again, with how many lines are missing.
+        """
         self.stream = stream
         self._failed = failed
+        self._recovered = recovered
+        self._descriptor = _unbuffered_descriptor(stream)
         self._failing = False
-        self._written = False  # whether anything was accepted since the last failure
+        self._lost_lines = 0  # since writing began to fail
+        self._in_line = False  # whether what was written last ends within a line
 
     def write(self, text: str) -> int:
         """Write the text, or as much of it as the stream's encoding can hold."""
-        with self._tolerating():
-            try:
-                self.stream.write(text)
-            except UnicodeEncodeError:
-                encoding = self.stream.encoding
-                self.stream.write(text.encode(encoding, "replace").decode(encoding))
-            self._written = True
+        try:
+            if self._descriptor is None:
+                self._write_buffered(text)
+            else:
+                self._write_bytes(self._descriptor, text)
+        except OSError as error:
+            began, self._failing = not self._failing, True
+            self._lost_lines += text.count("\n")
+            if began and self._failed is not None:
+                self._failed(error)
+        except (ValueError, RuntimeError):
+            pass  # closed meanwhile; or a signal's handler prints while we do
+        else:
+            if self._failing:
+                lost, self._failing, self._lost_lines = self._lost_lines, False, 0
+                if self._recovered is not None:
+                    self._recovered(lost)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -97,21 +124,67 @@ class TolerantStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Hand on what waits."""
-        with self._tolerating():
-            self.stream.flush()
-            self._failing = self._failing and not self._written
+        """Nothing waits: every write is handed on at once."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
-    @contextlib.contextmanager
-    def _tolerating(self) -> Iterator[None]:
+    def _write_buffered(self, text: str) -> None:
         try:
-            yield
-        except OSError as error:
-            began, self._failing, self._written = not self._failing, True, False
-            if began and self._failed is not None:
-                self._failed(error)
-        except (ValueError, RuntimeError):
-            pass  # closed meanwhile; or a signal's handler prints while we do
+            self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self.stream.encoding
+            self.stream.write(text.encode(encoding, "replace").decode(encoding))
+        self.stream.flush()
+
+    def _write_bytes(self, descriptor: int, text: str) -> None:
+        try:
+            data = text.encode(self.stream.encoding, self.stream.errors or "strict")
+        except UnicodeEncodeError:
+            data = text.encode(self.stream.encoding, "replace")
+        if self._failing and self._in_line:  # what is missing began within a line
+            data = b"\n" + data
+        view = memoryview(data)
+        while view:
+            written = os.write(descriptor, view)
+            self._in_line = written > 0 and view[written - 1] != ord("\n")
+            view = view[written:]
+
+
+def _unbuffered_descriptor(stream: TextIO) -> int | None:
+    """Where to write past the buffer: a file or a pipe. None of a terminal, whose system may want text."""
+    try:
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.flush()
+            return stream.fileno()
+    except (OSError, ValueError):  # closed, failing, or not of the system
+        pass
+    return None
+
+
+@contextlib.contextmanager
+def tolerate_standard_output() -> Iterator[None]:
+    """Within the block standard output does not fail, even when its reader goes away."""
+    before = sys.stdout
+    sys.stdout = cast(TextIO, TolerantStream(before, report_lost_output, report_restored_output))
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+def report_lost_output(error: OSError) -> None:
+    """Say that standard output fails, unless it was closed from the start and so on purpose."""
+    if error.errno != errno.EBADF:
+        _say(f"standard output cannot be written ({error.strerror}); it goes on without, and each line is tried again")
+
+
+def report_restored_output(lost_lines: int) -> None:
+    """Say that standard output is whole again."""
+    _say(f"standard output can be written again; {lost_lines} lines are missing")
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"streamseg: {message}\n")
+        sys.stderr.flush()

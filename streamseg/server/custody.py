@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from streamseg.server.database import connect_to_read, name_aside, set_aside
+from streamseg.server.database import WAL_ENDINGS, connect_to_read, name_aside, path_beside, set_aside
 
 _LOOK_EVERY_S = 1.0
-_BESIDE = ("-wal", "-shm")
 
 Identity = tuple[int, int] | None  # device and inode
 
@@ -40,7 +39,7 @@ class Custody:
         self._path = path
         self._generation = generation
         self._file = _identity(path)
-        self._beside = {ending: _identity(_beside(path, ending)) for ending in _BESIDE}
+        self._beside = {ending: _identity(path_beside(path, ending)) for ending in WAL_ENDINGS}
         self._size = path.stat().st_size
         self._look_at = time.monotonic() + _LOOK_EVERY_S
 
@@ -49,20 +48,30 @@ class Custody:
 
         thorough: the content is looked into whenever that was last done.
         """
+        loss = self._find_absence() or self._find_damage(thorough=thorough)
+        # The file may have been replaced while it was looked into: then the damage is no damage to ours.
+        return loss and (self._find_absence() or loss)
+
+    def _find_absence(self) -> Loss | None:
+        """Whether another file, or none, lies at the path."""
+        now = _identity(self._path)
+        if now is None:
+            return Loss("gone", "its file was deleted")
+        return None if now == self._file else Loss("gone", "its file was replaced by another")
+
+    def _find_damage(self, *, thorough: bool) -> Loss | None:
         try:
-            now = self._path.stat()
+            size = self._path.stat().st_size
         except OSError:
             return Loss("gone", "its file was deleted")
-        if (now.st_dev, now.st_ino) != self._file:
-            return Loss("gone", "its file was replaced by another")
         for ending, before in self._beside.items():
-            if _identity(_beside(self._path, ending)) != before:
+            if _identity(path_beside(self._path, ending)) != before:
                 return Loss("log", f"its {ending} file was deleted or replaced")
-        if now.st_size < self._size:
-            self._size = now.st_size
+        if size < self._size:
+            self._size = size
             if not self._is_sound():  # it may have been vacuumed
                 return Loss("damaged", "its file was truncated")
-        self._size = now.st_size
+        self._size = size
         if thorough or time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_EVERY_S
             if (wrong := self._look()) is not None:
@@ -74,14 +83,14 @@ class Custody:
 
         Of a file that is gone, what still lies beside its path: it would be taken for that of the next file there.
         """
-        if loss.kind != "gone":
+        if loss.kind != "gone" and self._find_absence() is None:
             return set_aside(self._path)
         aside = name_aside(self._path)
         for ending, before in self._beside.items():
-            part = _beside(self._path, ending)
+            part = path_beside(self._path, ending)
             if before is not None and _identity(part) == before:
                 with contextlib.suppress(OSError):
-                    part.rename(_beside(aside, ending))
+                    part.rename(path_beside(aside, ending))
         return aside
 
     def _look(self) -> str | None:
@@ -101,10 +110,6 @@ class Custody:
                 return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)) and self._look() is None
         except sqlite3.Error:
             return False
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
 
 
 def _identity(path: Path) -> Identity:

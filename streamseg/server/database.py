@@ -1,22 +1,32 @@
 """SQLite files: opening those that are ours, and leaving alone those that are not.
 
 A file of ours carries an application id in its header. One from before it had, is known by its tables. Whatever else
-lies where a file of ours was asked for is never written, renamed or removed.
+lies where a file of ours was asked for, or beside it where SQLite or our lock would write, is never written, renamed or
+removed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
+import stat
 import time
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from streamseg.errors import AskedWrongly
 
 _BUSY_S = 1.0
 _MAGIC = b"SQLite format 3\0"
-_PARTS = ("", "-wal", "-shm")
+WAL_ENDINGS: Final = ("-wal", "-shm")  # what lies beside a database in WAL mode while it is open
+_MAY_BEGIN: Final[dict[str, tuple[bytes, ...]]] = {  # what SQLite, and our lock, write at the start of each
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"\0\0\0\0"),
+    "-shm": (b"\x18\xe2\x2d\0", b"\0\x2d\xe2\x18", b"\0\0\0\0"),
+    "-journal": (b"\xd9\xd5\x05\xf9", b"\0\0\0\0"),
+    ".lock": (b"0", b"1"),
+}
+_NO_SUCH_PATH = (errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG)  # the path can never be used; other faults may pass
 
 Content: TypeAlias = Literal["nothing", "ours", "damaged", "foreign", "no file"]
 _FOUND = {
@@ -27,12 +37,16 @@ _FOUND = {
 
 
 class Kind(NamedTuple):
-    """A kind of file: what people call it, its application id, its tables, and the option that names another."""
+    """A kind of file: what people call it, its application id, its tables, and the option that names another.
+
+    locked: whether a file NAME.lock of ours lies beside it.
+    """
 
     noun: str
     application_id: int
     tables: frozenset[str]
     option: str
+    locked: bool = False
 
 
 def connect(path: Path, *, durable: bool = False) -> sqlite3.Connection:
@@ -43,10 +57,12 @@ def connect(path: Path, *, durable: bool = False) -> sqlite3.Connection:
 
 
 def connect_to_existing(path: Path) -> sqlite3.Connection:
-    """The same for reading a file that another connection writes. Raises sqlite3.OperationalError without a file."""
+    """A connection for reading a file that another connection writes; nothing is set in the file.
+
+    It may have become another program's meanwhile. Raises sqlite3.OperationalError without a file.
+    """
     address = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    return _configure(connection, durable=False)
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -54,19 +70,27 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
     Without a write-ahead log beside it the file is taken as it stands, so that a folder that cannot be written will do.
     """
-    wal = path.with_name(path.name + "-wal")
-    pending = wal.exists() and wal.stat().st_size > 0
+    wal = path_beside(path, "-wal")
+    try:
+        pending = wal.stat().st_size > 0
+    except FileNotFoundError:  # perhaps only just now
+        pending = False
     address = f"{path.absolute().as_uri()}?{'mode=ro' if pending else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
 
 
 def look_into(path: Path, kind: Kind) -> Content:
-    """What lies at a path. It is not changed. Raises sqlite3.OperationalError where it cannot be read now."""
-    if not path.exists():
+    """What lies at a path. It is not changed.
+
+    Raises sqlite3.OperationalError where it cannot be read now, OSError where the path cannot be looked at.
+    """
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         return "nothing"
-    if not path.is_file():
+    if not stat.S_ISREG(found.st_mode):
         return "no file"
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         return "nothing"
     try:
         with contextlib.closing(connect_to_read(path)) as db:
@@ -84,19 +108,51 @@ def look_into(path: Path, kind: Kind) -> Content:
 
 
 def refuse_foreign(path: Path, kind: Kind, *, trusted: bool = False) -> None:
-    """Raise AskedWrongly where something lies at a path that is not a file of this kind.
+    """Raise AskedWrongly where something lies at a path, or beside it, that is not a file of this kind.
 
     trusted: we made the file, whatever became of its content since.
     """
     try:
         content = look_into(path, kind)
     except sqlite3.OperationalError:
-        return  # locked, or not to be read: whoever opens it will be told
+        content = "ours"  # locked, or not to be read: whoever opens it will be told
+    except OSError as error:
+        if error.errno not in _NO_SUCH_PATH:
+            raise
+        raise AskedWrongly(f"{path} cannot be looked at: {error.strerror}; name another with {kind.option}") from None
     if content in _FOUND and not (content == "damaged" and trusted):
         raise AskedWrongly(
             f"{path} is not a {kind.noun} of streamseg ({_FOUND[content]}) and was left as it is; "
             f"name another with {kind.option}"
         )
+    refuse_foreign_beside(path, kind)
+
+
+def refuse_foreign_beside(path: Path, kind: Kind) -> None:
+    """Raise AskedWrongly where SQLite, or our lock, would write over a file beside the path that is not theirs."""
+    for ending, starts in _MAY_BEGIN.items():
+        beside = path_beside(path, ending)
+        start = _first_bytes(beside, 4)
+        if start and start not in starts and (kind.locked or ending != ".lock"):
+            raise AskedWrongly(
+                f"{beside} is in the way of the {kind.noun} {path} and was left as it is; "
+                f"name another with {kind.option}"
+            )
+
+
+def path_beside(path: Path, ending: str) -> Path:
+    """Where SQLite, or our lock, lays a file of this ending beside a database."""
+    return path.with_name(path.name + ending)
+
+
+def database_files(path: Path) -> list[Path]:
+    """A database and whatever may be written beside it."""
+    return [path, *(path_beside(path, ending) for ending in _MAY_BEGIN)]
+
+
+def is_our_lock(lock: Path) -> bool:
+    """Whether the file NAME.lock is one that we wrote."""
+    return _first_bytes(lock, 4) in _MAY_BEGIN[".lock"]
 
 
 def name_aside(path: Path) -> Path:
@@ -107,18 +163,27 @@ def name_aside(path: Path) -> Path:
 def set_aside(path: Path) -> Path:
     """Rename a file and what lies beside it; returns the new name."""
     aside = name_aside(path)
-    for ending in _PARTS:
-        part = path.with_name(path.name + ending)
+    for ending in ("", *WAL_ENDINGS):
         with contextlib.suppress(FileNotFoundError):
-            part.rename(aside.with_name(aside.name + ending))
+            path_beside(path, ending).rename(path_beside(aside, ending))
     return aside
 
 
 def _application_id(path: Path) -> int:
     """As the header has it, of a file that SQLite cannot read; 0 where there is none."""
-    with path.open("rb") as file:
-        header = file.read(100)
+    header = _first_bytes(path, 100)
     return int.from_bytes(header[68:72], "big") if header.startswith(_MAGIC) else 0
+
+
+def _first_bytes(path: Path, length: int) -> bytes:
+    """The first bytes; nothing where there is no readable regular file, as a device may never end."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(length)
+    except OSError:
+        return b""
 
 
 def _configure(connection: sqlite3.Connection, *, durable: bool) -> sqlite3.Connection:

@@ -21,17 +21,26 @@ import os
 import re
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from streamseg.errors import AskedWrongly, HistoryFailed
 from streamseg.server.custody import Custody, Loss
-from streamseg.server.database import Kind, connect, refuse_foreign, set_aside
+from streamseg.server.database import (
+    Kind,
+    connect,
+    is_our_lock,
+    path_beside,
+    refuse_foreign,
+    refuse_foreign_beside,
+    set_aside,
+)
 
-__all__ = ["MIGRATIONS", "HistoryFile", "Lock", "connect", "open_history"]
+__all__ = ["MIGRATIONS", "HistoryFile", "Lock", "check_history", "connect", "open_history"]
 
 log = logging.getLogger(__name__)
 
-KIND = Kind("history", 0x53534548, frozenset({"stream", "epoch", "event"}), "--history")
+KIND = Kind("history", 0x53534548, frozenset({"stream", "epoch", "event"}), "--history", locked=True)
 _OUR_NAME = re.compile(r"history(-\d)?\.sqlite")  # the default one; a file of that name is ours whatever it holds
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # it may come back; other faults of a path will not
 _CANDIDATES = 9  # as many servers of one user may run at once, each with a history of its own
@@ -162,6 +171,16 @@ class HistoryFile:
         self.lock.close()
 
 
+def check_history(wanted: Path) -> None:
+    """Look, without changing anything, whether a history may be kept at a path.
+
+    Raises AskedWrongly where a file of another kind lies there, at a name that would be taken while it is in use, or
+    beside one of them.
+    """
+    for path in _candidates(wanted):
+        refuse_foreign(path, KIND, trusted=_is_ours(path))
+
+
 def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> HistoryFile:
     """Open or make a history file.
 
@@ -179,12 +198,11 @@ def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> 
         raise HistoryFailed(
             f"cannot make the folder of the history {wanted}: {error.strerror}; name another with --history"
         ) from None
-    for n in range(1, _CANDIDATES + 1):
-        path = wanted if n == 1 else wanted.with_stem(f"{wanted.stem}-{n}")
+    for path in _candidates(wanted):
         try:
             file = _open_if_free(path, durable)
         except AskedWrongly as foreign:
-            if n == 1 and not anew:
+            if path == wanted and not anew:
                 raise
             log.warning("%s", foreign)
             continue
@@ -193,10 +211,25 @@ def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> 
     raise HistoryFailed(f"history {wanted} and {_CANDIDATES - 1} beside it are in use; name another with --history")
 
 
+def _candidates(wanted: Path) -> Iterator[Path]:
+    """The names that are tried, in order. Raises AskedWrongly where there is none."""
+    if not wanted.name:
+        raise AskedWrongly(f"{KIND.option} is given no file's name")
+    yield wanted
+    for n in range(2, _CANDIDATES + 1):
+        yield wanted.with_stem(f"{wanted.stem}-{n}")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether we made the file, by its name or by the lock beside it."""
+    return _OUR_NAME.fullmatch(path.name) is not None or is_our_lock(path_beside(path, ".lock"))
+
+
 def _open_if_free(path: Path, durable: bool) -> HistoryFile | None:
     """The file, or None with a warning where somebody else uses it."""
-    beside = path.with_name(path.name + ".lock")
-    ours = _OUR_NAME.fullmatch(path.name) is not None or (beside.is_file() and beside.read_bytes() in (b"0", b"1"))
+    beside = path_beside(path, ".lock")
+    ours = _is_ours(path)
+    refuse_foreign_beside(path, KIND)  # a stranger's lock is neither held nor written
     if not beside.exists():
         refuse_foreign(path, KIND, trusted=ours)  # before anything is made beside it
     lock = _lock(path, beside)

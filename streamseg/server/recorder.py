@@ -64,7 +64,7 @@ class Recorder:
         self._epochs: dict[str, str] = {}  # the latest epoch of each stream
         self._loss: Loss | None = None
         self._lost_at: float | None = None
-        self._unmarked: set[str] = set()  # streams whose broken epoch the log does not know of yet
+        self._unmarked: dict[str, None] = {}  # streams whose broken epoch the log does not know of yet, in order
         self._since: str | None = None
         self._why = ""
         self._next_try = 0.0
@@ -136,7 +136,7 @@ class Recorder:
         for batch in work:
             if self._since is not None and batch.epoch is not None and batch.said:
                 self._broken[batch.stream] = batch.epoch
-                self._unmarked.add(batch.stream)
+                self._unmarked[batch.stream] = None
             outcomes.append(Outcome(batch, kept=self._is_whole(batch)))
         self._deliver(outcomes)
 
@@ -165,7 +165,7 @@ class Recorder:
         if loss is not None:
             self._loss = loss
             self._broken.update(self._epochs)
-            self._unmarked.update(self._epochs)
+            self._unmarked.update(dict.fromkeys(self._epochs))
             if self._lost_at is None or now - self._lost_at > _LOST_AGAIN_S:
                 self._next_try = now  # nothing has to come back first
             self._lost_at = now
@@ -176,7 +176,9 @@ class Recorder:
             return
         self._next_try = time.monotonic() + RETRY_S
         try:
-            self._reopened().give_up((stream, self._broken[stream]) for stream in self._unmarked)
+            # In the order they were announced: a new file numbers its streams so, the same in every process.
+            unmarked = [stream for stream in self._epochs if stream in self._unmarked]
+            self._reopened().give_up((stream, self._broken[stream]) for stream in unmarked)
         except _FAILURES as error:
             log.debug("history %s still cannot be written (%s)", self._wanted, error)
             return

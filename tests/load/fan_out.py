@@ -80,8 +80,12 @@ class Clients:
 
     def _wait_for(self, sock: socket.socket, op: bytes) -> None:
         heard = b""
+        until = time.monotonic() + 60
         while op not in heard:
-            heard += sock.recv(65536)
+            some = sock.recv(65536)
+            if not some or time.monotonic() > until:
+                raise ConnectionError(f"{op!r} did not come: {heard[-200:]!r}")
+            heard += some
 
     def read(self, wait_s: float) -> None:
         """Take in what has come within so many seconds."""

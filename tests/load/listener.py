@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,15 +27,28 @@ class Listener:
         async with asyncio.timeout(timeout_s):
             return json.loads(await self.connection.recv())
 
+    async def wait_for_message(self, op: str, timeout_s: float = 30.0) -> dict[str, Any]:
+        """The next message with this op; others are passed over, and do not prolong the wait.
+
+        Raises TimeoutError with a count of what came instead.
+        """
+        others: Counter[str] = Counter()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    message = json.loads(await self.connection.recv())
+                    if message["op"] == op:
+                        return message
+                    others[message["op"]] += 1
+        except TimeoutError:
+            raise TimeoutError(f"no message {op!r} came within {timeout_s} s, but {dict(others)}") from None
+
     async def wait_for(self, op: str, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The `d` of the next message with this op; others are passed over."""
-        while True:
-            message = await self.hear(timeout_s)
-            if message["op"] == op:
-                return message["d"]
+        """The `d` of the next message with this op; as `wait_for_message`."""
+        return (await self.wait_for_message(op, timeout_s))["d"]
 
     async def events(self, n: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
-        """The next n events."""
+        """The next n events; each has so long to come."""
         return [await self.wait_for("event", timeout_s) for _ in range(n)]
 
     async def say(self, op: str, d: Any) -> None:

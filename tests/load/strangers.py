@@ -87,10 +87,13 @@ class Process(Target):
 
 def wait_for(sock: socket.socket, op: bytes) -> bytes:
     heard = b""
+    until = time.monotonic() + 60  # a socket's own timeout begins anew with each heartbeat
     while op not in heard:
         some = sock.recv(1 << 20)
         if not some:
             raise ConnectionError("hung up")
+        if time.monotonic() > until:
+            raise TimeoutError(f"{op!r} did not come within a minute")
         heard += some
     return heard
 
