@@ -71,7 +71,7 @@ def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programm
     options = ("--port", "0", "--no-history", "--memory", memory, "--control-token", token)
     with start("serve", programme_from_8_s, *options) as serving:
         address = serving.wait_for_address()
-        heard = listen(address, subscribe=["section", "label"])
+        heard = iter(listen(address, subscribe=["section", "label"]))  # one connection: nothing is kept here
         next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")
         assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
         unknown = run("name", address, "Q", "Slow piece", "--token", token)
