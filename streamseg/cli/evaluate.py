@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from streamseg.cli.options import (
     chosen_model,
     chosen_settings,
 )
+from streamseg.errors import AskedWrongly
 
 EXAMPLES = """Examples:
 
@@ -26,6 +27,8 @@ streamseg evaluate songs --truth sections
 streamseg evaluate mixes --profile dj --csv mixes.csv --pictures seen --jobs 2
 
 streamseg evaluate mixes --profile dj --lookahead 5 --model mine.npz
+
+streamseg evaluate worlds --beside checkerboard
 """
 
 
@@ -45,12 +48,17 @@ def command(
             "probabilities are, as PNG files.",
         ),
     ] = None,
+    beside: Annotated[
+        Literal["checkerboard"] | None,
+        typer.Option(help="Score this on the same files too: causal novelty, nothing trained."),
+    ] = None,
     force: ForceOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
 ) -> None:
     """Score what is found against what is true: changes, how late they were known, labels, kind of sound.
 
-    Nothing scored has seen the future. The intervals are bootstrapped over tracks. Needs the extra [evaluation].
+    Nothing scored has seen the future. Of a folder of folders each is scored by itself, the worst first. The intervals
+    are bootstrapped over tracks. Needs the extra [evaluation].
     """
     from rich.table import Table
 
@@ -59,7 +67,7 @@ def command(
     from streamseg.cli.paths import check_outputs, read_files
 
     with from_extra("evaluation"):
-        from streamseg.evaluation import evaluate
+        from streamseg.evaluation import evaluate, worlds
         from streamseg.evaluation.annotations import annotated_files, files_in
 
         if pictures is not None:
@@ -67,18 +75,33 @@ def command(
 
     settings = chosen_settings(profile, changes, lookahead)
     judge = chosen_model(model)
+    folders = worlds.worlds_in(folder, truth)
+    if len(folders) > 1 and (csv is not None or pictures is not None):
+        raise AskedWrongly(f"{folder} holds {len(folders)} folders of sound; --csv and --pictures take one of them")
     written = [] if csv is None else [csv]
     if pictures is not None:
         written += picture_paths(pictures, (track.audio.stem for track in annotated_files(folder, truth)))
-    replace = check_outputs(written, read_files(files=[model, *files_in(folder)]), force=force, folder_to_make=pictures)
-    with terminal.counted("listening (the first run after installing compiles, about half a minute)") as progress:
-        evaluation = evaluate(folder, settings, truth=truth, model=judge, jobs=jobs, progress=progress)
-    hours = sum(track.duration_s for track in evaluation.tracks) / 3600
-    table = Table("figure", "mean over tracks", "95 %", box=None)
-    for row in evaluation.summary():
-        table.add_row(*row)
-    terminal.out.print(f"{len(evaluation.tracks)} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")
-    terminal.out.print(table)
+    read = [path for one in folders for path in files_in(one)]
+    replace = check_outputs(written, read_files(files=[model, *read]), force=force, folder_to_make=pictures)
+    found: list[worlds.World] = []
+    for one in folders:
+        with terminal.counted("listening (the first run after installing compiles, about half a minute)") as progress:
+            evaluation = evaluate(one, settings, truth=truth, model=judge, jobs=jobs, progress=progress)
+            found.append(worlds.World(one.name, evaluation.tracks, worlds.beside(evaluation, jobs) if beside else ()))
+    hours = sum(track.duration_s for one in found for track in one.tracks) / 3600
+    tracks = sum(len(one.tracks) for one in found)
+    terminal.out.print(f"{tracks} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")
+    if len(folders) == 1:
+        table = Table("figure", "mean over tracks", "95 %", box=None)
+        for figure in evaluation.summary():
+            table.add_row(*figure)
+        terminal.out.print(table)
+    if len(folders) > 1 or beside:
+        table = Table(*worlds.COLUMNS, box=None, padding=(0, 1, 0, 0))
+        for one_world in worlds.worst_first(found):
+            for row in one_world.rows():
+                table.add_row(*row)
+        terminal.out.print(table)
     if csv is not None:
         evaluation.write_csv(csv, replace=replace)
         terminal.err.print(f"a row a track: {csv}")

@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 
 _KEPT_SHARE = 0.15  # of the places where nothing changes; there are a hundred for each where something does
 KEPT_CLOSER = 0.5  # of those that are not dismissed
-_LOOKED_AT_SHARE = 0.12  # of the places where nothing changes, by how they look at first glance
 _GLANCE_TREES, _GLANCE_LEAVES = 40, 8
 _DISMISSED = -20.0
 _FADE_S = 10.0
@@ -44,7 +43,8 @@ class Recipe:
     """What differs between kinds of sound.
 
     learned: dimensions of the projection. smooth: vectors averaged before it is learned. ages: when candidates are
-    judged. near, gap: see `ChangeModel`. margin_s: nearer to a boundary than this is neither change nor none.
+    judged. near, gap: see `ChangeModel`. margin_s: nearer to a boundary than this is neither change nor none. trees,
+    leaves: of the closer look. looked_at: share of the places where nothing changes that the first glance lets through.
     """
 
     learned: int
@@ -54,10 +54,13 @@ class Recipe:
     gap: int
     margin_s: float
     edge_s: float
+    trees: int = 250
+    leaves: int = 12
+    looked_at: float = 0.12
 
 
 RECIPES = {
-    "songs": Recipe(12, 8, (3, 4, 6, 8, 10, 13, 16, 20, 28, 40), 8, 8, 3.0, 2.0),
+    "songs": Recipe(12, 8, (3, 4, 6, 8, 10, 13, 16, 20, 26, 34), 8, 8, 1.5, 2.0, 250, 16, 0.16),
     "mixes": Recipe(24, 1, (3, 4, 6, 8, 10, 13, 16, 20, 28, 40), 8, 16, 3.0, 9.0),
     "programmes": Recipe(16, 1, (1, 2, 3, 4, 5, 6, 8, 10, 14, 20), 5, 6, 2.0, 1.0),
 }
@@ -273,8 +276,6 @@ def train(
     recipe: Recipe,
     *,
     weight: Callable[[Track], float] = lambda track: 1.0,  # noqa: ARG005  every track weighs the same unless told
-    trees: int = 250,
-    leaves: int = 12,
     held: frozenset[str] = frozenset(),
 ) -> ChangeModel:
     """A judge for one kind of sound; its policies are still to be chosen.
@@ -294,17 +295,18 @@ def train(
     for half in (0, 1):
         others, mine = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
         grown = grow([glances[i] for i in others], [weights[i] for i in others], _GLANCE_TREES, _GLANCE_LEAVES, width)
-        gates.append(_gate(grown, [glances[i] for i in mine], width))
+        gates.append(_gate(grown, [glances[i] for i in mine], width, recipe.looked_at))
         glancing = with_glance(model, grown, gates[-1])
         for i in mine:
             examples[i] = evidence_of(tracks[i], glancing, recipe, KEPT_CLOSER, rng, _DISMISSED, held)
     glance = grow(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
-    closer = grow([one for one in examples if one is not None], weights, trees, leaves, Evidence(model).width)
+    left = [one for one in examples if one is not None]
+    closer = grow(left, weights, recipe.trees, recipe.leaves, Evidence(model).width)
     seen = with_glance(model, glance, float(np.mean(gates)))
     return replace(seen, **flattened([glance, closer]))  # type: ignore[arg-type]
 
 
-def _gate(booster: lightgbm.Booster, unseen: list[Examples], width: int) -> float:
+def _gate(booster: lightgbm.Booster, unseen: list[Examples], width: int, looked_at: float) -> float:
     """The log odds below which most places lie where nothing changes."""
     told = np.concatenate([one.told[one.answers == 0, :width] for one in unseen])
-    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), 1 - _LOOKED_AT_SHARE))
+    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), 1 - looked_at))
