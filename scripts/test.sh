@@ -22,5 +22,7 @@ set_up "[test]"
 
 .venv/bin/ruff format --check --quiet .
 .venv/bin/ruff check --quiet .
-.venv/bin/mypy
+for platform in linux darwin win32; do
+    .venv/bin/mypy --no-error-summary --platform $platform
+done
 exec .venv/bin/pytest "$@"
