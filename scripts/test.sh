@@ -22,7 +22,5 @@ set_up "[test]"
 
 .venv/bin/ruff format --check --quiet .
 .venv/bin/ruff check --quiet .
-for platform in linux darwin win32; do
-    .venv/bin/mypy --no-error-summary --platform $platform
-done
+.venv/bin/mypy
 exec .venv/bin/pytest "$@"

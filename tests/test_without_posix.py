@@ -190,7 +190,8 @@ async def test_connections_are_counted_where_the_system_accepts_them(monkeypatch
                 await writer.wait_closed()
 
         visitors = [await visit() for _ in range(1 + BESIDE)]
-        one_too_many, _ = await visit()
+        one_too_many, asking = await visit()
+        asking.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(30):
             with contextlib.suppress(ConnectionError):
                 assert await one_too_many.read() == b""
