@@ -1,6 +1,7 @@
 """Sound that several test files listen to; and it makes the folders beside it importable from every test."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from forked import CommandForks
 
 from streamseg.sources.programme import SAMPLE_RATE, render
 
-# Started in the background by a shell, we would hand on to every command that Ctrl-C is ignored.
+# Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,8 @@ def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> 
             log.warning("%s", foreign)
             continue
         if file is not None:
+            if path != wanted:
+                log.warning("events are kept in %s instead", path)
             return file
     raise HistoryFailed(f"history {wanted} and {_CANDIDATES - 1} beside it are in use; name another with --history")
 
