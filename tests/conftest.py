@@ -1,4 +1,7 @@
-"""Sound that several test files listen to; and it makes the folders beside it importable from every test."""
+"""Sound that several test files listen to; and it makes the folders beside it importable from every test.
+
+How the tests are run side by side is written in `side_by_side.py`.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -7,6 +10,13 @@ from pathlib import Path
 import pytest
 import soundfile
 from forked import CommandForks
+from side_by_side import (  # noqa: F401  pytest calls them
+    _passable,
+    pytest_collection_modifyitems,
+    pytest_sessionstart,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 from streamseg.sources.programme import SAMPLE_RATE, render
 
