@@ -11,7 +11,6 @@ import pytest
 import soundfile
 from forked import CommandForks
 from side_by_side import (  # noqa: F401  pytest calls them
-    _passable,
     pytest_collection_modifyitems,
     pytest_sessionstart,
     pytest_xdist_auto_num_workers,

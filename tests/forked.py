@@ -82,7 +82,7 @@ class CommandForks:
         return Done(code, out.read_text(errors="replace"), err.read_text(errors="replace"))
 
 
-def import_everything() -> None:
+def _import_everything() -> None:
     import importlib
 
     import numpy as np
@@ -141,7 +141,7 @@ def _child(request: dict) -> None:
 
 def main() -> None:
     requests, answers = sys.stdin, sys.stdout
-    import_everything()
+    _import_everything()
     for line in iter(requests.readline, ""):
         request = json.loads(line)
         child = os.fork()

@@ -56,17 +56,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=_rank)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _passable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A worker's folders lie one deeper; tests that run commands as another user open the two above their own only."""
-    if hasattr(request.config, "workerinput"):
-        tmp_path_factory.getbasetemp().parents[1].chmod(0o755)
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
     """In a new clone, compile once, before the workers and all their commands would do so at the same time."""
     if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
-        subprocess.run([sys.executable, "-c", "import forked; forked.import_everything()"], cwd=TESTS, check=True)
+        subprocess.run([sys.executable, "-m", "forked"], cwd=TESTS, stdin=subprocess.DEVNULL, check=True)
 
 
 @pytest.hookimpl(optionalhook=True)
