@@ -19,7 +19,7 @@ MOST_WORKERS = 8  # each begins with a second of imports
 
 # Files, or single tests of a file, that fail where other processes take the time, or that take it from all others.
 ALONE = (
-    "live/test_microphone.py",
+    "live/",  # the sound server must never wait
     "test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
     "test_cli.py::test_the_first_frame_comes_soon",
     "test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
@@ -31,9 +31,16 @@ ALONE = (
 )
 SLOWEST_FIRST = (
     "test_cli_faults.py",
-    "live/test_live_is_file.py",
+    "test_law_9.py",
     "test_cli.py",
     "browser",
+    "test_kernel.py",
+    "test_evaluation.py",
+    "test_standard_streams.py",
+    "test_readme.py",
+    "test_lessons.py",
+    "test_train_sound.py",
+    "test_cli_control.py",
 )
 
 
