@@ -1,4 +1,7 @@
-"""Sound that several test files listen to; and it makes the folders beside it importable from every test."""
+"""Sound that several test files listen to; and it makes the folders beside it importable from every test.
+
+How the tests are run side by side is written in `side_by_side.py`.
+"""
 
 import signal
 import sys
@@ -8,6 +11,12 @@ from pathlib import Path
 import pytest
 import soundfile
 from forked import CommandForks
+from side_by_side import (  # noqa: F401  pytest calls them
+    pytest_collection_modifyitems,
+    pytest_sessionstart,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 from streamseg.sources.programme import SAMPLE_RATE, render
 
