@@ -35,6 +35,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lookahead_s: Annotated[
         float, Meta(ge=0, le=60, description="how late a change may be known, median seconds; later is more accurate")
     ] = 10.0
+    sensitivity: Annotated[
+        float,
+        Meta(ge=0, le=1, description="how many changes are reported: 0 the fewest, 1 the most, 0.5 as shipped"),
+    ] = 0.5
     provisional_probability: Annotated[
         float,
         Meta(

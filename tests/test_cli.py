@@ -81,6 +81,8 @@ def test_every_setting_is_shown():
         (("analyze", "x.wav", "--set", "lookahead_s"), "--set lookahead_s=VALUE"),
         (("analyze", "x.wav", "--set", "clusterer=best"), "best"),
         (("analyze", "x.wav", "--lookahead", "61"), "equal to 60"),
+        (("analyze", "x.wav", "--sensitivity", "1.1"), "range 0<=x<=1"),
+        (("analyze", "x.wav", "--set", "sensitivity=-0.1"), "sensitivity cannot be -0.1: it is a number from 0 to 1"),
         (("analyze", "-", "--model", "mine.npz"), "no model 'mine.npz'"),
         (("analyze", "x.wav", "--profile", "opera"), "opera"),
         (("analyze", "x.wav", "--format", "midi"), "podcast-chapters"),

@@ -36,6 +36,7 @@ async def test_everything_that_can_be_asked(programme: Path):
                 ("name", {"label": "A", "name": "Talk"}),
                 ("mark", {"t": 1.0, "verdict": "boundary"}),
                 ("acknowledge", {"alarm": "silence"}),
+                ("set", {"sensitivity": 0.7}),
                 ("reset", {}),
                 ("finish", {}),
             ):
@@ -50,12 +51,20 @@ async def test_everything_that_can_be_asked(programme: Path):
             marked = await asked(ours, "mark", t=1.0, verdict="boundary")
             assert marked["ok"] or marked["error"]["code"] == 205
 
+            for wrong, code in ((1.1, 400), (-0.1, 400), ("high", 401)):
+                assert (await asked(ours, "set", sensitivity=wrong))["error"]["code"] == code
+            assert (await asked(ours, "set"))["error"]["code"] == 300
+            answer = await asked(ours, "set", sensitivity=0.7)
+            assert answer["ok"]
+            assert (answer["sensitivity"], answer["effective"]) == (0.7, "next_epoch")
+
             await ours.say("request", {"id": 1, "type": "reset", "stream": "programme"})
             stopped = await until(ours, "stream.stopped")
             assert (stopped["epoch"], stopped["data"]["reason"]) == (meter["epoch"], "reset")
             started = await until(ours, "stream.started")
             assert (started["offset"], started["rev"]) == (1, 1)
             assert started["epoch"] > meter["epoch"]
+            assert started["data"]["settings"]["sensitivity"] == 0.7
 
             await ours.say("request", {"id": 2, "type": "finish", "stream": "programme"})
             stopped = await until(ours, "stream.stopped")

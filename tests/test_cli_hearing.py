@@ -7,7 +7,7 @@ from streamseg.blocks import Away, Block, Gap, Title
 from streamseg.cli.hearing import Hearing, public_name
 from streamseg.cli.stopping import on_signals
 from streamseg.errors import AskedWrongly, SourceTruncated
-from streamseg.events import Event, LabelNamed
+from streamseg.events import Event, LabelNamed, StreamStarted
 from streamseg.settings import settings_for
 
 RATE = 22_050
@@ -117,6 +117,21 @@ def test_reset_begins_a_new_epoch_over_the_same_source():
         assert [envelope.offset for envelope in run] == list(range(1, len(run) + 1))
         assert run[0].type == "streamseg.stream.started.v1"
         assert (run[-1].data.reason, run[-1].data.t) == (reason, t)
+
+
+def test_a_new_sensitivity_is_in_force_from_the_next_epoch():
+    hearing = Hearing("s", Items(*[second()] * 4), settings_for())
+
+    def between(n: int) -> None:
+        if n == 1:
+            hearing.set_sensitivity(0.9)
+        elif n == 2:
+            hearing.reset()
+
+    hearing.source.between = between
+    started = [envelope.data for envelope in heard(hearing) if isinstance(envelope.data, StreamStarted)]
+    assert [fact.settings["sensitivity"] for fact in started] == [0.5, 0.9]
+    assert started[0].hashes["settings"] != started[1].hashes["settings"]
 
 
 def test_what_clients_ask_is_said_in_order_with_the_rest():

@@ -241,6 +241,7 @@ CONTROLS = [
     ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, m.Name("mic", "A", "news")),
     ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, m.Mark("mic", 3.0, "reject")),
     ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, m.Acknowledge("mic", "silence")),
+    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, m.Set("mic", 0.7)),
     ({"type": "finish", "stream": "mic"}, m.Finish("mic")),
     ({"type": "reset", "stream": "mic"}, m.Reset("mic")),
 ]

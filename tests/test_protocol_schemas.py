@@ -182,6 +182,7 @@ async def test_every_message_of_a_full_run_is_in_the_asyncapi_document(tmp_path)
             {"type": "name", "stream": "mic", "label": "A", "name": "news"},
             {"type": "mark", "stream": "mic", "t": 1.0, "verdict": "boundary"},
             {"type": "acknowledge", "stream": "mic", "alarm": "silence"},
+            {"type": "set", "stream": "mic", "sensitivity": 1},
             {"type": "reset", "stream": "mic"},
             {"type": "finish", "stream": "mic"},
         ]

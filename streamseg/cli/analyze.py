@@ -17,6 +17,7 @@ from streamseg.cli.options import (
     ModelOption,
     OutOption,
     ProfileOption,
+    SensitivityOption,
     SetOption,
     chosen_model,
     chosen_settings,
@@ -46,6 +47,7 @@ def command(
     ],
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
     lessons: LessonsOption = None,
@@ -60,7 +62,7 @@ def command(
     """
     from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_spec
 
-    settings = chosen_settings(profile, changes, lookahead)
+    settings = chosen_settings(profile, changes, lookahead, sensitivity)
     stream, spec = parse_spec(file)
     # first, because another process decodes it and starts while the engine is loaded here
     source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamseg.cli.options import LookaheadOption, ProfileOption, SetOption, chosen_settings
+from streamseg.cli.options import LookaheadOption, ProfileOption, SensitivityOption, SetOption, chosen_settings
 
 if TYPE_CHECKING:
     from streamseg.cli.hearing import Hearing
@@ -32,6 +32,7 @@ def command(
     stay: Annotated[bool, typer.Option("--stay", help="Serve on after the programme has ended, until Ctrl-C.")] = False,
     profile: ProfileOption = "broadcast",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
 ) -> None:
     """Play a built-in radio programme through the whole live path, and show what is heard.
@@ -47,7 +48,7 @@ def command(
     from streamseg.sources import Playback
     from streamseg.sources.programme import Programme, scenes
 
-    settings = chosen_settings(profile, changes, lookahead)
+    settings = chosen_settings(profile, changes, lookahead, sensitivity)
     order = scenes()
     terminal.out.print(f"programme: {', '.join(f'{terminal.clock(scene.start_s)} {scene.name}' for scene in order)}")
     with terminal.busy("composing it"):

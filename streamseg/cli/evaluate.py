@@ -13,6 +13,7 @@ from streamseg.cli.options import (
     LookaheadOption,
     ModelOption,
     ProfileOption,
+    SensitivityOption,
     SetOption,
     TruthOption,
     chosen_model,
@@ -37,6 +38,7 @@ def command(
     truth: TruthOption = "auto",
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one row a track as well.")] = None,
@@ -73,7 +75,7 @@ def command(
         if pictures is not None:
             from streamseg.evaluation.pictures import draw, picture_paths
 
-    settings = chosen_settings(profile, changes, lookahead)
+    settings = chosen_settings(profile, changes, lookahead, sensitivity)
     judge = chosen_model(model)
     folders = worlds.worlds_in(folder, truth)
     if len(folders) > 1 and (csv is not None or pictures is not None):

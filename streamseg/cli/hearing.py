@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import NamedTuple
 
+import msgspec
 from ulid import ULID
 
 from streamseg.blocks import Block, Item, Source
@@ -72,6 +73,7 @@ class Hearing:
         self.stream = stream
         self.source = source
         self.settings = settings
+        self._next_settings = settings  # in force from the next epoch
         self.failure: StreamsegError | None = None
         self.epoch = str(ULID())
         self.position = Position(0.0, 0.0)
@@ -120,6 +122,7 @@ class Hearing:
 
     def _begin_epoch(self, sample_rate: int) -> None:
         self._reset_asked = False
+        self.settings = self._next_settings
         self.epoch = str(ULID())
         self._sequencer = Sequencer(self.stream, self.epoch, time.time)
         self._naming = Naming(self.stream, self._memory)
@@ -215,6 +218,10 @@ class Hearing:
     def acknowledge(self, alarm: AlarmKind, by: str) -> None:
         """Take notice of an alarm."""
         self.say(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
+
+    def set_sensitivity(self, sensitivity: float) -> None:
+        """Report more or fewer changes (0 to 1) from the next epoch on; `reset` begins one."""
+        self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def say(self, event: Event) -> None:
         """Stamp this event in order with the stream's own."""

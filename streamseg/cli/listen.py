@@ -15,6 +15,7 @@ from streamseg.cli.options import (
     ModelOption,
     NoHistoryOption,
     ProfileOption,
+    SensitivityOption,
     SetOption,
     chosen_for_server,
     chosen_model,
@@ -49,6 +50,7 @@ def command(
     memory: MemoryOption = None,
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
     lessons: LessonsOption = None,
@@ -60,7 +62,7 @@ def command(
     from streamseg.cli.screen import Screen
     from streamseg.sources import open_source
 
-    engine, server = chosen_for_server(profile, changes, lookahead)
+    engine, server = chosen_for_server(profile, changes, lookahead, sensitivity)
     kept = history_path(history, none=no_history)
     remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)
     reads = read_files(

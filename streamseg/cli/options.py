@@ -52,6 +52,18 @@ LookaheadOption = Annotated[
         show_default=False,
     ),
 ]
+_SENSITIVITY = _SETTINGS["sensitivity"]
+SensitivityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--sensitivity",
+        metavar="0..1",
+        min=_SENSITIVITY["minimum"],
+        max=_SENSITIVITY["maximum"],
+        help=f"{_SENSITIVITY['description'].capitalize()}.",
+        show_default=False,
+    ),
+]
 ModelOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
@@ -93,16 +105,18 @@ ForceOption = Annotated[
 ]
 
 
-def chosen_settings(profile: Profile, changes: list[str] | None, lookahead_s: float | None) -> Settings:
+def chosen_settings(
+    profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
+) -> Settings:
     """The profile with every `name=value` applied. Raises UnknownSetting or SettingOutOfRange."""
-    return settings_for(profile, **_values(changes, lookahead_s))
+    return settings_for(profile, **_values(changes, lookahead_s, sensitivity))
 
 
 def chosen_for_server(
-    profile: Profile, changes: list[str] | None, lookahead_s: float | None
+    profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> tuple[Settings, ServerSettings]:
     """The same where there is a server too: its settings are changed by the same option."""
-    values = _values(changes, lookahead_s)
+    values = _values(changes, lookahead_s, sensitivity)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
     refuse_out_of_range(ServerSettings, server)
     return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
@@ -122,7 +136,7 @@ def chosen_model(path: Path | None) -> ChangeModel | None:
     return read_model(path.read_bytes(), str(path))
 
 
-def _values(changes: list[str] | None, lookahead_s: float | None) -> dict[str, Any]:
+def _values(changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
@@ -136,6 +150,8 @@ def _values(changes: list[str] | None, lookahead_s: float | None) -> dict[str, A
             values[name.strip()] = value  # a word, such as the name of a clusterer
     if lookahead_s is not None:
         values["lookahead_s"] = lookahead_s
+    if sensitivity is not None:
+        values["sensitivity"] = sensitivity
     return values
 
 

@@ -15,6 +15,7 @@ from streamseg.cli.options import (
     ModelOption,
     NoHistoryOption,
     ProfileOption,
+    SensitivityOption,
     SetOption,
     chosen_for_server,
     chosen_model,
@@ -50,6 +51,7 @@ def command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
     lessons: LessonsOption = None,
@@ -90,7 +92,7 @@ def command(
     from streamseg.destinations import check_folder, make_folder
     from streamseg.sources import open_source, parse_spec
 
-    engine, server = chosen_for_server(profile, changes, lookahead)
+    engine, server = chosen_for_server(profile, changes, lookahead, sensitivity)
     judge = chosen_model(model)
     kept = history_path(history, none=no_history)
     remembered, book = memory_file(memory, kept), lessonbook(lessons, kept)

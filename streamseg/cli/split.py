@@ -12,6 +12,7 @@ from streamseg.cli.options import (
     LookaheadOption,
     ModelOption,
     ProfileOption,
+    SensitivityOption,
     SetOption,
     chosen_model,
     chosen_settings,
@@ -50,6 +51,7 @@ def command(
     ] = False,
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
     lessons: LessonsOption = None,
@@ -68,7 +70,7 @@ def command(
     from streamseg.outputs.split import check_readable_twice, part_paths, split
     from streamseg.sources import AudioFile
 
-    settings = chosen_settings(profile, changes, lookahead)
+    settings = chosen_settings(profile, changes, lookahead, sensitivity)
     reads = read_files(sounds=[file.absolute()], files=[events, model], lessons=lessons)
     check_folder(folder)
     check_readable_twice(file)

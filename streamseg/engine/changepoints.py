@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine.sensitivity import shift_threshold, shift_thresholds, threshold_shift
 from streamseg.engine.texture import STEP_S
 from streamseg.settings import Settings
 from streamseg.weights import ChangeModel
@@ -58,11 +59,13 @@ class ChangePoints:
         self._ages = model.ages
         self._near, self._gap = int(model.near), int(model.gap)
         self._oldest = int(model.ages[-1]) + 8
-        self._needed = thresholds(model, settings.lookahead_s, self._oldest)
+        shift = threshold_shift(settings)
+        self._needed = shift_thresholds(thresholds(model, settings.lookahead_s, self._oldest), shift)
         if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the judge
             self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
         self._stability, self._confidence = model.spoken
-        self._provisional = settings.provisional_probability
+        self._provisional = shift_threshold(settings.provisional_probability, shift)
+        self._needed_at_end = shift_threshold(0.5, shift)
         late = _LATE_ODDS * self._provisional / (1.0 - self._provisional + _LATE_ODDS * self._provisional)
         self._worth_saying = np.full(self._oldest + 1, late)
         self._worth_saying[: round(_SOON_S / STEP_S) + 1] = self._provisional
@@ -89,11 +92,14 @@ class ChangePoints:
         return self._confirm() + self._follow()
 
     def settle(self) -> list[Change]:
-        """The sound ends here: what was said is confirmed or taken back, whichever is likelier. In order of time."""
+        """The sound ends here: what was said is confirmed or taken back, in order of time.
+
+        At a sensitivity of .5 whichever is likelier.
+        """
         changes: list[Change] = []
         for said in sorted(self._open, key=lambda said: said.step):
             age = self._step - said.step
-            sure = self._probability[age] >= 0.5 and said.step >= self._last + self._gap
+            sure = self._probability[age] >= self._needed_at_end and said.step >= self._last + self._gap
             if sure:
                 self._last = said.step
             changes.append(self._change("confirmed" if sure else "retracted", said))

@@ -27,6 +27,7 @@ from streamseg.engine.placing import Placing
 from streamseg.engine.report import Reports
 from streamseg.engine.resampling import Resampler
 from streamseg.engine.sections import Sections
+from streamseg.engine.sensitivity import open_gate
 from streamseg.engine.snapping import Heard, Snapping
 from streamseg.engine.sound import Sound
 from streamseg.engine.tally import TRUSTED
@@ -95,7 +96,7 @@ class Segmenter:
         self._confirmed = 0
         self._steps = 0  # texture vectors since the last long gap
         self._taught = taught
-        self._judge = Judge(self._model)
+        self._judge = Judge(open_gate(self._model, self.settings))
         self._lessons = Lessons(self._model.ages, taught)
         self._snapping = Snapping(self._memory)
         self._changes = ChangePoints(self.settings, self._model, self._snapping.patience_s)
@@ -190,7 +191,7 @@ class Segmenter:
         self._missing += missing_samples
         events.append(said)
         if missing_s > _LONG_GAP_S:
-            self._judge = Judge(self._model)
+            self._judge = Judge(open_gate(self._model, self.settings))
             self._lessons = Lessons(self._model.ages, self._taught)
             self._changes.restart()
             self._sections.begin(self._now())

@@ -198,9 +198,16 @@ class Client:
                     return conversation.refuse(id, m.Refusal.NOT_FOUND, str(error))
                 except AskedWrongly as error:
                     return conversation.refuse(id, m.Refusal.FAILED, str(error))
-                return conversation.respond(m.Answer(id=id))
+                return conversation.respond(_met(id, request))
 
     def _expire(self) -> None:
         for action in self._conversation.expire(self._loop.time()):
             if isinstance(action, protocol.Close):
                 self.hang_up(action.code, action.reason)
+
+
+def _met(id: int | str, request: m.Control) -> m.Answer:
+    """The answer to a control request that was taken."""
+    if isinstance(request, m.Set):
+        return m.SetAnswer(id=id, stream=request.stream, sensitivity=request.sensitivity)
+    return m.Answer(id=id)

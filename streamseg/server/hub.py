@@ -156,6 +156,8 @@ class Hub:
                 stream.controls.finish()
             case m.Reset():
                 stream.controls.reset()
+            case m.Set(sensitivity=sensitivity):
+                stream.controls.set_sensitivity(sensitivity)
             case m.Mark(t=t, verdict=verdict):
                 stream.controls.mark(t, verdict)
             case m.Name(label=label, name=name):

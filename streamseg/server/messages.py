@@ -30,6 +30,7 @@ Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
 
 Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 Offset: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+Sensitivity: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 
 
@@ -234,6 +235,16 @@ class Acknowledge(msgspec.Struct, frozen=True, tag_field="type", tag="acknowledg
     alarm: Literal["silence", "clipping", "mono", "frozen"]
 
 
+class Set(msgspec.Struct, frozen=True, tag_field="type", tag="set"):
+    """Change a setting of a stream, from its next epoch on; `reset` begins one.
+
+    sensitivity: how many changes are reported, 0 the fewest, 1 the most, .5 as shipped.
+    """
+
+    stream: Word
+    sensitivity: Sensitivity
+
+
 class Finish(msgspec.Struct, frozen=True, tag_field="type", tag="finish"):
     """Say everything pending and stop the stream."""
 
@@ -257,6 +268,14 @@ class Subscribed(Answer, frozen=True, kw_only=True):
     """What the client hears from now on."""
 
     subscribe: list[Topic]
+
+
+class SetAnswer(Answer, frozen=True, kw_only=True):
+    """What a stream is set to, and from when: the running epoch keeps its settings."""
+
+    stream: str
+    sensitivity: float
+    effective: Literal["next_epoch"] = "next_epoch"
 
 
 class SnapshotAnswer(Answer, frozen=True, kw_only=True):
@@ -284,11 +303,11 @@ class Refused(Answer, frozen=True, kw_only=True):
     error: Error
 
 
-Control: TypeAlias = Name | Mark | Acknowledge | Finish | Reset
+Control: TypeAlias = Name | Mark | Acknowledge | Set | Finish | Reset
 Request: TypeAlias = Subscribe | Unsubscribe | SnapshotRequest | HistoryRequest | Control
 REQUESTS: dict[str, type[msgspec.Struct]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (Subscribe, Unsubscribe, SnapshotRequest, HistoryRequest, Name, Mark, Acknowledge, Finish, Reset)
+    for kind in (Subscribe, Unsubscribe, SnapshotRequest, HistoryRequest, *get_args(Control))
 }
 
 _encoder = msgspec.json.Encoder()

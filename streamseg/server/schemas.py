@@ -13,7 +13,7 @@ from streamseg.events import FACTS, Fact
 from streamseg.server import messages as m
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ANSWERS = (m.Answer, m.Subscribed, m.SnapshotAnswer, m.HistoryAnswer, m.Refused)
+_ANSWERS = (m.Answer, m.Subscribed, m.SetAnswer, m.SnapshotAnswer, m.HistoryAnswer, m.Refused)
 _SAID_BY_SERVER: dict[str, tuple[type, ...]] = {
     "hello": (m.Hello,),
     "identified": (m.Identified,),
@@ -132,7 +132,7 @@ def _definitions(kinds: list[type], refs: str) -> dict[str, Any]:
             definition = definitions[kind.__name__]
             definition["properties"]["id"] = {"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 200}]}
             definition["required"] = ["id", *definition["required"]]
-        elif kind in (m.Subscribed, m.SnapshotAnswer, m.HistoryAnswer, m.Refused, m.Answer):
+        elif kind in (m.Subscribed, m.SetAnswer, m.SnapshotAnswer, m.HistoryAnswer, m.Refused, m.Answer):
             definition = definitions[kind.__name__]
             definition["properties"]["ok"] = {"const": kind is not m.Refused}
             definition["required"] = sorted({*definition.get("required", ()), "ok"})

@@ -70,6 +70,9 @@ class Controls(Protocol):
     def acknowledge(self, alarm: AlarmKind, by: str) -> None:
         """Take notice of an alarm."""
 
+    def set_sensitivity(self, sensitivity: float) -> None:
+        """Report more or fewer changes (0 to 1) from the next epoch on."""
+
     def say(self, event: Event) -> None:
         """Stamp this event in order with the stream's own and publish it (`history.failed`, `history.restored`)."""
 

@@ -49,6 +49,9 @@ class Wishes:
     def name(self, label: str, name: str, by: str) -> None:
         self.asked.append(("name", label, name))
 
+    def set_sensitivity(self, sensitivity: float) -> None:
+        self.asked.append(("set", sensitivity))
+
     def acknowledge(self, alarm: str, by: str) -> None:
         self.asked.append(("acknowledge", alarm))
 

@@ -142,6 +142,9 @@ class Feed:
         self.asked.append(("name", label, name, by))
         self.publish(e.Event(label, e.LabelNamed(label=label, name=name, by=by)))
 
+    def set_sensitivity(self, sensitivity: float) -> None:
+        self.asked.append(("set", sensitivity))
+
     def acknowledge(self, alarm: e.AlarmKind, by: str) -> None:
         self.asked.append(("acknowledge", alarm, by))
         self.publish(e.Event(alarm, e.AlarmAcknowledged(alarm=alarm, by=by)))
