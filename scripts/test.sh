@@ -1,6 +1,6 @@
 #!/bin/sh
 # All tests, from nothing: installs what is missing, checks format, rules and types, then runs the tests.
-# Arguments go to pytest: `sh scripts/test.sh tests/test_ring.py`.
+# Arguments go to pytest, which then runs one test after another: `sh scripts/test.sh tests/test_ring.py`.
 set -eu
 . "$(dirname "$0")/set-up.sh"
 
@@ -23,4 +23,9 @@ set_up "[test]"
 .venv/bin/ruff format --check --quiet .
 .venv/bin/ruff check --quiet .
 .venv/bin/mypy
-exec .venv/bin/pytest "$@"
+[ $# = 0 ] || exec .venv/bin/pytest "$@"
+# All of them: side by side, as many wait for a sound that plays; then those that measure the machine, one by one.
+failed=0
+.venv/bin/pytest -n auto -m "not alone" --durations 20 || failed=1
+.venv/bin/pytest -m alone || failed=1
+exit $failed

@@ -34,6 +34,7 @@ from streamseg.printable import one_line
 
 SUBPROTOCOL = Subprotocol("streamseg.v1.json")
 PROTOCOL = 1
+_WRONG_VALUE = 4005
 _HOPELESS = frozenset((4002, 4003, 4004, 4005, 4006, 4008, 4009, 4010))  # asked wrongly: the same again is no use
 _NOT_FOUND = 600  # the code of a refused request that names something that does not exist
 _FIRST_WAIT_S = 0.1
@@ -179,7 +180,8 @@ class Session:
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             code = error.rcvd.code
             if code in _HOPELESS or 4500 <= code < 4600:
-                return ConnectionRefused(f"{self.url} closed with {code}: {_shown(error.rcvd.reason)}")
+                refusal = SubjectNotFound if code == _WRONG_VALUE and self._asks_unknown_stream() else ConnectionRefused
+                return refusal(f"{self.url} closed with {code}: {_shown(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
                 return None
@@ -188,6 +190,10 @@ class Session:
         if isinstance(error, InvalidURI):
             return ConnectionRefused(f"not a WebSocket address: {self.url} (ws://host:port/ws)")
         return None
+
+    def _asks_unknown_stream(self) -> bool:
+        offered = self.hello.get("streams")
+        return isinstance(offered, list) and any(name not in offered for name in self._identify.get("streams", ()))
 
     def wait_s(self) -> float:
         """How long to wait before trying again: doubling, and a random part of it, lest all come back at once."""

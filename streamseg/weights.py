@@ -57,6 +57,8 @@ class ChangeModel(Weights):
     policies: rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest, youngest age).
     spoken: how log-odds become the stability, and the confidence, that is said: two rows of (slope, shift). The judge
     asks whether the sound changed just there; a listener, whether it changed within seconds.
+    spacing: (weight, usual distance in seconds) of changes: a candidate nearer to the last change than is usual needs
+    (usual / distance) ** weight times the odds. Empty: the distance does not count.
     """
 
     projection: NDArray[np.float64]
@@ -75,6 +77,7 @@ class ChangeModel(Weights):
     gap: NDArray[np.int64]
     policies: NDArray[np.float64]
     spoken: NDArray[np.float64] = field(default_factory=lambda: AS_JUDGED.copy())
+    spacing: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,17 +1,29 @@
-"""Sound that several test files listen to; and it makes the folders beside it importable from every test."""
+"""Sound that several test files listen to; and it makes the folders beside it importable from every test.
+
+How the tests are run side by side is written in `side_by_side.py`.
+"""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
 from forked import CommandForks
+from side_by_side import (  # noqa: F401  pytest calls them
+    pytest_collection_modifyitems,
+    pytest_sessionstart,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 from streamseg.sources.programme import SAMPLE_RATE, render
 
-# Started in the background by a shell, we would hand on to every command that Ctrl-C is ignored.
+# Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

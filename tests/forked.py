@@ -6,6 +6,7 @@ with CommandForks() as commands:
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -19,6 +20,10 @@ from pathlib import Path
 
 PATIENCE_S = 60.0
 NOBODY = 65534
+# From <linux/prctl.h> and <linux/capability.h>; the capabilities to write and to read whatever the permissions say.
+PR_CAPBSET_DROP = 24
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+OVERRIDES = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,31 @@ def _import_everything() -> None:
     engine.finish()
 
 
+def _give_up_rights() -> None:
+    """From here on permissions hold for this process and whatever it starts, although it is root's.
+
+    On Linux without becoming somebody else: the interpreter may lie in root's home, where nobody else can start it.
+    """
+    if sys.platform != "linux":
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in OVERRIDES:
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl PR_CAPBSET_DROP")
+    header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the upper halves of the three
+    if libc.capget(header, sets):
+        raise OSError(ctypes.get_errno(), "capget")
+    for capability in OVERRIDES:
+        for which in range(3):
+            sets[which] &= ~(1 << capability)
+    if libc.capset(header, sets):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
 def _child(request: dict) -> None:
     """Never returns."""
     code = 70
@@ -116,9 +146,7 @@ def _child(request: dict) -> None:
         os.chdir(request["cwd"])
         os.environ.update(request["env"])
         if request["nobody"]:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
+            _give_up_rights()
         sys.argv = ["streamseg", *request["arguments"]]
         from streamseg.cli import main
 

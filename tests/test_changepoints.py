@@ -9,7 +9,8 @@ import itertools
 import numpy as np
 import pytest
 
-from streamseg.engine.changepoints import ChangePoints, thresholds
+from streamseg.engine.changepoints import ChangePoints, thresholds, thresholds_by_distance
+from streamseg.engine.texture import STEP_S
 from streamseg.settings import settings_for
 from streamseg.weights import ChangeModel
 
@@ -36,8 +37,8 @@ def model(**parts):
     return ChangeModel(**(given | parts))
 
 
-def said(letters, settle=False):
-    changes = ChangePoints(SETTINGS, model())
+def said(letters, settle=False, **parts):
+    changes = ChangePoints(SETTINGS, model(**parts))
     found = []
     length = len(letters) if settle else len(letters) + 20
     for step in range(1, length + 1):
@@ -100,3 +101,27 @@ def test_thresholds_fall_with_age_and_patience_chooses_the_policy():
     assert patient[3] == 2.0
     assert np.all(np.diff(hasty[1:]) <= 0)
     assert thresholds(both, 0.5, 12)[8] == pytest.approx(0.5)
+
+
+def test_nearer_to_the_last_change_than_usual_more_is_needed():
+    spacing = np.array([0.6, 20.0])
+    needed = np.array([2.0, 0.9, 0.5, 0.2])
+    near = thresholds_by_distance(needed, model(spacing=spacing))
+    for distance in (1, 7, 30):  # the naive twin, in odds
+        times = (20.0 / (distance * STEP_S)) ** 0.6
+        odds = needed[1:] / (1 - needed[1:]) * times
+        assert near[distance, 1:] == pytest.approx(odds / (1 + odds))
+    assert near[-1] == pytest.approx(needed)
+    assert np.all(near[:, 0] == 2.0)
+    assert np.all(np.diff(near, axis=0) <= 1e-12)
+    assert np.array_equal(thresholds_by_distance(needed, model()), [needed])
+
+
+def test_an_unusually_near_change_waits_for_more_and_a_far_one_does_not():
+    spaced = {"spacing": np.array([3.0, 8.0])}
+    near, far = "..........................S.....C.......", "..........................S" + "." * 26 + "C......."
+    assert "c2@32" in spelled(said(near))
+    assert "c2@32" not in spelled(said(near, **spaced))
+    assert spelled(said(far, **spaced)) == spelled(said(far))
+    for change in said(far, **spaced):
+        assert (change.score >= 1.0) == (change.state == "confirmed")

@@ -12,7 +12,7 @@ from load.station import Feed, Talker
 
 from streamseg.client import Cursor, Dropped, Heartbeat, Joined, Session, listen, subscribe
 from streamseg.envelope import Envelope, encode
-from streamseg.errors import ConnectionRefused
+from streamseg.errors import ConnectionRefused, SubjectNotFound
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 
@@ -148,7 +148,7 @@ async def test_asking_wrongly_is_not_tried_again():
     hub = Hub()
     Feed(hub)
     async with serve(hub, port=0) as server:
-        with pytest.raises(ConnectionRefused, match="no stream 'nobody'; streams: mic"):
+        with pytest.raises(SubjectNotFound, match="no stream 'nobody'; streams: mic"):
             await take(subscribe(url(server), streams=["nobody"]), 1)
         with pytest.raises(ConnectionRefused, match="404"):
             await take(subscribe(url(server).replace("/ws", "/wrong")), 1)

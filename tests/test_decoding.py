@@ -425,8 +425,16 @@ def test_file_names_that_are_not_utf_8(tmp_path, corpus):
 def test_standard_input_and_a_shells_substitution_are_files(tmp_path, minute):
     code = "import sys; from streamseg.sources import AudioFile; "
     code += "print(sum(len(block.samples) for block in AudioFile(sys.argv[1])))"
-    with minute.open("rb") as file:
-        ran = subprocess.run([sys.executable, "-c", code, "/dev/stdin"], stdin=file, capture_output=True, timeout=60)
+    (tmp_path / "link.mp3").symlink_to("/dev/stdin")
+    (tmp_path / "descriptors").symlink_to("/dev/fd")
+    (tmp_path / "second link").symlink_to("descriptors/0")
+    for name in ("/dev/stdin", tmp_path / "link.mp3", tmp_path / "second link"):
+        with minute.open("rb") as file:
+            ran = subprocess.run([sys.executable, "-c", code, name], stdin=file, capture_output=True, timeout=60)
+        assert int(ran.stdout) == 60 * sound.RATE
+    with minute.open("rb") as file, subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as cat:
+        line = [sys.executable, "-c", code, tmp_path / "link.mp3"]
+        ran = subprocess.run(line, stdin=cat.stdout, capture_output=True, timeout=60)
     assert int(ran.stdout) == 60 * sound.RATE
     reading, writing = os.pipe()
     short = sound.write(tmp_path / "short.wav", sound.pulsed_noise(0.3)).read_bytes()

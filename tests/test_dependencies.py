@@ -57,7 +57,7 @@ def changed(part: str, what: str, place: str) -> str:
 # --- websockets: streamseg/server/door.py, client.py and websocket.py
 
 
-@pytest.mark.parametrize("name", ["connection_made", "data_received", "send_data", "process_event"])
+@pytest.mark.parametrize("name", ["connection_made", "connection_lost", "data_received", "send_data", "process_event"])
 def test_websockets_has_what_a_visitor_overrides(name):
     ours, theirs = getattr(Visitor, name), getattr(websockets.asyncio.server.ServerConnection, name, None)
     why = changed("websockets", f"ServerConnection.{name}", "streamseg/server/door.py (Visitor)")

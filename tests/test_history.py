@@ -387,6 +387,7 @@ async def test_two_servers_do_not_share_a_file(path, caplog):
         one.step()
         two.step()
     assert "is in use by another process" in caplog.text
+    assert caplog.text.count(f"events are kept in {path.with_stem('history-2')} instead") == 1
     assert log(path) == as_json(one.said)
     assert log(path.with_stem("history-2")) == as_json(two.said)
 

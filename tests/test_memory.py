@@ -10,7 +10,7 @@ from streamseg.engine import Segmenter, segment
 from streamseg.errors import AskedWrongly, HistoryFailed
 from streamseg.events import StreamStarted
 from streamseg.memory import Memory, Remembered, pack, unpack
-from streamseg.server import remembering
+from streamseg.server import database, remembering
 from streamseg.server.remembering import MemoryFile
 
 
@@ -31,6 +31,25 @@ class TestMemory:
     def test_what_is_no_pack(self, content):
         with pytest.raises(ValueError, match="no packed arrays"):
             unpack(content)
+
+    def test_what_looks_damaged_because_it_is_being_written_is_read_again(self, tmp_path):
+        file = MemoryFile(tmp_path / "memory.sqlite")
+        file.add(sound())
+        whole = file.path.read_bytes()
+        file.path.write_bytes(whole[:4096] + bytes(len(whole) - 4096))  # as in the middle of a checkpoint
+        seen = []
+
+        def read(db):
+            try:
+                return db.execute("SELECT count(*) FROM remembered").fetchone()
+            except sqlite3.DatabaseError as error:
+                seen.append(error)
+                file.path.write_bytes(whole)
+                raise
+
+        assert database.query(file.path, read) == (1,)
+        assert len(seen) == 1
+        assert file.entries()[0].name == "Chorus"
 
     def test_the_hash_tells_memories_apart(self):
         memories = [(), (sound(),), (sound("Verse"),), (sound(value=2.0),), (sound(kind="cue"),), (sound(), sound())]

@@ -91,6 +91,12 @@ def test_an_identify_says_what_it_wants():
     assert let_in == LetIn(wanted, ("line",), {"line": m.Cursor("E", 4)})
 
 
+def test_a_clients_name_is_fit_to_be_said_in_events():
+    conversation = connection()
+    say(conversation, "identify", {"protocol": 1, "client": "desk\x1b[31m\n\u202e 2"})
+    assert conversation.client == "desk\ufffd[31m \ufffd 2"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -132,6 +132,39 @@ def test_what_a_usage_error_repeats_is_clean():
     assert not {"\x1b", "\x9b", "\u202e"} & set(done.stderr.decode())
 
 
+def test_a_wrong_choice_is_said_without_the_kind_of_an_exception():
+    done = shell("", "analyze", "x.wav", "--profile", "jazz")
+    assert done.returncode == 2
+    assert b"'jazz' is not one of" in done.stderr
+    assert b"Value error" not in done.stderr
+
+
+def test_of_a_file_in_which_nothing_was_heard_only_that_is_said(tmp_path: Path):
+    (tmp_path / "empty.wav").touch()
+    for line in (("analyze", "empty.wav"), ("serve", "empty.wav", "--fast", "--port", "0", "--no-history")):
+        done = shell("", *line[:1], tmp_path / line[1], *line[2:])
+        assert done.returncode == 1
+        assert b"is empty" in done.stderr
+        assert b"heard" not in done.stderr
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_it_quietly():
+    code = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.argv[1:] = ["--version"]
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from streamseg.cli import main
+main()
+"""
+    for module in ("typer", "streamseg.cli.tune", "streamseg.cli.standard_streams"):
+        done = subprocess.run([sys.executable, "-c", code, module], capture_output=True, text=True, timeout=PATIENCE_S)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_stream_that_recovers_is_written_again_and_reported_once_a_spell():
     class Disk(io.StringIO):
         full = False

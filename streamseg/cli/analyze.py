@@ -112,5 +112,7 @@ def heard(hearing: Hearing) -> Iterator[Envelope]:
     for envelopes in terminal.progress(hearing):
         tally.push(envelopes)
         yield from envelopes
+    if hearing.failure and not hearing.position.t:
+        return  # the failure says it all
     took_s = time.perf_counter() - began
     terminal.err.print(f"{tally}; took {took_s:.1f} s ({hearing.position.t / took_s:.0f} × real time)")

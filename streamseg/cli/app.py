@@ -63,8 +63,8 @@ class _Commands(TyperGroup):
 def _clean_message(usage_error: Exception) -> None:
     """What was typed may be a file's name, and typer prints it as it is."""
     message = getattr(usage_error, "message", None)
-    if isinstance(message, str):
-        usage_error.message = printable(message)  # type: ignore[attr-defined]
+    if isinstance(message, str):  # some versions name the exception's kind before a wrong choice
+        usage_error.message = printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
 
 
 def _fail(message: str, exit_code: int) -> None:

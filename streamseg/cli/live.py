@@ -178,8 +178,9 @@ def show(hearings: Sequence[Hearing], port: Port | None) -> None:
         terminal.print_lines(envelopes, prefix[hearing.stream])
 
     run(hearings, tell, port, terminal.print_address)
-    for stream, tally in tallies.items():
-        terminal.err.print(f"{stream}: {tally}")
+    for hearing in hearings:
+        if hearing.position.t or not hearing.failure:  # of one in which nothing was heard, the failure says it all
+            terminal.err.print(f"{hearing.stream}: {tallies[hearing.stream]}")
     settle(hearings)
 
 

@@ -92,7 +92,6 @@ def command(
     from streamseg.destinations import check_folder, make_folder
     from streamseg.sources import open_source, parse_spec
 
-    tls = _tls(cert, key)
     engine, server = chosen_for_server(profile, changes, lookahead, sensitivity)
     judge = chosen_model(model)
     kept = history_path(history, none=no_history)
@@ -109,6 +108,7 @@ def command(
     for capture in captures:
         if capture is not None:
             refuse_capture(capture, reads)
+    tls = _tls(cert, key)
     if save is not None and save not in captures:
         check_folder(save)
         make_folder(save)

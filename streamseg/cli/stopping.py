@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP, the same everywhere: first finish what was begun, at the second call end at once."""
+"""Ctrl-C, SIGTERM and SIGHUP (SIGBREAK on Windows), the same everywhere.
+
+First finish what was begun, at the second call end at once.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,14 @@ from streamseg.destinations import remove_unfinished
 
 
 def _signals() -> list[signal.Signals]:
-    """Those that end a command. SIGHUP says that the terminal is gone, unless `nohup` had it ignored."""
+    """Those that end a command. SIGHUP says that the terminal is gone, unless `nohup` had it ignored.
+
+    Windows has SIGBREAK for Ctrl-Break and for a console window that is closed.
+    """
     ending = [signal.SIGINT, signal.SIGTERM]
-    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    if sys.platform == "win32":
+        ending.append(signal.SIGBREAK)
+    elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         ending.append(signal.SIGHUP)
     return ending
 

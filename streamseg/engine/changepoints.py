@@ -63,6 +63,7 @@ class ChangePoints:
         self._needed = shift_thresholds(thresholds(model, settings.lookahead_s, self._oldest), shift)
         if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the judge
             self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
+        self._needed = thresholds_by_distance(self._needed, model)
         self._stability, self._confidence = model.spoken
         self._provisional = shift_threshold(settings.provisional_probability, shift)
         self._needed_at_end = shift_threshold(0.5, shift)
@@ -100,9 +101,9 @@ class ChangePoints:
         for said in sorted(self._open, key=lambda said: said.step):
             age = self._step - said.step
             sure = self._probability[age] >= self._needed_at_end and said.step >= self._last + self._gap
+            changes.append(self._change("confirmed" if sure else "retracted", said))
             if sure:
                 self._last = said.step
-            changes.append(self._change("confirmed" if sure else "retracted", said))
         self._open = []
         return changes
 
@@ -116,7 +117,8 @@ class ChangePoints:
         """The oldest candidate that is sure enough and the best of its neighbours."""
         probability = self._probability
         admitted = self._admitted()
-        for age in np.flatnonzero(probability[:admitted] >= self._needed[:admitted])[::-1]:
+        needed = self._needed_at(np.arange(admitted))
+        for age in np.flatnonzero(probability[:admitted] >= needed)[::-1]:
             if not self._is_best(int(age)):
                 continue
             step = self._step - int(age)
@@ -132,10 +134,12 @@ class ChangePoints:
         mine = min(self._open, key=lambda said: abs(said.step - step), default=None)
         if mine is None or abs(mine.step - step) > self._near:
             mine = self._name(step)
-        mine.step, self._last = step, step
+        mine.step = step
         passed = [said for said in self._open if said is not mine and said.step < step + self._gap]
         self._open = [said for said in self._open if said is not mine and said not in passed]
-        return [*(self._change("retracted", said) for said in passed), self._change("confirmed", mine)]
+        changes = [*(self._change("retracted", said) for said in passed), self._change("confirmed", mine)]
+        self._last = step  # only now: what they needed depends on the change before
+        return changes
 
     def _follow(self) -> list[Change]:
         """Keep the open changes at their likeliest place, drop those in doubt, and say new ones."""
@@ -164,6 +168,12 @@ class ChangePoints:
         """How many ages, from 0 on, lie within the look-back and far enough behind the last change."""
         return max(0, min(self._oldest, self._step - self._last - self._gap) + 1)
 
+    def _needed_at(self, ages: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The probability that candidates of these ages must reach, so far from the last change as they are."""
+        distance = np.clip(self._step - self._last - ages, 0, len(self._needed) - 1)
+        needed: NDArray[np.float64] = self._needed[distance, ages]
+        return needed
+
     def _is_best(self, age: int) -> bool:
         last = self._step - self._last  # a neighbour at or before the last change does not count
         near = self._probability[max(0, age - self._near) : min(age + self._near + 1, last)]
@@ -181,7 +191,7 @@ class ChangePoints:
         age = min(max(self._step - said.step, 0), self._oldest)
         judged = float(self._probability[age])
         probability = _mapped(judged, self._confidence if state == "confirmed" else self._stability)
-        return Change(state, said.number, said.step, probability, judged / float(self._needed[age]))
+        return Change(state, said.number, said.step, probability, judged / float(self._needed_at(np.array(age))))
 
 
 def _mapped(probability: float, line: NDArray[np.float64]) -> float:
@@ -205,3 +215,17 @@ def thresholds(model: ChangeModel, lookahead_s: float, oldest: int) -> NDArray[n
     for k, age in enumerate(model.ages):
         needed[age:] = at_ages[k]
     return needed
+
+
+def thresholds_by_distance(needed: NDArray[np.float64], model: ChangeModel) -> NDArray[np.float64]:
+    """The thresholds by distance from the last change, in vectors, and age; the last row holds from there on.
+
+    needed: by age, where the distance is usual. What exceeds 1 is out of reach at any distance.
+    """
+    if not len(model.spacing):
+        return needed[None]
+    weight, usual_s = model.spacing
+    distance_s = np.maximum(np.arange(math.ceil(usual_s / STEP_S) + 1), 1) * STEP_S
+    odds = np.maximum((usual_s / distance_s) ** weight, 1.0)[:, None]
+    by_distance: NDArray[np.float64] = np.where(needed > 1.0, needed, odds * needed / (1.0 - needed + odds * needed))
+    return by_distance

@@ -12,7 +12,6 @@ Pieces and snapshots are sent only as fast as the client reads: whoever asks for
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -43,7 +42,6 @@ class Audience:
         self._settings = settings
         self._replay = replay
         self._members: dict[Listener, Member] = {}
-        self._one_at_a_time = asyncio.Lock()  # one snapshot in a turn of the loop: a crowd must not make others wait
 
     async def join(
         self, listener: Listener, interest: Interest, names: Sequence[str], resume: Mapping[str, m.Cursor]
@@ -86,10 +84,9 @@ class Audience:
         for name in (name for name, cursor in behind.items() if cursor is None):
             if not await listener.drained():
                 return
-            async with self._one_at_a_time:
-                # The snapshot is taken and the stream listened to in one step, so no event is lost or comes twice.
-                listener.send_piece(self._streams[name].snapshot_frame())
-                self._listen(listener, name)
+            # The snapshot is taken and the stream listened to in one step, so no event is lost or comes twice.
+            listener.send_piece(self._streams[name].snapshot_frame())
+            self._listen(listener, name)
 
     def change(self, listener: Listener, interest: Interest) -> None:
         """The client wants to hear something else from here on."""

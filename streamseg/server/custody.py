@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from streamseg.server.database import WAL_ENDINGS, connect_to_read, name_aside, path_beside, set_aside
+from streamseg.server.database import WAL_ENDINGS, name_aside, path_beside, query, set_aside
 
 _LOOK_EVERY_S = 1.0
 
@@ -96,8 +96,7 @@ class Custody:
     def _look(self) -> str | None:
         """What is wrong with the content, as a stranger finds it."""
         try:
-            with contextlib.closing(connect_to_read(self._path)) as db:
-                row = db.execute("SELECT token FROM generation").fetchone()
+            row = query(self._path, lambda db: db.execute("SELECT token FROM generation").fetchone())
         except sqlite3.OperationalError as error:
             return "its tables were dropped" if "no such" in str(error) else None  # busy, or too many open files
         except sqlite3.DatabaseError as error:
@@ -106,8 +105,8 @@ class Custody:
 
     def _is_sound(self) -> bool:
         try:
-            with contextlib.closing(connect_to_read(self._path)) as db:
-                return bool(db.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)) and self._look() is None
+            checked = query(self._path, lambda db: db.execute("PRAGMA quick_check(1)").fetchone())
+            return bool(checked == ("ok",)) and self._look() is None
         except sqlite3.Error:
             return False
 

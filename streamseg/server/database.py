@@ -12,10 +12,13 @@ import errno
 import sqlite3
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from streamseg.errors import AskedWrongly
+
+T = TypeVar("T")
 
 _BUSY_S = 1.0
 _MAGIC = b"SQLite format 3\0"
@@ -68,15 +71,32 @@ def connect_to_existing(path: Path) -> sqlite3.Connection:
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing, not even what is pending beside the file. Raises sqlite3.Error.
 
-    Without a write-ahead log beside it the file is taken as it stands, so that a folder that cannot be written will do.
+    Without a write-ahead log beside it the file is taken as it stands, so that a folder that cannot be written will do;
+    SQLite would make the log. Another process may begin to write meanwhile: see `query`.
     """
-    wal = path_beside(path, "-wal")
+    wal, index = (path_beside(path, ending) for ending in WAL_ENDINGS)
     try:
-        pending = wal.stat().st_size > 0
+        in_use = wal.stat().st_size > 0 or index.exists()
     except FileNotFoundError:  # perhaps only just now
-        pending = False
-    address = f"{path.absolute().as_uri()}?{'mode=ro' if pending else 'immutable=1'}"
+        in_use = False
+    address = f"{path.absolute().as_uri()}?{'mode=ro' if in_use else 'immutable=1'}"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_S, isolation_level=None)
+
+
+def query(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """What `read` gets of a connection that changes nothing. Raises sqlite3.Error.
+
+    A file that is taken as it stands may be written meanwhile, when another process copies its log into it. That looks
+    like damage, so damage is looked at twice; by then the log is there, and the file is read under its locks.
+    """
+    try:
+        with contextlib.closing(connect_to_read(path)) as db:
+            return read(db)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:
+        with contextlib.closing(connect_to_read(path)) as db:
+            return read(db)
 
 
 def look_into(path: Path, kind: Kind) -> Content:
@@ -93,9 +113,7 @@ def look_into(path: Path, kind: Kind) -> Content:
     if found.st_size == 0:
         return "nothing"
     try:
-        with contextlib.closing(connect_to_read(path)) as db:
-            (application_id,) = db.execute("PRAGMA application_id").fetchone()
-            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        application_id, tables = query(path, _id_and_tables)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError:
@@ -167,6 +185,11 @@ def set_aside(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             path_beside(path, ending).rename(path_beside(aside, ending))
     return aside
+
+
+def _id_and_tables(db: sqlite3.Connection) -> tuple[int, set[str]]:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    return application_id, {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
 
 
 def _application_id(path: Path) -> int:

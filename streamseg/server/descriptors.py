@@ -13,9 +13,6 @@ import os
 import sys
 from pathlib import Path
 
-if sys.platform != "win32":
-    import resource
-
 log = logging.getLogger(__name__)
 
 RESERVED = 64  # for the history with its readers, the log, the memory, the page's files, and what libraries open
@@ -30,18 +27,22 @@ def raise_limit(wanted: int) -> int | None:
 
     Returns the limit that holds now; None where there is none that could be read (Windows, unlimited).
     """
-    if sys.platform != "win32":
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY:
-            return None
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        for candidate in (limit, min(limit, _MACOS_MOST)):
-            if candidate > soft:
-                with contextlib.suppress(OSError, ValueError):
-                    resource.setrlimit(resource.RLIMIT_NOFILE, (candidate, hard))
-                    break
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None
+    if sys.platform == "win32":
+        return None
+    try:
+        import resource
+    except ImportError:  # a Python built without it
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    for candidate in (limit, min(limit, _MACOS_MOST)):
+        if candidate > soft:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (candidate, hard))
+                break
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def count_open() -> int:

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import logging
-import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -38,9 +35,6 @@ _LAST_WORD_S = 1.0
 _LINGER_S = 2.0  # how long, and
 _LINGER_BYTES = 2**22  # how much of what nobody asked for is read and thrown away, so that the answer arrives
 _TOLD_EVERY_S = 60.0
-_TURNED_AWAY_AT_ONCE = 64
-_REST_S = 0.5  # shorter than asyncio's rest, longer than a round of its loop
-_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Door:
@@ -87,88 +81,25 @@ class Door:
             self._tell_at, self._turned_away = now + _TOLD_EVERY_S, 0
 
 
-class Threshold(socket.socket):
-    """A listening socket that goes by a door.
-
-    Counting in the protocol would be too late: a TLS connection has one only after its handshake, and costs 300 KiB
-    before.
-    """
-
-    door: Door
-    _rests_until = 0.0
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        """Called by asyncio, which tries again later after a BlockingIOError."""
-        for _ in range(_TURNED_AWAY_AT_ONCE):
-            try:
-                accepted, where = super().accept()
-            except OSError as error:
-                if error.errno not in _NO_DESCRIPTORS:
-                    raise
-                self._turn_away(error)
-                break  # asyncio would log a traceback for each try, a hundred at once
-            stranger = household(where[0])
-            if self.door.enter(stranger):
-                counted = _Counted(self.family, self.type, self.proto, accepted.detach())
-                counted.door, counted.address = self.door, stranger
-                return counted, where
-            accepted.close()
-        raise BlockingIOError
-
-    def _turn_away(self, error: OSError) -> None:
-        """Accept with the spare descriptor and hang up: left in the queue, it would wake the loop again and again."""
-        self.door.tell_full(error.strerror or str(error))
-        self.door.spare.give_up()
-        try:
-            accepted, _ = super().accept()
-            accepted.close()
-        except BlockingIOError:
-            pass  # it has hung up meanwhile
-        except OSError:
-            now = time.monotonic()
-            if now >= self._rests_until:
-                self._rests_until = now + _REST_S
-                raise error from None  # asyncio looks for connections again after a second
-        finally:
-            self.door.spare.take()
-
-
-@contextlib.contextmanager
-def without_accept_tracebacks() -> Iterator[None]:
-    """Keep asyncio from logging a traceback for a full table of descriptors: the door has said so in one line."""
-
-    def wanted(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("socket.accept() out of system resource")
-
-    logger = logging.getLogger("asyncio")
-    logger.addFilter(wanted)
-    try:
-        yield
-    finally:
-        logger.removeFilter(wanted)
-
-
-class _Counted(socket.socket):
-    """A socket that leaves the door when it is closed."""
-
-    door: Door
-    address: str
-
-    def close(self) -> None:
-        if self.fileno() >= 0:
-            self.door.leave(self.address)
-        super().close()
-
-
 class Visitor(ServerConnection):
     """A connection that is bounded in what it says beside its messages."""
 
     settings: ServerSettings
+    door: Door | None = None  # None where connections are counted when they are accepted
+    _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         super().connection_made(transport)
         self._shown_out = False
+        if self.door is not None:
+            peer = transport.get_extra_info("peername")
+            address = household(peer[0]) if peer else ""
+            if self.door.enter(address):
+                self._counted_address = address
+            else:
+                self._shown_out = True
+                self.transport.abort()
         settings = self.settings
         self._greeting: Greeting | None = Greeting()  # until the head of the request is whole
         self._discarded_bytes: int | None = None  # None while what comes is still looked at
@@ -176,6 +107,13 @@ class Visitor(ServerConnection):
         self._frames = Allowance(frames_per_s, frames, self.loop.time())
         at_once = settings.message_burst * settings.max_message_bytes
         self._bytes = Allowance(settings.messages_per_s * settings.max_message_bytes, at_once, self.loop.time())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio."""
+        if self.door is not None and self._counted_address is not None:
+            self.door.leave(self._counted_address)
+            self._counted_address = None
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -273,27 +211,6 @@ def household(address: str) -> str:
     return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
 
 
-def visitor(settings: ServerSettings) -> type[Visitor]:
-    """The kind of connection that keeps to these settings."""
-    return type("Visitor", (Visitor,), {"settings": settings})
-
-
-async def listening(host: str, port: int, door: Door) -> list[Threshold]:
-    """A bound socket for each address of the host. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    thresholds: list[Threshold] = []
-    try:
-        for family, kind, proto, _, where in dict.fromkeys(found):
-            threshold = Threshold(family, kind, proto)
-            thresholds.append(threshold)
-            threshold.door = door
-            threshold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                threshold.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            threshold.bind(where)
-    except BaseException:
-        for threshold in thresholds:
-            threshold.close()
-        raise
-    return thresholds
+def visitor(settings: ServerSettings, door: Door | None = None) -> type[Visitor]:
+    """The kind of connection that keeps to these settings. door: where connections must count themselves."""
+    return type("Visitor", (Visitor,), {"settings": settings, "door": door})

@@ -15,12 +15,11 @@ in the log are whole. On a full disk the log cannot say so any more; a byte that
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
-import os
 import re
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,8 +34,9 @@ from streamseg.server.database import (
     refuse_foreign_beside,
     set_aside,
 )
+from streamseg.server.file_lock import Lock
 
-__all__ = ["MIGRATIONS", "HistoryFile", "Lock", "check_history", "connect", "open_history"]
+__all__ = ["MIGRATIONS", "HistoryFile", "check_history", "connect", "open_history"]
 
 log = logging.getLogger(__name__)
 
@@ -82,55 +82,6 @@ _COLUMNS = (
 )
 
 
-class Lock:
-    """The file beside the history: held for as long as we run; the system frees it however we end."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises BlockingIOError when another process holds it, OSError when it cannot be made or has no room."""
-        self._path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.pread(self._file, 1, 0):
-                os.pwrite(self._file, b"1", 0)  # from now on there is room for it
-        except BaseException:
-            os.close(self._file)
-            raise
-
-    @property
-    def whole(self) -> bool:
-        """Whether everything said in the epochs that are open in the log was kept."""
-        return os.pread(self._file, 1, 0) != b"0"
-
-    @whole.setter
-    def whole(self, whole: bool) -> None:
-        os.pwrite(self._file, b"1" if whole else b"0", 0)
-        os.fsync(self._file)
-
-    def renew(self) -> bool:
-        """Where the file was deleted, make and hold it again; false when another process was faster, or it fails."""
-        ours = os.fstat(self._file)
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            pass
-        else:
-            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
-                return True
-        try:
-            again = Lock(self._path)
-            again.whole = self.whole
-        except OSError:
-            return False
-        os.close(self._file)
-        self._file = again._file
-        return True
-
-    def close(self) -> None:
-        """Let go."""
-        os.close(self._file)
-
-
 class HistoryFile:
     """An open, current, sound history file that nobody else writes. `path` may differ from what was asked."""
 
@@ -159,6 +110,9 @@ class HistoryFile:
                 log.warning("history %s: its last events could not be saved (%s)", self.path, error)
         try:
             # Renamed before it is closed: closing would write into a file at this path, and remove what lies beside.
+            # Windows renames no open file; nor can another file have come to this path while ours was open.
+            if sys.platform == "win32":
+                self.connection.close()
             if loss.kind != "taken":
                 aside = self._custody.set_aside(loss)
                 log.warning("history %s is lost (%s); what is left was set aside as %s", self.path, loss.reason, aside)
@@ -207,6 +161,8 @@ def open_history(wanted: Path, *, durable: bool = False, anew: bool = False) -> 
             log.warning("%s", foreign)
             continue
         if file is not None:
+            if path != wanted:
+                log.warning("events are kept in %s instead", path)
             return file
     raise HistoryFailed(f"history {wanted} and {_CANDIDATES - 1} beside it are in use; name another with --history")
 

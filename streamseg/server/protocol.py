@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from streamseg.printable import one_line
 from streamseg.server import messages as m
 from streamseg.server.allowance import Allowance
 from streamseg.server.interest import Interest
@@ -160,7 +161,7 @@ class Connection:
             )
         if len(streams) > self._settings.max_streams_per_client:
             return self._close(m.CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
-        self.state, self.role, self.client = State.OPEN, role, asked.client
+        self.state, self.role, self.client = State.OPEN, role, one_line(asked.client)  # it is said in events
         self.interest = Interest.of(asked.subscribe, asked.min_state)
         resume = {name: cursor for name, cursor in asked.resume.items() if name in streams}
         return [LetIn(self.interest, streams, resume)]

@@ -11,7 +11,7 @@ import sqlite3
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamseg.errors import AskedWrongly, HistoryFailed
@@ -19,7 +19,7 @@ from streamseg.label_names import checked_name
 from streamseg.memory import Kind, Memory, Remembered
 from streamseg.printable import printable
 from streamseg.server import database
-from streamseg.server.database import connect, connect_to_read
+from streamseg.server.database import connect
 
 KIND = database.Kind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
 MOST = 1000  # entries; beyond, the one taught longest ago is forgotten
@@ -68,12 +68,11 @@ class MemoryFile:
         """Everything remembered, the longest known first."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
-        with self._reading() as db:
-            rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
-            return [
-                Entry(id=id_, kind=kind, name=name, stream=stream, content=content, taught_at=at)
-                for id_, kind, name, stream, content, at in rows
-            ]
+        self._check_ours()
+        try:  # writing nothing, so that a file or folder that may only be read will do
+            return database.query(self.path, self._entries)
+        except (OSError, sqlite3.Error) as error:
+            raise HistoryFailed(f"cannot read the memory {self.path}: {error}; name another with --memory") from None
 
     def add(self, entry: Remembered, stream: str = "") -> int:
         """Remember a sound; stream: where it was heard. Returns its number.
@@ -126,16 +125,13 @@ class MemoryFile:
                 (entry.kind, name, entry.content, time.time(), id_),
             )
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that writes nothing, so that a file or folder that may only be read will do."""
-        self._check_ours()
-        try:
-            with closing(connect_to_read(self.path)) as db:
-                self._check_version(db)
-                yield db
-        except (OSError, sqlite3.Error) as error:
-            raise HistoryFailed(f"cannot read the memory {self.path}: {error}; name another with --memory") from None
+    def _entries(self, db: sqlite3.Connection) -> list[Entry]:
+        self._check_version(db)
+        rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
+        return [
+            Entry(id=id_, kind=kind, name=name, stream=stream, content=content, taught_at=at)
+            for id_, kind, name, stream, content, at in rows
+        ]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -9,6 +9,7 @@ import functools
 import ipaddress
 import logging
 import ssl
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from http import HTTPStatus
@@ -27,9 +28,10 @@ from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
 from streamseg.printable import printable  # a path that is no UTF-8 is no JSON either
 from streamseg.server import messages as m
 from streamseg.server import protocol, tokens
+from streamseg.server.accepting import counts_connections, listening, without_accept_tracebacks
 from streamseg.server.client import Client
 from streamseg.server.descriptors import fit_connections
-from streamseg.server.door import BESIDE, Door, household, listening, visitor, without_accept_tracebacks
+from streamseg.server.door import BESIDE, Door, household, visitor
 from streamseg.server.hub import Hub
 from streamseg.server.metrics import Measurements
 from streamseg.server.pages import Body, Pages, refuse
@@ -222,6 +224,7 @@ async def _bind(
 ) -> list[SocketServer]:
     """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
+    connection = visitor(settings, None if counts_connections(asyncio.get_running_loop()) else door)
     try:
         return [
             await serve_sockets(
@@ -231,7 +234,7 @@ async def _bind(
                 start_serving=False,
                 process_request=process_request,
                 select_subprotocol=_select_subprotocol,
-                create_connection=visitor(settings),
+                create_connection=connection,
                 compression=None,
                 server_header=None,
                 open_timeout=settings.identify_timeout_s,
@@ -242,7 +245,8 @@ async def _bind(
             for threshold in await listening(host, port, door)
         ]
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        # Windows calls it a lack of permission where another program, or the system, has the port for itself.
+        if error.errno == errno.EADDRINUSE or (sys.platform == "win32" and error.errno == errno.EACCES):
             raise PortInUse(
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from None

@@ -11,6 +11,7 @@ import contextlib
 import importlib.util
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ CPU_WITHOUT_SOUND_S: Final = 20
 _ROOT = str(Path(__file__).parents[2])
 _START = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.process import main; main()"
 _LOOK_EVERY_S = 0.2
+_STANDARD_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_MOST_LINKS = 40  # as Linux follows
 _PATIENCE_S = 2.0  # with a process that was killed, and may hang in the system's own input and output
 # glibc's: it would give back the memory of every second of sound and fetch it again, a third of the time for MP3
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(16 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
@@ -191,14 +194,30 @@ def _start(path: Path, handle: str, limits: tuple[int, int]) -> subprocess.Popen
 def _inherited_path(path: Path) -> tuple[str, tuple[int, ...]]:
     """The path by which the child opens the file, and descriptors for it to inherit, copies to be closed.
 
-    `/dev/stdin` and `/dev/fd/63` (a shell's `<(…)`) mean the descriptors of this process, which a child has not got.
+    `/dev/stdin` and `/dev/fd/63` (a shell's `<(…)`), and links to them, mean the descriptors of this process, which a
+    child has not got.
     """
-    text = str(path)
-    if sys.platform == "win32" or not text.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
-        return text, ()
-    last = path.name
-    descriptor = os.dup(0 if last == "stdin" else int(last)) if last == "stdin" or last.isdecimal() else None
-    return (text, ()) if descriptor is None else (f"/dev/fd/{descriptor}", (descriptor,))
+    named = None if sys.platform == "win32" else _named_descriptor(str(path))
+    if named is None:
+        return str(path), ()
+    descriptor = os.dup(named)
+    return f"/dev/fd/{descriptor}", (descriptor,)
+
+
+def _named_descriptor(path: str) -> int | None:
+    """The descriptor of this process that a path stands for, itself or through links; None for any other path."""
+    for _ in range(_MOST_LINKS):
+        if path in _STANDARD_STREAMS:
+            return _STANDARD_STREAMS.index(path)
+        folder, name = os.path.split(path)
+        folder = os.path.realpath(folder)  # on Linux that of /dev/fd and /proc/self/fd has our process number
+        if name.isdecimal() and re.fullmatch(rf"/dev/fd|/proc/{os.getpid()}(/task/\d+)?/fd", folder):
+            return int(name)
+        try:
+            path = str(Path(folder, Path(folder, name).readlink()))
+        except OSError:  # no link
+            return None
+    return None
 
 
 def _read(pipe: Any, lines: queue.SimpleQueue[bytes]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 import threading
 import time
@@ -14,6 +12,7 @@ import numpy as np
 
 from streamseg.blocks import Block, Item, Samples
 from streamseg.errors import AskedWrongly, NotAudio, SourceTruncated
+from streamseg.sources.pipe_reading import read_pipe
 
 SampleFormat: TypeAlias = Literal["s16le", "s24le", "s32le", "f32le"]
 _BYTES: dict[SampleFormat, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}
@@ -22,8 +21,6 @@ FIXED_PCM_ADVICE = (
     "this command takes 16 bits, stereo, 44.1 kHz (`ffmpeg … -f s16le -ac 2 -ar 44100 -`); "
     "`serve` has --sample-format, --channels and --sample-rate"
 )
-_READ_BYTES = 1 << 18
-_CLOSE_POLL_S = 0.1
 
 
 class RawPcm:
@@ -63,16 +60,10 @@ class RawPcm:
 
     def __iter__(self) -> Iterator[Item]:
         """Read until the end. Raises NotAudio when nothing came, SourceTruncated when the last frame is cut."""
-        descriptor = self._stream.fileno()
         frame_bytes = _BYTES[self._format] * self.channels
         left = b""
         heard = False
-        while not self._closed.is_set():
-            if not select.select([descriptor], [], [], _CLOSE_POLL_S)[0]:
-                continue
-            read = os.read(descriptor, _READ_BYTES)
-            if not read:
-                break
+        for read in read_pipe(self._stream.fileno(), self._closed):
             data = left + read
             whole = len(data) - len(data) % frame_bytes
             left = data[whole:]

@@ -34,6 +34,7 @@ POLICIES = [
     for rise in (0.3, 0.6, 0.8, 0.95)
     for youngest in (3.0, 8.0)
 ]
+SPACING = np.array([0.6, 24.0])  # see `ChangeModel.spacing`
 CALIBRATED_ON = 12  # files of each world, so that no world outweighs the others
 
 
@@ -66,7 +67,7 @@ def main() -> None:
             voices = sung([track for track in tracks if track.truth.kind == "sections"])
             train(tracks, np.hstack([kinds, voices]), RECIPE, weight=weights.__getitem__).save(kept)
             print(f"trained {kept}", flush=True)
-        raw = {"prior": np.array(KEPT_CLOSER), "spoken": AS_JUDGED}
+        raw = {"prior": np.array(KEPT_CLOSER), "spoken": AS_JUDGED, "spacing": SPACING}
         return replace(read_model(kept.read_bytes(), kept.name), **raw)
 
     groups = [group.split(",") for group in asked.groups]

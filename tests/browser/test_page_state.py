@@ -93,6 +93,45 @@ async def test_an_event_heard_twice_counts_once(module):
     ]
 
 
+async def test_a_stream_that_cannot_be_begun_keeps_no_other_from_beginning(module):
+    heard = await module(
+        """async () => {
+          const { Connection } = await import("/protocol.js");
+          const sockets = WebSocket;
+          const log = console.error;
+          let socket;
+          console.error = (text) => heard.push(text);
+          globalThis.WebSocket = class { constructor() { socket = this; } close() {} };
+          const heard = [];
+          const listener = {
+            state() {},
+            event: (name) => heard.push(["event", name]),
+            joined(name) {
+              if (name === "broken") throw new Error("cannot be drawn");
+              heard.push(["joined", name]);
+            },
+          };
+          try {
+            new Connection("ws://nowhere.invalid/", listener).connect();
+            const say = (op, d) => socket.onmessage({ data: JSON.stringify({ op, d }) });
+            const at = { epoch: "", offset: 0, recovered: false, snapshot: {} };
+            say("identified", { role: "read", streams: { broken: at, whole: at } });
+            for (const name of ["broken", "whole"])
+              say("event", { source: `/streams/${name}`, epoch: "01A", offset: 1 });
+            await new Promise((resolve) => setTimeout(resolve, 50));
+            say("snapshot", { stream: "late", epoch: "", offset: 0, snapshot: {} });
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          } finally {
+            globalThis.WebSocket = sockets;
+            console.error = log;
+          }
+          return heard;
+        }"""
+    )
+    complaint = "stream broken could not be begun"
+    assert heard == [["event", "broken"], complaint, ["joined", "whole"], ["event", "whole"], ["joined", "late"]]
+
+
 async def test_back_off_doubles_to_half_a_minute_with_chance(module):
     waits = await module(
         """async () => {

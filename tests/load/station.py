@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import random
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,9 @@ from streamseg import events as e
 from streamseg.envelope import Envelope, Sequencer
 from streamseg.server import Hub, Position, recorder, serve
 from streamseg.settings import ServerSettings
+
+if sys.platform != "win32":
+    import resource
 
 
 class Talker:

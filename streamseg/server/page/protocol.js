@@ -178,7 +178,8 @@ export class Connection {
   #begin(name, at) {
     const socket = this.#socket;
     this.#held.set(name, []);
-    this.#joining = this.#joining.then(() => this.#join(name, at, socket));
+    const failed = (error) => console.error(`stream ${name} could not be begun`, error); // the others begin all the same
+    this.#joining = this.#joining.then(() => this.#join(name, at, socket)).catch(failed);
   }
 
   /** With what the history still knows before the snapshot. One stream after the other, and only some, because a server
@@ -188,10 +189,13 @@ export class Connection {
     const past = epoch && this.#pasts-- > 0 ? await this.#past(name, epoch, offset, this.#most) : [];
     if (socket !== this.#socket) return;
     this.#cursors.set(name, { epoch, offset });
-    this.#listener.joined(name, { epoch, snapshot, past });
     const held = this.#held.get(name);
     this.#held.delete(name);
-    for (const deliver of held) deliver();
+    try {
+      this.#listener.joined(name, { epoch, snapshot, past });
+    } finally {
+      for (const deliver of held) deliver();
+    }
   }
 
   /** The events of this epoch up to `to`, oldest first, as many as fit. Without a history there are none. */

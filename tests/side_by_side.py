@@ -1,0 +1,88 @@
+"""How tests run in several processes at once, by pytest-xdist: hooks of pytest that `conftest.py` takes from here.
+
+Each test file is one unit of work, so that what a file's tests share is made once. The files that take longest begin
+first. Tests that measure the machine are marked `alone`, and `scripts/test.sh` runs them when all others have ended.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+WORKERS_PER_CORE = 1.5  # many tests wait for a sound that plays in real time
+MOST_WORKERS = 8  # each begins with a second of imports
+
+# Files, or single tests of a file, that fail where other processes take the time, or that take it from all others.
+ALONE = (
+    "live/",  # the sound server must never wait
+    "test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
+    "test_cli.py::test_the_first_frame_comes_soon",
+    "test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
+    "test_ring.py::test_a_write_is_over_in_no_time",
+    "test_ring.py::test_two_threads_for_three_seconds",
+    "test_server_load.py",
+    "test_server_slow.py",
+    "test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
+)
+SLOWEST_FIRST = (
+    "test_cli_faults.py",
+    "test_law_9.py",
+    "test_cli.py",
+    "browser",
+    "test_kernel.py",
+    "test_evaluation.py",
+    "test_standard_streams.py",
+    "test_readme.py",
+    "test_lessons.py",
+    "test_train_sound.py",
+    "test_cli_control.py",
+)
+
+
+def _place(item: pytest.Item) -> str:
+    """`live/test_microphone.py::test_x` for a test of that file, without its parameters."""
+    return f"{item.path.relative_to(TESTS).as_posix()}::{item.nodeid.split('::', 1)[-1].split('[')[0]}"
+
+
+def _rank(item: pytest.Item) -> int:
+    place = _place(item)
+    return next((n for n, start in enumerate(SLOWEST_FIRST) if place.startswith(start)), len(SLOWEST_FIRST))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if _place(item).startswith(ALONE):
+            item.add_marker("alone")
+    if hasattr(config, "workerinput"):
+        items.sort(key=_rank)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In a new clone, compile once, before the workers and all their commands would do so at the same time."""
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
+        subprocess.run([sys.executable, "-m", "forked"], cwd=TESTS, stdin=subprocess.DEVNULL, check=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return min(MOST_WORKERS, int(WORKERS_PER_CORE * (os.cpu_count() or 1)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Whole files, in the order of `pytest_collection_modifyitems`; the files of `browser/` together: one Chromium."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            return "browser" if "/browser/" in path else path
+
+    config.option.loadscopereorder = False
+    return Files(config, log)
