@@ -10,7 +10,7 @@ from command import run
 from sound.cue_sounds import melody
 
 from streamseg.engine import Segmenter, segment
-from streamseg.engine.changepoints import ChangePoints, thresholds
+from streamseg.engine.changepoints import ChangePoints, thresholds, thresholds_by_distance
 from streamseg.engine.cues import learn
 from streamseg.engine.sensitivity import open_gate, shift_threshold, threshold_shift
 from streamseg.errors import SettingOutOfRange
@@ -63,7 +63,8 @@ def test_the_middle_moves_nothing(profile):
     assert threshold_shift(settings) == 0.0
     assert open_gate(model, settings) is model
     changes = ChangePoints(settings, model)
-    assert (changes._needed == thresholds(model, settings.lookahead_s, changes._oldest)).all()
+    needed = thresholds(model, settings.lookahead_s, changes._oldest)
+    assert (changes._needed == thresholds_by_distance(needed, model)).all()
     assert (changes._provisional, changes._needed_at_end) == (settings.provisional_probability, 0.5)
 
 
