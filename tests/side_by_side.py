@@ -29,6 +29,8 @@ ALONE = (
     "test_server_slow.py",
     "test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
 )
+# librosa compiles into a cache that several processes must not fill at once: a worker that did so crashed.
+WITH_LIBROSA = ("test_feature_arrays.py", "test_features.py", "test_features_tuning.py")
 SLOWEST_FIRST = (
     "test_cli_faults.py",
     "test_law_9.py",
@@ -76,12 +78,17 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Whole files, in the order of `pytest_collection_modifyitems`; the files of `browser/` together: one Chromium."""
+    """Whole files, in the order of `pytest_collection_modifyitems`; the files of `browser/` together: one Chromium.
+
+    Those that use librosa together too.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::", 1)[0]
+            if path.endswith(WITH_LIBROSA):
+                return "with librosa"
             return "browser" if "/browser/" in path else path
 
     config.option.loadscopereorder = False
