@@ -61,7 +61,7 @@ class ChangePoints:
         self._oldest = int(model.ages[-1]) + 8
         shift = threshold_shift(settings)
         self._needed = shift_thresholds(thresholds(model, settings.lookahead_s, self._oldest), shift)
-        if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the judge
+        if patience_s > 0.0:  # one vector more: what else is known by then is asked for after the classifier
             self._needed[: math.ceil(patience_s / STEP_S) + 1] = 2.0
         self._needed = thresholds_by_distance(self._needed, model)
         self._stability, self._confidence = model.spoken
@@ -83,7 +83,7 @@ class ChangePoints:
         return (self._oldest + self._near) * STEP_S
 
     def push(self, probabilities: NDArray[np.float64]) -> list[Change]:
-        """Take what the judge says at one texture vector: a probability for each of the model's ages."""
+        """Take the classifier's probabilities at one texture vector, one for each of the model's ages."""
         self._step += 1
         self._probability[1:] = self._probability[:-1].copy()
         self._probability[0] = 0.0
