@@ -107,3 +107,40 @@ def test_a_torn_file_is_compiled_again(compiled, tmp_path, torn):
 
 def test_whatever_letters_the_system_knows(copy, tmp_path):
     assert looked(copy, tmp_path, **PLAIN) == (True, 0, 1)
+
+
+COMPILED_LATE = """
+import gc
+
+from numba.core.dispatcher import Dispatcher
+
+from streamseg.cli.live import warm_up
+from streamseg.engine import Segmenter
+from streamseg.settings import PROFILES, settings_for
+from streamseg.sources.programme import SAMPLE_RATE, Programme
+
+
+def compiled():
+    kernels = [one for one in gc.get_objects() if isinstance(one, Dispatcher)]
+    return {(kernel.py_func.__module__, kernel.py_func.__name__, str(each)) for kernel in kernels for each in
+            kernel.signatures}
+
+
+warm_up()
+before = compiled()
+for profile in PROFILES:
+    programme = Programme()
+    engine = Segmenter(sample_rate=SAMPLE_RATE, settings=settings_for(profile), telemetry=True)
+    for block in programme:
+        engine.push(block.samples)
+    engine.finish()
+print(len(before), sorted(compiled() - before))
+"""
+
+
+def test_warming_up_compiles_whatever_hearing_needs():
+    done = subprocess.run([sys.executable, "-c", COMPILED_LATE], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    before, _, late = done.stdout.strip().partition(" ")
+    assert int(before) > 10
+    assert late == "[]"

@@ -29,13 +29,14 @@ from streamseg.engine import Segmenter
 from streamseg.envelope import Envelope
 from streamseg.errors import AskedWrongly, OutputFailed, PortInUse, SourceFailed
 from streamseg.server import Hub, Position, serve
-from streamseg.settings import ServerSettings
+from streamseg.settings import ServerSettings, settings_for
 from streamseg.sources import Recorded
 
 Tell = Callable[[Hearing, list[Envelope]], None]
 
 DEFAULT_PORT = 8765
 _POSITION_EVERY_S = 0.1
+_WARM_UP_RATE = 48_000
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,20 @@ async def _hear(hearings: Sequence[Hearing], hub: Hub | None, tell: Tell, stop: 
 
 
 def warm_up() -> None:
-    """Load or compile everything that hearing needs, before the first sample is taken; says so."""
+    """Load or compile everything that hearing needs, before the first sample is taken; says so.
+
+    Noise, a tone and noise again: two sections close and the third is compared with the first, since some kernels
+    run only then, and compiling them there would take longer than a ring buffer lasts.
+    """
     began = time.perf_counter()
     with terminal.busy(f"warming up ({terminal.slow_start()})"):
-        engine = Segmenter(sample_rate=48_000, telemetry=True)
-        for burst in (0.1, 0.001):
-            engine.push(burst * np.random.default_rng(0).standard_normal((5 * 48_000, 2)))
+        engine = Segmenter(sample_rate=_WARM_UP_RATE, settings=settings_for("broadcast"), telemetry=True)
+        noise = 0.1 * np.random.default_rng(0).standard_normal((_WARM_UP_RATE, 2))
+        second = np.arange(_WARM_UP_RATE) / _WARM_UP_RATE
+        tone = 0.1 * np.sin(2 * np.pi * 440 * second)[:, None].repeat(2, axis=1) + 1e-3 * noise
+        for sound in (noise, tone, noise):
+            for _ in range(12):
+                engine.push(sound)
         engine.finish()
     terminal.err.print(f"ready after {time.perf_counter() - began:.1f} s")
 
