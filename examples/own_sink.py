@@ -10,16 +10,16 @@ from urllib.request import Request, urlopen
 from ulid import ULID
 
 from streamseg import open_source, segment
-from streamseg.envelope import Sequencer, encode
+from streamseg.wire.envelope import EventSequencer, encode_envelope
 
 
 def main(source: str, hook: str) -> None:
-    sequencer = Sequencer("hook", str(ULID()), time.time)
+    sequencer = EventSequencer("hook", str(ULID()), time.time)
     for event in segment(open_source(source)):
-        for envelope in sequencer.stamp([event]):
+        for envelope in sequencer.stamp_events([event]):
             if envelope.type == "streamseg.section.closed.v1":
                 headers = {"Content-Type": "application/cloudevents+json"}
-                request = Request(hook, data=encode(envelope), headers=headers, method="POST")  # noqa: S310
+                request = Request(hook, data=encode_envelope(envelope), headers=headers, method="POST")  # noqa: S310
                 with urlopen(request, timeout=10) as answer:  # noqa: S310
                     print(f"section {envelope.subject}: {answer.status}")
 

@@ -15,10 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamseg.client import listen, subscribe
+    from streamseg.client.blocking import subscribe_sync
+    from streamseg.client.subscription import subscribe
     from streamseg.engine import Segmenter, segment
-    from streamseg.feature_arrays import features
-    from streamseg.settings import Settings, settings_for
+    from streamseg.feature_arrays import extract_features
+    from streamseg.settings import Settings, make_settings
     from streamseg.sources import open_source
 
 __version__ = "0.1.0"
@@ -26,14 +27,23 @@ __version__ = "0.1.0"
 _HOMES = {
     "Segmenter": "streamseg.engine",
     "Settings": "streamseg.settings",
-    "features": "streamseg.feature_arrays",
-    "listen": "streamseg.client",
+    "extract_features": "streamseg.feature_arrays",
+    "subscribe_sync": "streamseg.client",
     "open_source": "streamseg.sources",
     "segment": "streamseg.engine",
-    "settings_for": "streamseg.settings",
+    "make_settings": "streamseg.settings",
     "subscribe": "streamseg.client",
 }
-__all__ = ["Segmenter", "Settings", "features", "listen", "open_source", "segment", "settings_for", "subscribe"]
+__all__ = [
+    "Segmenter",
+    "Settings",
+    "extract_features",
+    "make_settings",
+    "open_source",
+    "segment",
+    "subscribe",
+    "subscribe_sync",
+]
 
 
 def __getattr__(name: str) -> Any:

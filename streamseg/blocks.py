@@ -39,7 +39,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class SourceAway:
     """The source went away and is being tried again; `back` says that it has returned."""
 
     reason: str
@@ -54,14 +54,14 @@ class Title:
     title: str
 
 
-Item: TypeAlias = Block | Gap | Away | Title
+SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
     """Where sound comes from.
 
     Iterating yields items until the source ends or `close` is called (from any thread); both end the
-    iteration cleanly. A source that ends before it should raises `SourceTruncated` after its last block.
+    iteration cleanly. A source that ends before it should raises `TruncatedSourceError` after its last block.
     """
 
     @property
@@ -72,7 +72,7 @@ class Source(Protocol):
     def dropped_samples(self) -> int:
         """Samples (per channel) lost so far, all of them said as `Gap`."""
 
-    def __iter__(self) -> Iterator[Item]: ...
+    def __iter__(self) -> Iterator[SourceItem]: ...
 
     def close(self) -> None:
         """End the iteration, from any thread."""

@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from streamseg.errors import AskedWrongly, OutputFailed
+from streamseg.errors import OutputError, UsageError
 
 _DESCRIPTORS: Final = re.compile(r"/(proc/(self|thread-self|\d+)(/task/\d+)?/fd|dev/fd)")
-_MOST_LINKS: Final = 40
-_MOST_NUMBERS: Final = 10_000
-_UNFINISHED: set[Path] = set()  # temporary files that are being written
+_MAX_LINKS: Final = 40
+_MAX_NUMBER: Final = 10_000
+_unfinished_files: set[Path] = set()  # temporary files that are being written
 
 
 def is_replaced(path: Path) -> bool:
@@ -42,20 +42,20 @@ def check_destination(path: Path, *, replace: bool) -> None:
     except FileNotFoundError:
         mode = None
     except (OSError, ValueError) as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     if mode is not None and stat.S_ISDIR(mode):
-        raise AskedWrongly(f"{path} is a folder; name a file in it")
+        raise UsageError(f"{path} is a folder; name a file in it")
     if mode is not None and (stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)):
-        raise AskedWrongly(f"{path} is not a file that results could be written to; name another")
+        raise UsageError(f"{path} is not a file that results could be written to; name another")
     if mode is not None and (not stat.S_ISREG(mode) or _is_descriptor(path)):
         return
     if mode is not None and not replace:
-        raise AskedWrongly(f"{path} exists and is left as it is; name another file")
-    folder = _target(path).parent
+        raise UsageError(f"{path} exists and is left as it is; name another file")
+    folder = _resolve_target(path).parent
     if not folder.is_dir():
-        raise OutputFailed(f"cannot write {path}: there is no folder {str(folder)!r}; make it first")
+        raise OutputError(f"cannot write {path}: there is no folder {str(folder)!r}; make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputFailed(f"cannot write {path}: this user may not make files in {str(folder)!r}")
+        raise OutputError(f"cannot write {path}: this user may not make files in {str(folder)!r}")
 
 
 def check_folder(folder: Path) -> None:
@@ -64,9 +64,9 @@ def check_folder(folder: Path) -> None:
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     if not os.path.isdir(nearest):  # noqa: PTH112 — is_dir() raises where nothing may be read
-        raise OutputFailed(f"cannot make the folder {folder}: {nearest} is no folder")
+        raise OutputError(f"cannot make the folder {folder}: {nearest} is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputFailed(f"cannot write to the folder {folder}: this user may not make files in {str(nearest)!r}")
+        raise OutputError(f"cannot write to the folder {folder}: this user may not make files in {str(nearest)!r}")
 
 
 def make_folder(folder: Path) -> None:
@@ -74,17 +74,17 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputFailed(f"cannot make the folder {folder}: {error.strerror}") from None
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from None
 
 
 @contextmanager
-def write_whole(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
+def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
     """A binary file that appears at `path` whole when the block ends, or not at all when it fails.
 
     replace: an existing file gives way at that moment; otherwise it is left alone. Raises AskedWrongly for an
     existing file, OutputFailed when it cannot be written; OSError within the block is taken for the latter.
     """
-    with written_beside(path, replace=replace) as beside, saying_failures(path):
+    with replace_atomically(path, replace=replace) as beside, output_errors(path):
         if beside is None:
             # Whoever redirected a descriptor to a file chose where to begin.
             with path.open("ab" if _is_descriptor(path) else "wb") as file:
@@ -96,7 +96,7 @@ def write_whole(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def written_beside(path: Path, *, replace: bool) -> Iterator[Path | None]:
+def replace_atomically(path: Path, *, replace: bool) -> Iterator[Path | None]:
     """An empty temporary file in the folder of `path`, renamed to it when the block ends, removed when it fails.
 
     Yields None where `path` must be written straight (a pipe, a device, a descriptor). Raises as `write_whole`.
@@ -105,8 +105,8 @@ def written_beside(path: Path, *, replace: bool) -> Iterator[Path | None]:
     if not is_replaced(path) and (path.exists() or _is_descriptor(path)):
         yield None
         return
-    target = _target(path)
-    with saying_failures(path):
+    target = _resolve_target(path)
+    with output_errors(path):
         beside = _create_beside(target)
         try:
             yield beside
@@ -119,11 +119,11 @@ def written_beside(path: Path, *, replace: bool) -> Iterator[Path | None]:
         finally:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
-            _UNFINISHED.discard(beside)
+            _unfinished_files.discard(beside)
 
 
 @contextmanager
-def write_growing(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
+def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
     """A function that writes pieces, each whole or not at all; a new file grows where it is, for who reads along.
 
     An existing file, where `replace` allows it, is replaced when the block ends. What was written stays when the
@@ -131,12 +131,12 @@ def write_growing(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], No
     """
     check_destination(path, replace=replace)
     if path.exists() or _is_descriptor(path):
-        with write_whole(path, replace=replace) as file:
+        with write_atomically(path, replace=replace) as file:
             yield lambda piece: _write_and_flush(file, piece)
         return
-    target = _target(path)
-    with saying_failures(path):
-        file = _create(target)
+    target = _resolve_target(path)
+    with output_errors(path):
+        file = _create_new(target)
         try:
             yield lambda piece: write_all(file, piece)
         finally:
@@ -160,43 +160,43 @@ def write_all(file: io.FileIO, piece: bytes) -> None:
         raise
 
 
-def create_numbered(path: Path, taken: Callable[[Path], bool] = lambda _: False) -> tuple[Path, io.FileIO]:
+def create_numbered_file(path: Path, taken: Callable[[Path], bool] = lambda _: False) -> tuple[Path, io.FileIO]:
     """Make a new file: `path`, or `name-2`, `name-3` … where that exists. Returns its name, and it, unbuffered.
 
     taken: whether a free name must not be used either. Raises OSError.
     """
-    for number in range(1, _MOST_NUMBERS):
+    for number in range(1, _MAX_NUMBER):
         candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
         if os.path.lexists(candidate) or taken(candidate):
             continue
         with suppress(FileExistsError):
-            return candidate, _create(candidate)
-    raise FileExistsError(errno.EEXIST, f"so do {_MOST_NUMBERS} numbered ones", str(path))
+            return candidate, _create_new(candidate)
+    raise FileExistsError(errno.EEXIST, f"so do {_MAX_NUMBER} numbered ones", str(path))
 
 
 def remove_unfinished() -> None:
     """Remove the temporary files of results that are not complete; for a process that ends at once."""
-    for beside in tuple(_UNFINISHED):
+    for beside in tuple(_unfinished_files):
         with suppress(OSError):
             beside.unlink(missing_ok=True)
 
 
 @contextmanager
-def saying_failures(path: Path | str) -> Iterator[None]:
+def output_errors(path: Path | str) -> Iterator[None]:
     """Turn OSError into OutputFailed, which names the destination."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
 
 
-def cannot_write(path: Path | str, error: Exception) -> OutputFailed:
+def make_write_error(path: Path | str, error: Exception) -> OutputError:
     """The failure in one line."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return OutputFailed(f"cannot write {path}: {reason}")
+    return OutputError(f"cannot write {path}: {reason}")
 
 
-def _target(path: Path) -> Path:
+def _resolve_target(path: Path) -> Path:
     """The file that a link leads to: it is replaced, the link stays."""
     return Path(os.path.realpath(path))
 
@@ -204,7 +204,7 @@ def _target(path: Path) -> Path:
 def _is_descriptor(path: Path) -> bool:
     """Whether a path such as /dev/stdout is an open file of a process and no name of a file."""
     place = Path(os.path.abspath(path))  # noqa: PTH100 — resolve() would follow the link in question
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         folder = os.path.realpath(place.parent)
         if _DESCRIPTORS.fullmatch(folder):
             return True
@@ -216,18 +216,18 @@ def _is_descriptor(path: Path) -> bool:
     return False
 
 
-def _create(path: Path) -> io.FileIO:
+def _create_new(path: Path) -> io.FileIO:
     """A new file, unbuffered. Raises FileExistsError."""
     return io.FileIO(path, "xb")
 
 
 def _create_beside(target: Path) -> Path:
     beside = target.with_name(f".streamseg-{secrets.token_hex(6)}.part")
-    _UNFINISHED.add(beside)
+    _unfinished_files.add(beside)
     try:
-        _create(beside).close()
+        _create_new(beside).close()
     except OSError:
-        _UNFINISHED.discard(beside)
+        _unfinished_files.discard(beside)
         raise
     return beside
 
@@ -237,10 +237,10 @@ def _rename_to_new(beside: Path, target: Path) -> None:
     try:
         os.link(beside, target)
     except FileExistsError:
-        raise AskedWrongly(f"{target} was made by another program meanwhile and is left as it is") from None
+        raise UsageError(f"{target} was made by another program meanwhile and is left as it is") from None
     except OSError:  # a file system without hard links
         if target.exists():
-            raise AskedWrongly(f"{target} was made by another program meanwhile and is left as it is") from None
+            raise UsageError(f"{target} was made by another program meanwhile and is left as it is") from None
         beside.replace(target)
 
 

@@ -31,63 +31,63 @@ class StreamsegError(Exception):
     exit_code = 1
 
 
-class AskedWrongly(StreamsegError):
+class UsageError(StreamsegError):
     """The request cannot be met as it was put; asking differently can help."""
 
     exit_code = 2
 
 
-class UnknownSetting(AskedWrongly):
+class UnknownSettingError(UsageError):
     """A setting of that name does not exist; the message names the nearest one."""
 
 
-class SettingOutOfRange(AskedWrongly):
+class SettingRangeError(UsageError):
     """A setting's value lies outside its documented range."""
 
 
-class DeviceNotFound(AskedWrongly):
+class DeviceNotFoundError(UsageError):
     """No input device matches the name."""
 
 
-class SourceNotFound(AskedWrongly):
+class SourceNotFoundError(UsageError):
     """The file or address is not there."""
 
 
-class SourceFailed(StreamsegError):
+class SourceError(StreamsegError):
     """The sound could not be read."""
 
 
-class NotAudio(SourceFailed):
+class NotAudioError(SourceError):
     """What was found is not sound, or holds none."""
 
 
-class SourceTruncated(SourceFailed):
+class TruncatedSourceError(SourceError):
     """The source ended before it said it would. Everything decoded before the cut was delivered."""
 
 
-class SystemPartMissing(SourceFailed):
+class MissingLibraryError(SourceError):
     """A library of the operating system is missing; the message names the package."""
 
 
-class ServerFailed(StreamsegError):
+class ServerError(StreamsegError):
     """The server could not start or go on."""
 
 
-class PortInUse(ServerFailed):
+class PortInUseError(ServerError):
     """Somebody else listens on that address already."""
 
 
-class HistoryFailed(StreamsegError):
+class HistoryError(StreamsegError):
     """The event log cannot be written or read."""
 
 
-class ConnectionRefused(StreamsegError):
+class ServerRefusedError(StreamsegError):
     """The server refused this client in a way that trying again cannot mend."""
 
 
-class SubjectNotFound(ConnectionRefused, AskedWrongly):
+class SubjectNotFound(ServerRefusedError, UsageError):
     """A server has no stream, label or alarm as the request names it; the message lists those there are."""
 
 
-class OutputFailed(StreamsegError):
+class OutputError(StreamsegError):
     """A result could not be written."""

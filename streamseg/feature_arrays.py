@@ -23,24 +23,24 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamseg.blocks import Block, Gap, Item
+from streamseg.blocks import Block, Gap, SourceItem
 from streamseg.engine.features import COLUMNS as FRAME_COLUMNS
 from streamseg.engine.features import COLUMNS_TOTAL as FRAME_WIDTH
 from streamseg.engine.features import UNITS as FRAME_UNITS
-from streamseg.engine.features import Features
-from streamseg.engine.loudness import BLOCKS_PER_SECOND, MOMENTARY, SHORT_TERM, TRUE_PEAK, Loudness
-from streamseg.engine.resampling import Resampler
-from streamseg.errors import AskedWrongly
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.features.loudness.meter import MOMENTARY, ROWS_PER_SECOND, SHORT_TERM, TRUE_PEAK, LoudnessMeter
+from streamseg.engine.features.resampling import Resampler
+from streamseg.errors import UsageError
 from streamseg.settings import ENGINE_RATE, FRAME, HOP
-from streamseg.sources import AudioFile
+from streamseg.sources import AudioFileSource
 
 Floats = NDArray[np.float64]
 
 _LOUDNESS: Final = {"momentary_lufs": "LUFS", "short_term_lufs": "LUFS", "true_peak_db": "dB of full scale (dBTP)"}
-_TAKEN: Final = (MOMENTARY, SHORT_TERM, TRUE_PEAK)
-_LEAST_LUFS: Final = -100.7  # nothing, or not yet so much heard as the figure needs
-_LEAST_DB: Final = -100.0
-_PIECE: Final = 65_536  # samples handled at a time
+_LOUDNESS_COLUMNS: Final = (MOMENTARY, SHORT_TERM, TRUE_PEAK)
+_FLOOR_LUFS: Final = -100.7  # nothing, or not yet so much heard as the figure needs
+_FLOOR_DB: Final = -100.0
+_BLOCK_SAMPLES: Final = 65_536  # samples handled at a time
 
 UNITS: Final[dict[str, str]] = FRAME_UNITS | _LOUDNESS
 COLUMNS: Final[dict[str, slice]] = FRAME_COLUMNS | {
@@ -79,31 +79,31 @@ class FeatureArrays(Mapping[str, Floats]):
         return f"<features of {len(self.time_s)} frames: {', '.join(COLUMNS)}>"
 
 
-def features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
+def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
     """Every feature of a whole sound.
 
     sound: a file's path, or samples, float, full scale ±1, shape (n,) or (n, channels), with their `sample_rate` in Hz.
-    Raises AskedWrongly for samples without a rate or of another shape, and what `AudioFile` raises for a file.
+    Raises AskedWrongly for samples without a rate or of another shape, and what `AudioFileSource` raises for a file.
     """
     if isinstance(sound, str | os.PathLike):
         if sample_rate is not None:
-            raise AskedWrongly(f"sample_rate={sample_rate} for a file: a file says its own; leave it out")
-        items: Iterable[Item] = AudioFile(Path(sound))
+            raise UsageError(f"sample_rate={sample_rate} for a file: a file says its own; leave it out")
+        items: Iterable[SourceItem] = AudioFileSource(Path(sound))
     else:
-        items = _pieces(sound, sample_rate)
-    parts = list(framed(items))
+        items = _split_into_blocks(sound, sample_rate)
+    parts = list(iterate_feature_frames(items))
     return FeatureArrays(
         np.concatenate([np.zeros(0), *(times for times, _ in parts)]),
         np.concatenate([np.zeros((0, COLUMNS_TOTAL)), *(rows for _, rows in parts)]),
     )
 
 
-def framed(items: Iterable[Item]) -> Iterator[tuple[Floats, Floats]]:
+def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[tuple[Floats, Floats]]:
     """Times (frames,) and rows (frames, COLUMNS_TOTAL) as they become known; hearing starts afresh after a gap.
 
     What the source raises comes after every frame heard before it.
     """
-    stretch: _Stretch | None = None
+    stretch: _GaplessStretch | None = None
     heard, rate = 0, 0  # samples at the source's rate, missing ones counted
     try:
         for item in items:
@@ -115,7 +115,7 @@ def framed(items: Iterable[Item]) -> Iterator[tuple[Floats, Floats]]:
             elif isinstance(item, Block):
                 rate = rate or item.sample_rate
                 if stretch is None:
-                    stretch = _Stretch(rate, item.samples.shape[1], heard / rate)
+                    stretch = _GaplessStretch(rate, item.samples.shape[1], heard / rate)
                 heard += len(item.samples)
                 yield stretch.push(item.samples)
     except Exception:
@@ -126,43 +126,43 @@ def framed(items: Iterable[Item]) -> Iterator[tuple[Floats, Floats]]:
         yield stretch.finish()
 
 
-def _pieces(samples: ArrayLike, sample_rate: int | None) -> Iterator[Block]:
+def _split_into_blocks(samples: ArrayLike, sample_rate: int | None) -> Iterator[Block]:
     if sample_rate is None:
-        raise AskedWrongly("samples do not tell their rate; pass sample_rate=…")
+        raise UsageError("samples do not tell their rate; pass sample_rate=…")
     block = np.asarray(samples, dtype=np.float32)
     if block.ndim == 1:
         block = block[:, None]
     if block.ndim != 2 or block.shape[1] == 0:
-        raise AskedWrongly(f"samples of shape {np.shape(samples)}; give (n,) or (n, channels)")
-    for start in range(0, len(block), _PIECE):
-        yield Block(block[start : start + _PIECE], sample_rate)
+        raise UsageError(f"samples of shape {np.shape(samples)}; give (n,) or (n, channels)")
+    for start in range(0, len(block), _BLOCK_SAMPLES):
+        yield Block(block[start : start + _BLOCK_SAMPLES], sample_rate)
 
 
-class _Stretch:
+class _GaplessStretch:
     """Sound without a gap: frames at the engine's rate, loudness at its own."""
 
     def __init__(self, sample_rate: int, channels: int, start_s: float) -> None:
         self._start_s = start_s
-        self._resampler, self._features = Resampler(sample_rate), Features()
-        self._loudness = Loudness(sample_rate, channels)
+        self._resampler, self._features = Resampler(sample_rate), FeatureExtractor()
+        self._loudness = LoudnessMeter(sample_rate, channels)
         self._frames = 0
-        self._blocks = np.array([[_LEAST_LUFS, _LEAST_LUFS, _LEAST_DB]])  # before the first block
+        self._blocks = np.array([[_FLOOR_LUFS, _FLOOR_LUFS, _FLOOR_DB]])  # before the first block
         self._first_block = -1
 
     def push(self, samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        rows = self._loudness.push(samples)[:, _TAKEN]
-        rows[:, 2] = 20.0 * np.log10(np.maximum(10.0 ** (_LEAST_DB / 20.0), rows[:, 2]))
-        self._blocks = np.concatenate([self._blocks, np.nan_to_num(rows, nan=_LEAST_LUFS)])
-        return self._with_loudness(self._features.push(self._resampler.push(samples)))
+        rows = self._loudness.push(samples)[:, _LOUDNESS_COLUMNS]
+        rows[:, 2] = 20.0 * np.log10(np.maximum(10.0 ** (_FLOOR_DB / 20.0), rows[:, 2]))
+        self._blocks = np.concatenate([self._blocks, np.nan_to_num(rows, nan=_FLOOR_LUFS)])
+        return self._append_loudness(self._features.push(self._resampler.push(samples)))
 
     def finish(self) -> tuple[Floats, Floats]:
-        return self._with_loudness(self._features.push(self._resampler.flush()))
+        return self._append_loudness(self._features.push(self._resampler.flush()))
 
-    def _with_loudness(self, frames: Floats) -> tuple[Floats, Floats]:
+    def _append_loudness(self, frames: Floats) -> tuple[Floats, Floats]:
         """Beside each frame the newest block of loudness that ended with it."""
         begin = (self._frames + np.arange(len(frames))) * HOP
         self._frames += len(frames)
-        newest = ((begin + FRAME) * BLOCKS_PER_SECOND) // ENGINE_RATE - 1 - self._first_block
+        newest = ((begin + FRAME) * ROWS_PER_SECOND) // ENGINE_RATE - 1 - self._first_block
         newest = np.minimum(newest, len(self._blocks) - 1)  # the last frame may end in the resampler's silence
         rows = np.concatenate([frames, self._blocks[newest]], axis=1)
         if len(newest):

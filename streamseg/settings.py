@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from streamseg.errors import SettingOutOfRange, UnknownSetting
+from streamseg.errors import SettingRangeError, UnknownSettingError
 
 # The rate, hop and frame that every stage behind the resampler counts in. Not settings: trained weights,
 # fixed standardisation and the protocol's figures hold for these alone.
@@ -100,19 +100,19 @@ PROFILES: dict[Profile, dict[str, Any]] = {
 }
 
 
-def settings_for(profile: Profile = "music", **changes: Any) -> Settings:
+def make_settings(profile: Profile = "music", **changes: Any) -> Settings:
     """The settings of a profile, with some numbers changed.
 
     Raises UnknownSetting (naming the nearest known one) or SettingOutOfRange.
     """
     if profile not in PROFILES:
-        raise SettingOutOfRange(f"no profile {profile!r}; choose from {', '.join(PROFILES)}")
+        raise SettingRangeError(f"no profile {profile!r}; choose from {', '.join(PROFILES)}")
     known = {field.name for field in msgspec.structs.fields(Settings)}
     for key in changes:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
-            raise UnknownSetting(f"no setting {key!r}{hint}")
+            raise UnknownSettingError(f"no setting {key!r}{hint}")
     refuse_out_of_range(Settings, changes)
     return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
 
@@ -125,7 +125,7 @@ def refuse_out_of_range(kind: type[Settings] | type[ServerSettings], values: dic
             msgspec.convert({name: value}, kind)
         except msgspec.ValidationError:
             field = fields[name]
-            raise SettingOutOfRange(
+            raise SettingRangeError(
                 f"{name} cannot be {_shown(value)}: it is {range_of(field)} ({field.get('description', name)}); "
                 f"write --set {name}=VALUE"
             ) from None
@@ -156,6 +156,6 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
-def settings_hash(settings: Settings) -> str:
+def hash_settings(settings: Settings) -> str:
     """Twelve hex digits that differ when any number differs."""
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

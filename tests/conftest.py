@@ -18,7 +18,7 @@ from side_by_side import (  # noqa: F401  pytest calls them
     pytest_xdist_make_scheduler,
 )
 
-from streamseg.sources.programme import SAMPLE_RATE, render
+from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 
 # Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,7 +37,7 @@ def commands() -> Iterator[CommandForks]:
 def programme(tmp_path_factory) -> Path:
     """The demo's programme as a file."""
     path = tmp_path_factory.mktemp("sound") / "programme.wav"
-    soundfile.write(path, render(), SAMPLE_RATE, subtype="FLOAT")
+    soundfile.write(path, render_programme(), SAMPLE_RATE, subtype="FLOAT")
     return path
 
 
@@ -45,5 +45,5 @@ def programme(tmp_path_factory) -> Path:
 def programme_from_8_s(tmp_path_factory) -> Path:
     """The demo's programme without its first 8 s, for tests that wait in real time: the first change lies at 6 s."""
     path = tmp_path_factory.mktemp("sound") / "programme.wav"
-    soundfile.write(path, render()[8 * SAMPLE_RATE :], SAMPLE_RATE, subtype="FLOAT")
+    soundfile.write(path, render_programme()[8 * SAMPLE_RATE :], SAMPLE_RATE, subtype="FLOAT")
     return path

@@ -96,8 +96,9 @@ def _import_everything() -> None:
     from streamseg.engine import Segmenter
 
     for name in (
-        "cli.hearing", "cli.live", "cli.screen", "cli.watching", "outputs.frames", "outputs.split", "feature_arrays",
-        "server", "client", "evaluation.tune", "evaluation.pictures",
+        "live.session", "cli.serving", "cli.screen", "cli.subscription_printer", "outputs.feature_table",
+        "outputs.split", "feature_arrays",
+        "server", "client", "evaluation.tune", "evaluation.plots",
     ):  # fmt: skip
         importlib.import_module(f"streamseg.{name}")
     engine = Segmenter(sample_rate=8_000, telemetry=True)

@@ -9,14 +9,14 @@ import typer
 from typer.core import TyperGroup
 
 from streamseg import __version__
-from streamseg.cli import (
+from streamseg.cli.commands import (
     analyze,
     demo,
     devices,
     evaluate,
     export,
     features,
-    lessons,
+    feedback,
     listen,
     name,
     names,
@@ -27,10 +27,10 @@ from streamseg.cli import (
     watch,
 )
 from streamseg.errors import StreamsegError
-from streamseg.printable import printable
+from streamseg.wire.printable import make_printable
 
 
-class _Commands(TyperGroup):
+class _CommandGroup(TyperGroup):
     """Says a failure in one line and answers with its exit code; `--debug` lets the traceback through."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -39,17 +39,19 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except StreamsegError as error:
-            _fail(str(error), error.exit_code)
+            _exit_with_error(str(error), error.exit_code)
         except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
             raise
         except OSError as error:
             where = error.filename or "a file, or a standard stream,"
-            _fail(f"{where} cannot be read or written: {error.strerror or error}", 1)
+            _exit_with_error(f"{where} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("typer", "click"):  # as its version has it, inside or beside
                 _clean_message(error)
                 raise
-            _fail(f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1)
+            _exit_with_error(
+                f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1
+            )
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """As typer's, for the options before the command's name."""
@@ -64,16 +66,16 @@ def _clean_message(usage_error: Exception) -> None:
     """What was typed may be a file's name, and typer prints it as it is."""
     message = getattr(usage_error, "message", None)
     if isinstance(message, str):  # some versions name the exception's kind before a wrong choice
-        usage_error.message = printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
+        usage_error.message = make_printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
 
 
-def _fail(message: str, exit_code: int) -> None:
-    print(f"streamseg: {printable(message)}", file=sys.stderr)  # noqa: T201
+def _exit_with_error(message: str, exit_code: int) -> None:
+    print(f"streamseg: {make_printable(message)}", file=sys.stderr)  # noqa: T201
     raise typer.Exit(exit_code)
 
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=_CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -82,14 +84,14 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"streamseg {__version__}", flush=True)  # noqa: T201
         raise typer.Exit
 
 
-def _settings(wanted: bool) -> None:
-    if wanted:
+def _print_settings_and_exit(requested: bool) -> None:
+    if requested:
         from streamseg.cli.settings_table import print_settings
 
         print_settings()
@@ -97,15 +99,18 @@ def _settings(wanted: bool) -> None:
 
 
 @app.callback()
-def _streamseg(
+def _main_options(
     debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where (a traceback).")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
     ] = False,
     settings: Annotated[
         bool,
         typer.Option(
-            "--settings", callback=_settings, is_eager=True, help="Show what --set can change in each profile, and end."
+            "--settings",
+            callback=_print_settings_and_exit,
+            is_eager=True,
+            help="Show what --set can change in each profile, and end.",
         ),
     ] = False,
 ) -> None:
@@ -113,6 +118,7 @@ def _streamseg(
 
 
 for _module in (
-    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, lessons, evaluate, tune,
+    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, feedback, evaluate, tune,
 ):  # fmt: skip
     app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)
+app.command("lessons", hidden=True, epilog=feedback.EXAMPLES)(feedback.command)  # its old name

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streamseg.errors import AskedWrongly
+from streamseg.errors import UsageError
 
 
 @contextmanager
-def from_extra(extra: str) -> Iterator[None]:
+def require_extra(extra: str) -> Iterator[None]:
     """Import inside it what an extra brings. Raises AskedWrongly that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] == "streamseg":
             raise
-        raise AskedWrongly(
+        raise UsageError(
             f"this needs {missing.name}, which is not installed; get it with: pip install 'streamseg[{extra}]'"
         ) from None

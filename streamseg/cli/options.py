@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
-from streamseg.errors import SettingOutOfRange, SourceNotFound
+from streamseg.errors import SettingRangeError, SourceNotFoundError
 from streamseg.outputs import FORMATS
-from streamseg.settings import Profile, ServerSettings, Settings, refuse_out_of_range, settings_for
+from streamseg.settings import Profile, ServerSettings, Settings, make_settings, refuse_out_of_range
 
 if TYPE_CHECKING:
-    from streamseg.cli.lessonbook import Lessonbook
-    from streamseg.server.remembering import MemoryFile
-    from streamseg.weights import ChangeModel
+    from streamseg.engine.models.weights import BoundaryModel
+    from streamseg.live.feedback_store import FeedbackStore
+    from streamseg.live.name_store import NameStore
 
 _SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
 
 
-def _known_format(name: str) -> str:
+def _check_format(name: str) -> str:
     if name not in FORMATS:
         raise typer.BadParameter(f"no format {name!r}; choose from {', '.join(FORMATS)}")
     return name
@@ -68,11 +68,13 @@ ModelOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
 ]
-LESSONS = "lessons.json"
-LessonsOption = Annotated[
+FEEDBACK_FILE = "lessons.json"
+FeedbackOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="What listeners taught by marking boundaries; with a history, beside it by default."
+        "--lessons",
+        metavar="FILE",
+        help="What listeners taught by marking boundaries; with a history, beside it by default.",
     ),
 ]
 AnnotatedFolder = Annotated[
@@ -95,9 +97,9 @@ MemoryOption = Annotated[
     typer.Option(metavar="FILE", help="Where named labels and taught sounds are kept; beside the history by default."),
 ]
 FormatOption = Annotated[
-    str, typer.Option("--format", "-f", metavar="FORMAT", callback=_known_format, help=f"One of: {', '.join(FORMATS)}.")
+    str, typer.Option("--format", "-f", metavar="FORMAT", callback=_check_format, help=f"One of: {', '.join(FORMATS)}.")
 ]
-OutOption = Annotated[
+OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write here instead of standard output.")
 ]
 ForceOption = Annotated[
@@ -105,43 +107,43 @@ ForceOption = Annotated[
 ]
 
 
-def chosen_settings(
+def settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> Settings:
     """The profile with every `name=value` applied. Raises UnknownSetting or SettingOutOfRange."""
-    return settings_for(profile, **_values(changes, lookahead_s, sensitivity))
+    return make_settings(profile, **_parse_values(changes, lookahead_s, sensitivity))
 
 
-def chosen_for_server(
+def server_settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> tuple[Settings, ServerSettings]:
     """The same where there is a server too: its settings are changed by the same option."""
-    values = _values(changes, lookahead_s, sensitivity)
+    values = _parse_values(changes, lookahead_s, sensitivity)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
     refuse_out_of_range(ServerSettings, server)
-    return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
+    return make_settings(profile, **values), msgspec.convert(server, ServerSettings)
 
 
-def chosen_model(path: Path | None) -> ChangeModel | None:
+def load_chosen_model(path: Path | None) -> BoundaryModel | None:
     """The model in that file; None, which takes the shipped one, without a file.
 
     Raises SourceNotFound where there is no file, AskedWrongly where it is something else.
     """
-    from streamseg.weights import read_model
+    from streamseg.engine.models.weights import read_boundary_model
 
     if path is None:
         return None
     if not path.is_file():
-        raise SourceNotFound(f"no model {str(path)!r}; make one with `streamseg tune`")
-    return read_model(path.read_bytes(), str(path))
+        raise SourceNotFoundError(f"no model {str(path)!r}; make one with `streamseg tune`")
+    return read_boundary_model(path.read_bytes(), str(path))
 
 
-def _values(changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None) -> dict[str, Any]:
+def _parse_values(changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
         if not equals:
-            raise SettingOutOfRange(
+            raise SettingRangeError(
                 f"--set {change!r} names no value; write --set {name}=VALUE (streamseg --settings lists them)"
             )
         try:
@@ -155,42 +157,42 @@ def _values(changes: list[str] | None, lookahead_s: float | None, sensitivity: f
     return values
 
 
-def history_path(history: Path | None, *, none: bool) -> Path | None:
+def choose_history_path(history: Path | None, *, none: bool) -> Path | None:
     """Where to keep events, if at all. Raises AskedWrongly when that is a file of another kind."""
     import platformdirs
 
     if none:
         return None
     if history is not None:
-        from streamseg.server.history import check_history
+        from streamseg.history.database import check_history
 
         check_history(history)
     return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
 
 
-def memory_file(memory: Path | None, history: Path | None) -> MemoryFile | None:
+def open_name_store(memory: Path | None, history: Path | None) -> NameStore | None:
     """The file of named sounds: as asked, else beside the history; None where there is neither.
 
     Raises AskedWrongly when something else lies there.
     """
-    from streamseg.server.remembering import MemoryFile
+    from streamseg.live.name_store import NameStore
 
     if memory is None and history is None:
         return None
-    file = MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
+    file = NameStore(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
     file.check()
     return file
 
 
-def lessonbook(lessons: Path | None, history: Path | None) -> Lessonbook | None:
+def open_feedback_store(path: Path | None, history: Path | None) -> FeedbackStore | None:
     """The file of what listeners taught: as asked, else beside the history; None where there is neither.
 
     Raises AskedWrongly when it cannot be read.
     """
-    from streamseg.cli.lessonbook import Lessonbook
+    from streamseg.live.feedback_store import FeedbackStore
 
-    if lessons is None and history is None:
+    if path is None and history is None:
         return None
-    book = Lessonbook(lessons or history.with_name(LESSONS))  # type: ignore[union-attr]
-    book.read()  # a damaged one is said now, not when the sound begins
+    book = FeedbackStore(path or history.with_name(FEEDBACK_FILE))  # type: ignore[union-attr]
+    book.read_all()  # a damaged one is said now, not when the sound begins
     return book

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamseg.cli.read_files import ReadFiles
 
 
-def read_files(
+def collect_inputs(
     *,
     sounds: Iterable[str | Path] = (),
     files: Iterable[str | Path | None] = (),
@@ -22,32 +22,32 @@ def read_files(
     input. databases: history and memory; what SQLite lays beside them is theirs. lessons: their file.
     Raises AskedWrongly when a database or the lessons are one of the other files, or standard output goes into one.
     """
-    from streamseg.sources.recorded import marks_path
+    from streamseg.sources.capture import capture_marks_path
 
     reads = ReadFiles()
     for sound in map(str, sounds):
         if sound == "-":
             reads.add_standard_input()
         elif sound != "mic" and not sound.startswith("mic:"):
-            reads.add(sound)
+            reads.add_path(sound)
             if Path(sound).name:
-                reads.add(marks_path(Path(sound)))
+                reads.add_path(capture_marks_path(Path(sound)))
     for file in files:
         if file is not None and str(file) == "-":
             reads.add_standard_input()
         elif file is not None:
-            reads.add(file)
+            reads.add_path(file)
     stores = [] if lessons is None else [[lessons]]
     for database in databases:
         if database is not None:
-            from streamseg.server.database import database_files
+            from streamseg.history.sqlite_file import database_files
 
             stores.append(database_files(database))
     for store in stores:
         for part in store:
-            reads.refuse(part)
+            reads.refuse_output(part)
         for part in store:
-            reads.add(part)
+            reads.add_path(part)
     reads.refuse_standard_streams()
     return reads
 
@@ -57,8 +57,8 @@ def check_outputs(paths: Sequence[Path], reads: ReadFiles, *, force: bool, folde
 
     On a terminal the user is asked. folder_to_make: need not exist yet. Raises AskedWrongly, OutputFailed.
     """
-    asking = ask if somebody_can_answer() else None
-    return reads.check(paths, force=force, ask=asking, folder_to_make=folder_to_make)
+    asking = ask_user if is_interactive() else None
+    return reads.check_output(paths, force=force, ask=asking, folder_to_make=folder_to_make)
 
 
 def check_output(out: Path | None, reads: ReadFiles, *, force: bool) -> bool:
@@ -68,20 +68,20 @@ def check_output(out: Path | None, reads: ReadFiles, *, force: bool) -> bool:
 
 def refuse_capture(capture: Path, reads: ReadFiles) -> None:
     """Raise AskedWrongly when a capture, or the marks beside it, would be a file that is read."""
-    from streamseg.sources.recorded import marks_path
+    from streamseg.sources.capture import capture_marks_path
 
-    reads.refuse(capture)
-    reads.refuse(marks_path(capture))
+    reads.refuse_output(capture)
+    reads.refuse_output(capture_marks_path(capture))
 
 
-def somebody_can_answer() -> bool:
+def is_interactive() -> bool:
     """Whether the program was started at a terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
-def ask(question: str) -> bool:
+def ask_user(question: str) -> bool:
     """Ask at the terminal; anything but a yes is a no."""
     from streamseg.cli import terminal
 
-    terminal.err.print(f"{question} [y/N] ", end="")
+    terminal.stderr.print(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

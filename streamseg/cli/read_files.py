@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamseg.destinations import check_destination, check_folder, is_replaced
-from streamseg.errors import AskedWrongly
+from streamseg.errors import UsageError
 
 
 class ReadFiles:
@@ -19,23 +19,23 @@ class ReadFiles:
     def __init__(self, paths: Iterable[Path | str] = ()) -> None:
         """paths: files that may exist or not."""
         self._files: dict[tuple[int, int], str] = {}
-        self._absent: dict[str, str] = {}
+        self._absent_paths: dict[str, str] = {}
         for path in paths:
-            self.add(path)
+            self.add_path(path)
 
     def add_standard_input(self) -> None:
         """Standard input is read, which a file may have been redirected to."""
         with suppress(OSError, ValueError, AttributeError):
-            self._take(os.fstat(sys.stdin.fileno()), "standard input")
+            self._add_file(os.fstat(sys.stdin.fileno()), "standard input")
 
-    def add(self, path: Path | str) -> None:
+    def add_path(self, path: Path | str) -> None:
         """One more file."""
         try:
-            self._take(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
+            self._add_file(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
         except (OSError, ValueError):
-            self._absent[_spelling(path)] = str(path)
+            self._absent_paths[_normalise_path(path)] = str(path)
 
-    def _take(self, found: os.stat_result, name: str) -> None:
+    def _add_file(self, found: os.stat_result, name: str) -> None:
         if stat.S_ISREG(found.st_mode):
             self._files.setdefault((found.st_dev, found.st_ino), name)
 
@@ -44,7 +44,7 @@ class ReadFiles:
         try:
             found = os.stat(path)  # noqa: PTH116
         except (OSError, ValueError):
-            return self._absent.get(_spelling(path))
+            return self._absent_paths.get(_normalise_path(path))
         return self._files.get((found.st_dev, found.st_ino))
 
     def refuse_standard_streams(self) -> None:
@@ -56,16 +56,16 @@ class ReadFiles:
                 continue
             name = self._files.get((found.st_dev, found.st_ino))
             if name is not None:
-                raise AskedWrongly(f"{what} goes into {name}, which is read; send it elsewhere")
+                raise UsageError(f"{what} goes into {name}, which is read; send it elsewhere")
 
-    def refuse(self, path: Path | str) -> None:
+    def refuse_output(self, path: Path | str) -> None:
         """Raise AskedWrongly when this file is one of those that are read."""
         name = self.name_of(path)
         if name is not None:
             same = "it" if name == str(path) else f"it under the name {name}"
-            raise AskedWrongly(f"{path} is not written: this command reads {same}; name another file")
+            raise UsageError(f"{path} is not written: this command reads {same}; name another file")
 
-    def check(
+    def check_output(
         self,
         paths: Sequence[Path],
         *,
@@ -80,11 +80,11 @@ class ReadFiles:
         permitted).
         """
         for path in paths:
-            self.refuse(path)
-        spellings = [_spelling(path) for path in paths]
+            self.refuse_output(path)
+        spellings = [_normalise_path(path) for path in paths]
         for path, spelling in zip(paths, spellings, strict=True):
             if spellings.count(spelling) > 1:
-                raise AskedWrongly(f"two results would be written to {path}; name another file, or rename what is read")
+                raise UsageError(f"two results would be written to {path}; name another file, or rename what is read")
         if folder_to_make is not None:
             check_folder(folder_to_make)
         for path in paths:
@@ -95,12 +95,12 @@ class ReadFiles:
             more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
             exist = "exist" if more else "exists"
             if ask is None or not ask(f"{existing[0]}{more} {exist}; replace?"):
-                raise AskedWrongly(
+                raise UsageError(
                     f"{existing[0]}{more} {exist} and nothing was written; name another, or allow it with --force"
                 )
         return bool(existing)
 
 
-def _spelling(path: Path | str) -> str:
+def _normalise_path(path: Path | str) -> str:
     """The same for names of one file that does not exist, as far as names can tell."""
     return os.path.normcase(os.path.realpath(path))

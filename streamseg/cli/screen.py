@@ -11,19 +11,19 @@ from rich.panel import Panel
 from rich.text import Text
 
 from streamseg.cli import terminal
-from streamseg.cli.hearing import Hearing
-from streamseg.cli.summary import Tally
-from streamseg.envelope import Envelope
-from streamseg.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
-from streamseg.printable import printable
+from streamseg.cli.summary import EventSummary
+from streamseg.live.session import Session
+from streamseg.wire.envelope import Envelope
+from streamseg.wire.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
+from streamseg.wire.printable import make_printable
 
 RIBBON_S = 240.0  # how much of the past the ribbon shows
 _LINES = 8
 _DRAW_EVERY_S = 0.1
-_QUIETEST_DB = -60.0
+_LOWEST_DB = -60.0
 
 
-class Screen:
+class LiveScreen:
     """Fed with events, drawn ten times a second at most, and less often where drawing is slow.
 
     Drawing happens where clients are served, so it may take a fifth of that time and no more.
@@ -31,7 +31,7 @@ class Screen:
 
     def __init__(self, source: str, live: Live | None = None) -> None:
         """source: what is listened to. live: where to draw; the terminal when left out."""
-        self.tally = Tally()
+        self.summary = EventSummary()
         self._source = source
         self._draw_at = 0.0
         self._address = ""
@@ -39,16 +39,16 @@ class Screen:
         self._rms_db: float | None = None
         self._label: str | None = None
         self._start = 0.0
-        self._suspect: float | None = None
+        self._provisional_t: float | None = None
         self._sections: deque[tuple[float, float, str | None]] = deque(maxlen=1000)
         self._lines: deque[Text] = deque(maxlen=_LINES)
-        self._live = live or Live(console=terminal.out, auto_refresh=False)
+        self._live = live or Live(console=terminal.stdout, auto_refresh=False)
 
-    def opened(self, page: str) -> None:
+    def show_address(self, page: str) -> None:
         """The page has an address."""
         self._address = page
 
-    def tell(self, _: Hearing, envelopes: list[Envelope]) -> None:
+    def on_events(self, _: Session, envelopes: list[Envelope]) -> None:
         """Take in what was said, and draw it if it is time."""
         self.push(envelopes)
         began = time.monotonic()
@@ -60,11 +60,11 @@ class Screen:
     def _draw(self) -> None:
         if not self._live.is_started:
             self._live.start()
-        self._live.update(self.drawn(terminal.out.width), refresh=True)
+        self._live.update(self.render(terminal.stdout.width), refresh=True)
 
     def push(self, envelopes: list[Envelope]) -> None:
         """Take in what was said."""
-        self.tally.push(envelopes)
+        self.summary.push(envelopes)
         for envelope in envelopes:
             match envelope.data:
                 case Meter(t=t, rms_db=rms_db):
@@ -74,12 +74,12 @@ class Screen:
                 case SectionUpdated(label=label):
                     self._label = label
                 case BoundaryProvisional(t=t):
-                    self._suspect = t
+                    self._provisional_t = t
                 case BoundaryConfirmed(t=t, next=after):
-                    self._start, self._label, self._suspect = t, after.label, None
+                    self._start, self._label, self._provisional_t = t, after.label, None
                 case SectionClosed(start=start, end=end, label=label):
                     self._sections.append((start, end, label))
-            text = terminal.line(envelope)
+            text = terminal.event_line(envelope)
             if text is not None:
                 self._lines.append(text)
 
@@ -87,16 +87,18 @@ class Screen:
         """Leave the last picture standing and say what it came to."""
         self._draw()
         self._live.stop()
-        terminal.err.print(f"{self.tally}")
+        terminal.stderr.print(f"{self.summary}")
 
-    def drawn(self, width: int) -> RenderableType:
+    def render(self, width: int) -> RenderableType:
         """The picture, `width` characters wide."""
         inner = max(20, width - 4)
-        now = terminal.badge(self._label) + f"  for {terminal.clock(max(0.0, self._t - self._start))}"
-        if self._suspect is not None:
-            now.append(f"   perhaps another since {terminal.clock(self._suspect)}", "dim italic")
+        now = terminal.label_text(self._label) + f"  for {terminal.format_clock(max(0.0, self._t - self._start))}"
+        if self._provisional_t is not None:
+            now.append(f"   perhaps another since {terminal.format_clock(self._provisional_t)}", "dim italic")
         parts = [now, self._ribbon(inner), self._meter(inner), Text(""), *self._lines]
-        title = Text(printable(f"{self._source}  {terminal.clock(self._t)}"))  # a plain string would be read as markup
+        title = Text(
+            make_printable(f"{self._source}  {terminal.format_clock(self._t)}")
+        )  # a plain string would be read as markup
         subtitle = Text(self._address) if self._address else None
         return Panel(Group(*parts), title=title, title_align="left", subtitle=subtitle, width=width)
 
@@ -113,7 +115,8 @@ class Screen:
             here = self._section_at(t)
             label = here[1]
             text.append(
-                printable(label[0]) if label and here != before else " ", f"bold black on {terminal.colour(label)}"
+                make_printable(label[0]) if label and here != before else " ",
+                f"bold black on {terminal.label_colour(label)}",
             )
             before = here
         return text
@@ -126,7 +129,7 @@ class Screen:
 
     def _meter(self, width: int) -> Text:
         db = self._rms_db
-        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _QUIETEST_DB)))
+        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _LOWEST_DB)))
         text = Text("▪" * filled, "green", no_wrap=True)
         text.append("·" * (width - filled), "dim")
         return text

@@ -23,7 +23,7 @@ def prepare_standard_streams() -> None:
     would go into that file.
     """
     for number in range(3):
-        _occupy(number)
+        _open_null_at(number)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
@@ -36,7 +36,7 @@ def prepare_standard_streams() -> None:
     sys.stderr = cast(TextIO, TolerantStream(sys.stderr))
 
 
-def _occupy(number: int) -> None:
+def _open_null_at(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
@@ -90,12 +90,12 @@ class TolerantStream:
         recovered: called when writing succeeds again, with how many lines are missing.
         """
         self.stream = stream
-        self._failed = failed
-        self._recovered = recovered
-        self._descriptor = _unbuffered_descriptor(stream)
-        self._failing = False
-        self._lost_lines = 0  # since writing began to fail
-        self._in_line = False  # whether what was written last ends within a line
+        self._on_failure = failed
+        self._on_recovery = recovered
+        self._descriptor = _find_descriptor(stream)
+        self._is_failing = False
+        self._lost_line_count = 0  # since writing began to fail
+        self._is_inside_line = False  # whether what was written last ends within a line
 
     def write(self, text: str) -> int:
         """Write the text, or as much of it as the stream's encoding can hold."""
@@ -105,17 +105,17 @@ class TolerantStream:
             else:
                 self._write_bytes(self._descriptor, text)
         except OSError as error:
-            began, self._failing = not self._failing, True
-            self._lost_lines += text.count("\n")
-            if began and self._failed is not None:
-                self._failed(error)
+            began, self._is_failing = not self._is_failing, True
+            self._lost_line_count += text.count("\n")
+            if began and self._on_failure is not None:
+                self._on_failure(error)
         except (ValueError, RuntimeError):
             pass  # closed meanwhile; or a signal's handler prints while we do
         else:
-            if self._failing:
-                lost, self._failing, self._lost_lines = self._lost_lines, False, 0
-                if self._recovered is not None:
-                    self._recovered(lost)
+            if self._is_failing:
+                lost, self._is_failing, self._lost_line_count = self._lost_line_count, False, 0
+                if self._on_recovery is not None:
+                    self._on_recovery(lost)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -142,16 +142,16 @@ class TolerantStream:
             data = text.encode(self.stream.encoding, self.stream.errors or "strict")
         except UnicodeEncodeError:
             data = text.encode(self.stream.encoding, "replace")
-        if self._failing and self._in_line:  # what is missing began within a line
+        if self._is_failing and self._is_inside_line:  # what is missing began within a line
             data = b"\n" + data
         view = memoryview(data)
         while view:
             written = os.write(descriptor, view)
-            self._in_line = written > 0 and view[written - 1] != ord("\n")
+            self._is_inside_line = written > 0 and view[written - 1] != ord("\n")
             view = view[written:]
 
 
-def _unbuffered_descriptor(stream: TextIO) -> int | None:
+def _find_descriptor(stream: TextIO) -> int | None:
     """Where to write past the buffer: a file or a pipe. None of a terminal, whose system may want text."""
     try:
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
@@ -176,15 +176,17 @@ def tolerate_standard_output() -> Iterator[None]:
 def report_lost_output(error: OSError) -> None:
     """Say that standard output fails, unless it was closed from the start and so on purpose."""
     if error.errno != errno.EBADF:
-        _say(f"standard output cannot be written ({error.strerror}); it goes on without, and each line is tried again")
+        _print_message(
+            f"standard output cannot be written ({error.strerror}); it goes on without, and each line is tried again"
+        )
 
 
 def report_restored_output(lost_lines: int) -> None:
     """Say that standard output is whole again."""
-    _say(f"standard output can be written again; {lost_lines} lines are missing")
+    _print_message(f"standard output can be written again; {lost_lines} lines are missing")
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"streamseg: {message}\n")
         sys.stderr.flush()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from streamseg.envelope import Envelope
-from streamseg.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
-from streamseg.printable import printable
+from streamseg.wire.envelope import Envelope
+from streamseg.wire.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
+from streamseg.wire.printable import make_printable
 
 
-class Tally:
+class EventSummary:
     """Counts what is said; the same memory after a month as after a minute."""
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Tally:
                     self.t = t
 
     def __str__(self) -> str:
-        from streamseg.cli.terminal import clock
+        from streamseg.cli.terminal import format_clock
 
         sections = sum(self._sections.values())
-        parts = [f"{clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
-        most = [f"{printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
+        parts = [f"{format_clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
+        most = [f"{make_printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""
             parts[-1] += f" ({', '.join(most)}{more})"

@@ -19,7 +19,7 @@ from av.format import ContainerFormat, formats_available
 from streamseg.decoding.messages import FAILED, NOT_AUDIO, TRUNCATED
 
 # They open other files, sessions or devices, or run a script
-REFUSED = frozenset(
+REFUSED_DEMUXERS = frozenset(
     {
         "avisynth",
         "concat",
@@ -48,12 +48,12 @@ _SIGNATURES = (  # how the refused ones begin
 _HEAD_BYTES = 4096
 
 
-class Unreadable(Exception):
+class UnreadableFileError(Exception):
     """The file cannot be opened. kind: of `messages.ENDINGS`; text: a predicate whose subject is the file."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.ending = kind
         self.text = text
 
 
@@ -64,14 +64,14 @@ def open_container(path: Path) -> InputContainer:
         # "file:" keeps a name such as `mix:1.mp3` from being read as an address; tags may be in any encoding
         return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except av.error.PermissionError:
-        raise Unreadable(FAILED, "may not be read by this user; change its permissions") from None
+        raise UnreadableFileError(FAILED, "may not be read by this user; change its permissions") from None
     except MemoryError:
         raise
     except (FFmpegError, OSError):
-        raise _explain(path) from None
+        raise describe_failure(path) from None
 
 
-def is_plain_file(path: Path) -> bool:
+def is_regular_file(path: Path) -> bool:
     """Whether it is a file on a disk, which may be read twice: no pipe, no device."""
     try:
         return path.is_file()
@@ -88,28 +88,28 @@ def _allowed_formats() -> str:
             known = ContainerFormat(name, "r")
         except ValueError:  # it can only be written
             continue
-        if not known.no_file and name not in REFUSED:
+        if not known.no_file and name not in REFUSED_DEMUXERS:
             allowed.append(name)
     return ",".join(sorted(allowed))
 
 
-def _explain(path: Path) -> Unreadable:
+def describe_failure(path: Path) -> UnreadableFileError:
     """What to say of a file that FFmpeg does not open."""
     if not os.path.lexists(path):
-        return Unreadable(FAILED, "has been deleted or renamed meanwhile")
-    if not is_plain_file(path):
-        return Unreadable(NOT_AUDIO, "gives no sound that FFmpeg knows")
+        return UnreadableFileError(FAILED, "has been deleted or renamed meanwhile")
+    if not is_regular_file(path):
+        return UnreadableFileError(NOT_AUDIO, "gives no sound that FFmpeg knows")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as unread:
-        return Unreadable(FAILED, f"cannot be read: {unread.strerror}")
+        return UnreadableFileError(FAILED, f"cannot be read: {unread.strerror}")
     if not head:
-        return Unreadable(NOT_AUDIO, "is empty (0 bytes)")
+        return UnreadableFileError(NOT_AUDIO, "is empty (0 bytes)")
     if head[4:8] == b"ftyp":
-        return Unreadable(TRUNCATED, "is cut off: its index, which stands at the end, is missing")
+        return UnreadableFileError(TRUNCATED, "is cut off: its index, which stands at the end, is missing")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for signature, kind in _SIGNATURES:
         if start.startswith(signature) or (signature[:1] == b"<" and signature in head):
-            return Unreadable(NOT_AUDIO, f"is {kind}, not a recording; name a sound file itself")
-    return Unreadable(NOT_AUDIO, "is not a sound file that FFmpeg knows, whatever its name says")
+            return UnreadableFileError(NOT_AUDIO, f"is {kind}, not a recording; name a sound file itself")
+    return UnreadableFileError(NOT_AUDIO, "is not a sound file that FFmpeg knows, whatever its name says")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 BLOCK_S = 1.0  # converting a second at once costs a third less than packet by packet
 SAMPLE_BYTES = 4
 LOWEST_HZ, HIGHEST_HZ = 1000, 3_072_000  # the upper one is 64 times that of a DVD, as DSD has it
-MOST_CHANNELS = 128
+MAX_CHANNELS = 128
 
 
-class ImpossibleFormat(Exception):
+class UnsupportedFormatError(Exception):
     """A frame claims a rate or a channel count that no recording has. The text is a predicate on the file."""
 
 
-class Converter:
+class SampleConverter:
     """Gives about a second at a time.
 
     A stream may change its format on the way (chained radio captures, HE-AAC, broadcasts that go from 5.1 to stereo):
@@ -48,9 +48,9 @@ class Converter:
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if not frame.samples:
             return
-        if not (LOWEST_HZ <= rate <= HIGHEST_HZ and 1 <= channels <= MOST_CHANNELS):
-            raise ImpossibleFormat(
-                f"claims {channels:,} channels at {rate:,} Hz; sound of up to {MOST_CHANNELS} channels and "
+        if not (LOWEST_HZ <= rate <= HIGHEST_HZ and 1 <= channels <= MAX_CHANNELS):
+            raise UnsupportedFormatError(
+                f"claims {channels:,} channels at {rate:,} Hz; sound of up to {MAX_CHANNELS} channels and "
                 f"{LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz can be read"
             )
         if not self.sample_rate:
@@ -90,10 +90,10 @@ class Converter:
                 continue
             count = each.layout.nb_channels
             samples = memoryview(each.planes[0])[: each.samples * count * SAMPLE_BYTES]
-            yield samples if count == self.channels else _renumber(samples, count, self.channels)
+            yield samples if count == self.channels else match_channels(samples, count, self.channels)
 
 
-def _renumber(samples: memoryview, count: int, wanted: int) -> memoryview:
+def match_channels(samples: memoryview, count: int, wanted: int) -> memoryview:
     """Interleaved samples with another channel count: mono goes to every channel, else each keeps its number."""
     given = array("f", bytes(samples))
     taken = array("f", bytes(len(given) // count * wanted * SAMPLE_BYTES))

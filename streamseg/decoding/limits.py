@@ -19,10 +19,10 @@ from collections.abc import Callable
 
 from streamseg.decoding.messages import OUT_OF_MEMORY, SPINNING
 
-_LOOK_EVERY_S = 0.1
+_CHECK_INTERVAL_S = 0.1
 
 
-class Allowance:
+class ResourceLimits:
     """Limits of this process, in force from the moment this is made."""
 
     def __init__(
@@ -35,9 +35,9 @@ class Allowance:
         """
         self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
-        self._say = say
+        self._send_ending = say
         kernel_memory = sys.platform == "linux" if by_kernel is None else by_kernel
-        self._kernel_cpu = sys.platform != "win32" if by_kernel is None else by_kernel
+        self._limit_cpu = sys.platform != "win32" if by_kernel is None else by_kernel
         self._cpu_until = 0.0
         if sys.platform != "win32":
             import resource
@@ -47,15 +47,15 @@ class Allowance:
                 hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # may be lower already, and cannot be raised
                 least = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
                 resource.setrlimit(resource.RLIMIT_DATA, (least, least))
-        self._watched_memory = not kernel_memory
+        self._monitors_memory = not kernel_memory
         self.renew()
-        if self._watched_memory or not self._kernel_cpu:
+        if self._monitors_memory or not self._limit_cpu:
             threading.Thread(target=self._watch, name="limits", daemon=True).start()
 
     def renew(self) -> None:
         """Sound was given: the processor time is counted from here on."""
         self._cpu_until = time.process_time() + self._cpu_s
-        if sys.platform != "win32" and self._kernel_cpu:
+        if sys.platform != "win32" and self._limit_cpu:
             import resource
 
             hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -64,12 +64,12 @@ class Allowance:
 
     def _watch(self) -> None:
         while True:
-            time.sleep(_LOOK_EVERY_S)
-            if self._watched_memory and _resident_bytes() > self._memory_bytes:
-                self._say(OUT_OF_MEMORY)
+            time.sleep(_CHECK_INTERVAL_S)
+            if self._monitors_memory and _resident_bytes() > self._memory_bytes:
+                self._send_ending(OUT_OF_MEMORY)
                 os._exit(1)
-            if not self._kernel_cpu and time.process_time() > self._cpu_until:
-                self._say(SPINNING)
+            if not self._limit_cpu and time.process_time() > self._cpu_until:
+                self._send_ending(SPINNING)
                 os._exit(1)
 
 

@@ -17,10 +17,10 @@ OUT_OF_MEMORY: Final = "out-of-memory"
 SPINNING: Final = "spinning"  # worked too long without giving a sample
 
 ENDINGS: Final = (COMPLETE, NOT_AUDIO, TRUNCATED, FAILED, OUT_OF_MEMORY, SPINNING)
-LONGEST_LINE: Final = 2048  # bytes
+MAX_LINE_BYTES: Final = 2048  # bytes
 
 
-def end_line(kind: str, text: str = "") -> bytes:
+def ending_line(kind: str, text: str = "") -> bytes:
     """The line that says how it ended, cut to the longest that may be sent."""
     one_line = " ".join(f"end {kind} {text}".split())
-    return one_line.encode("utf-8", "replace")[: LONGEST_LINE - 1] + b"\n"
+    return one_line.encode("utf-8", "replace")[: MAX_LINE_BYTES - 1] + b"\n"

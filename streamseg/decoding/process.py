@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from streamseg.decoding import slots
-from streamseg.decoding.limits import Allowance
-from streamseg.decoding.messages import COMPLETE, FAILED, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATED, end_line
+from streamseg.decoding.limits import ResourceLimits
+from streamseg.decoding.messages import COMPLETE, FAILED, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATED, ending_line
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
 
-_RENEW_BYTES = 1 << 20  # getting on in the file counts as progress too
+_RENEWAL_BYTES = 1 << 20  # getting on in the file counts as progress too
 _STACK_BYTES = 256 << 10  # of the threads here, which do little
 
 
@@ -32,31 +32,31 @@ def main() -> None:
     """Decode what the arguments say, and end the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches everybody; the parent decides
     path, handle, memory_bytes, cpu_s = sys.argv[-4:]
-    sender = _Sender(handle)
+    sender = _BlockSender(handle)
     try:
-        allowance = Allowance(int(memory_bytes), int(cpu_s), lambda kind: sender.write(end_line(kind)))
-        kind, text = _decode(Path(path), sender, allowance)
+        allowance = ResourceLimits(int(memory_bytes), int(cpu_s), lambda kind: sender.write(ending_line(kind)))
+        kind, text = _decode_packets(Path(path), sender, allowance)
     except MemoryError:
         kind, text = OUT_OF_MEMORY, ""
     except BrokenPipeError:  # the parent has gone
         os._exit(1)
     except Exception as error:  # a fault here is one stream's error as well, and must be heard of
         kind, text = FAILED, f"cannot be decoded: {type(error).__name__}: {error}"
-    sender.write(end_line(kind, text))
+    sender.write(ending_line(kind, text))
     os._exit(0)  # nothing of FFmpeg's is worth the time of freeing it
 
 
-class _Sender:
+class _BlockSender:
     """Writes blocks into free slots and says so."""
 
     def __init__(self, handle: str) -> None:
         self._lines = os.dup(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever prints does not get between the lines
-        self._slots = slots.open_inherited(handle)
-        self._free = threading.Semaphore(slots.SLOT_COUNT)
-        self._sent = 0
+        self._slots = slots.open_inherited_slots(handle)
+        self._free_slots = threading.Semaphore(slots.SLOT_COUNT)
+        self._blocks_sent = 0
         threading.stack_size(_STACK_BYTES)
-        threading.Thread(target=self._hear_parent, name="parent", daemon=True).start()
+        threading.Thread(target=self._read_parent_commands, name="parent", daemon=True).start()
 
     def write(self, line: bytes) -> None:
         os.write(self._lines, line)
@@ -66,18 +66,18 @@ class _Sender:
         most = slots.SLOT_BYTES // frame_bytes * frame_bytes
         for start in range(0, len(samples), most):
             piece = samples[start : start + most]
-            self._free.acquire()
-            self._slots.slot(self._sent)[: len(piece)] = piece
-            self._sent += 1
+            self._free_slots.acquire()
+            self._slots.slot(self._blocks_sent)[: len(piece)] = piece
+            self._blocks_sent += 1
             self.write(b"block %d\n" % (len(piece) // frame_bytes))
 
-    def _hear_parent(self) -> None:
+    def _read_parent_commands(self) -> None:
         while freed := os.read(0, slots.SLOT_COUNT):
-            self._free.release(len(freed))
+            self._free_slots.release(len(freed))
         os._exit(1)  # the parent has gone, whatever the decoder is doing or waiting for
 
 
-def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+def _read_packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
     """All packets of a stream, the last one empty. Raises FFmpegError."""
     from av.packet import Packet
 
@@ -90,43 +90,43 @@ def _packets(container: InputContainer, stream: AudioStream) -> Iterator[Packet[
         yield cast("Packet[AudioStream]", last)
 
 
-def _decode(path: Path, sender: _Sender, allowance: Allowance) -> tuple[str, str]:
+def _decode_packets(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tuple[str, str]:
     """Send all samples of a file. How it ended: the kind and the predicate. Raises MemoryError, BrokenPipeError."""
     from av.error import FFmpegError  # imported under the limits
 
-    from streamseg.decoding.container import Unreadable, is_plain_file, open_container
-    from streamseg.decoding.converter import SAMPLE_BYTES, Converter, ImpossibleFormat
-    from streamseg.decoding.truncation import Decoded, missing_end
+    from streamseg.decoding.container import UnreadableFileError, is_regular_file, open_container
+    from streamseg.decoding.converter import SAMPLE_BYTES, SampleConverter, UnsupportedFormatError
+    from streamseg.decoding.truncation import DecodeResult, find_truncation
 
     try:
         container = open_container(path)
-    except Unreadable as unreadable:
-        return unreadable.kind, unreadable.text
+    except UnreadableFileError as unreadable:
+        return unreadable.ending, unreadable.text
     if not container.streams.audio:
         return NOT_AUDIO, f"holds no sound ({container.format.long_name})"
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         return NOT_AUDIO, f"holds sound of a kind that FFmpeg cannot decode ({container.format.long_name})"
-    converter = Converter()
-    decoded = Decoded()
+    converter = SampleConverter()
+    decoded = DecodeResult()
 
     def send(parts: Iterator[memoryview]) -> None:
         for samples in parts:
             frame_bytes = SAMPLE_BYTES * converter.channels
-            if not decoded.seconds:
+            if not decoded.duration_s:
                 sender.write(b"format %d %d\n" % (converter.sample_rate, converter.channels))
-            decoded.seconds += len(samples) // frame_bytes / converter.sample_rate
+            decoded.duration_s += len(samples) // frame_bytes / converter.sample_rate
             sender.send(samples, frame_bytes)
-            allowance.renew()
+            limits.renew()
 
     furthest = 0
     try:
-        for packet in _packets(container, stream):
+        for packet in _read_packets(container, stream):
             if packet.size:  # the last one only empties the decoder
                 decoded.last_packet, decoded.last_packet_failed = packet, False
-            if packet.pos is not None and packet.pos >= furthest + _RENEW_BYTES:
+            if packet.pos is not None and packet.pos >= furthest + _RENEWAL_BYTES:
                 furthest = packet.pos
-                allowance.renew()
+                limits.renew()
             try:
                 frames = packet.decode()
             except MemoryError:
@@ -141,10 +141,10 @@ def _decode(path: Path, sender: _Sender, allowance: Allowance) -> tuple[str, str
         raise
     except FFmpegError as error:
         return FAILED, f"cannot be read further: {error.strerror}"
-    except ImpossibleFormat as impossible:
+    except UnsupportedFormatError as impossible:
         return FAILED, str(impossible)
-    if not decoded.seconds:
+    if not decoded.duration_s:
         return NOT_AUDIO, f"holds no sound: nothing in it could be decoded ({container.format.long_name})"
-    if is_plain_file(path) and (why := missing_end(path, container, stream, decoded)):
+    if is_regular_file(path) and (why := find_truncation(path, container, stream, decoded)):
         return TRUNCATED, f"is cut off: {why}; all that could be read was analysed"
     return COMPLETE, ""

@@ -16,7 +16,7 @@ SLOT_BYTES: Final = 2 << 20  # 5 s of stereo at 48 kHz; a longer block goes in p
 _TOTAL_BYTES: Final = SLOT_COUNT * SLOT_BYTES
 
 
-class Slots:
+class SharedSlots:
     """The memory, as one of the two processes sees it."""
 
     def __init__(self, memory: mmap.mmap) -> None:
@@ -34,29 +34,29 @@ class Slots:
         self._memory.close()
 
 
-def create() -> tuple[Slots, str]:
+def create_slots() -> tuple[SharedSlots, str]:
     """New memory, and the handle by which a child process opens it: a descriptor to be inherited, or a name.
 
     Raises OSError.
     """
     if sys.platform == "win32":
         name = f"streamseg-{os.getpid()}-{os.urandom(8).hex()}"
-        return Slots(mmap.mmap(-1, _TOTAL_BYTES, tagname=name)), name
+        return SharedSlots(mmap.mmap(-1, _TOTAL_BYTES, tagname=name)), name
     descriptor = _new_descriptor()
     try:
-        return Slots(mmap.mmap(descriptor, _TOTAL_BYTES)), str(descriptor)
+        return SharedSlots(mmap.mmap(descriptor, _TOTAL_BYTES)), str(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def open_inherited(handle: str) -> Slots:
+def open_inherited_slots(handle: str) -> SharedSlots:
     """The memory that the parent created. Raises OSError."""
     if sys.platform == "win32":
-        return Slots(mmap.mmap(-1, _TOTAL_BYTES, tagname=handle))
+        return SharedSlots(mmap.mmap(-1, _TOTAL_BYTES, tagname=handle))
     descriptor = int(handle)
     try:
-        return Slots(mmap.mmap(descriptor, _TOTAL_BYTES))
+        return SharedSlots(mmap.mmap(descriptor, _TOTAL_BYTES))
     finally:
         os.close(descriptor)
 

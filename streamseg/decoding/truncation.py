@@ -16,45 +16,41 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-_SLACK_S = 0.5  # encoder delay, padding, edit lists
-_SLACK_BYTES = 4096
-_NO_PROMISE = 0x7FFF_0000  # RIFF sizes from here on are what a pipe's writer puts in
-_PROMISES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
+_TOLERANCE_S = 0.5  # encoder delay, padding, edit lists
+_TOLERANCE_BYTES = 4096
+_WITHOUT_DURATION = 0x7FFF_0000  # RIFF sizes from here on are what a pipe's writer puts in
+_DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 
 @dataclass(slots=True)
-class Decoded:
+class DecodeResult:
     """What came out of a file so far."""
 
-    seconds: float = 0.0
+    duration_s: float = 0.0
     last_packet: Packet[AudioStream] | None = None
     last_packet_failed: bool = False
 
 
-def missing_end(path: Path, container: InputContainer, stream: AudioStream, decoded: Decoded) -> str | None:
+def find_truncation(path: Path, container: InputContainer, stream: AudioStream, result: DecodeResult) -> str | None:
     """Why the file must be taken for cut off, or None."""
     kind = container.format.name
-    promised_s = _promised_s(path, container, stream)
+    promised_s = _declared_duration_s(path, container, stream)
     if promised_s is not None:
-        if decoded.seconds < promised_s - max(_SLACK_S, 0.002 * promised_s):
-            return f"it promises {promised_s:.1f} s and {decoded.seconds:.1f} s could be read"
+        if result.duration_s < promised_s - max(_TOLERANCE_S, 0.002 * promised_s):
+            return f"it promises {promised_s:.1f} s and {result.duration_s:.1f} s could be read"
         return None
-    if kind in ("wav", "w64") and _riff_is_cut(path):
+    if kind in ("wav", "w64") and _is_riff_truncated(path):
         return "its header promises more bytes than there are"
-    if kind == "ogg" and _ogg_is_cut(path):
+    if kind == "ogg" and _is_ogg_truncated(path):
         return "its last page is cut off, or not marked as the last"
-    if (
-        kind == "mp3"
-        and decoded.last_packet
-        and _mp3_frame_bytes(bytes(decoded.last_packet)) > decoded.last_packet.size
-    ):
+    if kind == "mp3" and result.last_packet and _mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size:
         return "its last frame is cut off"
-    if decoded.last_packet_failed and kind != "mp3":
+    if result.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
     return None
 
 
-def _promised_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+def _declared_duration_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
     kind = container.format.name
     if kind == "caf" and stream.frames and stream.codec_context.name.startswith("pcm_"):
         return stream.frames / stream.codec_context.sample_rate
@@ -62,18 +58,18 @@ def _promised_s(path: Path, container: InputContainer, stream: AudioStream) -> f
         return container.duration / 1e6
     if not stream.duration or not stream.time_base:
         return None
-    if kind in _PROMISES_DURATION or (kind == "mp3" and _mp3_counts_frames(path)):
+    if kind in _DECLARES_DURATION or (kind == "mp3" and _has_mp3_frame_count(path)):
         return float(stream.duration * stream.time_base)
     return None
 
 
-def _riff_is_cut(path: Path) -> bool:
+def _is_riff_truncated(path: Path) -> bool:
     """RIFF: the size after the first four letters; RF64: in the chunk `ds64`; Sony's w64: after its 16-byte name."""
     with path.open("rb") as file:
         head = file.read(32)
     if head[:4] == b"RIFF":
         promised = int.from_bytes(head[4:8], "little") + 8
-        if promised >= _NO_PROMISE:
+        if promised >= _WITHOUT_DURATION:
             return False
     elif head[:4] == b"RF64":
         promised = int.from_bytes(head[20:28], "little") + 8
@@ -81,10 +77,10 @@ def _riff_is_cut(path: Path) -> bool:
         promised = int.from_bytes(head[16:24], "little")
     else:
         return False
-    return promised < 1 << 62 and promised > path.stat().st_size + _SLACK_BYTES
+    return promised < 1 << 62 and promised > path.stat().st_size + _TOLERANCE_BYTES
 
 
-def _ogg_is_cut(path: Path) -> bool:
+def _is_ogg_truncated(path: Path) -> bool:
     """Every page says how long it is, and the last one that it is the last (RFC 3533, section 6)."""
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 1 << 17), 2)  # a page is at most 65,307 bytes
@@ -98,7 +94,7 @@ def _ogg_is_cut(path: Path) -> bool:
     return end > len(tail) or not marked_last
 
 
-def _mp3_counts_frames(path: Path) -> bool:
+def _has_mp3_frame_count(path: Path) -> bool:
     """Whether the first frame is a Xing, Info or VBRI header; without one a duration is only an estimate."""
     with path.open("rb") as file:
         head = file.read(10)

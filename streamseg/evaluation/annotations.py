@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from streamseg.errors import NotAudio, SourceNotFound
+from streamseg.errors import NotAudioError, SourceNotFoundError
 
 TruthKind: TypeAlias = Literal["auto", "sections", "transitions", "segments"]
 _SOUND_ENDINGS = (".ogg", ".flac", ".wav", ".mp3", ".m4a", ".opus", ".aac")
 _PREFERENCE = ("transitions", "sections", "segments")
-_NOT_LABELLED = "_"
+_UNLABELLED = "_"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class LabelledSpan:
     """A stretch of the truth, stream seconds."""
 
     start: float
@@ -30,7 +30,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotatedFile:
     """One sound file with its truth.
 
     spans: what boundaries are scored against, in order. segments: flat labels, empty where there are none.
@@ -38,25 +38,25 @@ class Annotated:
 
     audio: Path
     kind: Literal["sections", "transitions", "segments"]
-    spans: tuple[Span, ...]
-    segments: tuple[Span, ...]
+    spans: tuple[LabelledSpan, ...]
+    segments: tuple[LabelledSpan, ...]
 
 
-def read_spans(path: Path) -> tuple[Span, ...]:
+def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
     """Rows of `start  end  label`. Raises NotAudio naming the line that is none."""
     spans = []
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
             try:
-                spans.append(Span(float(row[0]), float(row[1]), row[2]))
+                spans.append(LabelledSpan(float(row[0]), float(row[1]), row[2]))
             except (ValueError, IndexError):
-                raise NotAudio(f"{path.name}, line {number}: expected start, end, label; found {row}") from None
+                raise NotAudioError(f"{path.name}, line {number}: expected start, end, label; found {row}") from None
     return tuple(spans)
 
 
-def labelled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
     """Without what is not labelled."""
-    return tuple(span for span in spans if span.label != _NOT_LABELLED)
+    return tuple(span for span in spans if span.label != _UNLABELLED)
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -65,20 +65,20 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
-def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:
+def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
     """Every sound file in `folder` that has truth of the wanted kind, by name.
 
     Raises SourceNotFound when the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise SourceNotFound(f"no folder {folder}")
+        raise SourceNotFoundError(f"no folder {folder}")
     found = []
     for audio in sorted(path for path in folder.iterdir() if path.suffix.lower() in _SOUND_ENDINGS):
         kinds = _PREFERENCE if truth == "auto" else (truth,)
         kind = next((kind for kind in kinds if audio.with_suffix(f".{kind}.tsv").exists()), None)
         if kind is None:
             continue
-        spans = labelled(read_spans(audio.with_suffix(f".{kind}.tsv")))
+        spans = drop_unlabelled(read_spans(audio.with_suffix(f".{kind}.tsv")))
         flat = next(
             (
                 audio.with_suffix(f".{name}.tsv")
@@ -87,9 +87,9 @@ def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:
             ),
             None,
         )
-        segments = labelled(read_spans(flat)) if flat is not None and flat.exists() else ()
-        found.append(Annotated(audio, kind, spans, segments if kind == "transitions" else spans))  # type: ignore[arg-type]
+        segments = drop_unlabelled(read_spans(flat)) if flat is not None and flat.exists() else ()
+        found.append(AnnotatedFile(audio, kind, spans, segments if kind == "transitions" else spans))  # type: ignore[arg-type]
     if not found:
         wanted = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
-        raise SourceNotFound(f"no annotated sound in {folder}: looked for sound files with {wanted} beside them")
+        raise SourceNotFoundError(f"no annotated sound in {folder}: looked for sound files with {wanted} beside them")
     return found

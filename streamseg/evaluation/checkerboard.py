@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.texture import STEP_S, TIMBRE
-from streamseg.evaluation.evaluate import Heard
-from streamseg.evaluation.scores import Boundary
-from streamseg.evaluation.tracks import boundary_time, heard_time, texture_of
+from streamseg.engine.features.texture import STEP_S, TIMBRE
+from streamseg.evaluation.evaluate import TrackPredictions
+from streamseg.evaluation.scores import DetectedBoundary
+from streamseg.evaluation.tracks import extract_texture, step_end_time, step_to_time
 
 Floats = NDArray[np.float64]
 
@@ -25,12 +25,12 @@ _DEVIATIONS = 0.5
 _LEAST_VARIANCE = 1e-3
 
 
-def checkerboard_of(path: Path) -> Heard:
+def estimate_boundaries(path: Path) -> TrackPredictions:
     """The changes in a sound file."""
-    return checkerboard(texture_of(path))
+    return pick_boundaries(extract_texture(path))
 
 
-def checkerboard(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> Heard:
+def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
     """The changes in a file's texture, shape (n, VECTOR_DIMS), as `texture_of` gives it.
 
     half_s: seconds compared on either side of a change. near_s: seconds within which a peak is the highest.
@@ -54,8 +54,8 @@ def checkerboard(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S
             continue
         so_far = novelty[half : middle + 1]
         if novelty[peak] > so_far.mean() + _DEVIATIONS * so_far.std():
-            found.append(Boundary(float(boundary_time(peak)), heard_time(heard)))
-    return Heard(heard_time(len(timbre)), tuple(found), ())
+            found.append(DetectedBoundary(float(step_to_time(peak)), step_end_time(heard)))
+    return TrackPredictions(step_end_time(len(timbre)), tuple(found), ())
 
 
 def _similarity(a: Floats, b: Floats) -> Floats:

@@ -14,13 +14,13 @@ import numpy as np
 from mir_eval.util import match_events
 from numpy.typing import NDArray
 
-from streamseg.evaluation.annotations import Span
+from streamseg.evaluation.annotations import LabelledSpan
 
 _TRANSITION_MARGIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Boundary:
+class DetectedBoundary:
     """An estimate: stream seconds of the change and of the decision."""
 
     t: float
@@ -28,7 +28,7 @@ class Boundary:
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
+class DetectionScore:
     """Precision, recall and F at one tolerance."""
 
     precision: float
@@ -36,30 +36,34 @@ class Detection:
     f: float
 
 
-def detection(truth: list[float], estimates: list[float], window_s: float) -> Detection:
+def score_detection(truth: list[float], estimates: list[float], window_s: float) -> DetectionScore:
     """Boundaries inside the piece against boundaries inside the piece, one to one, within window_s."""
     if not truth and not estimates:
-        return Detection(1.0, 1.0, 1.0)
+        return DetectionScore(1.0, 1.0, 1.0)
     if not truth or not estimates:
-        return Detection(0.0, 0.0, 0.0)
+        return DetectionScore(0.0, 0.0, 0.0)
     hits = len(match_events(np.array(truth), np.array(estimates), window_s))
-    return _from_counts(hits, len(estimates), len(truth))
+    return _score_from_counts(hits, len(estimates), len(truth))
 
 
-def inner_boundaries(spans: tuple[Span, ...]) -> list[float]:
+def inner_boundaries(spans: tuple[LabelledSpan, ...]) -> list[float]:
     """Where one labelled span gives way to the next: trimmed."""
     return [span.start for span in spans[1:]]
 
 
-def untrimmed(truth: list[float], estimates: list[float], start: float, end: float, window_s: float) -> Detection:
+def score_untrimmed(
+    truth: list[float], estimates: list[float], start: float, end: float, window_s: float
+) -> DetectionScore:
     """As `detection`, the piece's two ends counted as found: mir_eval's default, flattering and often published."""
-    reference = _intervals(truth, start, end)
-    estimate = _intervals(estimates, start, end)
+    reference = _intervals_between(truth, start, end)
+    estimate = _intervals_between(estimates, start, end)
     precision, recall, f = mir_eval.segment.detection(reference, estimate, window=window_s)
-    return Detection(precision, recall, f)
+    return DetectionScore(precision, recall, f)
 
 
-def transitions(spans: tuple[Span, ...], estimates: list[float]) -> tuple[Detection, list[tuple[int, int]]]:
+def score_transitions(
+    spans: tuple[LabelledSpan, ...], estimates: list[float]
+) -> tuple[DetectionScore, list[tuple[int, int]]]:
     """Transitions of a mix against estimates; and which estimate hit which transition (transition, estimate)."""
     graph: dict[int, list[int]] = {}
     for i, t in enumerate(estimates):
@@ -74,18 +78,18 @@ def transitions(spans: tuple[Span, ...], estimates: list[float]) -> tuple[Detect
     matched = mir_eval.util._bipartite_match(graph)
     pairs = sorted((transition, estimate) for transition, estimate in matched.items())
     if not spans and not estimates:
-        return Detection(1.0, 1.0, 1.0), []
-    return _from_counts(len(pairs), len(estimates), len(spans)), pairs
+        return DetectionScore(1.0, 1.0, 1.0), []
+    return _score_from_counts(len(pairs), len(estimates), len(spans)), pairs
 
 
-def matches(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
+def match_boundaries(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
     """Which estimate hit which boundary (boundary, estimate)."""
     if not truth or not estimates:
         return []
     return [(int(i), int(j)) for i, j in match_events(np.array(truth), np.array(estimates), window_s)]
 
 
-def labels(truth: tuple[Span, ...], estimate: list[Span]) -> tuple[float, float]:
+def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) -> tuple[float, float]:
     """Pairwise F and V-measure of labels, over the labelled part."""
     start, end = truth[0].start, truth[-1].end
     reference = np.array([[span.start, span.end] for span in truth])
@@ -109,13 +113,13 @@ def bootstrap_interval(values: list[float], *, draws: int = 2000) -> tuple[float
     return float(low), float(high)
 
 
-def _from_counts(hits: int, estimated: int, true: int) -> Detection:
+def _score_from_counts(hits: int, estimated: int, true: int) -> DetectionScore:
     precision = hits / estimated if estimated else 0.0
     recall = hits / true if true else 0.0
     f = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return Detection(precision, recall, f)
+    return DetectionScore(precision, recall, f)
 
 
-def _intervals(inner: list[float], start: float, end: float) -> NDArray[np.float64]:
+def _intervals_between(inner: list[float], start: float, end: float) -> NDArray[np.float64]:
     edges = np.unique([start, *(t for t in inner if start < t < end), end])
     return np.column_stack([edges[:-1], edges[1:]])

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from streamseg.errors import SourceNotFound
+from streamseg.errors import SourceNotFoundError
 from streamseg.evaluation import scores
-from streamseg.evaluation.annotations import TruthKind, annotated_files
-from streamseg.evaluation.checkerboard import checkerboard_of
-from streamseg.evaluation.evaluate import Evaluation, TrackScore, score
-from streamseg.evaluation.parallel import each
+from streamseg.evaluation.annotations import TruthKind, find_annotated_files
+from streamseg.evaluation.checkerboard import estimate_boundaries
+from streamseg.evaluation.evaluate import Evaluation, TrackScore, score_track
+from streamseg.evaluation.parallel import run_parallel
 
 COLUMNS = ("world", "files", "F 3 s", "95 %", "F .5 s", "P", "R", "false/h", "delay", "p90")
 
@@ -26,32 +26,32 @@ class World:
 
     name: str
     tracks: tuple[TrackScore, ...]
-    beside: tuple[TrackScore, ...] = ()
+    checkerboard: tuple[TrackScore, ...] = ()
 
     @property
-    def f(self) -> float:
+    def mean_f(self) -> float:
         """Mean over files, 3 s."""
         return float(np.mean([track.f for track in self.tracks]))
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `COLUMNS` for the program, and one for the checkerboard."""
         rows = [_row(self.name, self.tracks)]
-        return [*rows, _row("checkerboard", self.beside)] if self.beside else rows
+        return [*rows, _row("checkerboard", self.checkerboard)] if self.checkerboard else rows
 
 
-def worlds_in(folder: Path, truth: TruthKind = "auto") -> list[Path]:
+def group_by_world(folder: Path, truth: TruthKind = "auto") -> list[Path]:
     """The folder itself when it holds annotated sound, else every folder in it that does.
 
     Raises SourceNotFound when there is none.
     """
     try:
-        annotated_files(folder, truth)
-    except SourceNotFound as error:
+        find_annotated_files(folder, truth)
+    except SourceNotFoundError as error:
         found = []
         for inner in sorted(path for path in folder.glob("*/") if path.is_dir()):
             try:
-                annotated_files(inner, truth)
-            except SourceNotFound:
+                find_annotated_files(inner, truth)
+            except SourceNotFoundError:
                 continue
             found.append(inner)
         if not found:
@@ -60,16 +60,16 @@ def worlds_in(folder: Path, truth: TruthKind = "auto") -> list[Path]:
     return [folder]
 
 
-def beside(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScore, ...]:
+def score_checkerboard(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScore, ...]:
     """How the checkerboard does on the files of an evaluation. jobs: processes at a time."""
     names = list(evaluation.truth)
-    found = dict(each(checkerboard_of, [(evaluation.truth[name].audio,) for name in names], jobs))
-    return tuple(score(evaluation.truth[name], found[number]) for number, name in enumerate(names))
+    found = dict(run_parallel(estimate_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
+    return tuple(score_track(evaluation.truth[name], found[number]) for number, name in enumerate(names))
 
 
-def worst_first(worlds: list[World]) -> list[World]:
+def sort_worst_first(worlds: list[World]) -> list[World]:
     """In the order in which they are to be read."""
-    return sorted(worlds, key=lambda one: one.f)
+    return sorted(worlds, key=lambda one: one.mean_f)
 
 
 def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:
@@ -81,16 +81,16 @@ def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:
     return (
         name,
         str(len(tracks)),
-        _mean(tracks, "f"),
+        _mean_figure(tracks, "f"),
         f"{low:.2f}-{high:.2f}",
-        _mean(tracks, "f_05"),
-        _mean(tracks, "precision", 2),
-        _mean(tracks, "recall", 2),
+        _mean_figure(tracks, "f_05"),
+        _mean_figure(tracks, "precision", 2),
+        _mean_figure(tracks, "recall", 2),
         f"{alarms:.1f}",
         *late,
     )
 
 
-def _mean(tracks: tuple[TrackScore, ...], part: str, digits: int = 3) -> str:
+def _mean_figure(tracks: tuple[TrackScore, ...], part: str, digits: int = 3) -> str:
     values = [value for track in tracks if (value := getattr(track, part)) is not None]
     return f"{np.mean(values):.{digits}f}" if values else "–"

@@ -9,39 +9,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from streamseg.envelope import Envelope
 from streamseg.outputs import audacity, csv, cue, jams, jsonl, lab, podcast_chapters, rekordbox, rttm, subtitles
-from streamseg.outputs.recording import Recording, Section, recording_of
+from streamseg.outputs.recording import RecordedSection, Recording, collect_recording
+from streamseg.wire.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class OutputFormat:
     """How events become one kind of file: its usual suffix, its media type, and the writer."""
 
     suffix: str
     media_type: str
-    write: Callable[[Iterable[Envelope]], Iterator[str]]
+    render: Callable[[Iterable[Envelope]], Iterator[str]]
 
 
-def _sheet(suffix: str, media_type: str, write: Callable[[Recording], str]) -> Format:
+def _recording_format(suffix: str, media_type: str, write: Callable[[Recording], str]) -> OutputFormat:
     def pieces(envelopes: Iterable[Envelope]) -> Iterator[str]:
-        yield write(recording_of(envelopes))
+        yield write(collect_recording(envelopes))
 
-    return Format(suffix, media_type, pieces)
+    return OutputFormat(suffix, media_type, pieces)
 
 
-FORMATS: dict[str, Format] = {
-    "jsonl": Format(".jsonl", "application/x-ndjson", jsonl.write),
-    "audacity": _sheet(".txt", "text/plain", audacity.write),
-    "cue": _sheet(".cue", "application/x-cue", cue.write),
-    "csv": _sheet(".csv", "text/csv", csv.write),
-    "jams": _sheet(".jams", "application/json", jams.write),
-    "lab": _sheet(".lab", "text/plain", lab.write),
-    "podcast-chapters": _sheet(".json", "application/json+chapters", podcast_chapters.write),
-    "rekordbox": _sheet(".xml", "application/xml", rekordbox.write),
-    "rttm": _sheet(".rttm", "text/plain", rttm.write),
-    "srt": _sheet(".srt", "application/x-subrip", subtitles.write_srt),
-    "webvtt": _sheet(".vtt", "text/vtt", subtitles.write_webvtt),
+FORMATS: dict[str, OutputFormat] = {
+    "jsonl": OutputFormat(".jsonl", "application/x-ndjson", jsonl.render),
+    "audacity": _recording_format(".txt", "text/plain", audacity.render),
+    "cue": _recording_format(".cue", "application/x-cue", cue.render),
+    "csv": _recording_format(".csv", "text/csv", csv.render),
+    "jams": _recording_format(".jams", "application/json", jams.render),
+    "lab": _recording_format(".lab", "text/plain", lab.render),
+    "podcast-chapters": _recording_format(".json", "application/json+chapters", podcast_chapters.render),
+    "rekordbox": _recording_format(".xml", "application/xml", rekordbox.render),
+    "rttm": _recording_format(".rttm", "text/plain", rttm.render),
+    "srt": _recording_format(".srt", "application/x-subrip", subtitles.render_srt),
+    "webvtt": _recording_format(".vtt", "text/vtt", subtitles.render_webvtt),
 }
 
-__all__ = ["FORMATS", "Format", "Recording", "Section", "recording_of"]
+__all__ = ["FORMATS", "OutputFormat", "RecordedSection", "Recording", "collect_recording"]

@@ -5,6 +5,6 @@ from __future__ import annotations
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """One label a section."""
     return "".join(f"{section.start:.6f}\t{section.end:.6f}\t{section.title}\n" for section in recording.sections)

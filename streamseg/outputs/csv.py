@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from streamseg.events import Report
 from streamseg.outputs.recording import Recording
+from streamseg.wire.events import Report
 
 _SECTION = ("section_id", "start", "end", "label", "name", "label_confidence", "ended_by")
 _FORMULA = tuple("=+-@＝＋－＠")  # what a spreadsheet evaluates where a cell begins with it, full width too
 _REPORT = tuple(field.name for field in msgspec.structs.fields(Report))
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """RFC 4180 with a header row; what was not measured is empty, lists are separated by spaces.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay as they are.
@@ -26,12 +26,12 @@ def write(recording: Recording) -> str:
     table.writerow(_SECTION + _REPORT)
     for section in recording.sections:
         row = [_guarded(getattr(section, column)) for column in _SECTION]
-        row += [_cell(getattr(section.report, column)) for column in _REPORT]
+        row += [_format_cell(getattr(section.report, column)) for column in _REPORT]
         table.writerow(row)
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _format_cell(value: Any) -> Any:
     return " ".join(str(part) for part in value) if isinstance(value, tuple) else _guarded(value)
 
 

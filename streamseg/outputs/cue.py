@@ -10,33 +10,33 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from streamseg.outputs.recording import Recording
-from streamseg.printable import one_line
+from streamseg.wire.printable import make_one_line
 
 FRAMES_PER_SECOND = 75
 # All that the format can name; everything that is not MP3 or AIFF is by custom called WAVE, FLAC and Ogg too.
 _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """The sheet, to lie beside the sound: it names the file without its folder."""
-    name = one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
+    name = make_one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
     lines = [
-        f"TITLE {_quoted(recording.stem)}",
-        f"FILE {_quoted(name)} {_FILE_TYPES.get(PurePath(name).suffix.lower(), 'WAVE')}",
+        f"TITLE {_quote(recording.stem)}",
+        f"FILE {_quote(name)} {_FILE_TYPES.get(PurePath(name).suffix.lower(), 'WAVE')}",
     ]
     for number, section in enumerate(recording.sections, 1):
         lines += [
             f"  TRACK {number:02d} AUDIO",
-            f"    TITLE {_quoted(section.title)}",
-            f"    INDEX 01 {_time(section.start)}",
+            f"    TITLE {_quote(section.title)}",
+            f"    INDEX 01 {_format_time(section.start)}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _time(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     whole, frames = divmod(round(seconds * FRAMES_PER_SECOND), FRAMES_PER_SECOND)
     return f"{whole // 60:02d}:{whole % 60:02d}:{frames:02d}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return '"' + text.replace('"', "'") + '"'

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Final
 
-from streamseg.envelope import Envelope, decode, encode
-from streamseg.errors import OutputFailed
-from streamseg.printable import escape_unprintable_json
+from streamseg.errors import OutputError
+from streamseg.wire.envelope import Envelope, decode_envelope, encode_envelope
+from streamseg.wire.printable import escape_unprintable_json
 
 _LONGEST_LINE: Final = 4 * 2**20  # bytes; whatever is longer is no event, and may be a disk full of anything
 
 
-def write(envelopes: Iterable[Envelope]) -> Iterator[str]:
+def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
     """A line an event, as the events come; what would command a terminal stands as an escape."""
     for envelope in envelopes:
-        yield escape_unprintable_json(encode(envelope).decode()) + "\n"
+        yield escape_unprintable_json(encode_envelope(envelope).decode()) + "\n"
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
@@ -24,7 +24,7 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
-def read(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
+def parse_lines(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
     """The events of a file written by `write`; blank lines are skipped.
 
     of: the file's name, for the message. Raises OutputFailed at the first line that is not an event, or when there
@@ -35,12 +35,12 @@ def read(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
         if not line.strip():
             continue
         try:
-            envelope = decode(line)
+            envelope = decode_envelope(line)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            raise OutputFailed(
+            raise OutputError(
                 f"{of}, line {number} is not an event of streamseg ({error}); give a file that `analyze` wrote"
             ) from None
         found = True
         yield envelope
     if not found:
-        raise OutputFailed(f"{of} holds no events, it is empty; give a file that `analyze` wrote")
+        raise OutputError(f"{of} holds no events, it is empty; give a file that `analyze` wrote")

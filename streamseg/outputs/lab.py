@@ -5,9 +5,9 @@ from __future__ import annotations
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """One line a section, with the bare label: white space separates columns, so a label has none."""
     return "".join(
-        f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.called.split())}\n"
+        f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.display_name.split())}\n"
         for section in recording.sections
     )

@@ -7,7 +7,7 @@ import json
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """One chapter a section."""
     chapters = [
         {"startTime": round(section.start, 3), "endTime": round(section.end, 3), "title": section.title}

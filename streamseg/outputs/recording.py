@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
 
-from streamseg.envelope import Envelope
-from streamseg.errors import AskedWrongly, OutputFailed
-from streamseg.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted, StreamStopped
-from streamseg.printable import one_line
+from streamseg.errors import OutputError, UsageError
+from streamseg.wire.envelope import Envelope
+from streamseg.wire.events import LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted, StreamStopped
+from streamseg.wire.printable import make_one_line
 
 _LATEST_S: Final = 1e10  # some centuries
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class RecordedSection:
     """One closed section; times in stream seconds. Its texts are each on one line and printable, as all formats want.
 
     label: what the engine calls it (None: no label). name: what a person called that label (None: nothing).
@@ -39,14 +39,14 @@ class Section:
     report: Report
 
     @property
-    def called(self) -> str:
+    def display_name(self) -> str:
         """The name a person gave, else the label, else `section`."""
         return self.name or self.label or "section"
 
     @property
     def title(self) -> str:
         """What to show people: which section, and for the how-many-eth time."""
-        return f"{self.called} {self.occurrence}"
+        return f"{self.display_name} {self.occurrence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,17 @@ class Recording:
     """
 
     audio: str
-    sections: tuple[Section, ...]
+    sections: tuple[RecordedSection, ...]
     sample_rate: int | None = None
     stopped: tuple[float, str] | None = None
 
     @property
     def stem(self) -> str:
         """The file's name without folder and suffix, printable and on one line."""
-        return one_line(PurePath(self.audio).stem) or one_line(self.audio) or "stream"
+        return make_one_line(PurePath(self.audio).stem) or make_one_line(self.audio) or "stream"
 
 
-def recording_of(envelopes: Iterable[Envelope]) -> Recording:
+def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
     """Collect one run. Relabellings and names reach back to the sections they concern.
 
     Raises AskedWrongly when the events are those of several runs (their times would overlap), and
@@ -85,7 +85,7 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
         runs.add((envelope.source, envelope.epoch))
         if len(runs) > 1:
             found = ", ".join(f"{source} {epoch}" for source, epoch in sorted(runs))
-            raise AskedWrongly(f"one run is wanted, the events are of several ({found}); choose one with --epoch")
+            raise UsageError(f"one run is wanted, the events are of several ({found}); choose one with --epoch")
         match envelope.data:
             case StreamStarted(source=source, sample_rate=rate):
                 audio, sample_rate = source, rate
@@ -93,7 +93,7 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
                 stopped = t, reason
             case SectionClosed() as section:
                 if not 0.0 <= section.start <= section.end <= _LATEST_S:
-                    raise OutputFailed(
+                    raise OutputError(
                         f"section {section.section_id} runs from {section.start:g} to {section.end:g} s, which cannot "
                         "be: these events are damaged"
                     )
@@ -103,19 +103,21 @@ def recording_of(envelopes: Iterable[Envelope]) -> Recording:
             case LabelNamed(label=label, name=name):
                 names[label] = name
     if not closed:
-        raise OutputFailed("no section was closed in these events, so there is nothing to write")
-    return Recording(audio or "stream", tuple(_numbered(closed, labels, names)), sample_rate, stopped)
+        raise OutputError("no section was closed in these events, so there is nothing to write")
+    return Recording(audio or "stream", tuple(_number_sections(closed, labels, names)), sample_rate, stopped)
 
 
-def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: dict[str, str]) -> Iterable[Section]:
+def _number_sections(
+    sections: dict[str, SectionClosed], labels: dict[str, str], names: dict[str, str]
+) -> Iterable[RecordedSection]:
     seen: Counter[str | None] = Counter()
-    for fact in sorted(closed.values(), key=lambda section: section.start):
+    for fact in sorted(sections.values(), key=lambda section: section.start):
         label = labels.get(fact.section_id, fact.label)
         name = names.get(label, fact.name) if label is not None else fact.name
         label, name = _text(label), _text(name)
         seen[name or label] += 1
-        yield Section(
-            section_id=one_line(fact.section_id),
+        yield RecordedSection(
+            section_id=make_one_line(fact.section_id),
             start=fact.start,
             end=fact.end,
             label=label,
@@ -129,4 +131,4 @@ def _numbered(closed: dict[str, SectionClosed], labels: dict[str, str], names: d
 
 def _text(text: str | None) -> str | None:
     """One printable line; None where nothing of it is left."""
-    return None if text is None else one_line(text) or None
+    return None if text is None else make_one_line(text) or None

@@ -11,7 +11,7 @@ from streamseg.outputs.recording import Recording
 _MEMORY_CUE = "-1"  # hot cues would be 0 to 7, fewer than most mixes have sections
 
 
-def write(recording: Recording) -> str:
+def render(recording: Recording) -> str:
     """One `POSITION_MARK` a section; the track is found by its absolute `file://` address."""
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
     ElementTree.SubElement(root, "PRODUCT", Name="streamseg", Version="1", Company="")

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamseg.destinations import cannot_write, make_folder, written_beside
-from streamseg.errors import AskedWrongly, OutputFailed, SourceFailed, SystemPartMissing
+from streamseg.destinations import make_folder, make_write_error, replace_atomically
+from streamseg.errors import MissingLibraryError, OutputError, SourceError, UsageError
 from streamseg.outputs.recording import Recording
-from streamseg.printable import REPLACEMENT, one_line
+from streamseg.wire.printable import REPLACEMENT, make_one_line
 
 # What each format is to FFmpeg; pydub writes an untagged WAV by itself unless it is given parameters.
 _ENCODERS: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ SPLIT_FORMATS = tuple(_ENCODERS)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SplitFile:
     """One written file: its place, and its length in seconds."""
 
     path: Path
@@ -46,7 +46,7 @@ def part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Pa
     """The file of each section: `01 A 1.flac`, number, then the section's title."""
     digits = len(str(len(recording.sections)))
     return [
-        folder / f"{number:0{digits}d} {_file_name(section.title)}.{audio_format}"
+        folder / f"{number:0{digits}d} {_make_file_name(section.title)}.{audio_format}"
         for number, section in enumerate(recording.sections, 1)
     ]
 
@@ -54,12 +54,12 @@ def part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Pa
 def check_readable_twice(sound: Path) -> None:
     """Raise AskedWrongly for a pipe or a device: what was read from it once cannot be cut."""
     if os.path.exists(sound) and not os.path.isfile(sound) and not os.path.isdir(sound):  # noqa: PTH110, PTH112, PTH113 — Path's raise where nothing may be read
-        raise AskedWrongly(f"{sound} is a pipe or a device, and cutting reads a sound again; save it to a file first")
+        raise UsageError(f"{sound} is a pipe or a device, and cutting reads a sound again; save it to a file first")
 
 
-def split(
+def split_recording(
     sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac", replace: bool = False
-) -> Iterator[Part]:
+) -> Iterator[SplitFile]:
     """Write the sections of `recording`, found in `sound`, into `folder`, each as it is yielded.
 
     audio_format: one of SPLIT_FORMATS. replace: existing files give way. Files are named as `part_paths` says.
@@ -68,7 +68,7 @@ def split(
     when one exists.
     """
     if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
-        raise SystemPartMissing(
+        raise MissingLibraryError(
             "cutting needs the ffmpeg program; install it: apt install ffmpeg, or brew install ffmpeg"
         )
     make_folder(folder)
@@ -84,13 +84,13 @@ def split(
         for number, (section, end, path) in enumerate(zip(recording.sections, ends, paths, strict=True), 1):
             start = 0.0 if number == 1 else section.start
             tags = {"title": section.title, "track": f"{number}/{total}", "album": recording.stem}
-            part = _cut(link, sound, start, end)
-            with written_beside(path, replace=replace) as beside, _temporary_files_in(Path(aside)):
+            part = _cut_section(link, sound, start, end)
+            with replace_atomically(path, replace=replace) as beside, _temporary_files_in(Path(aside)):
                 _export(part, path, beside or path, audio_format, tags)
-            yield Part(path, part.frame_count() / part.frame_rate)
+            yield SplitFile(path, part.frame_count() / part.frame_rate)
 
 
-def _cut(link: Path, sound: Path, start: float, end: float | None) -> Any:
+def _cut_section(link: Path, sound: Path, start: float, end: float | None) -> Any:
     """A stretch of the sound as pydub's AudioSegment. Raises SourceFailed."""
     from pydub import AudioSegment
     from pydub.exceptions import CouldntDecodeError
@@ -104,7 +104,7 @@ def _cut(link: Path, sound: Path, start: float, end: float | None) -> Any:
         )
     except (CouldntDecodeError, LookupError, ValueError, OSError) as error:  # pydub reads what ffprobe says unchecked
         reason = str(error).strip().splitlines()[-1:] or ["nothing could be decoded there"]
-        raise SourceFailed(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
+        raise SourceError(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
     first, last = (None if t is None else round(t * part.frame_rate) - first_s * part.frame_rate for t in (start, end))
     return part.get_sample_slice(first, last)
 
@@ -116,10 +116,10 @@ def _export(part: Any, path: Path, written: Path, audio_format: str, tags: dict[
     try:
         part.export(str(written), tags=tags, **_ENCODERS[audio_format]).close()
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise make_write_error(path, error) from None
     except CouldntEncodeError as error:
         reason = str(error).strip().splitlines()[-1:] or ["ffmpeg failed"]
-        raise OutputFailed(f"cannot write {path}: {reason[0]}") from None
+        raise OutputError(f"cannot write {path}: {reason[0]}") from None
 
 
 @contextmanager
@@ -132,11 +132,11 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         tempfile.tempdir = before
 
 
-def _file_name(title: str) -> str:
+def _make_file_name(title: str) -> str:
     """A title without what some file system forbids, and short enough for all of them.
 
     A number stands in front and a suffix behind, so names that Windows keeps for itself (CON, NUL) and leading dots
     cannot come about.
     """
-    allowed = re.sub(r'[\\/:*?"<>|]', "_", one_line(title).replace(REPLACEMENT, "_")).strip(". ")
+    allowed = re.sub(r'[\\/:*?"<>|]', "_", make_one_line(title).replace(REPLACEMENT, "_")).strip(". ")
     return allowed.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore").rstrip(". ") or "section"

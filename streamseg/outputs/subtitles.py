@@ -5,25 +5,26 @@ from __future__ import annotations
 from streamseg.outputs.recording import Recording
 
 
-def write_webvtt(recording: Recording) -> str:
+def render_webvtt(recording: Recording) -> str:
     """`<track kind="chapters">` reads it."""
     return "WEBVTT\n" + "".join(
         f"\n{_without_arrow(section.section_id)}\n"
-        f"{_time(section.start, '.')} --> {_time(section.end, '.')}\n"
-        f"{_escaped(section.title)}\n"
+        f"{_format_time(section.start, '.')} --> {_format_time(section.end, '.')}\n"
+        f"{_escape(section.title)}\n"
         for section in recording.sections
     )
 
 
-def write_srt(recording: Recording) -> str:
+def render_srt(recording: Recording) -> str:
     """Numbered from 1."""
     return "\n".join(
-        f"{number}\n{_time(section.start, ',')} --> {_time(section.end, ',')}\n{_without_arrow(section.title)}\n"
+        f"{number}\n{_format_time(section.start, ',')} --> {_format_time(section.end, ',')}\n"
+        f"{_without_arrow(section.title)}\n"
         for number, section in enumerate(recording.sections, 1)
     )
 
 
-def _time(seconds: float, decimal_mark: str) -> str:
+def _format_time(seconds: float, decimal_mark: str) -> str:
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{decimal_mark}{milliseconds:03d}"
 
@@ -33,5 +34,5 @@ def _without_arrow(text: str) -> str:
     return text.replace("-->", "→")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -10,9 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from streamseg.server.hub import Hub
-from streamseg.server.stream import Stream
+from streamseg.server.stream import ServedStream
 
-PER_STREAM = (
+STREAM_GAUGES = (
     ("lag_seconds", "how far the engine is behind the sound", lambda stream: stream.position.lag_s),
     ("stream_seconds", "sound heard in this epoch", lambda stream: stream.position.t),
     ("watermark_seconds", "nothing at or before it changes any more", lambda stream: stream.position.watermark),
@@ -26,7 +26,7 @@ PER_STREAM = (
 )
 
 
-class Measurements(Collector):
+class HubMetrics(Collector):
     """The hub and its clients as Prometheus metrics."""
 
     def __init__(self, hub: Hub, queues: Callable[[], Iterable[int]]) -> None:
@@ -36,18 +36,18 @@ class Measurements(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def text(self) -> tuple[str, bytes]:
+    def render(self) -> tuple[str, bytes]:
         """Media type and content of a scrape."""
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at each scrape."""
         streams = list(self._hub.streams.values())
-        for name, help_, value in PER_STREAM:
-            yield _gauge(name, help_, streams, value)
+        for name, help_, value in STREAM_GAUGES:
+            yield _make_gauge(name, help_, streams, value)
         events = CounterMetricFamily("streamseg_events", "events sent to listeners", labels=["stream", "type"])
         for stream in streams:
-            for type_, n in sorted(stream.counts.items()):
+            for type_, n in sorted(stream.event_counts.items()):
                 events.add_metric([stream.name, type_], n)
         yield events
         queues = list(self._queues())
@@ -59,13 +59,15 @@ class Measurements(Collector):
             "streamseg_slow_clients", "clients hung up on for reading too slowly", value=self._hub.slow_clients
         )
         yield CounterMetricFamily(
-            "streamseg_shed_events", "high-volume events that slow clients did not get", value=self._hub.shed_events
+            "streamseg_shed_events", "high-volume events that slow clients did not get", value=self._hub.dropped_events
         )
         failing = self._hub.failure is not None
         yield GaugeMetricFamily("streamseg_history_failing", "1 while events are not kept", value=int(failing))
 
 
-def _gauge(name: str, help_: str, streams: list[Stream], value: Callable[[Stream], float]) -> GaugeMetricFamily:
+def _make_gauge(
+    name: str, help_: str, streams: list[ServedStream], value: Callable[[ServedStream], float]
+) -> GaugeMetricFamily:
     gauge = GaugeMetricFamily(f"streamseg_{name}", help_, labels=["stream"])
     for stream in streams:
         gauge.add_metric([stream.name], value(stream))

@@ -20,23 +20,24 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from streamseg.printable import one_line
-from streamseg.server import messages as m
-from streamseg.server.allowance import Allowance
-from streamseg.server.interest import Interest
-from streamseg.server.tokens import Role, Tokens
+from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.rate_limiter import RateLimiter
 from streamseg.settings import ServerSettings
+from streamseg.wire import frames
+from streamseg.wire import messages as m
+from streamseg.wire.printable import make_one_line
+from streamseg.wire.subscriptions import TopicFilter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Send:
+class SendText:
     """Send this text."""
 
     text: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Close:
+class CloseConnection:
     """Close with this code; nothing more will be said."""
 
     code: m.CloseCode
@@ -44,63 +45,63 @@ class Close:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class LetIn:
+class JoinStreams:
     """The client identified itself: join it to its streams, then call `identified`."""
 
-    interest: Interest
+    topic_filter: TopicFilter
     streams: tuple[str, ...]
     resume: dict[str, m.Cursor]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Meet:
+class HandleRequest:
     """Meet this request, then call `respond` or `refuse` with its id."""
 
     id: int | str
-    request: m.Request
+    request: m.ClientRequest
 
 
-Action: TypeAlias = Send | Close | LetIn | Meet
+ProtocolAction: TypeAlias = SendText | CloseConnection | JoinStreams | HandleRequest
 
 
-class State(enum.Enum):
+class ProtocolState(enum.Enum):
     """Where the conversation stands."""
 
-    GREETED = enum.auto()
+    HELLO_SENT = enum.auto()
     OPEN = enum.auto()
     CLOSED = enum.auto()
 
 
-class Connection:
+class ServerProtocol:
     """One client's conversation."""
 
-    def __init__(self, hello: m.Hello, tokens: Tokens, settings: ServerSettings, now: float) -> None:
+    def __init__(self, hello: m.Hello, tokens: AccessTokens, settings: ServerSettings, now: float) -> None:
         """hello: what to say first. now: seconds on any clock that does not jump, as all `now` below."""
         self._hello = hello
         self._tokens = tokens
         self._settings = settings
         self._deadline = now + settings.identify_timeout_s
-        self._allowance = Allowance(settings.messages_per_s, settings.message_burst, now)
-        self.state = State.GREETED
+        self._rate_limiter = RateLimiter(settings.messages_per_s, settings.message_burst, now)
+        self.state = ProtocolState.HELLO_SENT
         self.client = ""
         self.role: Role = "read"
-        self.interest = Interest()
+        self.topic_filter = TopicFilter()
 
-    def greet(self) -> list[Action]:
+    def send_hello(self) -> list[ProtocolAction]:
         """The server speaks first."""
-        return [Send(m.message("hello", self._hello))]
+        return [SendText(frames.encode_message("hello", self._hello))]
 
-    def expire(self, now: float) -> list[Action]:
+    def close_if_expired(self, now: float) -> list[ProtocolAction]:
         """Close when the client has not identified itself in time."""
-        if self.state is State.GREETED and now >= self._deadline:
+        if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
             return self._close(m.CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
-    def receive(self, text: str | bytes, now: float) -> list[Action]:
+    def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
         """Take in one message."""
-        if self.state is State.CLOSED:
+        if self.state is ProtocolState.CLOSED:
             return []
-        if not self._allowance.take(now):
+        if not self._rate_limiter.allow(now):
             return self._close(m.CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
             return self._close(m.CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
@@ -116,41 +117,41 @@ class Connection:
             if not isinstance(received[field], kind):
                 return self._close(m.CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
         match received["op"]:
-            case "identify" if self.state is State.GREETED:
+            case "identify" if self.state is ProtocolState.HELLO_SENT:
                 return self._identify(received["d"])
             case "identify":
                 return self._close(m.CloseCode.ALREADY_IDENTIFIED, "identified already")
-            case "request" if self.state is State.OPEN:
+            case "request" if self.state is ProtocolState.OPEN:
                 return self._request(received["d"])
             case "request":
                 return self._close(m.CloseCode.NOT_IDENTIFIED, "identify first")
             case _:
                 return self._close(m.CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
-    def identified(self, session: str, streams: dict[str, m.Joined]) -> list[Action]:
+    def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
         """The client was joined to its streams."""
-        if self.state is State.CLOSED:
+        if self.state is ProtocolState.CLOSED:
             return []
         said = m.Identified(protocol=m.PROTOCOL, session=session, role=self.role, streams=streams)
-        return [Send(m.message("identified", said))]
+        return [SendText(frames.encode_message("identified", said))]
 
-    def respond(self, answer: m.Answer) -> list[Action]:
+    def send_response(self, answer: m.Response) -> list[ProtocolAction]:
         """A request was met, or not."""
-        return [Send(m.message("response", answer))]
+        return [SendText(frames.encode_message("response", answer))]
 
-    def refuse(self, id: int | str, code: m.Refusal, reason: str) -> list[Action]:
+    def send_error(self, id: int | str, code: m.RequestErrorCode, reason: str) -> list[ProtocolAction]:
         """A request was not met."""
-        return self.respond(m.Refused(id=id, error=m.Error(int(code), reason)))
+        return self.send_response(m.ErrorResponse(id=id, error=m.ErrorDetail(int(code), reason)))
 
-    def _identify(self, d: dict[str, Any]) -> list[Action]:
+    def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
         version = d.get("protocol")
         if isinstance(version, int) and not m.PROTOCOL >= version >= m.PROTOCOL:
             return self._close(m.CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL}")
         try:
             asked = msgspec.convert(d, m.Identify)
         except msgspec.ValidationError as error:
-            return self._close(_close_code(error), str(error))
-        role = self._tokens.role(self._hello.auth.challenge if self._hello.auth else "", asked.auth)
+            return self._close(_close_code_of(error), str(error))
+        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", asked.auth)
         if role is None:
             return self._close(m.CloseCode.NOT_AUTHORISED, "no valid token")
         streams = tuple(dict.fromkeys(self._hello.streams if asked.streams is None else asked.streams))
@@ -161,54 +162,62 @@ class Connection:
             )
         if len(streams) > self._settings.max_streams_per_client:
             return self._close(m.CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
-        self.state, self.role, self.client = State.OPEN, role, one_line(asked.client)  # it is said in events
-        self.interest = Interest.of(asked.subscribe, asked.min_state)
+        self.state, self.role, self.client = (
+            ProtocolState.OPEN,
+            role,
+            make_one_line(asked.client),
+        )  # it is said in events
+        self.topic_filter = TopicFilter.from_request(asked.subscribe, asked.min_state)
         resume = {name: cursor for name, cursor in asked.resume.items() if name in streams}
-        return [LetIn(self.interest, streams, resume)]
+        return [JoinStreams(self.topic_filter, streams, resume)]
 
-    def _request(self, d: dict[str, Any]) -> list[Action]:
+    def _request(self, d: dict[str, Any]) -> list[ProtocolAction]:
         id = d.get("id")
         if "id" not in d:
             return self._close(m.CloseCode.MISSING_FIELD, "no `id` in the request")
         if isinstance(id, bool) or not isinstance(id, int | str) or (isinstance(id, str) and len(id) > 200):
             return self._close(m.CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
         if "type" not in d:
-            return self.refuse(id, m.Refusal.MISSING_FIELD, f"no `type`; known: {', '.join(m.REQUESTS)}")
-        kind = m.REQUESTS.get(d["type"]) if isinstance(d["type"], str) else None
+            return self.send_error(
+                id, m.RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(m.REQUEST_TYPES)}"
+            )
+        kind = m.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
         if kind is None:
-            return self.refuse(id, m.Refusal.UNKNOWN_TYPE, f"unknown type; known: {', '.join(m.REQUESTS)}")
+            return self.send_error(
+                id, m.RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(m.REQUEST_TYPES)}"
+            )
         try:
-            request: m.Request = msgspec.convert(d, kind)  # type: ignore[assignment]
+            request: m.ClientRequest = msgspec.convert(d, kind)  # type: ignore[assignment]
         except msgspec.ValidationError as error:
-            return self.refuse(id, _refusal(error), str(error))
-        if isinstance(request, m.Control) and self.role != "control":
-            return self.refuse(id, m.Refusal.NOT_ALLOWED, f"`{d['type']}` takes the control token")
-        if isinstance(request, m.Subscribe):
-            self.interest = self.interest.plus(request.subscribe)
-        elif isinstance(request, m.Unsubscribe):
-            self.interest = self.interest.minus(request.subscribe)
-        return [Meet(id, request)]
+            return self.send_error(id, _error_code_of(error), str(error))
+        if isinstance(request, m.ControlRequest) and self.role != "control":
+            return self.send_error(id, m.RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token")
+        if isinstance(request, m.SubscribeRequest):
+            self.topic_filter = self.topic_filter.with_topics(request.subscribe)
+        elif isinstance(request, m.UnsubscribeRequest):
+            self.topic_filter = self.topic_filter.without_topics(request.subscribe)
+        return [HandleRequest(id, request)]
 
-    def _close(self, code: m.CloseCode, reason: str) -> list[Action]:
-        self.state = State.CLOSED
+    def _close(self, code: m.CloseCode, reason: str) -> list[ProtocolAction]:
+        self.state = ProtocolState.CLOSED
         # RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
-        return [Close(code, reason.encode()[:120].decode(errors="ignore"))]
+        return [CloseConnection(code, reason.encode()[:120].decode(errors="ignore"))]
 
 
-def _close_code(error: msgspec.ValidationError) -> m.CloseCode:
+def _close_code_of(error: msgspec.ValidationError) -> m.CloseCode:
     return {
-        m.Refusal.MISSING_FIELD: m.CloseCode.MISSING_FIELD,
-        m.Refusal.WRONG_TYPE: m.CloseCode.WRONG_TYPE,
-        m.Refusal.WRONG_VALUE: m.CloseCode.WRONG_VALUE,
-    }[_refusal(error)]
+        m.RequestErrorCode.MISSING_FIELD: m.CloseCode.MISSING_FIELD,
+        m.RequestErrorCode.WRONG_TYPE: m.CloseCode.WRONG_TYPE,
+        m.RequestErrorCode.WRONG_VALUE: m.CloseCode.WRONG_VALUE,
+    }[_error_code_of(error)]
 
 
-def _refusal(error: msgspec.ValidationError) -> m.Refusal:
-    # msgspec tells the kinds of fault apart by its sentences alone (tests/test_dependencies.py knows them). Only their
-    # beginnings count: further on stands what the client sent.
+def _error_code_of(error: msgspec.ValidationError) -> m.RequestErrorCode:
+    # msgspec tells the kinds of fault apart by its sentences alone (tests/integration/test_dependencies.py knows them).
+    # Only their beginnings count: further on stands what the client sent.
     said = str(error)
     if said.startswith("Object missing required field"):
-        return m.Refusal.MISSING_FIELD
+        return m.RequestErrorCode.MISSING_FIELD
     if said.startswith("Expected") and ", got " in said:
-        return m.Refusal.WRONG_TYPE
-    return m.Refusal.WRONG_VALUE
+        return m.RequestErrorCode.WRONG_TYPE
+    return m.RequestErrorCode.WRONG_VALUE

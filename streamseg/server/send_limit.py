@@ -18,29 +18,29 @@ class SendLimit:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._waiting = 0  # after the last write
+        self._waiting_bytes = 0  # after the last write
         self._piece_bytes = 0  # how much of that may be pieces
         self._read_bytes = 0  # in the present window
         self._read_before_bytes = 0  # in the window before
         self._window_began_s = 0.0
 
     @property
-    def idle(self) -> bool:
+    def reset(self) -> bool:
         """Whether nothing waited after the last write: then a write that leaves nothing need not be judged."""
-        return not self._waiting
+        return not self._waiting_bytes
 
-    def before_write(self, waiting: int, now: float) -> None:
+    def count_write(self, waiting: int, now: float) -> None:
         """Take note of what waits before a write. now: seconds on a clock that does not jump."""
         since_s = now - self._window_began_s
         if since_s >= _WINDOW_S:
             self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
             self._read_bytes, self._window_began_s = 0, now
-        self._read_bytes += max(0, self._waiting - waiting)
+        self._read_bytes += max(0, self._waiting_bytes - waiting)
         self._piece_bytes = min(self._piece_bytes, waiting)
 
-    def allows(self, waiting: int, *, piece_bytes: int = 0) -> bool:
+    def can_send(self, waiting: int, *, piece_bytes: int = 0) -> bool:
         """Whether so much may wait after a write, of which `piece_bytes` were a piece that waited for its turn."""
-        self._waiting = waiting
+        self._waiting_bytes = waiting
         self._piece_bytes = min(self._piece_bytes + piece_bytes, waiting)
         read = min(self._limit_bytes, self._read_bytes + self._read_before_bytes)
         return waiting <= self._limit_bytes + self._piece_bytes + read

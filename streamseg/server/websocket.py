@@ -24,22 +24,23 @@ from websockets.asyncio.server import serve as serve_sockets
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
-from streamseg.printable import printable  # a path that is no UTF-8 is no JSON either
-from streamseg.server import messages as m
-from streamseg.server import protocol, tokens
-from streamseg.server.accepting import counts_connections, listening, without_accept_tracebacks
-from streamseg.server.client import Client
-from streamseg.server.descriptors import fit_connections
-from streamseg.server.door import BESIDE, Door, household, visitor
+from streamseg.errors import PortInUseError, ServerError, UsageError
+from streamseg.server import protocol
+from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.connection import ClientConnection
+from streamseg.server.file_descriptors import limit_connections
+from streamseg.server.http import HttpBody, HttpPages, make_refusal
 from streamseg.server.hub import Hub
-from streamseg.server.metrics import Measurements
-from streamseg.server.pages import Body, Pages, refuse
-from streamseg.server.schemas import asyncapi, json_schemas
-from streamseg.server.tokens import Role, Tokens
+from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, limited_connection_class
+from streamseg.server.listening_sockets import bind_listeners, count_connections, without_accept_tracebacks
+from streamseg.server.metrics import HubMetrics
+from streamseg.wire import messages as m
+from streamseg.wire import token_proof
+from streamseg.wire.printable import make_printable  # a path that is no UTF-8 is no JSON either
+from streamseg.wire.schemas import make_asyncapi, make_json_schemas
 
-_LONG_TOKEN = 16  # characters
-PAGE = Path(__file__).parent / "page"
+_MIN_TOKEN_LENGTH = 16  # characters
+PAGE_FOLDER = Path(__file__).parents[1] / "page"
 
 log = logging.getLogger(__name__)
 
@@ -47,90 +48,92 @@ log = logging.getLogger(__name__)
 class Server:
     """A running server. `port` is the real one when 0 was asked for."""
 
-    def __init__(self, hub: Hub, allowed: Tokens, host: str, *, secure: bool) -> None:
+    def __init__(self, hub: Hub, allowed: AccessTokens, host: str, *, secure: bool) -> None:
         self.hub = hub
         self.host = host
         self.port = 0
         self.secure = secure
-        self.measurements = Measurements(hub, lambda: [client.queue_bytes for client in self.clients])
-        self.clients: set[Client] = set()
+        self.measurements = HubMetrics(hub, lambda: [client.queue_bytes for client in self.clients])
+        self.clients: set[ClientConnection] = set()
         self.most_clients = hub.settings.max_connections
         self._tokens = allowed
         self._addresses: Counter[str] = Counter()
 
-    def status(self, role: Role) -> dict[str, Any]:
+    def make_status(self, role: Role) -> dict[str, Any]:
         """For `/status`; paths on this machine are told only to who may control."""
         told = role == "control"
-        history: dict[str, Any] = {"kept": self.hub.keeps, "failure": self.hub.failure}
+        history: dict[str, Any] = {"kept": self.hub.has_history, "failure": self.hub.failure}
         if told:
-            history["path"] = printable(str(path)) if (path := self.hub.history_path) else None
+            history["path"] = make_printable(str(path)) if (path := self.hub.history_path) else None
         return {
             "server": m.SERVER,
             "clients": len(self.clients),
             "history": history,
             "streams": {
-                name: {**stream.state(), **({"source": printable(stream.source or "")} if told else {})}
+                name: {**stream.make_status(), **({"source": make_printable(stream.source or "")} if told else {})}
                 for name, stream in self.hub.streams.items()
             },
         }
 
-    def health(self) -> Body:
+    def make_health(self) -> HttpBody:
         """For `/healthz`: that the event loop answers is the news; whether events are kept is said too."""
         return "text/plain; charset=utf-8", b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
 
-    def asyncapi(self) -> Body:
+    def make_asyncapi_body(self) -> HttpBody:
         """For `/asyncapi.json`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return _as_json(_asyncapi_text(f"{host}:{self.port}", secure=self.secure))
+        return _json_body(_asyncapi_text(f"{host}:{self.port}", secure=self.secure))
 
-    def hello(self) -> m.Hello:
+    def make_hello(self) -> m.Hello:
         """The first word to a client, with a challenge of its own."""
         settings = self.hub.settings
         return m.Hello(
             server=m.SERVER,
             protocol=m.PROTOCOL,
             min_protocol=m.PROTOCOL,
-            auth=m.Auth("hmac-sha256", tokens.challenge()) if self._tokens.any else None,
+            auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.is_set else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,
-            history=m.Kept(settings.history_events, settings.history_s) if self.hub.keeps else m.Kept(0, 0),
+            history=m.HistoryLimits(settings.history_events, settings.history_s)
+            if self.hub.has_history
+            else m.HistoryLimits(0, 0),
             streams=list(self.hub.streams),
         )
 
-    def room_for(self, address: str) -> Response | None:
+    def check_capacity(self, address: str) -> Response | None:
         """None when another client of this address may come in; a refusal otherwise."""
         settings = self.hub.settings
         if len(self.clients) >= self.most_clients:
-            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
+            return make_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
         if self._addresses[address] >= settings.max_connections_per_address:
-            return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
+            return make_refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
         return None
 
-    async def converse(self, connection: ServerConnection) -> None:
+    async def handle_connection(self, connection: ServerConnection) -> None:
         """Serve one client from its first to its last message."""
-        address = _address(connection)
-        conversation = protocol.Connection(
-            self.hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
+        address = _client_address(connection)
+        conversation = protocol.ServerProtocol(
+            self.make_hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
         )
-        client = Client(connection, conversation, self.hub, str(ULID()))
+        client = ClientConnection(connection, conversation, self.hub, str(ULID()))
         self.clients.add(client)
         self._addresses[address] += 1
         try:
-            await client.converse()
+            await client.run_session()
         finally:
             self.clients.discard(client)
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
 
-    async def keep_time(self) -> None:
+    async def run_heartbeats(self) -> None:
         """Heartbeats, and an eye on clients that stopped reading."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.hub.settings.heartbeat_s)
-            self.hub.beat()
+            self.hub.send_heartbeats()
             for client in tuple(self.clients):
-                client.look_after(loop.time())
+                client.close_if_stalled(loop.time())
 
 
 @contextlib.asynccontextmanager
@@ -139,7 +142,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     *,
-    page_dir: Path = PAGE,
+    page_dir: Path = PAGE_FOLDER,
     read_token: str | None = None,
     control_token: str | None = None,
     origins: Sequence[str] = (),
@@ -152,28 +155,28 @@ async def serve(
     port: 0 picks a free one. origins: further pages that may connect (`https://example.org`).
     Raises AskedWrongly for an address that would be open to strangers, PortInUse, or ServerFailed.
     """
-    allowed = Tokens(read_token, control_token)
+    allowed = AccessTokens(read_token, control_token)
     if not _is_loopback(host):
-        if not allowed.any:
-            raise AskedWrongly(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
+        if not allowed.is_set:
+            raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
         if tls is None and not insecure:
-            raise AskedWrongly(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
-        allowed = allowed.guarded()
-        if allowed.shortest < _LONG_TOKEN:
-            log.warning("a token of fewer than %d characters can be guessed by strangers", _LONG_TOKEN)
+            raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
+        allowed = allowed.guard_reading()
+        if allowed.shortest_length < _MIN_TOKEN_LENGTH:
+            log.warning("a token of fewer than %d characters can be guessed by strangers", _MIN_TOKEN_LENGTH)
     server = Server(hub, allowed, host, secure=tls is not None)
-    pages = Pages(
+    pages = HttpPages(
         page_dir,
         allowed,
         origins,
         open_routes={
-            "/healthz": server.health,
-            "/asyncapi.json": server.asyncapi,
-            **{path: functools.partial(_as_json, text) for path, text in json_schemas().items()},
+            "/healthz": server.make_health,
+            "/asyncapi.json": server.make_asyncapi_body,
+            **{path: functools.partial(_json_body, text) for path, text in make_json_schemas().items()},
         },
         guarded_routes={
-            "/status": lambda role: _as_json(msgspec.json.encode(server.status(role))),
-            "/metrics": lambda _: server.measurements.text(),
+            "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),
+            "/metrics": lambda _: server.measurements.render(),
         },
     )
 
@@ -181,18 +184,18 @@ async def serve(
         connection: ServerConnection, request: Request
     ) -> Response | Coroutine[Any, Any, Response] | None:
         if connection.protocol.eof_sent:
-            return _let_go(connection)
-        if (refusal := pages.admits(request)) is not None:
+            return _abort_connection(connection)
+        if (refusal := pages.check_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
-            return pages.answer(request)
-        return server.room_for(_address(connection))
+            return pages.respond(request)
+        return server.check_capacity(_client_address(connection))
 
-    most = fit_connections(hub.settings.max_connections + BESIDE, len(hub.streams))
-    server.most_clients = min(hub.settings.max_connections, most - min(BESIDE, most // 2))
-    door = Door(hub.settings, most)
+    most = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
+    server.most_clients = min(hub.settings.max_connections, most - min(EXTRA_SOCKETS, most // 2))
+    door = ConnectionCounter(hub.settings, most)
     try:
-        bound = await _bind(server, process_request, host, port, tls, door)
+        bound = await _bind_servers(server, process_request, host, port, tls, door)
     except BaseException:
         door.close()
         raise
@@ -204,7 +207,7 @@ async def serve(
             for sockets in bound:
                 await serving.enter_async_context(sockets)
                 await sockets.start_serving()
-            clock = asyncio.create_task(server.keep_time())
+            clock = asyncio.create_task(server.run_heartbeats())
             try:
                 yield server
             finally:
@@ -219,16 +222,16 @@ async def serve(
         await hub.close()
 
 
-async def _bind(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: Door
+async def _bind_servers(
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: ConnectionCounter
 ) -> list[SocketServer]:
     """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
-    connection = visitor(settings, None if counts_connections(asyncio.get_running_loop()) else door)
+    connection = limited_connection_class(settings, None if count_connections(asyncio.get_running_loop()) else door)
     try:
         return [
             await serve_sockets(
-                server.converse,
+                server.handle_connection,
                 sock=threshold,
                 ssl=tls,
                 start_serving=False,
@@ -242,30 +245,30 @@ async def _bind(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for threshold in await listening(host, port, door)
+            for threshold in await bind_listeners(host, port, door)
         ]
     except OSError as error:
         # Windows calls it a lack of permission where another program, or the system, has the port for itself.
         if error.errno == errno.EADDRINUSE or (sys.platform == "win32" and error.errno == errno.EACCES):
-            raise PortInUse(
+            raise PortInUseError(
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from None
-        raise ServerFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-async def _let_go(connection: ServerConnection) -> Response:
+async def _abort_connection(connection: ServerConnection) -> Response:
     """A visitor that asked and hung up is not answered: `websockets` takes the second end of file for a fault."""
     connection.transport.abort()
     await connection.wait_closed()
-    return refuse(HTTPStatus.BAD_REQUEST, "hung up")
+    return make_refusal(HTTPStatus.BAD_REQUEST, "hung up")
 
 
 @functools.cache  # thirty milliseconds of work, which anybody may ask for
 def _asyncapi_text(where: str, *, secure: bool) -> bytes:
-    return msgspec.json.encode(asyncapi(where, secure=secure))
+    return msgspec.json.encode(make_asyncapi(where, secure=secure))
 
 
-def _as_json(text: bytes) -> Body:
+def _json_body(text: bytes) -> HttpBody:
     return "application/json", text
 
 
@@ -273,9 +276,9 @@ def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> 
     return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
 
 
-def _address(connection: ServerConnection) -> str:
+def _client_address(connection: ServerConnection) -> str:
     remote = connection.remote_address
-    return household(remote[0]) if remote else ""
+    return address_group(remote[0]) if remote else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,33 +13,33 @@ import re
 from pathlib import Path
 
 from streamseg.blocks import Source
-from streamseg.errors import AskedWrongly
-from streamseg.sources.audiofile import AudioFile
+from streamseg.errors import UsageError
+from streamseg.sources.audio_file import AudioFileSource
+from streamseg.sources.capture import RecordedSource
 from streamseg.sources.devices import InputDevice, list_devices
 from streamseg.sources.microphone import Microphone
-from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcm, SampleFormat
-from streamseg.sources.playback import Playback
-from streamseg.sources.recorded import Recorded
+from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcmSource, SampleFormat
+from streamseg.sources.playback import PlaybackSource
 
 __all__ = [
     "FIXED_PCM_ADVICE",
-    "AudioFile",
+    "AudioFileSource",
     "InputDevice",
     "Microphone",
-    "Playback",
-    "RawPcm",
-    "Recorded",
+    "PlaybackSource",
+    "RawPcmSource",
+    "RecordedSource",
     "SampleFormat",
     "list_devices",
     "open_source",
-    "parse_spec",
+    "parse_source",
 ]
 
 _STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def parse_spec(spec: str) -> tuple[str, str]:
+def parse_source(spec: str) -> tuple[str, str]:
     """The stream's name and the source of `name=SOURCE` or `SOURCE`; unnamed, a stream is called after its source.
 
     A file whose own name holds `=` is taken as the file it is. Raises AskedWrongly for a name that cannot be a
@@ -49,7 +49,7 @@ def parse_spec(spec: str) -> tuple[str, str]:
     if equals and rest and _STREAM_NAME.fullmatch(name) and not _exists(spec):
         return name, rest
     if equals and rest and not _exists(spec) and _is_source(rest):
-        raise AskedWrongly(
+        raise UsageError(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
             f"or digit, as in studio={rest}"
         )
@@ -96,15 +96,15 @@ def open_source(
     """
     source: Source
     if spec == "-":
-        source = RawPcm(
+        source = RawPcmSource(
             sample_rate=sample_rate or 44_100, channels=channels or 2, sample_format=sample_format, advice=pcm_advice
         )
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
     elif _ADDRESS.match(spec) and not _exists(spec):
-        raise AskedWrongly(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
+        raise UsageError(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
     else:
-        source = AudioFile(spec)
+        source = AudioFileSource(spec)
         if live:
-            source = Playback(source, source.name, fast=fast)
-    return Recorded(source, save) if save is not None else source
+            source = PlaybackSource(source, source.name, fast=fast)
+    return RecordedSource(source, save) if save is not None else source

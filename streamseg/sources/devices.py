@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
-from streamseg.errors import DeviceNotFound, SystemPartMissing
+from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class InputDevice:
     is_default: bool
 
 
-def portaudio() -> ModuleType:
+def import_portaudio() -> ModuleType:
     """The `sounddevice` module. Raises SystemPartMissing where PortAudio is not installed."""
     try:
         return importlib.import_module("sounddevice")
     except OSError as error:
-        raise SystemPartMissing(
+        raise MissingLibraryError(
             f"a microphone needs the system library PortAudio, which was not found ({error}); "
             "install it: `apt-get install libportaudio2` (Debian, Ubuntu), `brew install portaudio` (macOS)"
         ) from None
@@ -42,7 +42,7 @@ def portaudio() -> ModuleType:
 
 def list_devices() -> list[InputDevice]:
     """The inputs of this machine, as PortAudio saw them when it was started. Raises SystemPartMissing."""
-    sounddevice = portaudio()
+    sounddevice = import_portaudio()
     default = sounddevice.default.device[0]
     if default < 0:  # nobody chose one: the system's
         with contextlib.suppress(sounddevice.PortAudioError):
@@ -69,20 +69,20 @@ def find_device(name: str | None) -> InputDevice:
     """
     devices = list_devices()
     if not devices:
-        raise DeviceNotFound("no input device on this machine; plug one in, then see `streamseg devices`")
+        raise DeviceNotFoundError("no input device on this machine; plug one in, then see `streamseg devices`")
     listed = f"{len(devices)} found: {', '.join(device.name for device in devices)} (streamseg devices)"
     if name is None:
         default = next((device for device in devices if device.is_default), None)
         if default is None:
-            raise DeviceNotFound(f"no default input device; name one as mic:NAME; {listed}")
+            raise DeviceNotFoundError(f"no default input device; name one as mic:NAME; {listed}")
         return default
     wanted = name.casefold()
     same = [device for device in devices if device.name.casefold() == wanted]
     matches = same or [device for device in devices if wanted in device.name.casefold()]
     if not matches:
-        raise DeviceNotFound(f"no input device matching {name!r}; {listed}")
+        raise DeviceNotFoundError(f"no input device matching {name!r}; {listed}")
     if len(matches) > 1 and not same:
-        raise DeviceNotFound(
+        raise DeviceNotFoundError(
             f"{len(matches)} input devices match {name!r}: {', '.join(device.name for device in matches)}; "
             "write more of the name"
         )
@@ -94,7 +94,7 @@ _open_streams_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def stream_open() -> Iterator[None]:
+def hold_open_stream() -> Iterator[None]:
     """Say that a stream is open, so that no rescan pulls PortAudio away from under it."""
     global _open_streams
     with _open_streams_lock:
@@ -106,23 +106,23 @@ def stream_open() -> Iterator[None]:
             _open_streams -= 1
 
 
-def rescan() -> None:
+def rescan_devices() -> None:
     """Make PortAudio look again for devices: it reads their list once, when it starts.
 
     There is no other way than to restart it, and that ends every open stream of the process. So while another
     microphone is running the old list stays, and a device comes back under its old entry or not at all.
     """
-    sounddevice = portaudio()
+    sounddevice = import_portaudio()
     with _open_streams_lock:
         if _open_streams == 0:
-            with quiet_stderr():
+            with silence_stderr():
                 if sounddevice._initialized:  # the documented way, in spite of the names
                     sounddevice._terminate()
                 sounddevice._initialize()
 
 
 @contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """Keep the system's sound libraries from writing to the terminal; they report to us by return value as well."""
     sys_stderr = 2
     kept = os.dup(sys_stderr)

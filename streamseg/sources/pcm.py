@@ -10,9 +10,9 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from streamseg.blocks import Block, Item, Samples
-from streamseg.errors import AskedWrongly, NotAudio, SourceTruncated
-from streamseg.sources.pipe_reading import read_pipe
+from streamseg.blocks import Block, Samples, SourceItem
+from streamseg.errors import NotAudioError, TruncatedSourceError, UsageError
+from streamseg.sources.pipe_reader import read_pipe
 
 SampleFormat: TypeAlias = Literal["s16le", "s24le", "s32le", "f32le"]
 _BYTES: dict[SampleFormat, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}
@@ -23,7 +23,7 @@ FIXED_PCM_ADVICE = (
 )
 
 
-class RawPcm:
+class RawPcmSource:
     """Interleaved samples without a header, handed on as they come."""
 
     def __init__(
@@ -40,49 +40,49 @@ class RawPcm:
         Raises AskedWrongly.
         """
         if sample_format not in _BYTES:
-            raise AskedWrongly(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
+            raise UsageError(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
         if sample_rate < 1 or channels < 1:
-            raise AskedWrongly(f"raw PCM at {sample_rate} Hz with {channels} channels cannot be; both are at least 1")
+            raise UsageError(f"raw PCM at {sample_rate} Hz with {channels} channels cannot be; both are at least 1")
         self._stream = sys.stdin.buffer if stream is None else stream
         if self._stream.isatty():
-            raise AskedWrongly("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
+            raise UsageError("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
         self.name = "-"
         self.dropped_samples = 0  # a pipe waits, it never drops
         self.sample_rate = sample_rate
         self.channels = channels
         self._format = sample_format
         self._advice = advice
-        self._closed = threading.Event()
+        self._close_event = threading.Event()
 
     def close(self) -> None:
         """End the iteration, from any thread."""
-        self._closed.set()
+        self._close_event.set()
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[SourceItem]:
         """Read until the end. Raises NotAudio when nothing came, SourceTruncated when the last frame is cut."""
         frame_bytes = _BYTES[self._format] * self.channels
         left = b""
         heard = False
-        for read in read_pipe(self._stream.fileno(), self._closed):
+        for read in read_pipe(self._stream.fileno(), self._close_event):
             data = left + read
             whole = len(data) - len(data) % frame_bytes
             left = data[whole:]
             if whole:
                 heard = True
-                samples = _to_float(data[:whole], self._format).reshape(-1, self.channels)
+                samples = _convert_samples(data[:whole], self._format).reshape(-1, self.channels)
                 yield Block(samples, self.sample_rate, time.time())
-        if self._closed.is_set():
+        if self._close_event.is_set():
             return
         if left:
-            raise SourceTruncated(
+            raise TruncatedSourceError(
                 f"standard input ended {len(left)} bytes into a frame of {frame_bytes} "
                 f"({self.channels} channels of {self._format}); {self._advice}"
             )
         if not heard:
-            raise NotAudio("standard input ended before the first frame; pipe raw PCM into it")
+            raise NotAudioError("standard input ended before the first frame; pipe raw PCM into it")
 
 
-def _to_float(data: bytes, sample_format: SampleFormat) -> Samples:
+def _convert_samples(data: bytes, sample_format: SampleFormat) -> Samples:
     """Full scale ±1, shape (n * channels,)."""
     if sample_format == "f32le":
         return np.frombuffer(data, "<f4").astype(np.float32)

@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Page, expect
 from scripted import opening, programme, sections
 
-from streamseg import events as facts
-from streamseg.events import Event
+from streamseg.wire import events as facts
+from streamseg.wire.events import Event
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 

@@ -13,8 +13,8 @@ import pytest_asyncio
 from scripted import programme
 from ulid import ULID
 
-from streamseg.envelope import Sequencer, encode
-from streamseg.server.snapshot import Fold
+from streamseg.wire.envelope import EventSequencer, encode_envelope
+from streamseg.wire.snapshot import SnapshotBuilder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 
@@ -33,8 +33,8 @@ async def module(stage, window):
 
 
 def envelopes(scenes=10):
-    sequencer = Sequencer("mic", str(ULID()), time.time)
-    return [envelope for _, said in programme(scenes) for envelope in sequencer.stamp(said)]
+    sequencer = EventSequencer("mic", str(ULID()), time.time)
+    return [envelope for _, said in programme(scenes) for envelope in sequencer.stamp_events(said)]
 
 
 async def test_a_snapshot_and_what_follows_are_the_whole(module):
@@ -42,12 +42,14 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
     said = [envelope for envelope in envelopes() if envelope.offset is not msgspec.UNSET]
     cases = []
     for back in range(3, len(said), 7):
-        fold = Fold()
+        fold = SnapshotBuilder()
         for envelope in said[:back]:
-            fold.push(envelope)
-        fold.advance(max(getattr(e.data, "decided_t", 0.0) for e in said[:back]), 0.0)
+            fold.apply_event(envelope)
+        fold.set_position(max(getattr(e.data, "decided_t", 0.0) for e in said[:back]), 0.0)
         for left, kept in ((0, 0), (back // 2, back // 2), (back // 2, back - 1), (back - 1, 0)):
-            cases.append({"left": left, "back": back, "kept": kept, "snapshot": msgspec.to_builtins(fold.snapshot())})
+            cases.append(
+                {"left": left, "back": back, "kept": kept, "snapshot": msgspec.to_builtins(fold.make_snapshot())}
+            )
     wrong = await module(
         """async ({ said, cases }) => {
           const { applyEvent, emptyStream } = await import("/state.js");
@@ -69,7 +71,7 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
           }
           return [wrong.slice(0, 2), wrong.length, whole];
         }""",
-        {"said": [json.loads(encode(envelope)) for envelope in said], "cases": cases},
+        {"said": [json.loads(encode_envelope(envelope)) for envelope in said], "cases": cases},
     )
     assert wrong[:2] == [[], 0], wrong
 

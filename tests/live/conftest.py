@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from live.virtual_card import virtual_card
 from streamseg.sources import devices
+from tools.virtual_card import virtual_card
 
 
 def pytest_collection_modifyitems(items):
@@ -27,5 +27,5 @@ def card_here(card, monkeypatch):
     """The card, seen by this very process."""
     for key, value in card.env.items():
         monkeypatch.setenv(key, value)
-    devices.rescan()
+    devices.rescan_devices()
     return card

@@ -11,23 +11,23 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import layout, spectral
+from streamseg.engine.features import layout, spectrum
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, UNITS
 from streamseg.settings import FRAME, HOP
 
-__all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "Features"]
+__all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "FeatureExtractor"]
 
-_TABLES = layout.tables()
+_FEATURE_TABLES = layout.make_tables()
 
 
-class Features:
+class FeatureExtractor:
     """Samples in, a row of features for each frame they complete out.
 
     Results are the same bits whatever the sizes of the pushes. Pickles between pushes.
     """
 
     def __init__(self) -> None:
-        self._state, self._scratch = layout.state(), layout.scratch()
+        self._state, self._scratch = layout.make_state(), layout.make_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
         """Take mono samples at 22,050 Hz, shape (n,); full scale is ±1.
@@ -37,7 +37,7 @@ class Features:
         """
         held = int(self._state["counts"][0, 0])
         out = np.empty((max(0, (held + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
-        spectral.advance(samples, _TABLES, self._state, self._scratch, out)
+        spectrum.push_samples(samples, _FEATURE_TABLES, self._state, self._scratch, out)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,4 +45,4 @@ class Features:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._scratch = layout.scratch()
+        self._scratch = layout.make_scratch()

@@ -33,7 +33,7 @@ _DEFINITIONS: Final = {
 }
 
 
-def _laid_out() -> tuple[dict[str, slice], int]:
+def _lay_out_columns() -> tuple[dict[str, slice], int]:
     columns, at = {}, 0
     for name, (width, _) in _DEFINITIONS.items():
         columns[name] = slice(at, at + width)
@@ -41,7 +41,7 @@ def _laid_out() -> tuple[dict[str, slice], int]:
     return columns, at
 
 
-_LAID_OUT: Final = _laid_out()
-COLUMNS: Final[dict[str, slice]] = _LAID_OUT[0]
-COLUMNS_TOTAL: Final[int] = _LAID_OUT[1]
+_LAYOUT: Final = _lay_out_columns()
+COLUMNS: Final[dict[str, slice]] = _LAYOUT[0]
+COLUMNS_TOTAL: Final[int] = _LAYOUT[1]
 UNITS: Final[dict[str, str]] = {name: unit for name, (_, unit) in _DEFINITIONS.items()}

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Complexes = NDArray[np.complex128]
 Samples = NDArray[np.float32]
-Pieces = NDArray[np.void]  # structured: see `layout.py`
+Records = NDArray[np.void]  # structured: see `layout.py`
 
 FLOOR = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
 DB = 10.0 / math.log(10.0)
@@ -33,7 +33,7 @@ CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
 
 
 @dataclass(frozen=True, slots=True)
-class Bank:
+class FilterBank:
     """Bands as runs of weighted bins.
 
     first: int64 (bands,), the first bin of each band.
@@ -46,11 +46,11 @@ class Bank:
     weights: Floats
 
 
-def banked(rows: list[tuple[int, Floats]]) -> Bank:
+def make_filter_bank(rows: list[tuple[int, Floats]]) -> FilterBank:
     """Bands given as (first bin, weights)."""
     padded = [np.pad(weights, (0, -len(weights) % LANES)) for _, weights in rows]
     offset = np.concatenate(([0], np.cumsum([len(weights) for weights in padded])))
-    return Bank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
+    return FilterBank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
 
 
 def mel_hz(mels: Floats) -> Floats:
@@ -59,7 +59,7 @@ def mel_hz(mels: Floats) -> Floats:
     return np.where(mels < 15.0, linear, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
 
 
-def mel_rows(bands: int) -> list[tuple[int, Floats]]:
+def mel_filters(bands: int) -> list[tuple[int, Floats]]:
     """Triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
     edges = mel_hz(np.linspace(0.0, highest, bands + 2))
@@ -72,7 +72,7 @@ def mel_rows(bands: int) -> list[tuple[int, Floats]]:
     return rows
 
 
-def chroma_rows(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
+def chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
     """Runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
 
     tuning: semitones by which everything is tuned above A = 440 Hz.
@@ -118,7 +118,7 @@ def contrast_bands() -> Ints:
     return np.array(bands, np.int64)
 
 
-def cosine_transform(inputs: int, outputs: int) -> Floats:
+def dct_matrix(inputs: int, outputs: int) -> Floats:
     """The orthonormal DCT-II, shape (inputs, outputs)."""
     angles = np.pi / inputs * (np.arange(inputs)[:, None] + 0.5) * np.arange(outputs)[None, :]
     matrix: Floats = np.sqrt(2.0 / inputs) * np.cos(angles)
@@ -126,7 +126,7 @@ def cosine_transform(inputs: int, outputs: int) -> Floats:
     return matrix
 
 
-def hann(length: int) -> Floats:
+def hann_window(length: int) -> Floats:
     """The periodic Hann window."""
     window: Floats = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
     return window

@@ -14,28 +14,28 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.filterbanks import Floats
-from streamseg.engine.kernel import part
+from streamseg.engine.kernels import subkernel
 
 POINTS: Final = 1_024  # complex
 QUARTER: Final = POINTS // 4
 
 
-def turns() -> Floats:
+def twiddle_factors() -> Floats:
     """exp(-2 pi i p k / POINTS) for p = 1, 2, 3 and k < POINTS / 4: rows re, im of p = 1, re, im of p = 2 …"""
     waves = np.exp(-2j * np.pi / POINTS * np.outer([1, 2, 3], np.arange(QUARTER)))
     rows: Floats = np.stack([part for wave in waves for part in (wave.real, wave.imag)])
     return rows
 
 
-def half_turns() -> Floats:
+def half_twiddle_factors() -> Floats:
     """exp(-2 pi i k / (2 POINTS)) for k up to POINTS / 2: rows re, im."""
     wave = np.exp(-1j * np.pi / POINTS * np.arange(POINTS // 2 + 1))
     rows: Floats = np.stack([wave.real, wave.imag])
     return rows
 
 
-@part
-def first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
+@subkernel
+def windowed_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
     """Windows the frame and makes the pass whose runs are one number long, along the turns, into br + i bi."""
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
@@ -53,8 +53,8 @@ def first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats)
         br[u(4 * p + 3)], bi[u(4 * p + 3)] = r * w[4, p] - i * w[5, p], r * w[5, p] + i * w[4, p]
 
 
-@part
-def next_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
+@subkernel
+def radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
     """A pass over runs of 4, 16, 64 or 256 numbers. From ar + i ai to br + i bi."""
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
@@ -73,18 +73,18 @@ def next_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Float
             br[u(q + 3 * run)], bi[u(q + 3 * run)] = r * w4 - i * w5, r * w5 + i * w4
 
 
-@part
-def powers(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
+@subkernel
+def power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
     """|DFT|² of the windowed frame, 2 * POINTS samples: POINTS + 1 bins.
 
     window: half of it, so that no sum need be halved. w: `turns`. h: `half_turns`. scratch: (4, POINTS).
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
-    first_pass(frame, window, ar, ai, w)
-    next_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
-    next_pass(br, bi, ar, ai, 16, w)
-    next_pass(ar, ai, br, bi, 64, w)
-    next_pass(br, bi, ar, ai, 256, w)
+    windowed_first_pass(frame, window, ar, ai, w)
+    radix4_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
+    radix4_pass(br, bi, ar, ai, 16, w)
+    radix4_pass(ar, ai, br, bi, 64, w)
+    radix4_pass(br, bi, ar, ai, 256, w)
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2

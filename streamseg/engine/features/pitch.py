@@ -14,15 +14,17 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.columns import COLUMNS
-from streamseg.engine.features.filterbanks import Complexes, Floats, hann
-from streamseg.engine.kernel import part
+from streamseg.engine.features.filterbanks import Complexes, Floats, hann_window
+from streamseg.engine.kernels import subkernel
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
 
 LOWEST_HZ, HIGHEST_HZ = 60.0, 1_000.0
 OCTAVE_COST: Final = 0.04
-VOICED: Final = 0.45  # Boersma's threshold
-SILENT: Final = 1e-5  # autocorrelation at lag 0 below which there is nothing to hear
-QUIET_DB: Final = 25.0  # so far below the loudest frame of late nothing is voiced: it is an echo, a breath, the room
+VOICING_THRESHOLD: Final = 0.45  # Boersma's threshold
+MIN_AUTOCORRELATION: Final = 1e-5  # autocorrelation at lag 0 below which there is nothing to hear
+VOICED_RANGE_DB: Final = (
+    25.0  # so far below the loudest frame of late nothing is voiced: it is an echo, a breath, the room
+)
 FADE_DB: Final = 0.5 / FRAMES_PER_SECOND  # by which the loudest is forgotten each frame
 FIRST_BIN, END_BIN = 2, 300  # a multiple of four
 POINTS: Final = FRAME // 2
@@ -36,9 +38,9 @@ VOICING: Final = COLUMNS["voicing"].start
 RMS: Final = COLUMNS["rms_db"].start
 
 
-def window_correlation() -> Floats:
+def inverse_window_autocorrelation() -> Floats:
     """One over the autocorrelation of the Hann window at each lag, END_LAG + 1 values."""
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(hann(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(hann_window(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
     inverse: Floats = correlation[0] / correlation
     return inverse
 
@@ -49,7 +51,7 @@ def octave_costs() -> Floats:
     return costs
 
 
-def folding() -> Floats:
+def folding_weights() -> Floats:
     """What `correlate` weighs the power by: in place, laid upon its mirror image, in the first odd lag."""
     angles = 2.0 * np.pi * np.arange(END_BIN) / POINTS
     folds: Floats = np.stack([0.5 - np.sin(angles), 0.5 + np.sin(angles), np.cos(angles)]) / HALF
@@ -57,20 +59,20 @@ def folding() -> Floats:
     return folds
 
 
-@part
-def correlate(power: Floats, folds: Floats, folded: Floats, turned: Complexes, correlation: Floats) -> None:
+@subkernel
+def autocorrelate(power: Floats, folds: Floats, folded_power: Floats, spectrum: Complexes, correlation: Floats) -> None:
     """The autocorrelation up to END_LAG, by a transform of half its length: power is real and even (Swarztrauber 1986).
 
     The real parts of the transform of the folded power are the even lags; the imaginary parts are what one odd lag
     differs by from the next.
     """
     for k in range(END_BIN, HALF):
-        folded[k] = 0.0
+        folded_power[k] = 0.0
     for k in range(FIRST_BIN, END_BIN):
-        folded[k] = power[k] * folds[0, k]
+        folded_power[k] = power[k] * folds[0, k]
     for k in range(FIRST_BIN, END_BIN):
-        folded[HALF - k] += power[k] * folds[1, k]
-    np.fft.rfft(folded, None, -1, None, turned)
+        folded_power[HALF - k] += power[k] * folds[1, k]
+    np.fft.rfft(folded_power, None, -1, None, spectrum)
     a = b = c = d = 0.0
     for k in range(0, END_BIN, 4):
         a += power[u(k)] * folds[2, k]
@@ -79,18 +81,18 @@ def correlate(power: Floats, folds: Floats, folded: Floats, turned: Complexes, c
         d += power[u(k + 3)] * folds[2, k + 3]
     odd = (a + b) + (c + d)
     for k in range((END_LAG + 1) // 2 + 1):
-        odd -= turned[k].imag if k > 0 else 0.0
-        correlation[u(2 * k)] = turned[k].real
+        odd -= spectrum[k].imag if k > 0 else 0.0
+        correlation[u(2 * k)] = spectrum[k].real
         correlation[u(2 * k + 1)] = odd
 
 
-@part
-def pitch(
+@subkernel
+def estimate_pitch(
     power: Floats,
     tables: Floats,
     folds: Floats,
-    folded: Floats,
-    turned: Complexes,
+    folded_power: Floats,
+    spectrum: Complexes,
     correlation: Floats,
     loudest: Floats,
     out: Floats,
@@ -101,10 +103,10 @@ def pitch(
     loudest: level of the loudest frame of late (dB), one value. out: its level is there already.
     """
     loudest[0] = max(out[RMS], loudest[0] - FADE_DB)
-    correlate(power, folds, folded, turned, correlation)
+    autocorrelate(power, folds, folded_power, spectrum, correlation)
     out[F0] = 0.0
     out[VOICING] = 0.0
-    if correlation[0] < SILENT:
+    if correlation[0] < MIN_AUTOCORRELATION:
         return
     for lag in range(FIRST_LAG - 1, END_LAG + 1):
         correlation[lag] *= tables[0, lag]
@@ -120,5 +122,5 @@ def pitch(
                 best_lag, best_height, best_score = lag + aside, height, score
     strength = best_height / correlation[0]
     out[VOICING] = min(1.0, max(0.0, strength))
-    if strength >= VOICED and out[RMS] > loudest[0] - QUIET_DB:
+    if strength >= VOICING_THRESHOLD and out[RMS] > loudest[0] - VOICED_RANGE_DB:
         out[F0] = LAG_RATE / best_lag

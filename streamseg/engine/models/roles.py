@@ -1,9 +1,9 @@
-"""What tells roles apart; written by `evaluation.train_roles`."""
+"""What tells roles apart; written by `tools.training.role_training`."""
 
 import numpy as np
 
 MEAN = np.array([0.119, 0.119, 4.0536, 120.0561, 29.2975, 0.3274, 0.256, 3.2381, -0.1152, -0.1694, 0.1548])
-DEVIATION = np.array([0.3238, 0.3238, 2.9384, 87.9734, 28.1926, 0.6123, 0.4364, 2.1499, 1.5337, 1.4095, 0.3617])
+STD = np.array([0.3238, 0.3238, 2.9384, 87.9734, 28.1926, 0.6123, 0.4364, 2.1499, 1.5337, 1.4095, 0.3617])
 WEIGHTS = np.array(
     [
         [0.9355, -0.2447, -0.2739, -0.3739, -0.043],

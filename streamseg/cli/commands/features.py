@@ -1,0 +1,113 @@
+"""`streamseg features`: what is heard in each frame of a recording, as a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamseg.cli.options import ForceOption
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamseg.blocks import Source
+    from streamseg.errors import StreamsegError
+
+EXAMPLES = """Examples:
+
+streamseg features song.flac -o song.npz
+
+streamseg features show.ogg -o show.csv
+
+streamseg features night.mp3 -o night.parquet
+"""
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A sound file of any kind, or - for raw PCM (s16le, 44.1 kHz, stereo)."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Where to write: .npz (NumPy), .csv, or .parquet (needs pyarrow)."
+        ),
+    ],
+    force: ForceOption = False,
+) -> None:
+    """Write what is heard in each frame, 43 a second: timbre, harmony, rhythm, pitch, loudness.
+
+    Names, units and definitions are in docs/features.md; how far it is goes to standard error.
+    """
+    from streamseg.cli import terminal
+    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.signals import handle_stop_signals
+    from streamseg.feature_arrays import COLUMNS
+    from streamseg.outputs.feature_table import make_feature_writer
+    from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_source
+
+    spec = parse_source(file)[1]
+    replace = check_output(out, collect_inputs(sounds=[spec]), force=force)
+    write = make_feature_writer(out, replace=replace)
+    run = _FeatureRun(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
+    with handle_stop_signals(run.stop):
+        write(run.frames(), COLUMNS)
+    took_s = time.perf_counter() - run.began
+    terminal.stderr.print(
+        f"{run.count} frames of {terminal.format_clock(run.t)} in {out}; "
+        f"took {took_s:.1f} s ({run.t / took_s:.0f} × real time)"
+    )
+    if run.failure:
+        raise run.failure
+    if run.is_stopped:
+        terminal.stderr.print(f"streamseg: stopped at {terminal.format_clock(run.t)}, before the end")
+        raise typer.Exit(1)
+
+
+class _FeatureRun:
+    """Frames as they come, counted; what cuts the sound short is kept until they are written."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.failure: StreamsegError | None = None
+        self.is_stopped = False
+        self.count, self.t, self.began = 0, 0.0, time.perf_counter()
+
+    def stop(self) -> None:
+        """Take nothing more from the source."""
+        self.is_stopped = True
+        self.source.close()
+
+    def frames(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Times and rows. Raises what the source raises before its first sample."""
+        from rich.status import Status
+
+        from streamseg.cli import terminal
+        from streamseg.errors import StreamsegError
+        from streamseg.feature_arrays import iterate_feature_frames
+        from streamseg.settings import ENGINE_RATE, FRAME
+
+        with terminal.show_busy(f"{self.source.name}: opening (the first run after installing compiles)") as status:
+            heard = False
+            try:
+                for times, rows in iterate_feature_frames(self.source):
+                    heard = True
+                    if len(times):
+                        self.count += len(times)
+                        self.t = float(times[-1]) + FRAME / 2 / ENGINE_RATE
+                        pace = self.t / (time.perf_counter() - self.began)
+                        if isinstance(status, Status):
+                            status.update(
+                                f"{self.source.name}: {terminal.format_clock(self.t)} ({pace:.0f} × real time)"
+                            )
+                    yield times, rows
+            except StreamsegError as failure:
+                if not heard:
+                    raise
+                self.failure = failure

@@ -1,0 +1,114 @@
+"""`streamseg split`: a recording cut into its sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from streamseg.cli.options import (
+    FeedbackOption,
+    LookaheadOption,
+    ModelOption,
+    ProfileOption,
+    SensitivityOption,
+    SetOption,
+    load_chosen_model,
+    open_feedback_store,
+    settings_from_options,
+)
+
+EXAMPLES = """Examples:
+
+streamseg split night.flac --profile dj -o tracks
+
+streamseg split talk.wav --format mp3 --profile broadcast -o parts
+
+streamseg split song.wav --events song.jsonl -o parts
+"""
+
+
+def command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A sound file of any kind.")],
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into; made if need be.")
+    ],
+    audio_format: Annotated[
+        Literal["flac", "wav", "mp3", "ogg"], typer.Option("--format", "-f", help="What to write.")
+    ] = "flac",
+    events: Annotated[
+        Path | None,
+        typer.Option(metavar="EVENTS.jsonl", help="Cut as an earlier `analyze` found, instead of listening again."),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace existing files (never one that is read); cut by events that seem to be of another sound.",
+            show_default=False,
+        ),
+    ] = False,
+    profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
+    sensitivity: SensitivityOption = None,
+    changes: SetOption = None,
+    model: ModelOption = None,
+    feedback: FeedbackOption = None,
+) -> None:
+    """Write one tagged sound file per section. Needs the ffmpeg program."""
+    from streamseg.cli import terminal
+    from streamseg.cli.commands.analyze import iterate_with_progress
+    from streamseg.cli.commands.export import read_events
+    from streamseg.cli.paths import check_outputs, collect_inputs
+    from streamseg.cli.signals import handle_stop_signals
+    from streamseg.destinations import check_folder
+    from streamseg.errors import OutputError
+    from streamseg.live.session import Session
+    from streamseg.outputs import collect_recording
+    from streamseg.outputs.recording_match import check_same_recording
+    from streamseg.outputs.split import check_readable_twice, part_paths, split_recording
+    from streamseg.sources import AudioFileSource
+
+    settings = settings_from_options(profile, changes, lookahead, sensitivity)
+    reads = collect_inputs(sounds=[file.absolute()], files=[events, model], lessons=feedback)
+    check_folder(folder)
+    check_readable_twice(file)
+    source = AudioFileSource(file)
+    failure = None
+    if events is not None:
+        recording = collect_recording(read_events(events))
+        if force:
+            for _ in source:  # what is no sound (a playlist, say) never comes to the ffmpeg program, which follows it
+                break
+        else:
+            with terminal.show_busy(f"comparing {events} with {file}"):
+                check_same_recording(recording, file, source)
+    else:
+        session = Session(
+            file.stem,
+            source,
+            settings,
+            model=load_chosen_model(model),
+            feedback_store=open_feedback_store(feedback, None),
+        )
+        try:
+            with handle_stop_signals(session.finish):
+                recording = collect_recording(iterate_with_progress(session))
+        except OutputError:
+            if session.failure:  # no sound, so that there was no section
+                raise session.failure from None
+            raise
+        if session.is_stopped:
+            terminal.stderr.print("streamseg: stopped before the end, nothing was cut")
+            raise typer.Exit(1)
+        failure = session.failure
+    parts = part_paths(recording, folder, audio_format)
+    replace = check_outputs(parts, reads, force=force, folder_to_make=folder)
+    total_s = 0.0
+    for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
+        terminal.stdout.print(f"{part.path}  {terminal.format_clock(part.duration_s)}")
+        total_s += part.duration_s
+    terminal.stderr.print(f"{len(recording.sections)} files, {terminal.format_clock(total_s)} in all, in {folder}")
+    if failure:
+        raise failure

@@ -1,0 +1,84 @@
+"""`streamseg tune`: the detector fitted to your own annotated sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamseg.cli.options import (
+    AnnotatedFolder,
+    ForceOption,
+    LookaheadOption,
+    ModelOption,
+    ProfileOption,
+    SetOption,
+    TruthOption,
+    load_chosen_model,
+    settings_from_options,
+)
+
+EXAMPLES = """Examples:
+
+streamseg tune songs --truth sections -o mine.npz
+
+streamseg tune mixes --profile dj -o mine.npz --jobs 2
+
+Then: streamseg serve mic --profile dj --model mine.npz
+"""
+
+
+def command(
+    folder: AnnotatedFolder,
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write the model.")],
+    force: ForceOption = False,
+    truth: TruthOption = "auto",
+    profile: ProfileOption = "music",
+    lookahead: LookaheadOption = None,
+    changes: SetOption = None,
+    model: ModelOption = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
+) -> None:
+    """Fit what judges changes to sound that you have annotated, and say honestly what that gains.
+
+    Every figure comes from folds by file: what scores a file was fitted to the others. With little sound only the
+    probabilities and the thresholds are fitted; with hours of it new trees are grown too, and the best of these is
+    written. Needs the extra [evaluation].
+    """
+    from rich.table import Table
+
+    from streamseg.cli import terminal
+    from streamseg.cli.extras import require_extra
+    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.engine.models.loader import load_boundary_model
+
+    with require_extra("evaluation"):
+        from streamseg.evaluation.annotations import files_in
+        from streamseg.evaluation.tune import MIN_FILES_FOR_TREES, MIN_HOURS_FOR_TREES, tune_model
+
+    settings = settings_from_options(profile, changes, lookahead)
+    replace = check_output(out, collect_inputs(files=[model, *files_in(folder)]), force=force)
+    start = load_chosen_model(model) or load_boundary_model(profile)
+    with terminal.progress_counter(
+        "listening (the first run after installing compiles, about half a minute)"
+    ) as progress:
+        tuned = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
+    tuned.model.save(out, replace=replace)
+    files = len(tuned.steps[0].tracks)
+    terminal.stdout.print(
+        f"{files} files, {tuned.hours:.1f} h, {tuned.changes} changes; {tuned.folds} folds by file, "
+        f"profile {profile}, {settings.lookahead_s:g} s"
+    )
+    table = Table("", "F (3 s)", "95 %", "precision", "recall", "false/h", "delay", "p90", box=None)
+    for tried in tuned.steps:
+        table.add_row(*tried.table_row(), style="bold" if tried.step == tuned.best else "")
+    terminal.stdout.print(table)
+    if len(tuned.steps) == 2:
+        terminal.stdout.print(
+            f"no new trees were grown: that takes {MIN_HOURS_FOR_TREES:g} h and {MIN_FILES_FOR_TREES} files at least"
+        )
+    if tuned.best == "as it is":
+        terminal.stdout.print(f"nothing was better than the model it began with, so {out} is that model")
+    else:
+        terminal.stdout.print(f"{out} is the model {tuned.best}, fitted to all files (hash {tuned.model.hash})")

@@ -1,0 +1,1 @@
+"""Boundaries: candidate features, classifier, tracker, refinement in time, feedback."""

@@ -1,0 +1,109 @@
+"""True peak of ITU-R BS.1770-5, annex 2: the largest magnitude between samples."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
+from numpy.typing import NDArray
+
+from streamseg.engine.kernels import subkernel
+
+Floats32 = NDArray[np.float32]
+Ints32 = NDArray[np.int32]
+
+PEAK_TAPS: Final = 12  # as written out in `between_points`
+PEAK_BETA: Final = 4.0
+PEAK_GROUP: Final = 64
+LOOKBACK_SAMPLES: Final = PEAK_TAPS - 1  # samples before the first that its peaks rest on
+_MAX_SLOT: Final = PEAK_GROUP + LOOKBACK_SAMPLES
+PEAK_SCRATCH_SIZE: Final = _MAX_SLOT + 1  # numbers of scratch
+
+
+class PeakInterpolators(NamedTuple):
+    """What gives the points between samples, and how large those can be.
+
+    filters: (points, PEAK_TAPS). By the largest magnitude of the samples around it, and of their second differences, a
+    point is at most `reach` times the first, and at most `line` times the first with `bend` times the second.
+    """
+
+    filters: Floats32
+    value_gain: float
+    line_gain: float
+    curvature_gain: float
+
+
+@lru_cache(maxsize=8)
+def design_interpolators(sample_rate: int) -> PeakInterpolators:
+    """To 192 kHz, or four times the rate."""
+    times = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
+    between = np.arange(1, times) / times
+    middle = PEAK_TAPS // 2 - 1
+    t = between[:, None] - (np.arange(PEAK_TAPS) - middle)
+    window = np.i0(PEAK_BETA * np.sqrt(np.maximum(0.0, 1.0 - (t / (PEAK_TAPS / 2)) ** 2))) / np.i0(PEAK_BETA)
+    filters = np.sinc(t) * window
+    # What a filter adds to the straight line between two samples, as weights of second differences: summed by parts.
+    added = filters.copy()
+    added[:, middle] -= 1.0 - between
+    added[:, middle + 1] -= between
+    once = np.cumsum(added, axis=1)
+    twice = np.cumsum(once, axis=1)[:, :-1]
+    line = 1.0 + np.abs(once[:, -1]) + 2.0 * np.abs(twice[:, -1])
+    sums = (np.abs(filters).sum(axis=1), line, np.abs(twice[:, :-1]).sum(axis=1))
+    a_little_more = 1.00001  # points are summed in single precision
+    return PeakInterpolators(
+        filters.astype(np.float32), *(a_little_more * float(each.max(initial=0.0)) for each in sums)
+    )
+
+
+@subkernel
+def max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
+    """The largest magnitude: bits of positive numbers are ordered like the numbers, and join in vectors."""
+    most = np.int32(0)
+    for i in range(bits.size):
+        most = max(most, bits[i] & np.int32(0x7FFFFFFF))
+    scratch_bits[_MAX_SLOT] = most
+    found: np.float32 = scratch[_MAX_SLOT]
+    return found
+
+
+@subkernel
+def interpolate_points(x: Floats32, h: Floats32, out: Floats32) -> None:
+    """The points that a filter puts between samples."""
+    for i in range(out.size):
+        out[i] = (
+            (h[0] * x[u(i)] + h[1] * x[u(i + 1)])
+            + (h[2] * x[u(i + 2)] + h[3] * x[u(i + 3)])
+            + (h[4] * x[u(i + 4)] + h[5] * x[u(i + 5)])
+        ) + (
+            (h[6] * x[u(i + 6)] + h[7] * x[u(i + 7)])
+            + (h[8] * x[u(i + 8)] + h[9] * x[u(i + 9)])
+            + (h[10] * x[u(i + 10)] + h[11] * x[u(i + 11)])
+        )
+
+
+@subkernel
+def find_true_peak(
+    x: Floats32, x_bits: Ints32, tables: PeakInterpolators, peak: np.float32, scratch: Floats32, scratch_bits: Ints32
+) -> np.float32:
+    """`peak`, or the largest magnitude between the samples of `x`, whose first REACH are from before.
+
+    Groups of samples whose points cannot be larger than the peak so far, and that is most, are passed over.
+    """
+    for start in range(0, x.size - LOOKBACK_SAMPLES, PEAK_GROUP):
+        length = min(PEAK_GROUP, x.size - LOOKBACK_SAMPLES - start)
+        around = x[start : start + length + LOOKBACK_SAMPLES]
+        most = max_magnitude(x_bits[start : start + length + LOOKBACK_SAMPLES], scratch, scratch_bits)
+        if most * tables.value_gain <= peak:
+            continue
+        for i in range(around.size - 2):
+            scratch[i] = (around[u(i)] - around[u(i + 1)]) - (around[u(i + 1)] - around[u(i + 2)])
+        bent = max_magnitude(scratch_bits[: around.size - 2], scratch, scratch_bits)
+        if most * tables.line_gain + bent * tables.curvature_gain <= peak:
+            continue
+        for p in range(tables.filters.shape[0]):
+            interpolate_points(around, tables.filters[p], scratch[:length])
+            peak = max(peak, max_magnitude(scratch_bits[:length], scratch, scratch_bits))
+    return peak

@@ -1,0 +1,116 @@
+"""Texture: what the sound was like over the last second, about twice a second.
+
+A texture vector is the mean of timbre, harmony and contrast over `SPAN` frames, the deviation of timbre and contrast,
+and mean and deviation of level, onsets, flatness and zero crossings; standardised with fixed statistics of a training
+corpus (never with the stream's own: a running standardisation would let the future change the past's meaning) and
+clipped. The periodicity of the onsets goes along as it is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.features import COLUMNS
+from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
+from streamseg.engine.kernels import kernel
+from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.settings import FRAMES_PER_SECOND
+
+HOP_FRAMES = 21
+SPAN_FRAMES = 43
+STEP_S = HOP_FRAMES / FRAMES_PER_SECOND
+_CLIP = 5.0  # standard deviations; beyond it a dimension says "very different", and how much is noise
+
+_TEXTURE = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"], COLUMNS["contrast"]]
+_LEVEL = np.r_[COLUMNS["rms_db"], COLUMNS["onset"], COLUMNS["flatness"], COLUMNS["zero_crossing_rate"]]
+_MEANS = np.r_[_TEXTURE, _LEVEL]
+_STD_COLUMNS = np.r_[0:20, 32:39]
+
+# A vector is TEXTURE_DIMS of texture, LEVEL_DIMS of level, PERIODICITY_DIMS of periodicity.
+TEXTURE_DIMS = len(_TEXTURE) + len(_STD_COLUMNS)
+LEVEL_DIMS = 2 * len(_LEVEL)
+STANDARDISED_DIMS = TEXTURE_DIMS + LEVEL_DIMS
+VECTOR_DIMS = STANDARDISED_DIMS + PERIODICITY_DIMS
+_ONSET = len(_TEXTURE) + 1  # among the means
+_BUFFER_FRAMES = 4 * PERIODICITY_FRAMES  # frames, so that the past is moved once in a while only
+
+# Where each kind of evidence lies in a vector.
+TIMBRE = np.r_[0:20, 32:39]
+HARMONY = np.r_[20:32]
+RHYTHM = np.r_[39:TEXTURE_DIMS]
+LEVEL = np.r_[TEXTURE_DIMS : TEXTURE_DIMS + 1]
+
+
+@kernel
+def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied: NDArray[np.float64]) -> None:
+    """Copy some columns of frames."""
+    for i in range(frames.shape[0]):
+        for k in range(columns.size):
+            copied[i, k] = frames[i, columns[k]]
+
+
+@kernel
+def mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+    """Mean and deviation of every column."""
+    frames, columns = window.shape
+    for k in range(columns):
+        mean[k] = std[k] = 0.0
+    for i in range(frames):
+        for k in range(columns):
+            mean[k] += window[i, k]
+    for k in range(columns):
+        mean[k] /= frames
+    for i in range(frames):
+        for k in range(columns):
+            std[k] += (window[i, k] - mean[k]) * (window[i, k] - mean[k])
+    for k in range(columns):
+        std[k] = np.sqrt(std[k] / frames)
+
+
+class TextureExtractor:
+    """Frames in, texture vectors out; the same vectors however the frames are cut."""
+
+    def __init__(self) -> None:
+        self._past = np.zeros((_BUFFER_FRAMES, len(_MEANS)))
+        self._frame_count = PERIODICITY_FRAMES  # silence, before the first
+        self._frames_missing = SPAN_FRAMES  # frames still missing until the next vector is due
+
+    def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
+        """Take feature frames, shape (n, columns), and return the vectors that became due.
+
+        Each vector, shape (VECTOR_DIMS,), comes with the index in `frames` of the last frame it has heard.
+        """
+        due = []
+        at = 0
+        while len(frames) - at >= self._frames_missing:
+            self._append_frames(frames[at : at + self._frames_missing])
+            at += self._frames_missing
+            self._frames_missing = HOP_FRAMES
+            due.append((at - 1, self._compute_vector()))
+        self._append_frames(frames[at:])
+        self._frames_missing -= len(frames) - at
+        return due
+
+    def _append_frames(self, frames: NDArray[np.float64]) -> None:
+        if self._frame_count + len(frames) > _BUFFER_FRAMES:
+            self._past[:PERIODICITY_FRAMES] = self._past[
+                self._frame_count - PERIODICITY_FRAMES : self._frame_count
+            ].copy()
+            self._frame_count = PERIODICITY_FRAMES
+        copy_columns(frames, _MEANS, self._past[self._frame_count :])
+        self._frame_count += len(frames)
+
+    def _compute_vector(self) -> NDArray[np.float64]:
+        past = self._past[self._frame_count - PERIODICITY_FRAMES : self._frame_count]
+        std, mean = np.empty((2, len(_MEANS)))
+        mean_and_std(past[-SPAN_FRAMES:], std, mean)
+        texture = len(_TEXTURE)
+        raw = np.concatenate([mean[:texture], std[_STD_COLUMNS], mean[texture:], std[texture:]])
+        return np.concatenate([standardise(raw), compute_periodicity(past[:, _ONSET].copy())])
+
+
+def standardise(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
+    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - MEAN) / STD, -_CLIP), _CLIP)
+    return vectors

@@ -1,0 +1,1 @@
+"""Taught jingles: fingerprint, matcher, and the boundaries they make."""

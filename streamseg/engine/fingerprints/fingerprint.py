@@ -1,0 +1,83 @@
+"""A taught jingle as a fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.fingerprints.rows import (
+    BANDS,
+    LAGS,
+    LOG_MEL,
+    ROW_HOP,
+    ROW_WIDTH,
+    FingerprintRows,
+    compute_row,
+)
+from streamseg.engine.named_sounds import pack_arrays, unpack_arrays
+from streamseg.errors import UsageError
+from streamseg.settings import ENGINE_RATE, FRAMES_PER_SECOND
+
+MIN_DURATION_S: Final = 1.5
+
+
+MAX_DURATION_S: Final = 8.0  # of what is compared; a longer sound is known by its beginning
+
+
+_DYNAMIC_RANGE_DB: Final = 50.0  # below the loudest of a cue nothing is told
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """A taught sound. rows: its print, int16, shape (every second frame, _WIDTH)."""
+
+    name: str
+    rows: FingerprintRows
+
+    def to_bytes(self) -> bytes:
+        """It as bytes, for the memory; `cue_from` reads them."""
+        return pack_arrays(rows=self.rows[:, : 2 * BANDS].astype(np.int8))
+
+    @property
+    def duration_s(self) -> float:
+        """How much of it is compared."""
+        return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
+
+
+def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
+    """The cue a sound makes. sound: mono at 22,050 Hz; where it starts is where it will be found to start.
+
+    Raises AskedWrongly for one that is too short or too quiet to be known again.
+    """
+    frames = FeatureExtractor().push(sound)[: round(MAX_DURATION_S * FRAMES_PER_SECOND), LOG_MEL]
+    if len(frames) < MIN_DURATION_S * FRAMES_PER_SECOND:
+        raise UsageError(
+            f"a sound of {len(sound) / ENGINE_RATE:.1f} s cannot be known again; give at least {MIN_DURATION_S} s"
+        )
+    rows = np.zeros((len(frames), ROW_WIDTH), np.int16)
+    for i in range(len(frames)):
+        compute_row(frames[i], frames[[max(0, i - lag) for lag in LAGS]], rows[i])
+    heard = frames[:, :BANDS] > frames.max() - _DYNAMIC_RANGE_DB
+    for k, lag in enumerate(LAGS):
+        rows[:, k * BANDS : (k + 1) * BANDS] *= heard
+        rows[:lag, k * BANDS : (k + 1) * BANDS] = 0  # what was before it differs each time
+    if np.count_nonzero(rows) < 0.02 * rows.size or frames.max() < -60.0:
+        raise UsageError("nothing in this sound changes; it cannot be told from others by its course")
+    return Fingerprint(name, np.ascontiguousarray(rows[::ROW_HOP]))
+
+
+def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
+    """A cue as it was packed. Raises AskedWrongly when it is something else, or of another version."""
+    try:
+        rows = unpack_arrays(content)["rows"]
+    except (ValueError, KeyError):
+        rows = np.zeros((0, 0))
+    if rows.ndim != 2 or rows.shape[1] != 2 * BANDS or len(rows) == 0:
+        raise UsageError(f"the cue {name!r} was taught to another version; teach it again")
+    padded = np.zeros((len(rows), ROW_WIDTH), np.int16)
+    padded[:, : 2 * BANDS] = rows
+    return Fingerprint(name, padded)

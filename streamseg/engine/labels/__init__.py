@@ -1,0 +1,1 @@
+"""Labels: section descriptor, similarity, store, clusterer, HMM filter, roles."""

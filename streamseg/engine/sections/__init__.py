@@ -1,0 +1,1 @@
+"""Sections: their life cycle, report, statistics and key."""

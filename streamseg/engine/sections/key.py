@@ -1,0 +1,54 @@
+"""The key of a stretch of sound, from how strongly each pitch class was heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+PITCH_CLASS_NAMES: Final = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+# Mixed In Key's wheel: neighbours share all notes but one, the same number in A and B is the relative key.
+CAMELOT_MAJOR: Final = (8, 3, 10, 5, 12, 7, 2, 9, 4, 11, 6, 1)
+CAMELOT_MINOR: Final = (5, 12, 7, 2, 9, 4, 11, 6, 1, 8, 3, 10)
+# How often each degree occurs in the major and minor pieces of the Kostka-Payne corpus (Temperley 2007, fig. 6.4).
+# Krumhansl's listeners' ratings, the usual choice, score .77 where these score .87 (MIREX, 20 songs).
+MAJOR_PROFILE: Final = (0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400)
+MINOR_PROFILE: Final = (0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330)
+MIN_CORRELATION: Final = 0.6  # below, no key fits: noise, speech, drums
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEstimate:
+    """name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with the key's profile, 0 to 1."""
+
+    name: str
+    camelot: str
+    confidence: float
+
+
+def _profiles() -> NDArray[np.float64]:
+    rows = np.array([np.roll(profile, tonic) for profile in (MAJOR_PROFILE, MINOR_PROFILE) for tonic in range(12)])
+    rows -= rows.mean(axis=1, keepdims=True)
+    unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
+
+
+_PROFILES: Final = _profiles()
+
+
+def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
+    """The key whose profile correlates best (Krumhansl 1990, ch. 4) with chroma, shape (12,), C first; None if none."""
+    std = chroma - chroma.mean()
+    norm = float(np.linalg.norm(std))
+    if norm <= 1e-9 * max(1.0, float(np.abs(chroma).max())):
+        return None
+    correlation = _PROFILES @ std / norm
+    best = int(np.argmax(correlation))
+    if correlation[best] < MIN_CORRELATION:
+        return None
+    mode, tonic = divmod(best, 12)
+    camelot = f"{CAMELOT_MINOR[tonic]}A" if mode else f"{CAMELOT_MAJOR[tonic]}B"
+    name = f"{PITCH_CLASS_NAMES[tonic]} {'minor' if mode else 'major'}"
+    return KeyEstimate(name, camelot, round(float(correlation[best]), 3))

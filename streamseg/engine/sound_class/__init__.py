@@ -1,0 +1,1 @@
+"""Sound class: speech, music and silence, each for itself."""

@@ -1,0 +1,182 @@
+"""Pictures of an evaluation: what was heard of each track beside what is true, and whether probabilities hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib import rcParams
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+from streamseg.destinations import make_folder, write_atomically
+from streamseg.evaluation import scores
+from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
+from streamseg.evaluation.calibration import ReliabilityDiagram
+from streamseg.evaluation.evaluate import Evaluation, TrackPredictions, TrackScore
+from streamseg.evaluation.timeliness import reliability_diagrams
+
+_RELIABILITY = "reliability.png"
+_HIT_COLOUR, _FALSE_COLOUR, _MISS_COLOUR = "#1a7f37", "#c62828", "#8a6d00"
+_COLOURS = (
+    "#9ecae1",
+    "#fdd49e",
+    "#c7e9c0",
+    "#dadaeb",
+    "#fbb4ae",
+    "#d9d9d9",
+    "#fff3a3",
+    "#b3cde3",
+    "#e5d8bd",
+    "#ccebc5",
+)
+_TICKS_S = (5, 15, 30, 60, 120, 300, 600, 1800)
+_LABEL_WIDTH_SHARE = 0.012  # of the track, for two letters of a name
+
+
+def picture_paths(folder: Path, tracks: Iterable[str]) -> list[Path]:
+    """Every file that `draw` may write for tracks of these names."""
+    return [*(folder / f"{track}.png" for track in tracks), folder / _RELIABILITY]
+
+
+def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = True) -> list[Path]:
+    """One picture a track and one of the probabilities, as PNG files in a folder.
+
+    replace: existing files give way. Raises OutputFailed, AskedWrongly.
+    """
+    make_folder(folder)
+    written = []
+    for track in evaluation.tracks:
+        figure = draw_track(track, evaluation.truth[track.track], evaluation.predictions[track.track])
+        written.append(_save(figure, folder / f"{track.track}.png", replace=replace))
+    diagrams = {name: one for name, one in reliability_diagrams(evaluation.timeliness).items() if one.count}
+    if diagrams:
+        written.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
+    return written
+
+
+def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
+    """Novelty above, what is true and what was heard below; found, false and missed changes in their colours."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
+    end = max(predictions.duration_s, truth.spans[-1].end)
+    changes, hit = _match_changes(truth, predictions)
+    found = set(hit.values())
+    if predictions.novelty:
+        above.fill_between(*zip(*predictions.novelty), color="#90a4ae", alpha=0.6, linewidth=0)
+    for begin, finish in changes:
+        above.axvspan(begin - 0.15, finish + 0.15, color="#000000", alpha=0.18, linewidth=0)
+    for number, boundary in enumerate(predictions.boundaries):
+        good = number in found or not _is_scored(truth, boundary.t)
+        above.axvline(boundary.t, color=_HIT_COLOUR if good else _FALSE_COLOUR, linewidth=1.2)
+        above.annotate(
+            "",
+            (boundary.decided_t, 0.96),
+            (boundary.t, 0.96),
+            xycoords=("data", "axes fraction"),
+            arrowprops={"arrowstyle": "->", "color": _HIT_COLOUR if good else _FALSE_COLOUR, "linewidth": 0.8},
+        )
+    for number, (begin, finish) in enumerate(changes):
+        if number not in hit:
+            above.plot((begin + finish) / 2, 0.05, "v", color=_MISS_COLOUR, transform=above.get_xaxis_transform())
+    late = f", known {track.delay_median_s:.1f} s later (median)" if track.delay_median_s is not None else ""
+    above.set_title(
+        f"{track.track}: F {track.f:.2f} at 3 s, {len(hit)} of {len(changes)} changes found, "
+        f"{track.estimated - len(hit)} false{late}",
+        loc="left",
+    )
+    above.set_ylabel("novelty")
+    above.set_ylim(bottom=0)
+    _draw_legend(above)
+    lanes = [("true", truth.segments or truth.spans), ("heard", predictions.sections)]
+    for height, (_, spans) in zip((1, 0), lanes):
+        _draw_lane(below, spans, height, end)
+    below.set_yticks([1.4, 0.4], [name for name, _ in lanes])
+    below.set_ylim(-0.1, 1.9)
+    below.set_xlim(0, end)
+    below.xaxis.set_major_locator(MultipleLocator(next((s for s in _TICKS_S if end / s < 20), _TICKS_S[-1])))
+    below.xaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{int(t) // 60}:{int(t) % 60:02d}"))
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
+    """How often what was said with a probability held; on the diagonal it is as likely as it is called."""
+    figure = Figure(figsize=(4.4 * len(diagrams), 5.0), layout="constrained")
+    for axes, (name, diagram) in zip(
+        figure.subplots(1, len(diagrams), squeeze=False)[0], diagrams.items(), strict=True
+    ):
+        axes.plot([0, 1], [0, 1], "--", color="#9e9e9e", linewidth=1)
+        axes.plot(diagram.predicted, diagram.observed, color="#1f77b4", linewidth=1)
+        most = max(diagram.count)
+        axes.scatter(diagram.predicted, diagram.observed, [20 + 180 * n / most for n in diagram.count], color="#1f77b4")
+        for said, held, count in zip(diagram.predicted, diagram.observed, diagram.count, strict=True):
+            above = held < 0.9
+            axes.annotate(
+                str(count), (said, held), (0, 9 if above else -15), textcoords="offset points", ha="center", fontsize=8
+            )
+        axes.set_title(f"{name}\nerror {diagram.error:.3f}, {sum(diagram.count)} sayings", fontsize=10)
+        axes.set_xlabel("said")
+        axes.set_ylabel("held")
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.05, 1.08)
+        axes.set_box_aspect(1)
+    return figure
+
+
+def draw_delay_tradeoff(curves: dict[str, list[tuple[float, float]]]) -> Figure:
+    """Accuracy against delay: for each kind of sound, (median delay in seconds, F) at rising look-ahead."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        axes.plot(*zip(*points), "o-", label=name)
+    axes.set_xlabel("median delay, seconds")
+    axes.set_ylabel("F at 3 s")
+    axes.set_ylim(0, 1)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def _match_changes(
+    truth: AnnotatedFile, predictions: TrackPredictions
+) -> tuple[list[tuple[float, float]], dict[int, int]]:
+    """The true changes (begin, end), and which of them was hit by which boundary."""
+    times = [boundary.t for boundary in predictions.boundaries]
+    if truth.kind == "transitions":
+        return [(span.start, span.end) for span in truth.spans], dict(scores.score_transitions(truth.spans, times)[1])
+    inner = scores.inner_boundaries(truth.spans)
+    return [(t, t) for t in inner], dict(scores.match_boundaries(inner, times, 3.0))
+
+
+def _is_scored(truth: AnnotatedFile, t: float) -> bool:
+    return truth.kind == "transitions" or truth.spans[0].start < t < truth.spans[-1].end
+
+
+def _draw_lane(axes: Axes, spans: tuple[LabelledSpan, ...], height: float, end: float) -> None:
+    labels = list(dict.fromkeys(span.label for span in spans))
+    for span in spans:
+        colour = _COLOURS[labels.index(span.label) % len(_COLOURS)]
+        axes.broken_barh([(span.start, span.end - span.start)], (height, 0.8), color=colour, edgecolor="white", lw=1)
+        room = int((span.end - span.start) / end / _LABEL_WIDTH_SHARE)
+        if room:
+            shown = span.label if len(span.label) <= 2 * room else span.label[: max(1, 2 * room - 1)] + "…"
+            middle = ((span.start + span.end) / 2, height + 0.4)
+            axes.annotate(shown, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
+
+
+def _draw_legend(axes: Axes) -> None:
+    for colour, name in ((_HIT_COLOUR, "found, and when it was known"), (_FALSE_COLOUR, "false")):
+        axes.plot([], [], color=colour, label=name)
+    axes.plot([], [], "v", color=_MISS_COLOUR, label="missed")
+    axes.fill_between([], [], color="#000000", alpha=0.18, label="true change")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.82, 1.0), ncols=4, frameon=False, fontsize=8)
+
+
+def _save(figure: Figure, path: Path, *, replace: bool) -> Path:
+    with write_atomically(path, replace=replace) as file:
+        figure.savefig(file, format="png", dpi=rcParams["figure.dpi"] * 1.2)
+    return path

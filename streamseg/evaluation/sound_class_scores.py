@@ -1,0 +1,110 @@
+"""Scores of the kind of sound: speech, music and silence, each for itself, on a grid of half seconds.
+
+Truth: segments of the classes below. Talk over music is both; a jingle is music; noise is none of the three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.evaluation.annotations import LabelledSpan
+from streamseg.wire.events import SoundChanged
+
+GRID_S = 0.5
+KINDS = ("speech", "music", "silence")
+TRUTH_CLASSES: dict[str, tuple[bool, bool, bool]] = {
+    "speech": (True, False, False),
+    "music": (False, True, False),
+    "jingle": (False, True, False),
+    "speech_over_music": (True, True, False),
+    "silence": (False, False, True),
+    "noise": (False, False, False),
+}
+_LATE_S = 10.0  # a turn said later than this after the truth's belongs to something else
+
+Truth = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredProgramme:
+    """One annotated programme and what was said of it."""
+
+    truth: tuple[LabelledSpan, ...]
+    predictions: tuple[SoundChanged, ...]
+
+
+def is_programme(spans: tuple[LabelledSpan, ...]) -> bool:
+    """Whether these labels are kinds of sound."""
+    return bool(spans) and {span.label for span in spans} <= set(TRUTH_CLASSES)
+
+
+def truth_grid(spans: tuple[LabelledSpan, ...]) -> Truth:
+    """The truth, shape (cells, 3), at the middle of each cell of the grid."""
+    middles = _cell_middles(spans)
+    which = np.searchsorted([span.start for span in spans], middles, side="right") - 1
+    return np.array([TRUTH_CLASSES[span.label] for span in spans])[which]
+
+
+def prediction_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> Truth:
+    """What was said, on the same grid; a change counts from its `t`, nothing is on before the first."""
+    middles = _cell_middles(spans)
+    which = np.searchsorted([change.t for change in predictions], middles, side="right")
+    states = np.array(
+        [(False, False, False), *((change.speech, change.music, change.silence) for change in predictions)]
+    )
+    return states[which]
+
+
+def decision_delays(programme: ScoredProgramme) -> list[float]:
+    """Seconds from each true turn of a kind to the stream time at which it was decided."""
+    found = []
+    for k, kind in enumerate(KINDS):
+        before = False
+        for span in programme.truth:
+            now = TRUTH_CLASSES[span.label][k]
+            if now != before:
+                decided = next(
+                    (
+                        change.decided_t - span.start
+                        for change in programme.predictions
+                        if getattr(change, kind) == now and span.start - GRID_S <= change.t < span.start + _LATE_S
+                    ),
+                    None,
+                )
+                if decided is not None:
+                    found.append(max(0.0, decided))
+            before = now
+    return found
+
+
+def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, str, str]]:
+    """(what, value, "") over all programmes together."""
+    if not programmes:
+        return []
+    true = np.vstack([truth_grid(programme.truth) for programme in programmes])
+    said = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
+    rows = []
+    for k, kind in enumerate(KINDS):
+        both, either = np.sum(true[:, k] & said[:, k]), np.sum(true[:, k]) + np.sum(said[:, k])
+        rows.append((f"{kind}, F1", f"{2 * both / either:.3f}" if either else "none", ""))
+    noise = np.concatenate([_label_mask(programme.truth, "noise") for programme in programmes])
+    over = true[:, 0] & true[:, 1]
+    for title, cells, k in (("noise heard as speech", noise, 0), ("talk over music heard as music", over, 1)):
+        if cells.any():
+            rows.append((title, f"{said[cells, k].mean():.3f}", ""))
+    late = [delay for programme in programmes for delay in decision_delays(programme)]
+    if late:
+        rows.append(("kind of sound, delay median", f"{np.median(late):.1f} s", ""))
+    return rows
+
+
+def _cell_middles(spans: tuple[LabelledSpan, ...]) -> NDArray[np.float64]:
+    return np.arange(spans[0].start + GRID_S / 2, spans[-1].end, GRID_S)
+
+
+def _label_mask(spans: tuple[LabelledSpan, ...], label: str) -> Truth:
+    which = np.searchsorted([span.start for span in spans], _cell_middles(spans), side="right") - 1
+    return np.array([span.label == label for span in spans])[which]

@@ -1,0 +1,1 @@
+"""The SQLite log: writing in batches, reading, retention."""

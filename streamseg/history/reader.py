@@ -1,0 +1,214 @@
+"""Reading the event log back, for clients that resume or ask.
+
+Has a thread and a connection of its own: in WAL mode it never holds up the writer, and the event loop only waits
+for it, it does not stand still.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from streamseg.history.sqlite_file import connect_existing_database
+from streamseg.wire import messages as m
+from streamseg.wire.events import topic_of_type
+from streamseg.wire.subscriptions import TopicFilter
+
+log = logging.getLogger(__name__)
+
+READ_EVENTS = 100  # read at once while replaying; must fit well within a client's queue
+HistoryPosition: TypeAlias = tuple[str, int]  # (epoch, offset): after this event
+_MAX_RESPONSE_EVENTS = 1000
+_T = TypeVar("_T")
+
+
+class StoredEvent(NamedTuple):
+    """One event as it lies in the log."""
+
+    epoch: str
+    offset: int
+    type: str
+    json: str
+
+
+class HistoryReader:
+    """Reads one history file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamseg-replay")
+
+    async def count_recoverable(
+        self, stream: str, cursor: HistoryPosition, head: HistoryPosition, topic_filter: TopicFilter
+    ) -> int | None:
+        """How many events `interest` wants between the two places; None when not all of them are kept."""
+        return await self._run_query(lambda db: _count_wanted(db, stream, cursor, head, topic_filter))
+
+    async def read_after(self, stream: str, cursor: HistoryPosition, head: HistoryPosition) -> list[StoredEvent] | None:
+        """The next events after a cursor, up to the head; None when they do not follow on it without a hole."""
+        return await self._run_query(lambda db: _read_after(db, stream, cursor, head))
+
+    async def read_for_request(
+        self, id: int | str, request: m.HistoryRequest, limit_bytes: int
+    ) -> m.HistoryResponse | None:
+        """As many of the events asked for as fit, and where to go on; None when the epoch is unknown."""
+        rows = await self._run_query(
+            lambda db: _read_epoch(db, request.stream, request.epoch, request.first, request.last)
+        )
+        if rows is None:
+            return None
+        size = 0
+        fitting: list[StoredEvent] = []
+        for row in rows:
+            size += len(row.json)
+            if fitting and size > limit_bytes:
+                break
+            fitting.append(row)
+        more = len(fitting) < len(rows) or len(rows) == _MAX_RESPONSE_EVENTS
+        return m.HistoryResponse(
+            id=id,
+            stream=request.stream,
+            epoch=request.epoch,
+            events=[msgspec.Raw(row.json.encode()) for row in fitting],
+            next=fitting[-1].offset + 1 if more and fitting[-1].offset < request.last else None,
+        )
+
+    async def close(self) -> None:
+        """Close the file."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown()
+
+    async def _run_query(self, query: Callable[[sqlite3.Connection], _T | None]) -> _T | None:
+        def read() -> _T | None:
+            try:
+                if self._connection is None:
+                    self._connection = connect_existing_database(self._path)
+                    self._connection.execute("PRAGMA query_only=1")
+                self._connection.execute("BEGIN")  # one state of the log for all the questions of a query
+                try:
+                    return query(self._connection)
+                finally:
+                    self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                log.warning("history %s cannot be read: %s", self._path, error)
+                self._disconnect()
+                return None
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+_UNWRITTEN_EPOCH = 2**62
+
+
+class _HistorySpan(NamedTuple):
+    """Two places as the log numbers them: after the first, up to the second."""
+
+    stream_id: int
+    epoch_id: int
+    offset: int
+    head_epoch_id: int
+    head_offset: int
+
+
+_FIRST = (
+    "SELECT epoch_id, offset FROM event WHERE stream_id=? AND (epoch_id, offset) > (?, ?)"
+    " AND (epoch_id, offset) <= (?, ?) ORDER BY epoch_id, offset LIMIT 1"
+)
+_COUNTS = (
+    "SELECT type, count(*) FROM event WHERE stream_id=? AND (epoch_id, offset) > (?, ?)"
+    " AND (epoch_id, offset) <= (?, ?) GROUP BY type"
+)
+_CHUNK = (
+    "SELECT epoch, offset, type, json FROM event JOIN epoch ON epoch.id = epoch_id"
+    " WHERE event.stream_id=? AND (epoch_id, offset) > (?, ?) AND (epoch_id, offset) <= (?, ?)"
+    " ORDER BY epoch_id, offset LIMIT ?"
+)
+
+
+def _find_span(
+    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition
+) -> _HistorySpan | None:
+    """The span between two places, or None unless every event in it is kept."""
+    known = {
+        epoch: (stream_id, epoch_id, last_offset)
+        for epoch, stream_id, epoch_id, last_offset in db.execute(
+            "SELECT epoch, stream.id, epoch.id, last_offset FROM epoch JOIN stream ON stream.id = stream_id"
+            " WHERE name=? AND epoch IN (?, ?)",
+            (stream, cursor[0], head[0]),
+        )
+    }
+    if cursor[0] not in known:
+        return None
+    stream_id, epoch_id, last_offset = known[cursor[0]]
+    # An epoch that said nothing yet may not be written yet; it will come after all that are.
+    _, head_epoch_id, head_last = known.get(head[0], (stream_id, _UNWRITTEN_EPOCH, 0))
+    span = _HistorySpan(stream_id, epoch_id, cursor[1], head_epoch_id, head[1])
+    end_of_epoch = head[1] if epoch_id == head_epoch_id else last_offset
+    if epoch_id > head_epoch_id or cursor[1] > end_of_epoch or head[1] > head_last:
+        return None
+    broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
+    if db.execute(broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
+        return None
+    # The log is pruned from its beginning only, so where the first event is still there, all are.
+    first = db.execute(_FIRST, span).fetchone()
+    if first is None and epoch_id == head_epoch_id:
+        return span if cursor[1] == head[1] else None
+    if first is None and head[1] > 0:
+        return None
+    if first is None:
+        first = (head_epoch_id, 1)  # the head's epoch is about to begin; nothing must lie between
+    if first == (epoch_id, cursor[1] + 1):
+        return span
+    if cursor[1] != end_of_epoch or first[1] != 1:
+        return None
+    pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
+    if db.execute(pruned, (stream_id, epoch_id, first[0])).fetchone():
+        return None
+    return span
+
+
+def _count_wanted(
+    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition, topic_filter: TopicFilter
+) -> int | None:
+    span = _find_span(db, stream, cursor, head)
+    if span is None:
+        return None
+    counts: list[tuple[str, int]] = db.execute(_COUNTS, span).fetchall()
+    return sum(n for type_, n in counts if topic_filter.wants_event(topic_of_type(type_), type_))
+
+
+def _read_after(
+    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition
+) -> list[StoredEvent] | None:
+    span = _find_span(db, stream, cursor, head)
+    if span is None:
+        return None
+    return [StoredEvent(*row) for row in db.execute(_CHUNK, (*span, READ_EVENTS))]
+
+
+def _read_epoch(db: sqlite3.Connection, stream: str, epoch: str, first: int, last: int) -> list[StoredEvent] | None:
+    ids = db.execute(
+        "SELECT stream.id, epoch.id FROM epoch JOIN stream ON stream.id = stream_id WHERE name=? AND epoch=?",
+        (stream, epoch),
+    ).fetchone()
+    if ids is None:
+        return None
+    rows = db.execute(
+        "SELECT ?, offset, type, json FROM event WHERE stream_id=? AND epoch_id=? AND offset BETWEEN ? AND ?"
+        " ORDER BY offset LIMIT ?",
+        (epoch, *ids, first, last, _MAX_RESPONSE_EVENTS),
+    )
+    return [StoredEvent(*row) for row in rows]

@@ -1,0 +1,64 @@
+"""Whether events are those of a sound: by its file's name, its length and its sample rate."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Final
+
+from streamseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from streamseg.blocks import Source
+    from streamseg.outputs import Recording
+
+_TOLERANCE_S: Final = 0.5  # another encoding of a sound is longer or shorter by its encoder's delay
+_NOT_FILE_NAMES: Final = ("mic", "-", "stream")
+
+
+def check_same_recording(recording: Recording, sound: Path, source: Source) -> None:
+    """Raise AskedWrongly, naming every difference, when the events cannot be those of the sound.
+
+    source: the sound, which is read to its end: only that tells a length one can rely on. Raises what it raises.
+    """
+    length_s, sample_rate = _measure_duration(source)
+    differences = []
+    heard = PurePath(recording.audio.replace("\\", "/")).name
+    if not _is_not_a_file(recording.audio) and PurePath(heard).stem.casefold() != sound.stem.casefold():
+        differences.append(f"they are of {heard!r}")
+    if recording.stopped is not None:
+        t, reason = recording.stopped
+        if abs(t - length_s) > _TOLERANCE_S if reason == "end" else t > length_s + _TOLERANCE_S:
+            differences.append(f"they go to {t:.2f} s, the sound to {length_s:.2f} s")
+    last = max(section.end for section in recording.sections)
+    if last > length_s + _TOLERANCE_S and not any("they go to" in each for each in differences):
+        differences.append(f"their last section ends at {last:.2f} s, the sound at {length_s:.2f} s")
+    if recording.sample_rate is not None and recording.sample_rate != sample_rate:
+        differences.append(f"they are of {recording.sample_rate} Hz, the sound of {sample_rate} Hz")
+    if differences:
+        raise UsageError(
+            f"these are not the events of {sound}: {'; '.join(differences)}; "
+            "analyze it, or cut all the same with --force"
+        )
+
+
+def _is_not_a_file(audio: str) -> bool:
+    return audio in _NOT_FILE_NAMES or audio.startswith("mic:")
+
+
+def _measure_duration(source: Source) -> tuple[float, int]:
+    """Seconds and sample rate, gaps counted as the engine counts them."""
+    from streamseg.blocks import Block, Gap
+    from streamseg.errors import TruncatedSourceError
+
+    samples = sample_rate = 0
+    try:
+        for item in source:
+            if isinstance(item, Block):
+                samples += len(item.samples)
+                sample_rate = sample_rate or item.sample_rate
+            elif isinstance(item, Gap):
+                samples += item.missing_samples
+    except TruncatedSourceError:
+        if not sample_rate:
+            raise  # else: what there is may be cut
+    return samples / sample_rate if sample_rate else 0.0, sample_rate

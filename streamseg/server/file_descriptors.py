@@ -1,0 +1,97 @@
+"""File descriptors: how many the process may open, and how many of them connections may take.
+
+A process that runs out of descriptors can neither accept a connection nor open its history, start a decoder or write
+a recording. So the limit is raised as far as the system allows, connections get what is left beside a reserve, and
+one spare descriptor is held back: with it a connection can be accepted and closed even when the table is full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+RESERVED_DESCRIPTORS = (
+    64  # for the history with its readers, the log, the memory, the page's files, and what libraries open
+)
+RESERVED_DESCRIPTORS_PER_STREAM = 8  # for a source: its file, a decoder child with its pipes, a recording
+_MIN_CONNECTIONS = 16  # connections that are always tried
+_ASSUMED_OPEN = 64  # assumed to be open where the system does not list them
+_MACOS_MAX = 10_240  # macOS calls its hard limit unlimited, and refuses more than OPEN_MAX
+
+
+def raise_descriptor_limit(wanted: int) -> int | None:
+    """Raise the soft limit of open descriptors to `wanted` or as near as the system allows.
+
+    Returns the limit that holds now; None where there is none that could be read (Windows, unlimited).
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        import resource
+    except ImportError:  # a Python built without it
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    for candidate in (limit, min(limit, _MACOS_MAX)):
+        if candidate > soft:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (candidate, hard))
+                break
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def count_open_descriptors() -> int:
+    """How many descriptors the process has open now; a guess where the system does not tell."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with contextlib.suppress(OSError):
+            return sum(1 for _ in Path(folder).iterdir())
+    return _ASSUMED_OPEN
+
+
+def limit_connections(asked: int, streams: int) -> int:
+    """How many of `asked` sockets may be open at once beside a reserve for so many streams.
+
+    Raises the process's limit where that helps, and logs it where fewer fit than were asked for: as a warning where
+    it is fewer than half.
+    """
+    beside = count_open_descriptors() + RESERVED_DESCRIPTORS + RESERVED_DESCRIPTORS_PER_STREAM * streams
+    limit = raise_descriptor_limit(asked + beside)
+    if limit is None or limit >= asked + beside:
+        return asked
+    fitting = max(_MIN_CONNECTIONS, limit - beside)
+    log.log(
+        logging.WARNING if fitting < asked / 2 else logging.INFO,
+        "%d connections are allowed by the settings, but this process may open only %d files: %d connections fit; "
+        "raise the limit (ulimit -n, LimitNOFILE) or lower max_connections",
+        asked,
+        limit,
+        fitting,
+    )
+    return fitting
+
+
+class SpareDescriptor:
+    """One descriptor held back. Given up for a moment, it lets a full process accept a connection to close it."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        self.reserve()
+
+    def reserve(self) -> None:
+        """Hold one, where there is one to hold."""
+        if self._descriptor is None:
+            with contextlib.suppress(OSError):
+                self._descriptor = os.open(os.devnull, os.O_RDONLY)
+
+    def release(self) -> None:
+        """Free it, if one is held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,146 @@
+"""What the port answers to a browser: the page, the state, and nothing else.
+
+Only files that lay in the page's folder when the server started are served, looked up by name: no path can leave
+the folder. Names in `Host` are refused where they could be an attacker's (DNS rebinding): an address, `localhost`,
+or the host of an allowed origin.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from streamseg.server.access_tokens import AccessTokens, Role
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+_SECURITY = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+
+HttpBody = tuple[str, bytes]  # media type, content
+HttpRoute = Callable[[], HttpBody]
+GuardedRoute = Callable[[Role], HttpBody]
+
+
+def make_response(
+    status: HTTPStatus, media_type: str, body: bytes, extra: dict[str, str] | None = None, *, head: bool = False
+) -> Response:
+    """An HTTP response with the security headers and `extra` ones; `head` leaves the body out."""
+    headers = Headers({"Content-Type": media_type, "Content-Length": str(len(body)), "Connection": "close"})
+    headers.update(_SECURITY)
+    headers.update(extra or {})
+    return Response(status.value, status.phrase, headers, b"" if head else body)
+
+
+def make_refusal(status: HTTPStatus, why: str, extra: dict[str, str] | None = None) -> Response:
+    """A refusal in plain text."""
+    return make_response(status, "text/plain; charset=utf-8", f"{why}\n".encode(), extra)
+
+
+METHOD_REFUSED = make_refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
+
+
+class HttpPages:
+    """Answers GET and HEAD."""
+
+    def __init__(
+        self,
+        folder: Path,
+        tokens: AccessTokens,
+        origins: Iterable[str],
+        open_routes: dict[str, HttpRoute],
+        guarded_routes: dict[str, GuardedRoute],
+    ) -> None:
+        """folder: the page. Open routes answer everybody, guarded ones whoever may read, by role."""
+        self._files = {
+            "/" + file.relative_to(folder).as_posix(): file
+            for file in sorted(folder.rglob("*"))
+            if file.is_file() and file.suffix in _TYPES and file.resolve().is_relative_to(folder.resolve())
+        }
+        if "/index.html" in self._files:
+            self._files["/"] = self._files["/index.html"]
+        self._tokens = tokens
+        self._origins = frozenset(origins)
+        self._hosts = frozenset(urlsplit(origin).netloc for origin in self._origins)
+        self._open_routes = open_routes
+        self._guarded_routes = guarded_routes
+
+    def check_origin(self, request: Request) -> Response | None:
+        """None when `Host` and `Origin` are fine; a refusal otherwise."""
+        host = request.headers.get_all("Host")
+        if len(host) != 1 or not self._is_allowed_host(host[0]):
+            return make_refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server is not known by that name")
+        origin = request.headers.get_all("Origin")
+        if not origin:
+            return None
+        if len(origin) == 1 and (origin[0] in self._origins or origin[0] in _same_origins(host[0])):
+            return None
+        return make_refusal(HTTPStatus.FORBIDDEN, "this origin is not allowed")
+
+    def respond(self, request: Request) -> Response:
+        """Answer a request that is not for the WebSocket."""
+        if request.method not in ("GET", "HEAD"):
+            return METHOD_REFUSED
+        head = request.method == "HEAD"
+        path = unquote(request.path.partition("?")[0])
+        if route := self._open_routes.get(path):
+            return make_response(HTTPStatus.OK, *route(), head=head)
+        if guarded := self._guarded_routes.get(path):
+            role = self._tokens.bearer_role(request.headers.get("Authorization"))
+            if role is None:
+                return make_refusal(HTTPStatus.UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
+            return make_response(HTTPStatus.OK, *guarded(role), head=head)
+        if file := self._files.get(path):
+            try:
+                return make_response(HTTPStatus.OK, _TYPES[file.suffix], file.read_bytes(), head=head)
+            except OSError:
+                pass
+        return make_refusal(HTTPStatus.NOT_FOUND, "nothing here")
+
+    def _is_allowed_host(self, host: str) -> bool:
+        if host in self._hosts:
+            return True
+        if "@" in host:  # a name that looks like ours, before the one that is meant
+            return False
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name == "localhost":
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+def _same_origins(host: str) -> tuple[str, str]:
+    """The origins of pages that come from that host."""
+    return f"http://{host}", f"https://{host}"

@@ -1,0 +1,87 @@
+"""A WAV file of float32 samples that grows on disk and is whole after every block.
+
+Written here and not by a library, because a disk that is full must cost nothing but the samples that do not fit:
+a block is written entirely or not at all, and the header says after each block how much there is. Beyond 4 GB the file
+is RF64 (EBU Tech 3306): its place for the large sizes is kept free from the start.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+
+from streamseg.blocks import Samples
+from streamseg.destinations import write_all
+
+_MAX_FILE_BYTES: Final = 0xFFFF_FFFF
+_MAX_RIFF_BYTES = _MAX_FILE_BYTES
+_EXTENSIBLE: Final = 0xFFFE
+_FLOAT_SUBFORMAT: Final = bytes.fromhex("0300000000001000800000aa00389b71")
+_SPEAKERS: Final = {1: 4, 2: 3}  # front centre; front left and right; of others nothing is known
+_HEADER_BYTES: Final = 12 + 36 + 48 + 12 + 8
+
+
+class WavWriter:
+    """Blocks appended to an open, empty file."""
+
+    def __init__(self, file: io.FileIO, sample_rate: int, channels: int) -> None:
+        """file: unbuffered, at its beginning. sample_rate: Hz. Raises OSError, the file empty as before."""
+        self._file = file
+        self._sample_rate, self._channels = sample_rate, channels
+        self.frames = 0
+        write_all(file, self._make_header())
+
+    def append(self, samples: Samples) -> None:
+        """Write samples, shape (n, channels). Raises OSError, the file as it was before."""
+        write_all(self._file, np.ascontiguousarray(samples, "<f4").tobytes())
+        self.frames += len(samples)
+        self._update_header()
+
+    def _update_header(self) -> None:
+        """Say how much there is. Where even that takes room and there is none, the next block's update says it."""
+        end = self._file.tell()
+        with suppress(OSError):
+            self._file.seek(0)
+            self._file.write(self._make_header())
+        self._file.seek(end)
+
+    def _make_header(self) -> bytes:
+        data_bytes = self.frames * self._channels * 4
+        riff_bytes = _HEADER_BYTES - 8 + data_bytes
+        large = riff_bytes > _MAX_RIFF_BYTES
+        sizes = struct.pack("<QQQI", riff_bytes, data_bytes, self.frames, 0) if large else bytes(28)
+        frame_bytes = self._channels * 4
+        form = struct.pack(
+            "<HHIIHHHHI",
+            _EXTENSIBLE,
+            self._channels,
+            self._sample_rate,
+            min(_MAX_FILE_BYTES, self._sample_rate * frame_bytes),
+            frame_bytes,
+            32,
+            22,
+            32,
+            _SPEAKERS.get(self._channels, 0),
+        )
+        return b"".join(
+            (
+                b"RF64" if large else b"RIFF",
+                struct.pack("<I", _MAX_FILE_BYTES if large else riff_bytes),
+                b"WAVE",
+                b"ds64" if large else b"JUNK",
+                struct.pack("<I", 28),
+                sizes,
+                b"fmt ",
+                struct.pack("<I", 40),
+                form,
+                _FLOAT_SUBFORMAT,
+                b"fact",
+                struct.pack("<II", 4, min(_MAX_FILE_BYTES, self.frames)),
+                b"data",
+                struct.pack("<I", _MAX_FILE_BYTES if large else data_bytes),
+            )
+        )

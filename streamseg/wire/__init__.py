@@ -1,0 +1,1 @@
+"""The contract: event types, envelope, protocol messages, schemas, token proof, topic filters. No I/O."""

@@ -1,0 +1,20 @@
+"""How far a stream has come."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class StreamProgress(msgspec.Struct, frozen=True):
+    """How far a stream was heard.
+
+    t, watermark: stream seconds; nothing at or before the watermark changes any more.
+    lag_s: how far the engine is behind the sound. dropped_samples: lost so far, per channel.
+    engine_s: seconds the engine has worked so far.
+    """
+
+    t: float
+    watermark: float
+    lag_s: float = 0.0
+    dropped_samples: int = 0
+    engine_s: float = 0.0

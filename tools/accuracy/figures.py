@@ -1,0 +1,89 @@
+"""The figures of docs/accuracy.md: the whole program over annotated sound, in folds.
+
+    python -m tools.accuracy.figures FOLDER --profile dj --folds FOLDS [--lookahead 2]… [--pictures OUT]
+
+FOLDS has a model for each fold and a `folds.json` that names, by each file's stem, the model that has not heard it;
+without --folds the shipped model judges, which has heard the development sound. Prints the table of every look-ahead
+(the profile's own first) and the figures of what is said before it is certain, as Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from streamseg.engine.models.weights import BoundaryModel, read_boundary_model
+from streamseg.evaluation import evaluate_folder
+from streamseg.evaluation.evaluate import Evaluation
+from streamseg.evaluation.plots import draw_evaluation
+from streamseg.evaluation.scores import bootstrap_interval
+from streamseg.settings import PROFILES, make_settings
+
+
+class Folds(dict[str, BoundaryModel]):
+    """By a file's stem, the model that has not heard it."""
+
+    def __init__(self, folder: Path) -> None:
+        names = json.loads((folder / "folds.json").read_text())
+        models = {name: read_boundary_model((folder / name).read_bytes(), name) for name in set(names.values())}
+        super().__init__({stem: models[name] for stem, name in names.items()})
+
+
+def table_row(lookahead_s: float, evaluation: Evaluation) -> str:
+    """Look-ahead, F with its interval, F at 0.5 s, precision, recall, false alarms an hour, delay median and p90."""
+    tracks = evaluation.tracks
+
+    def mean(part: str) -> str:
+        values = [value for track in tracks if (value := getattr(track, part)) is not None]
+        return f"{np.mean(values):.3f}" if values else "–"
+
+    low, high = bootstrap_interval([track.f for track in tracks])
+    hours = sum(track.duration_s for track in tracks) / 3600
+    alarms = sum(track.false_alarms_per_h * track.duration_s for track in tracks) / 3600 / hours
+    delays = [delay for track in tracks for delay in track.delays_s] or [float("nan")]
+    parts = [f"{lookahead_s:g} s", f"{mean('f')} ({low:.3f} to {high:.3f})", mean("f_05"), mean("f_untrimmed")]
+    parts += [mean("precision"), mean("recall"), f"{alarms:.1f}"]
+    parts += [f"{np.median(delays):.1f} s / {np.percentile(delays, 90):.1f} s"]
+    return f"| {' | '.join(parts)} |"
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--profile", choices=PROFILES, required=True)
+    parser.add_argument("--truth", choices=("auto", "sections", "transitions", "segments"), default="auto")
+    parser.add_argument("--folds", type=Path)
+    parser.add_argument("--lookahead", type=float, action="append", default=[])
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    asked = parser.parse_args()
+    model = Folds(asked.folds) if asked.folds else None
+    own = make_settings(asked.profile).lookahead_s
+    print(
+        "| look-ahead | F (3 s) | F (0.5 s) | F (3 s), untrimmed | precision | recall | false/h | delay, median / p90 |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    first: Evaluation | None = None
+    for lookahead_s in [own, *asked.lookahead]:
+        settings = make_settings(asked.profile, lookahead_s=lookahead_s)
+        found = evaluate_folder(
+            asked.folder, settings, truth=asked.truth, model=model, jobs=asked.jobs,
+            progress=lambda done, total, name: print(f"{done}/{total} {name}", file=sys.stderr, flush=True),
+        )  # fmt: skip
+        print(table_row(lookahead_s, found), flush=True)
+        first = first or found
+    assert first is not None
+    print()
+    for what, value, interval in first.summary():
+        print(f"| {what} | {value} | {interval} |")
+    if asked.pictures:
+        draw_evaluation(first, asked.pictures)
+
+
+if __name__ == "__main__":
+    main()

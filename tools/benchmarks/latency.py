@@ -1,0 +1,121 @@
+"""From sound to client: `python -m tools.benchmarks.latency [RUNS]`, the demo's programme (20) times on a virtual card.
+
+`streamseg serve mic:…` hears it, `streamseg watch` receives it, and a second microphone on the same card, in this
+process, tells by its own clock when each sample was captured. An event's latency is from the capture of the sample
+at its `decided_t` to the moment its line can be read from `watch`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from streamseg.blocks import Block
+from streamseg.sources import devices, open_source
+from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
+from tools.alignment import start_of
+from tools.command import PATIENCE_S, command, start
+from tools.virtual_card import NAME, RATE, virtual_card
+
+LIMIT_S = 0.150
+
+
+class Witness:
+    """A second microphone, which knows of every sample when it was captured."""
+
+    def __init__(self):
+        self.source = open_source(f"mic:{NAME}")
+        self.blocks = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self):
+        for item in self.source:
+            assert isinstance(item, Block), item
+            self.blocks.append(item)
+
+    def stop(self):
+        self.source.close()
+        self._thread.join()
+        self.samples = np.concatenate([block.samples for block in self.blocks])
+        self._ends = np.cumsum([len(block.samples) for block in self.blocks])
+
+    def captured_at(self, sample):
+        """Unix seconds at which this sample came out of the card."""
+        n = int(np.searchsorted(self._ends, sample, side="right"))
+        return self.blocks[n].captured_at - (self._ends[n] - sample) / RATE
+
+
+def one_run(card, played, folder):
+    """The latency of every event of one run, seconds, with its type."""
+    capture = folder / "capture.wav"
+    received = []
+    witness = Witness()
+    # fmt: off
+    serving = ["serve", f"demo=mic:{NAME}", "--port", "0", "--profile", "broadcast", "--save", capture, "--no-history"]
+    # fmt: on
+    try:
+        with start(*serving, env=card.env) as server:
+            watching = command("watch", server.wait_for_address(), "--json", "--until-stopped")
+            with subprocess.Popen(watching, stdout=subprocess.PIPE, text=True) as watch:
+                started = threading.Event()
+
+                def read():
+                    for line in watch.stdout:
+                        received.append((time.time(), json.loads(line)))
+                        started.set()
+
+                reader = threading.Thread(target=read)
+                reader.start()
+                try:
+                    assert started.wait(PATIENCE_S), "nothing was heard"
+                    card.play(played).wait()
+                    time.sleep(1)
+                    assert server.stop()[0] == 0, server.messages
+                    watch.wait(PATIENCE_S)
+                finally:
+                    watch.kill()
+                    reader.join()
+    finally:
+        witness.stop()
+    original, heard = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
+    ahead = start_of(original, witness.samples, RATE) - start_of(original, heard, RATE)
+    return [
+        (event["type"], at - witness.captured_at(ahead + round(event["data"]["decided_t"] * RATE)))
+        for at, event in received
+        if "decided_t" in event["data"] and not event["data"].get("at_end")
+    ]
+
+
+def main(runs="20"):
+    assert SAMPLE_RATE == RATE
+    found = []
+    with tempfile.TemporaryDirectory() as name, virtual_card() as card:
+        os.environ.update(card.env)
+        devices.rescan_devices()
+        folder = Path(name)
+        played = folder / "played.wav"
+        soundfile.write(played, render_programme(), RATE, subtype="FLOAT")
+        for run in range(int(runs)):
+            found += one_run(card, played, folder)
+            latencies_ms = np.array([latency_s for _, latency_s in found]) * 1000
+            p50, p99, worst = np.percentile(latencies_ms, [50, 99, 100])
+            print(
+                f"run {run + 1}: {len(found)} events so far, p50 {p50:.0f}, p99 {p99:.0f}, worst {worst:.0f} ms",
+                flush=True,
+            )
+    return 0 if p99 < LIMIT_S * 1000 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

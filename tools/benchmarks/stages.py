@@ -1,0 +1,72 @@
+"""Where the engine's time goes: a stopwatch around the verbs of every stage, exact to the switch."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from streamseg.engine.alarms import AlarmDetector
+from streamseg.engine.boundaries.classifier import BoundaryClassifier
+from streamseg.engine.boundaries.refinement import BoundaryRefiner
+from streamseg.engine.boundaries.tracker import BoundaryTracker
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.features.loudness.meter import LoudnessMeter
+from streamseg.engine.features.resampling import Resampler
+from streamseg.engine.features.texture import TextureExtractor
+from streamseg.engine.sections.lifecycle import SectionTracker
+from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sound_class.classifier import SoundClassifier
+
+REST = "python between the stages"
+VERBS = {
+    "resampling": [(Resampler, "push"), (Resampler, "flush")],
+    "loudness and true peak": [(LoudnessMeter, "push")],
+    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "until")],
+    "features": [(FeatureExtractor, "push")],
+    "texture": [(TextureExtractor, "push")],
+    "evidence and judge": [(BoundaryClassifier, "push"), (BoundaryTracker, "push"), (BoundaryTracker, "settle")],
+    "placing": [(BoundaryRefiner, "push"), (BoundaryRefiner, "place")],
+    "kind of sound": [(SoundClassifier, "push"), (SoundClassifier, "fractions")],
+    "sections and labels": [(SectionTracker, "push"), (SectionTracker, "say"), (SectionTracker, "close")],
+    "report": [(SectionReporter, "push_frames"), (SectionReporter, "push_blocks"), (SectionReporter, "close")],
+}
+
+
+class Stopwatch:
+    """CPU seconds by stage; a stage that calls another is not charged for it."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys([*VERBS, REST], 0.0)
+        self._stage, self._since = REST, 0.0
+
+    def turn(self, stage: str) -> str:
+        """Charge what passed to the stage that ran, and let `stage` run; returns the one that ran."""
+        now = time.process_time()
+        self.seconds[self._stage] += now - self._since
+        before, self._stage, self._since = self._stage, stage, now
+        return before
+
+    def around(self, stage: str, verb: Callable) -> Callable:
+        def timed(*arguments, **named):
+            before = self.turn(stage)
+            try:
+                return verb(*arguments, **named)
+            finally:
+                self.turn(before)
+
+        return timed
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Every engine that runs in this block is timed."""
+        plain = [(kind, verb, getattr(kind, verb), stage) for stage, verbs in VERBS.items() for kind, verb in verbs]
+        for kind, verb, method, stage in plain:
+            setattr(kind, verb, self.around(stage, method))
+        self._since = time.process_time()
+        try:
+            yield
+        finally:
+            self.turn(REST)
+            for kind, verb, method, _ in plain:
+                setattr(kind, verb, method)

@@ -1,0 +1,148 @@
+"""Live is file, on five minutes of any sound: `python -m tools.load.live_is_file FILE [SECONDS [PROFILE]]`.
+
+The file is played into a virtual sound card; `streamseg serve mic:…` hears and saves it, `streamseg watch` receives
+it; then the saved capture and the file itself are analysed, and all three accounts are compared.
+"""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tools.alignment import START_UP_S, differing, start_of
+from tools.command import PATIENCE_S, command, run, start
+from tools.virtual_card import NAME, RATE, virtual_card
+
+CONFIRMED = "streamseg.boundary.confirmed.v1"
+TOLERANCE_S = 0.1
+
+
+@dataclasses.dataclass
+class Comparison:
+    """What the three accounts have in common. Events are `(type, subject, data)`."""
+
+    live: list
+    replayed: list
+    lost_samples: int
+    differing_samples: int
+    start_s: float
+    unmatched_s: list[float]
+    boundaries: int
+    worst_s: float
+
+
+def facts(lines):
+    """Events without what names the run itself: where the sound came from, and why it ended."""
+    found = []
+    for line in lines:
+        event = json.loads(line)
+        data = event["data"]
+        for key in {"streamseg.stream.started.v1": ["source"], "streamseg.stream.stopped.v1": ["reason"]}.get(
+            event["type"], []
+        ):
+            del data[key]
+        found.append((event["type"], event["subject"], data))
+    return found
+
+
+def boundaries(events, until_s):
+    """When they are, of those decided by then: what the end settles depends on what follows the sound."""
+    return [
+        data["t"]
+        for kind, _, data in events
+        if kind == CONFIRMED and not data["at_end"] and data["decided_t"] < until_s
+    ]
+
+
+def compare(card, played, folder, profile):
+    """Play the file into the card while the command line listens, then compare.
+
+    played: a WAV at the card's rate. folder: for the capture and the history.
+    """
+    capture = folder / "capture.wav"
+    # fmt: off
+    serving = ["serve", f"live=mic:{NAME}", "--port", "0", "--profile", profile,
+               "--save", capture, "--history", folder / "history.db"]
+    # fmt: on
+    with start(*serving, env=card.env) as server:
+        watching = command("watch", server.wait_for_address(), "--json", "--until-stopped")
+        with subprocess.Popen(watching, stdout=subprocess.PIPE, text=True) as watch:
+            lines, started = [], threading.Event()
+
+            def read():
+                for line in watch.stdout:
+                    lines.append(line)
+                    started.set()
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            try:
+                assert started.wait(PATIENCE_S), "nothing was heard"
+                card.play(played).wait()
+                time.sleep(1)
+                code, _, messages = server.stop()
+                assert code == 0, messages
+                assert watch.wait(PATIENCE_S) == 0
+            finally:
+                watch.kill()
+                reader.join()
+    live, replayed = facts(lines), facts(_analysed(capture, profile))
+    if live[0] in replayed[:3]:  # on a busy machine the watcher comes after the first words
+        replayed = replayed[replayed.index(live[0]) :]
+    original, captured = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
+    original = np.repeat(original, captured.shape[1] // original.shape[1], axis=1)
+    first = start_of(original, captured, RATE)
+    start_s = first / RATE
+    played_s = len(original) / RATE
+    expected = [t + start_s for t in boundaries(facts(_analysed(played, profile)), played_s)]
+    heard = [t for t in boundaries(live, start_s + played_s) if t > start_s + START_UP_S]
+    off = [min((abs(t - other) for other in expected), default=np.inf) for t in heard]
+    off += [min((abs(t - other) for other in heard), default=np.inf) for t in expected]
+    return Comparison(
+        live=live,
+        replayed=replayed,
+        lost_samples=sum(round(data["missing_s"] * RATE) for kind, _, data in live if "gap" in kind),
+        differing_samples=differing(original, captured, first, RATE),
+        start_s=start_s,
+        unmatched_s=[round(t, 2) for t, by in zip([*heard, *expected], off) if by > TOLERANCE_S],
+        boundaries=len(heard),
+        worst_s=max(off, default=0.0),
+    )
+
+
+def _analysed(path, profile):
+    done = run("analyze", path, "--profile", profile)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def main(file, seconds="300", profile="dj"):
+    with tempfile.TemporaryDirectory() as name, virtual_card() as card:
+        folder = Path(name)
+        played = folder / "played.wav"
+        # fmt: off
+        subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-t", seconds, "-ar", str(RATE), "-ac", "2", played],
+                       check=True)
+        # fmt: on
+        found = compare(card, played, folder, profile)
+    same = found.live == found.replayed
+    print(f"samples lost: {found.lost_samples}, samples that are not as played: {found.differing_samples}")
+    print(f"events live: {len(found.live)}, of the saved capture: {len(found.replayed)}, the very same: {same}")
+    print(
+        f"boundaries: {found.boundaries}, farthest from the file's own: {found.worst_s:.3f} s, at {found.unmatched_s}"
+    )
+    return 0 if same and not found.lost_samples and not found.differing_samples and not found.unmatched_s else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""Loudness against FFmpeg's `ebur128`, on ten minutes: stereo, and at 48 kHz where peaks lie between samples."""
+
+import av
+import numpy as np
+import soundfile
+import soxr
+
+from streamseg.engine.features.loudness.meter import LoudnessMeter
+from streamseg.engine.sections.report import SectionReporter
+
+RATE = 22_050
+
+
+def ebur128(samples, rate):
+    """(integrated, range, true peak) as FFmpeg's own filter measures them. Raises ValueError where it has none."""
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(sample_rate=rate, format="flt", layout="stereo", time_base=f"1/{rate}")
+    meter = graph.add("ebur128", "metadata=1:peak=true")
+    sink = graph.add("abuffersink")
+    source.link_to(meter)
+    meter.link_to(sink)
+    graph.configure()
+    last = {}
+    for start in range(0, len(samples), rate):
+        part = np.ascontiguousarray(samples[start : start + rate])
+        frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="flt", layout="stereo")
+        frame.sample_rate, frame.pts = rate, start
+        source.push(frame)
+        last = drained(sink) or last
+    source.push(None)
+    last = drained(sink) or last
+    peaks = [float(value) for name, value in last.items() if "true_peaks_ch" in name]
+    return float(last["lavfi.r128.I"]), float(last["lavfi.r128.LRA"]), 20 * np.log10(max(peaks))
+
+
+def drained(sink):
+    """The newest figures that wait at the filter's end."""
+    last = {}
+    while True:
+        try:
+            last = dict(sink.pull().metadata) or last
+        except (av.EOFError, av.BlockingIOError):
+            return last
+
+
+def ours(samples, rate):
+    """The same from a report."""
+    reports = SectionReporter(60.0)
+    loudness, done = LoudnessMeter(rate, samples.shape[1]), 0
+    for start in range(0, len(samples), rate):
+        blocks = loudness.push(samples[start : start + rate])
+        reports.push_loudness(done, 0.0, blocks)
+        done += len(blocks)
+    report = reports.close_section(0.0, len(samples) / rate)
+    return report.integrated_lufs, report.loudness_range_lu, report.true_peak_db
+
+
+def rows(folder):
+    """Two minutes of each of five files, one after the other, the right channel a little softer and later."""
+    paths = [*sorted((folder / "mixes").glob("*.ogg"))[:3], *sorted((folder / "broadcast").glob("*.ogg"))[:2]]
+    parts = [soundfile.read(path, frames=120 * RATE, dtype="float32", always_2d=True)[0].mean(axis=1) for path in paths]
+    mono = soxr.resample(np.concatenate(parts), RATE, 48_000)
+    samples = np.stack([mono, 0.8 * np.roll(mono, 24)], axis=1).astype(np.float32)
+    for name, mine, theirs in zip(
+        ("integrated, LU", "range, LU", "true peak, dB"), ours(samples, 48_000), ebur128(samples, 48_000)
+    ):
+        yield (
+            f"{name}: ours less FFmpeg's, {len(samples) / 48_000 / 60:.0f} minutes",
+            f"{mine - theirs:+.2f} ({mine:.2f}, {theirs:.2f})",
+        )

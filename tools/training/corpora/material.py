@@ -1,0 +1,200 @@
+"""What programmes are made of: voices, music, jingles and noises, each clip with the name folds hold apart.
+
+A folder of sound is enough: the source of a clip is the sub-folder it lies in, or its own name. The Debian packages
+that may be trained on, unpacked side by side, and annotated programmes with their `*.sources.tsv` are known as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.blocks import Block
+from streamseg.engine.features.resampling import Resampler
+from streamseg.evaluation.annotations import read_spans
+from streamseg.settings import ENGINE_RATE
+from streamseg.sources import AudioFileSource
+
+Signal = NDArray[np.float32]  # mono, at ENGINE_RATE
+
+_ENDINGS = {".ogg", ".flac", ".wav", ".mp3", ".opus", ".g722"}
+_JINGLE_S = (2.0, 20.0)  # shorter music is a jingle
+_MUSIC_S = 60.0
+_UTTERANCE_S = 1.2  # shorter ones are single words
+_DECODED_MOST = 400_000_000  # samples of whole files kept at a time
+
+# Package, folder inside it: what of it is music. The prefix of its sources.
+_MUSIC = (
+    ("wesnoth", "wesnoth-1.16-music", "usr/share/games/wesnoth/1.16/data/core/music"),
+    ("hedgewars", "hedgewars-data", "usr/share/games/hedgewars/Data/Music"),
+    ("singularity", "singularity-music", "usr/share/games/singularity/music"),
+    ("hyperrogue", "hyperrogue-music", "usr/share/hyperrogue/music"),
+    ("extremetuxracer", "extremetuxracer-data", "usr/share/games/etr/music"),
+    ("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/music"),
+    ("fretsonfire", "fretsonfire-songs-muldjord", "usr/share/games/fretsonfire/data/songs/muldjord"),
+)
+# Variants of other tracks, single stems, and a file that is no music.
+_LEFT_OUT = re.compile(
+    r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|tutorial|silence|guitar|rain"
+)
+_VOICES = (
+    ("asterisk_en", "asterisk-core-sounds-en-wav", "usr/share/asterisk/sounds/en_US_f_Allison"),
+    ("asterisk_en", "asterisk-core-sounds-en-g722", "usr/share/asterisk/sounds/en_US_f_Allison"),
+    ("asterisk_es", "asterisk-core-sounds-es-wav", "usr/share/asterisk/sounds/es_MX_f_Allison"),
+    ("asterisk_es", "asterisk-core-sounds-es-g722", "usr/share/asterisk/sounds/es_MX_f_Allison"),
+)
+_FILLETS = ("fillets-ng-data-cs", "usr/share/games/fillets-ng/sound", {"v": "fillets_cs_big", "m": "fillets_cs_small"})
+_NOISES = (("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/soundfx/environment"),)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundClip:
+    """A stretch of a sound file. source: the voice, track or noise it is of."""
+
+    source: str
+    path: Path
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialCollection:
+    """Clips by what they are."""
+
+    voices: tuple[SoundClip, ...] = ()
+    music: tuple[SoundClip, ...] = ()
+    jingles: tuple[SoundClip, ...] = ()
+    noises: tuple[SoundClip, ...] = ()
+
+    def __add__(self, other: MaterialCollection) -> MaterialCollection:
+        return MaterialCollection(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+
+    def exclude_sources(self, sources: Iterable[str]) -> MaterialCollection:
+        """Without the clips of these sources, however their names are spelt."""
+        gone = {normalise_name(source) for source in sources}
+        return MaterialCollection(
+            *(
+                tuple(clip for clip in getattr(self, part.name) if normalise_name(clip.source) not in gone)
+                for part in fields(self)
+            )
+        )
+
+
+def normalise_name(source: str) -> str:
+    """A source's name without what differs between lists of the same material."""
+    return re.sub(r"[^a-z0-9_]", "", source.lower())
+
+
+def material_from_folders(
+    voices: Iterable[Path] = (), music: Iterable[Path] = (), noises: Iterable[Path] = ()
+) -> MaterialCollection:
+    """Folders of sound files: a voice, a track, a noise is a sub-folder, or else a file."""
+
+    def clips(folder: Path) -> Iterator[SoundClip]:
+        for path in _sound_files(folder):
+            inside = path.relative_to(folder)
+            yield from _whole_file_clip(inside.parts[0] if len(inside.parts) > 1 else path.stem, path)
+
+    tracks = [clip for folder in music for clip in clips(folder)]
+    return MaterialCollection(
+        voices=tuple(clip for folder in voices for clip in clips(folder) if clip.end_s >= _UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
+        noises=tuple(clip for folder in noises for clip in clips(folder)),
+    )
+
+
+def material_from_packages(root: Path) -> MaterialCollection:
+    """The Debian packages that may be trained on, as far as they are unpacked as root/PACKAGE."""
+    voices: list[SoundClip] = []
+    tracks: list[SoundClip] = []
+    noises: list[SoundClip] = []
+    for voice, package, inside in _VOICES:
+        spoken = [path for path in _sound_files(root / package / inside) if path.parent.name != "silence"]
+        voices += [clip for path in spoken for clip in _whole_file_clip(voice, path)]
+    package, inside, speakers = _FILLETS
+    for path in _sound_files(root / package / inside):
+        speaker = speakers.get(([*path.stem.split("-"), ""])[1])
+        voices += _whole_file_clip(speaker, path) if speaker else []
+    for into, places in ((tracks, _MUSIC), (noises, _NOISES)):
+        for prefix, package, inside in places:
+            for path in _sound_files(root / package / inside):
+                stem = path.parent.name if path.stem == "song" else path.stem
+                if not _LEFT_OUT.search(path.name.lower()) or into is noises:
+                    into += _whole_file_clip(f"{prefix}_{normalise_name(stem)}", path)
+    return MaterialCollection(
+        voices=tuple(clip for clip in voices if clip.end_s >= _UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
+        noises=tuple(clip for clip in noises if clip.end_s >= 1.0),
+    )
+
+
+def material_from_programmes(folder: Path) -> MaterialCollection:
+    """The scenes of single sources in annotated programmes: every row of `NAME.sources.tsv` inside one scene."""
+    found: dict[str, list[SoundClip]] = {"speech": [], "music": [], "jingle": [], "noise": []}
+    for listed in sorted(folder.glob("*.sources.tsv")):
+        audio = next(
+            path for path in _sound_files(folder) if path.name.startswith(listed.name.removesuffix("sources.tsv"))
+        )
+        scenes = read_spans(audio.with_suffix(".segments.tsv"))
+        with listed.open(newline="", encoding="utf-8") as file:
+            rows = [(float(row[0]), float(row[1]), row[2]) for row in csv.reader(file, delimiter="\t")]
+        for start, end, source in rows:
+            for scene in scenes:
+                first, last = max(start, scene.start), min(end, scene.end)
+                if scene.label in found and last - first >= _UTTERANCE_S:
+                    found[scene.label].append(SoundClip(source, audio, first, last))
+    return MaterialCollection(*(tuple(clips) for clips in found.values()))
+
+
+@dataclass(slots=True)
+class DecodedCache:
+    """Decoded files, the ones used last."""
+
+    decoded: dict[Path, Signal] = field(default_factory=dict)
+    held_samples: int = 0
+
+    def get_clip(self, clip: SoundClip) -> Signal:
+        """The clip's sound, mono at ENGINE_RATE. Raises what a source raises."""
+        fresh = clip.path not in self.decoded
+        sound = decode_file(clip.path) if fresh else self.decoded.pop(clip.path)
+        self.decoded[clip.path] = sound
+        self.held_samples += len(sound) if fresh else 0
+        while self.held_samples > _DECODED_MOST and len(self.decoded) > 1:
+            self.held_samples -= len(self.decoded.pop(next(iter(self.decoded))))
+        return sound[round(clip.start_s * ENGINE_RATE) : round(clip.end_s * ENGINE_RATE)]
+
+
+def decode_file(path: Path) -> Signal:
+    """A whole file as the engine hears it: mono at ENGINE_RATE."""
+    resampler: Resampler | None = None
+    parts = []
+    for item in AudioFileSource(path):
+        if isinstance(item, Block):
+            resampler = resampler or Resampler(item.sample_rate)
+            parts.append(resampler.push(item.samples))
+    if resampler is not None:
+        parts.append(resampler.flush())
+    return np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
+
+
+def _sound_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS and not path.is_symlink())
+
+
+def _whole_file_clip(source: str, path: Path) -> list[SoundClip]:
+    """The whole file as a clip; none where it says nothing of its length."""
+    try:
+        with av.open(str(path)) as container:
+            duration_s = (container.duration or 0) / 1e6
+    except av.error.FFmpegError:
+        return []
+    return [SoundClip(source, path, 0.0, duration_s)] if duration_s > 0 else []
