@@ -1,7 +1,7 @@
 """The laws of the house, on the whole engine.
 
 1 chunking is invisible · 2 the future cannot change the past · 3 memory is bounded · 4 no aliasing
-6 a checkpoint is invisible · 7 hostile sound is sound        (5, live is file: tests/live; 8, naive twins: test_twin_*.py)
+6 a checkpoint is invisible · 7 hostile sound is sound    (5, live is file: tests/live; 8, naive twins: test_twin_*.py)
 """
 
 import functools
