@@ -38,7 +38,7 @@ _REPORT_INTERVAL_S = 60.0
 
 
 class ConnectionCounter:
-    """Counts who stands in it."""
+    """Counts the open sockets, in all and by address, and admits no more than the settings allow."""
 
     def __init__(self, settings: ServerSettings, most: int | None = None) -> None:
         """most: sockets that may be open at once; by default, as many as the settings allow."""
@@ -85,17 +85,17 @@ class LimitedConnection(ServerConnection):
     """A connection that is bounded in what it says beside its messages."""
 
     settings: ServerSettings
-    door: ConnectionCounter | None = None  # None where connections are counted when they are accepted
+    counter: ConnectionCounter | None = None  # None where connections are counted when they are accepted
     _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
         super().connection_made(transport)
         self._is_refused = False
-        if self.door is not None:
+        if self.counter is not None:
             peer = transport.get_extra_info("peername")
             address = address_group(peer[0]) if peer else ""
-            if self.door.admit(address):
+            if self.counter.admit(address):
                 self._counted_address = address
             else:
                 self._is_refused = True
@@ -112,8 +112,8 @@ class LimitedConnection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
-        if self.door is not None and self._counted_address is not None:
-            self.door.release(self._counted_address)
+        if self.counter is not None and self._counted_address is not None:
+            self.counter.release(self._counted_address)
             self._counted_address = None
         super().connection_lost(exc)
 
@@ -216,7 +216,7 @@ def address_group(address: str) -> str:
 
 
 def limited_connection_class(
-    settings: ServerSettings, door: ConnectionCounter | None = None
+    settings: ServerSettings, counter: ConnectionCounter | None = None
 ) -> type[LimitedConnection]:
-    """The kind of connection that keeps to these settings. door: where connections must count themselves."""
-    return type("Visitor", (LimitedConnection,), {"settings": settings, "counter": door})
+    """The kind of connection that keeps to these settings. counter: given where connections must count themselves."""
+    return type("LimitedConnection", (LimitedConnection,), {"settings": settings, "counter": counter})

@@ -20,7 +20,7 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class LimitedListener(socket.socket):
-    """A listening socket that goes by a door.
+    """A listening socket that admits connections by a counter.
 
     Counting in the protocol would be too late: a TLS connection has one only after its handshake, and costs 300 KiB
     before. It is done there nevertheless where `counts_connections` says that this `accept` is not called.
@@ -67,7 +67,7 @@ class LimitedListener(socket.socket):
 
 @contextlib.contextmanager
 def without_accept_tracebacks() -> Iterator[None]:
-    """Keep asyncio from logging a traceback for a full table of descriptors: the door has said so in one line."""
+    """Keep asyncio from logging a traceback for a full table of descriptors: the counter has said so in one line."""
 
     def wanted(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("socket.accept() out of system resource")
@@ -81,7 +81,7 @@ def without_accept_tracebacks() -> Iterator[None]:
 
 
 class _CountedSocket(socket.socket):
-    """A socket that leaves the door when it is closed."""
+    """A socket that tells the counter when it is closed."""
 
     counter: ConnectionCounter
     address: str

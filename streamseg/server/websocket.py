@@ -193,11 +193,11 @@ async def serve(
 
     most = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
     server.most_clients = min(hub.settings.max_connections, most - min(EXTRA_SOCKETS, most // 2))
-    door = ConnectionCounter(hub.settings, most)
+    counter = ConnectionCounter(hub.settings, most)
     try:
-        bound = await _bind_servers(server, process_request, host, port, tls, door)
+        bound = await _bind_servers(server, process_request, host, port, tls, counter)
     except BaseException:
-        door.close()
+        counter.close()
         raise
     server.port = next(iter(bound[0].sockets)).getsockname()[1]
     try:
@@ -218,21 +218,21 @@ async def serve(
     finally:
         for sockets in bound:
             sockets.close()
-        door.close()
+        counter.close()
         await hub.close()
 
 
 async def _bind_servers(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: ConnectionCounter
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, counter: ConnectionCounter
 ) -> list[SocketServer]:
     """A server for each address of the host, not yet serving."""
     settings = server.hub.settings
-    connection = limited_connection_class(settings, None if count_connections(asyncio.get_running_loop()) else door)
+    connection = limited_connection_class(settings, None if count_connections(asyncio.get_running_loop()) else counter)
     try:
         return [
             await serve_sockets(
                 server.handle_connection,
-                sock=threshold,
+                sock=listener,
                 ssl=tls,
                 start_serving=False,
                 process_request=process_request,
@@ -245,7 +245,7 @@ async def _bind_servers(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for threshold in await bind_listeners(host, port, door)
+            for listener in await bind_listeners(host, port, counter)
         ]
     except OSError as error:
         # Windows calls it a lack of permission where another program, or the system, has the port for itself.
