@@ -2,7 +2,7 @@
 
 `write_whole` writes beside the destination and renames; `write_growing` appends to a new file, so that the result can
 be read while it grows; `create_numbered` finds a name that nobody has. A descriptor, a pipe or a device is written
-to straight, since it cannot be replaced. What a command reads, and therefore never writes, `cli/read_files.py` knows.
+to straight, since it cannot be replaced. `cli/input_files.py` keeps a command from writing what it reads.
 """
 
 from __future__ import annotations

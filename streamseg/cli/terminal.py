@@ -1,7 +1,8 @@
-"""What people see in the terminal: events as lines, times as clocks, labels in their colours."""
+"""Prints events, progress and warnings for people: one line an event, times as clocks, labels in colours."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,30 +23,30 @@ if TYPE_CHECKING:
 
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
-# Names, titles and labels come from files, stations and servers: what looks like markup in them is none.
+# markup=False: names, titles and labels come from files, stations and servers, and may look like markup.
 stdout = PrintableConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 stderr = PrintableConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def format_clock(t: float) -> str:
-    """`1:02:03.4`, hours only when there are any."""
+    """A time in seconds as `1:02:03.4`, or `2:03.4` below an hour."""
     minutes, seconds = divmod(round(t, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
 def label_colour(label: str | None) -> str:
-    """The same for the same label; neighbours in the alphabet differ."""
+    """The colour of a label: always the same one; labels that are neighbours in the alphabet differ."""
     return _COLOURS[sum(label.encode(errors="surrogatepass")) % len(_COLOURS)] if label else "white"
 
 
 def label_text(label: str | None, name: str | None = None) -> Text:
-    """A label in its colour."""
+    """A label, or its name if it has one, in the label's colour."""
     return Text.assemble((make_printable(name or label or "?"), f"bold {label_colour(label)}"))
 
 
 def event_line(envelope: Envelope) -> Text | None:
-    """One event for people, or None for what they need not see."""
+    """One event as a line for people; None for events that are not shown."""
     match envelope.data:
         case facts.StreamStarted() as fact:
             channels = f"{fact.channels} channel{'s' if fact.channels > 1 else ''}"
@@ -96,7 +97,7 @@ def _timed_text(t: float, text: str, style: str = "") -> Text:
 
 
 def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
-    """Print what people want to see of these events."""
+    """Print these events as lines for people, each after `prefix`."""
     for envelope in envelopes:
         text = event_line(envelope)
         if text is not None:
@@ -104,18 +105,18 @@ def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
 
 
 def print_json(envelope: Envelope) -> None:
-    """Print an event as programs want it. Raises OutputFailed where standard output cannot be written."""
+    """Print an event as one JSON line. Raises OutputError when standard output cannot be written."""
     try:
         sys.stdout.write(escape_unprintable_json(encode_envelope(envelope).decode()) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader went away, which ends the command
+    except BrokenPipeError:  # the reader has ended, which ends the command
         raise
     except OSError as error:
         raise OutputError(f"cannot write standard output: {error.strerror}; redirect it elsewhere") from None
 
 
 def show_busy(message: str) -> AbstractContextManager[object]:
-    """Say what takes a moment: a spinner for people, a line for logs."""
+    """Show that the block inside takes a moment: a spinner on a terminal, otherwise a line."""
     if stderr.is_terminal:
         return stderr.status(Text(message))
     stderr.print(message)
@@ -123,20 +124,20 @@ def show_busy(message: str) -> AbstractContextManager[object]:
 
 
 def explain_slow_start() -> str:
-    """Why it may take long until the first sound is heard."""
+    """Explain how long the first start takes, and why."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
         return "the first run after installing compiles, about half a minute"
     return (
-        "compiles at every start, half a minute: neither the program's folder nor a cache directory of this user can "
-        "be written; NUMBA_CACHE_DIR=FOLDER names one"
+        "compiles at every start, half a minute: neither the program's folder nor a cache folder of this user can be "
+        "written; set NUMBA_CACHE_DIR=FOLDER to one that can"
     )
 
 
 @contextmanager
 def progress_counter(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A function that says how many of how many are done, and what came last; a bar for people, lines for logs."""
+    """A function `(done, total, name)` that shows progress: a bar on a terminal, otherwise lines."""
     if not stderr.is_terminal:
         yield lambda done, total, name: stderr.print(f"{done}/{total} {name}")
         return
@@ -147,20 +148,36 @@ def progress_counter(message: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:
-    """What the hearing gives; meanwhile how far it is, where that would not stand in the way of the result."""
+    """Iterate a session; its time and speed are shown on standard error if results do not go to the terminal."""
     if not stderr.is_terminal or stdout.is_terminal:
         yield from session
         return
-    began = time.perf_counter()
+    start = time.perf_counter()
     with stderr.status(Text(f"{session.source.name}: opening ({explain_slow_start()})")) as status:
         for envelopes in session:
-            t = session.position.t
-            speed = t / (time.perf_counter() - began)
+            t = session.progress.t
+            speed = t / (time.perf_counter() - start)
             status.update(Text(f"{session.source.name}: {format_clock(t)} ({speed:.0f} × real time)"))
             yield envelopes
 
 
 def print_address(page: str) -> None:
-    """Where the page and the WebSocket are."""
+    """Print the addresses of the page and of the WebSocket."""
     socket = "ws" + page.removeprefix("http") + "ws"
     stderr.print(f"page: {page}   WebSocket: {socket}   (Ctrl-C ends)")
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints log records of level WARNING and above to standard error, each on one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        stderr.print(f"streamseg: {record.getMessage()}")
+
+
+_warning_printer = _WarningPrinter(logging.WARNING)
+
+
+def print_logged_warnings() -> None:
+    """Print what the package logs as a warning from now on; calling it again changes nothing."""
+    logging.getLogger("streamseg").addHandler(_warning_printer)

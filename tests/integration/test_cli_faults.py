@@ -264,7 +264,7 @@ def test_watch_resumes_when_the_server_comes_back(programme: Path, tmp_path: Pat
                 events.append(json.loads(watching.process.stdout.readline()))
 
         watching.wait_for_message("no answer")
-        for said in (r"programme: connected\n", "connected again; nothing was missed"):
+        for said in (r"programme: connected\n", "connected again; no event was missed"):
             with start("serve", programme, "--port", port, "--history", history) as serving:
                 watching.wait_for_message(said)  # it tries every ten seconds at least; the server waits for it
                 read_until("meter")

@@ -60,7 +60,7 @@ def test_the_screen_follows():
     assert "mic:USB" in rows[0]
     assert "0:20.0" in rows[0]
     assert "B  for 0:07.7" in rows[1]
-    assert "perhaps another since 0:18.0" in rows[1]
+    assert "perhaps a new one since 0:18.0" in rows[1]
     assert rows[2].strip("│ ").split() == ["A", "B"]
     assert rows[3].count("▪") == pytest.approx(38, abs=1)  # half the way from -60 to 0 dB
     assert "A → B" in text
