@@ -40,6 +40,8 @@ def test_every_command_has_help_examples_and_a_word_on_each_parameter():
     assert set(COMMANDS) <= commands.keys()
     for name, each in commands.items():
         assert each.help, name
+        if each.hidden:  # an old name
+            continue
         assert f"streamseg {name}" in each.epilog or name == "devices"
         for parameter in each.params:
             assert parameter.help, f"{name} {parameter.name}"

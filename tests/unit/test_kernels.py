@@ -114,7 +114,7 @@ import gc
 
 from numba.core.dispatcher import Dispatcher
 
-from streamseg.live import compile_kernels
+from streamseg.cli.serving import warm_up
 from streamseg.engine import Segmenter
 from streamseg.settings import PROFILES, settings_for
 from streamseg.sources.demo_programme import SAMPLE_RATE, Programme
@@ -126,7 +126,7 @@ def compiled():
             kernel.signatures}
 
 
-compile_kernels()
+warm_up()
 before = compiled()
 for profile in PROFILES:
     programme = Programme()

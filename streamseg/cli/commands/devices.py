@@ -18,7 +18,7 @@ def command() -> None:
 
     devices = list_devices()
     if not devices:
-        terminal.stderr.print("no input device found; connect one, or play a file: streamseg serve FILE")
+        terminal.stderr.print("no input device on this machine; connect one, or play a file: streamseg serve FILE")
         return
     table = Table("", "name", "system", "channels", "rate", box=None)
     for device in devices:
