@@ -73,6 +73,16 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         Hub as Hub,
         serve as serve,
     )
+    from streamseg.outputs import (
+        FORMATS as FORMATS,
+        OutputFormat as OutputFormat,
+        RecordedSection as RecordedSection,
+        Recording as Recording,
+        collect_recording as collect_recording,
+    )
+    from streamseg.outputs.event_file import (
+        read_events as read_events,
+    )
     from streamseg.settings import (
         ServerSettings as ServerSettings,
         Settings as Settings,
@@ -140,6 +150,8 @@ _HOMES = {  # module: its public names
         "open_name_store teach_jingle"
     ),
     "streamseg.server": "Hub serve",
+    "streamseg.outputs": "FORMATS OutputFormat RecordedSection Recording collect_recording",
+    "streamseg.outputs.event_file": "read_events",
     "streamseg.settings": "ServerSettings Settings make_settings",
     "streamseg.sources": "InputDevice list_devices open_source",
     "streamseg.wire.envelope": "Envelope EventSequencer decode_envelope encode_envelope",

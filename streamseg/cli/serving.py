@@ -65,7 +65,7 @@ async def _run_sessions(
     on_open: Callable[[str], None] | None,
 ) -> None:
     loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
+    stop_event = asyncio.Event()
     hub = Hub(serving.settings, history=serving.history) if serving else None
 
     def handle_events(session: Session, envelopes: list[Envelope], progress: StreamProgress) -> None:
@@ -83,7 +83,7 @@ async def _run_sessions(
 
     def stop() -> None:
         supervisor.stop()
-        loop.call_soon_threadsafe(stopped.set)
+        loop.call_soon_threadsafe(stop_event.set)
 
     async with AsyncExitStack() as stack:
         stack.enter_context(handle_stop_signals(stop))
@@ -96,9 +96,9 @@ async def _run_sessions(
         if address and on_open:
             on_open(address)
         await supervisor.run()
-        if serving and serving.keep_serving and not stopped.is_set():
+        if serving and serving.keep_serving and not stop_event.is_set():
             terminal.stderr.print("every source has ended; serving on until Ctrl-C")
-            await stopped.wait()
+            await stop_event.wait()
 
 
 async def _start_server(stack: AsyncExitStack, hub: Hub, serving: ServeOptions) -> str:

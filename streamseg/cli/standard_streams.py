@@ -145,9 +145,9 @@ class TolerantStream:
             data = b"\n" + data
         view = memoryview(data)
         while view:
-            written = os.write(descriptor, view)
-            self._is_inside_line = written > 0 and view[written - 1] != ord("\n")
-            view = view[written:]
+            count = os.write(descriptor, view)
+            self._is_inside_line = count > 0 and view[count - 1] != ord("\n")
+            view = view[count:]
 
 
 def _find_descriptor(stream: TextIO) -> int | None:

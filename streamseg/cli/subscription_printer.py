@@ -20,7 +20,7 @@ class _SubscriptionPrinter:
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.summary = EventSummary()
         self.running: set[str] = set()
-        self._joined: set[str] = set()
+        self._joined_streams: set[str] = set()
         self.has_reported_waiting = False  # "no answer yet" was printed
         self._subscription = subscription
         self._as_json = as_json
@@ -28,7 +28,7 @@ class _SubscriptionPrinter:
     @property
     def all_stopped(self) -> bool:
         """Whether every stream of the subscription has been joined and has stopped."""
-        return not self.running and self._joined.issuperset(self._subscription.streams)
+        return not self.running and self._joined_streams.issuperset(self._subscription.streams)
 
     def print_message(self, message: Message) -> None:
         """Print one message of the subscription."""
@@ -43,7 +43,7 @@ class _SubscriptionPrinter:
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running.discard(stream)
             case StreamJoined(stream=stream, snapshot=snapshot):
-                self._joined.add(stream)
+                self._joined_streams.add(stream)
                 if snapshot is not None and snapshot["state"] != "stopped":
                     self.running.add(stream)
                 elif not message.recovered:  # otherwise `stream.stopped` is among the events that follow
@@ -61,12 +61,12 @@ class _SubscriptionPrinter:
                 terminal.stderr.print(f"{n} {topic} events were left out, because they are read too slowly")
 
 
-def _describe_missed_events(joined: StreamJoined) -> str:
+def _describe_missed_events(message: StreamJoined) -> str:
     """What happened to the events between two connections."""
-    if not joined.recovered:
+    if not message.recovered:
         return "the events in between are lost: the server no longer has them"
-    if joined.replayed:
-        return f"no event was missed; {joined.replayed} events from in between follow"
+    if message.replayed:
+        return f"no event was missed; {message.replayed} events from in between follow"
     return "no event was missed"
 
 
@@ -90,8 +90,8 @@ async def print_subscription(subscription: Subscription, *, as_json: bool, until
         loop.call_soon_threadsafe(printing.cancel)
 
     with handle_stop_signals(stop):
-        done, _ = await asyncio.wait([printing], timeout=1.0)
-        if not done and not subscription.connections:
+        finished_tasks, _ = await asyncio.wait([printing], timeout=1.0)
+        if not finished_tasks and not subscription.connections:
             printer.has_reported_waiting = True
             terminal.stderr.print(f"no answer from {subscription.url} yet; trying again (Ctrl-C ends)")
         await asyncio.wait([printing])

@@ -37,7 +37,7 @@ class EventSummary:
         from streamseg.cli.terminal import format_clock
 
         sections = sum(self._sections.values())
-        parts = [f"{format_clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
+        parts = [f"{format_clock(self.t)} processed", f"{self.boundaries} changes", f"{sections} sections"]
         most = [f"{make_printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""

@@ -55,7 +55,7 @@ def event_line(envelope: Envelope) -> Text | None:
             )
         case facts.BoundaryConfirmed() as fact:
             text = _timed_text(fact.t, "") + label_text(fact.prev.label) + " → " + label_text(fact.next.label)
-            text.append(f"   sure after {fact.decided_t - fact.t:.1f} s, confidence {fact.confidence:.2f}", "dim")
+            text.append(f"   confirmed after {fact.decided_t - fact.t:.1f} s, confidence {fact.confidence:.2f}", "dim")
             if fact.next.seen_before:
                 text.append(f"   {_returning_text(fact.next.last_seen)}", "italic")
             return text
@@ -80,7 +80,7 @@ def event_line(envelope: Envelope) -> Text | None:
         case facts.AlarmRaised() as fact:
             return _timed_text(fact.since, f"ALARM: {fact.alarm}", "bold red")
         case facts.AlarmCleared() as fact:
-            return Text(f"{'':>9}  ") + Text(f"alarm over: {fact.alarm} since {format_clock(fact.since)}", "green")
+            return Text(f"{'':>9}  ") + Text(f"alarm ended: {fact.alarm} since {format_clock(fact.since)}", "green")
         case facts.LabelNamed() as fact:
             return Text(f"{'':>9}  ") + label_text(fact.label) + " is called " + label_text(fact.label, fact.name)
         case facts.StreamStopped() as fact:

@@ -221,7 +221,7 @@ def test_split_gives_a_file_per_section(programme: Path, analysed, tmp_path: Pat
 def test_demo_fast_finds_its_own_scenes():
     done = run("demo", "--fast", "--port", "0")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"found 5 of 5 changes, 0 where there was none; 1:18\.0 heard", done.stdout)
+    assert re.search(r"found 5 of 5 changes, 0 where there was none; 1:18\.0 processed", done.stdout)
     assert re.search(r"page: http://127\.0\.0\.1:\d+/", done.stderr)
 
 

@@ -84,7 +84,7 @@ def test_lines_for_people():
     said = [terminal.event_line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0), again)]
     assert [text.plain for text in said] == [
         "   0:03.0  0.50 s of sound lost (overflow)",
-        "1:01:01.0  A → B   sure after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
+        "1:01:01.0  A → B   confirmed after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
         "           now Chorus   again, last heard at 0:30.0",
     ]
 

@@ -65,13 +65,13 @@ def command(
     source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
 
     from streamseg.cli import terminal
-    from streamseg.cli.commands.export import NEEDS_PATH, set_audio_path
     from streamseg.cli.output_file import write_output
     from streamseg.cli.paths import check_output, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store, open_name_store
     from streamseg.outputs import FORMATS
+    from streamseg.outputs.audio_path import FORMATS_WITH_PATH, set_audio_path
 
     name_store, feedback_store = open_name_store(memory), open_feedback_store(feedback)
     inputs = collect_inputs(
@@ -89,7 +89,7 @@ def command(
     try:
         with handle_stop_signals(session.finish):
             events = iterate_with_progress(session)
-            if format_ in NEEDS_PATH:
+            if format_ in FORMATS_WITH_PATH:
                 events = set_audio_path(events, spec)
             write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
     except OutputError:

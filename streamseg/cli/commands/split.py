@@ -62,13 +62,13 @@ def command(
     """Write one tagged sound file for each section. Needs the ffmpeg program."""
     from streamseg.cli import terminal
     from streamseg.cli.commands.analyze import iterate_with_progress
-    from streamseg.cli.commands.export import read_events
     from streamseg.cli.paths import check_outputs, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.destinations import check_folder
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store
     from streamseg.outputs import collect_recording
+    from streamseg.outputs.event_file import read_events
     from streamseg.outputs.recording_match import check_same_recording
     from streamseg.outputs.split import check_readable_twice, part_paths, split_recording
     from streamseg.sources import AudioFileSource

@@ -63,22 +63,22 @@ def command(
     with terminal.progress_counter(
         "analyzing (the first run after installing compiles, about half a minute)"
     ) as progress:
-        tuned = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
-    tuned.model.save(out, replace=replace)
-    files = len(tuned.steps[0].tracks)
+        tuning = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
+    tuning.model.save(out, replace=replace)
+    files = len(tuning.steps[0].tracks)
     terminal.stdout.print(
-        f"{files} files, {tuned.hours:.1f} h, {tuned.changes} changes; {tuned.folds} folds by file, "
+        f"{files} files, {tuning.hours:.1f} h, {tuning.changes} changes; {tuning.folds} folds by file, "
         f"profile {profile}, {settings.lookahead_s:g} s"
     )
     table = Table("", "F (3 s)", "95 %", "precision", "recall", "false/h", "delay", "p90", box=None)
-    for step in tuned.steps:
-        table.add_row(*step.table_row(), style="bold" if step.step == tuned.best else "")
+    for step in tuning.steps:
+        table.add_row(*step.table_row(), style="bold" if step.step == tuning.best else "")
     terminal.stdout.print(table)
-    if len(tuned.steps) == 2:
+    if len(tuning.steps) == 2:
         terminal.stdout.print(
             f"no new trees were trained: that needs at least {MIN_HOURS_FOR_TREES:g} h and {MIN_FILES_FOR_TREES} files"
         )
-    if tuned.best == "as it is":
+    if tuning.best == "as it is":
         terminal.stdout.print(f"no fit was better than the model it started from, so {out} is that model")
     else:
-        terminal.stdout.print(f"{out} is the model '{tuned.best}', fitted to all files (hash {tuned.model.hash})")
+        terminal.stdout.print(f"{out} is the model '{tuning.best}', fitted to all files (hash {tuning.model.hash})")
