@@ -145,7 +145,7 @@ def test_of_a_file_in_which_nothing_was_heard_only_that_is_said(tmp_path: Path):
         done = shell("", *line[:1], tmp_path / line[1], *line[2:])
         assert done.returncode == 1
         assert b"is empty" in done.stderr
-        assert b"heard" not in done.stderr
+        assert b"processed" not in done.stderr
 
 
 def test_ctrl_c_while_the_program_is_loaded_ends_it_quietly():
@@ -200,10 +200,10 @@ def test_a_closed_stream_costs_its_lines_only():
 
 SIGNALLED = """
 import os, signal
-from streamseg.cli.signals import on_signals
+from streamseg.cli.signals import handle_stop_signals
 signal.signal(signal.SIGHUP, signal.{before})
 stopped = []
-with on_signals(lambda: stopped.append(1)):
+with handle_stop_signals(lambda: stopped.append(1)):
     for _ in range(3):  # a shell says that its terminal closes, then the system does
         os.kill(os.getpid(), signal.SIGHUP)
 print(len(stopped), signal.getsignal(signal.SIGHUP) is signal.{before})
