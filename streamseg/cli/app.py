@@ -87,14 +87,14 @@ app = typer.Typer(
 )
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         print(f"streamseg {__version__}", flush=True)  # noqa: T201
         raise typer.Exit
 
 
-def _print_settings_and_exit(requested: bool) -> None:
-    if requested:
+def _print_settings_and_exit(is_given: bool) -> None:
+    if is_given:
         from streamseg.cli.settings_table import print_settings
 
         print_settings()

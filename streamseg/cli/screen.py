@@ -128,7 +128,7 @@ class LiveScreen:
 
     def _meter(self, width: int) -> Text:
         db = self._rms_db
-        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _MIN_DB)))
-        text = Text("▪" * filled, "green", no_wrap=True)
-        text.append("·" * (width - filled), "dim")
+        level = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _MIN_DB)))
+        text = Text("▪" * level, "green", no_wrap=True)
+        text.append("·" * (width - level), "dim")
         return text

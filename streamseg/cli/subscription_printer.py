@@ -19,7 +19,7 @@ class _SubscriptionPrinter:
 
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.summary = EventSummary()
-        self.running: set[str] = set()
+        self.running_streams: set[str] = set()
         self._joined_streams: set[str] = set()
         self.has_reported_waiting = False  # "no answer yet" was printed
         self._subscription = subscription
@@ -28,7 +28,7 @@ class _SubscriptionPrinter:
     @property
     def all_stopped(self) -> bool:
         """Whether every stream of the subscription has been joined and has stopped."""
-        return not self.running and self._joined_streams.issuperset(self._subscription.streams)
+        return not self.running_streams and self._joined_streams.issuperset(self._subscription.streams)
 
     def print_message(self, message: Message) -> None:
         """Print one message of the subscription."""
@@ -41,13 +41,13 @@ class _SubscriptionPrinter:
                 else:
                     terminal.print_lines([message], f"{make_printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
-                    self.running.discard(stream)
+                    self.running_streams.discard(stream)
             case StreamJoined(stream=stream, snapshot=snapshot):
                 self._joined_streams.add(stream)
                 if snapshot is not None and snapshot["state"] != "stopped":
-                    self.running.add(stream)
+                    self.running_streams.add(stream)
                 elif not message.recovered:  # otherwise `stream.stopped` is among the events that follow
-                    self.running.discard(stream)
+                    self.running_streams.discard(stream)
                 if self._subscription.connections > 1:
                     terminal.stderr.print(
                         f"{make_printable(stream)}: connected again; {_describe_missed_events(message)}"

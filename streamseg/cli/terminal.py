@@ -14,7 +14,7 @@ from rich.text import Text
 
 from streamseg.cli.console import PrintableConsole
 from streamseg.errors import OutputError
-from streamseg.wire import events as facts
+from streamseg.wire import events
 from streamseg.wire.envelope import Envelope, encode_envelope
 from streamseg.wire.printable import escape_unprintable_json, make_printable
 
@@ -48,43 +48,43 @@ def label_text(label: str | None, name: str | None = None) -> Text:
 def event_line(envelope: Envelope) -> Text | None:
     """One event as a line for people; None for events that are not shown."""
     match envelope.data:
-        case facts.StreamStarted() as fact:
-            channels = f"{fact.channels} channel{'s' if fact.channels > 1 else ''}"
+        case events.StreamStarted() as data:
+            channels = f"{data.channels} channel{'s' if data.channels > 1 else ''}"
             return _timed_text(
-                0.0, f"listening to {fact.source} ({fact.sample_rate} Hz, {channels}), profile {fact.profile}"
+                0.0, f"listening to {data.source} ({data.sample_rate} Hz, {channels}), profile {data.profile}"
             )
-        case facts.BoundaryConfirmed() as fact:
-            text = _timed_text(fact.t, "") + label_text(fact.prev.label) + " → " + label_text(fact.next.label)
-            text.append(f"   confirmed after {fact.decided_t - fact.t:.1f} s, confidence {fact.confidence:.2f}", "dim")
-            if fact.next.seen_before:
-                text.append(f"   {_returning_text(fact.next.last_seen)}", "italic")
+        case events.BoundaryConfirmed() as data:
+            text = _timed_text(data.t, "") + label_text(data.prev.label) + " → " + label_text(data.next.label)
+            text.append(f"   confirmed after {data.decided_t - data.t:.1f} s, confidence {data.confidence:.2f}", "dim")
+            if data.next.seen_before:
+                text.append(f"   {_returning_text(data.next.last_seen)}", "italic")
             return text
-        case facts.SectionUpdated(seen_before=True) as fact:
-            text = Text(f"{'':>9}  now ") + label_text(fact.label, fact.name)
-            return text.append(f"   {_returning_text(fact.last_seen)}", "italic")
-        case facts.SectionRelabelled() as fact:
+        case events.SectionUpdated(seen_before=True) as data:
+            text = Text(f"{'':>9}  now ") + label_text(data.label, data.name)
+            return text.append(f"   {_returning_text(data.last_seen)}", "italic")
+        case events.SectionRelabelled() as data:
             return (
-                Text(f"{'':>9}  {fact.section_id} was ") + label_text(fact.previous) + ", is " + label_text(fact.label)
+                Text(f"{'':>9}  {data.section_id} was ") + label_text(data.previous) + ", is " + label_text(data.label)
             )
-        case facts.SoundChanged() as fact:
-            kinds = [kind for kind in ("speech", "music", "silence") if getattr(fact, kind)]
-            return _timed_text(fact.t, f"{' and '.join(kinds) or 'neither speech nor music'}", "dim")
-        case facts.StreamGap() as fact:
-            return _timed_text(fact.t, f"{fact.missing_s:.2f} s of sound lost ({fact.cause})", "red")
-        case facts.StreamLost() as fact:
-            return _timed_text(fact.t, f"source lost: {fact.reason}", "red")
-        case facts.StreamResumed() as fact:
-            return _timed_text(fact.t, f"source back after {fact.away_s:.1f} s", "green")
-        case facts.StreamTitle() as fact:
-            return _timed_text(fact.t, f"announced: {fact.title}")
-        case facts.AlarmRaised() as fact:
-            return _timed_text(fact.since, f"ALARM: {fact.alarm}", "bold red")
-        case facts.AlarmCleared() as fact:
-            return Text(f"{'':>9}  ") + Text(f"alarm ended: {fact.alarm} since {format_clock(fact.since)}", "green")
-        case facts.LabelNamed() as fact:
-            return Text(f"{'':>9}  ") + label_text(fact.label) + " is called " + label_text(fact.label, fact.name)
-        case facts.StreamStopped() as fact:
-            return _timed_text(fact.t, f"stopped ({fact.reason})", "dim")
+        case events.SoundChanged() as data:
+            kinds = [kind for kind in ("speech", "music", "silence") if getattr(data, kind)]
+            return _timed_text(data.t, f"{' and '.join(kinds) or 'neither speech nor music'}", "dim")
+        case events.StreamGap() as data:
+            return _timed_text(data.t, f"{data.missing_s:.2f} s of sound lost ({data.cause})", "red")
+        case events.StreamLost() as data:
+            return _timed_text(data.t, f"source lost: {data.reason}", "red")
+        case events.StreamResumed() as data:
+            return _timed_text(data.t, f"source back after {data.away_s:.1f} s", "green")
+        case events.StreamTitle() as data:
+            return _timed_text(data.t, f"announced: {data.title}")
+        case events.AlarmRaised() as data:
+            return _timed_text(data.since, f"ALARM: {data.alarm}", "bold red")
+        case events.AlarmCleared() as data:
+            return Text(f"{'':>9}  ") + Text(f"alarm ended: {data.alarm} since {format_clock(data.since)}", "green")
+        case events.LabelNamed() as data:
+            return Text(f"{'':>9}  ") + label_text(data.label) + " is called " + label_text(data.label, data.name)
+        case events.StreamStopped() as data:
+            return _timed_text(data.t, f"stopped ({data.reason})", "dim")
     return None
 
 
@@ -137,14 +137,14 @@ def explain_slow_start() -> str:
 
 @contextmanager
 def progress_counter(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A function `(done, total, name)` that shows progress: a bar on a terminal, otherwise lines."""
+    """A function `(count, total, name)` that shows progress: a bar on a terminal, otherwise lines."""
     if not stderr.is_terminal:
-        yield lambda done, total, name: stderr.print(f"{done}/{total} {name}")
+        yield lambda count, total, name: stderr.print(f"{count}/{total} {name}")
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(message, total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
+        yield lambda count, total, name: bar.update(task, completed=count, total=total, description=name)
 
 
 def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:

@@ -79,18 +79,18 @@ class Supervisor:
     def _run_session(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         """Iterate one session, in its worker thread."""
         sent_at = 0.0
-        error: Exception | None = None
+        defect: Exception | None = None
         try:
             for envelopes in session:
                 now = time.monotonic()
                 if envelopes or now - sent_at > _PROGRESS_INTERVAL_S:
                     sent_at = now
                     loop.call_soon_threadsafe(self._deliver_events, session, envelopes, session.progress)
-        except Exception as unexpected:  # a defect of ours; the other streams go on
-            self._errors.append(unexpected)
-            error = unexpected
+        except Exception as error:  # a defect of the program; the other streams go on
+            self._errors.append(error)
+            defect = error
         if self._on_end is not None:
-            loop.call_soon_threadsafe(self._on_end, session, error or session.failure)
+            loop.call_soon_threadsafe(self._on_end, session, defect or session.failure)
 
     def _deliver_events(self, session: Session, envelopes: list[Envelope], progress: StreamProgress) -> None:
         try:

@@ -61,7 +61,7 @@ def command(
     run = _FeatureRun(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
     with handle_stop_signals(run.stop):
         write(run.frames(), COLUMNS)
-    took_s = time.perf_counter() - run.start
+    took_s = time.perf_counter() - run.start_time
     terminal.stderr.print(
         f"{run.frame_count} frames of {terminal.format_clock(run.t)} in {out}; "
         f"took {took_s:.1f} s ({run.t / took_s:.0f} × real time)"
@@ -80,7 +80,7 @@ class _FeatureRun:
         self.source = source
         self.failure: StreamsegError | None = None
         self.is_stopped = False
-        self.frame_count, self.t, self.start = 0, 0.0, time.perf_counter()
+        self.frame_count, self.t, self.start_time = 0, 0.0, time.perf_counter()
 
     def stop(self) -> None:
         """Close the source; the frames of what it has delivered still come."""
@@ -104,7 +104,7 @@ class _FeatureRun:
                     if len(times):
                         self.frame_count += len(times)
                         self.t = float(times[-1]) + FRAME / 2 / ENGINE_RATE
-                        speed = self.t / (time.perf_counter() - self.start)
+                        speed = self.t / (time.perf_counter() - self.start_time)
                         if isinstance(status, Status):
                             status.update(
                                 f"{self.source.name}: {terminal.format_clock(self.t)} ({speed:.0f} × real time)"
