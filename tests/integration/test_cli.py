@@ -233,7 +233,7 @@ def test_demo_runs_in_real_time_and_ends_with_ctrl_c():
         asked_s = time.monotonic() - began
         code, out, _ = demo.stop()
     assert code == 0
-    heard_s = float(re.search(r"0:(\d+\.\d) heard", out).group(1))
+    heard_s = float(re.search(r"0:(\d+\.\d) processed", out).group(1))
     assert heard_s == pytest.approx(asked_s, abs=2.5)
     assert "found 0 of 0 changes" in out
 
