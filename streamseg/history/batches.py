@@ -6,8 +6,8 @@ import msgspec
 
 from streamseg.wire.envelope import Envelope, encode_envelope
 from streamseg.wire.events import topic_of_type
-from streamseg.wire.messages import HIGH_VOLUME
 from streamseg.wire.progress import StreamProgress
+from streamseg.wire.topics import HIGH_VOLUME_TOPICS
 
 _BATCH_EVENTS = 64
 
@@ -22,7 +22,7 @@ class EncodedEvent(msgspec.Struct, frozen=True):
     @property
     def high_volume(self) -> bool:
         """Whether it goes unnumbered, unkept, and first overboard."""
-        return self.topic in HIGH_VOLUME
+        return self.topic in HIGH_VOLUME_TOPICS
 
 
 class EventBatch(msgspec.Struct, frozen=True):

@@ -17,9 +17,9 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from streamseg.history.sqlite_file import connect_existing_database
-from streamseg.wire import messages as m
+from streamseg.wire import requests as r
 from streamseg.wire.events import topic_of_type
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class HistoryReader:
         return await self._run_query(lambda db: _read_after(db, stream, cursor, head))
 
     async def read_for_request(
-        self, id: int | str, request: m.HistoryRequest, limit_bytes: int
-    ) -> m.HistoryResponse | None:
+        self, id: int | str, request: r.HistoryRequest, limit_bytes: int
+    ) -> r.HistoryResponse | None:
         """As many of the events asked for as fit, and where to go on; None when the epoch is unknown."""
         rows = await self._run_query(
             lambda db: _read_epoch(db, request.stream, request.epoch, request.first, request.last)
@@ -73,7 +73,7 @@ class HistoryReader:
                 break
             fitting.append(row)
         more = len(fitting) < len(rows) or len(rows) == _MAX_RESPONSE_EVENTS
-        return m.HistoryResponse(
+        return r.HistoryResponse(
             id=id,
             stream=request.stream,
             epoch=request.epoch,

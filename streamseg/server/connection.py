@@ -25,6 +25,8 @@ from streamseg.server.request_subjects import UnknownSubjectError
 from streamseg.server.send_limit import SendLimit
 from streamseg.wire import frames as wire_frames
 from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import CloseCode, RequestErrorCode
 
 _SYSTEM_QUEUE_BYTES = 131_072
 _CLOSE_TIMEOUT_S = 5.0  # how long a client that was hung up on may take to read why
@@ -90,7 +92,7 @@ class ClientConnection:
         transport.write(frames)
         after = transport.get_write_buffer_size()
         if (after or not limit.reset) and not limit.can_send(after, piece_bytes=piece_bytes):
-            self.close_connection(m.CloseCode.SLOW, "too slow; reconnect and resume")
+            self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_piece(self, frames: bytes) -> None:
         """Send frames that waited until little was left to send: they do not make the client a slow one."""
@@ -102,8 +104,10 @@ class ClientConnection:
             self._dropped_counts[topic] += n
             self._hub.dropped_events += n
             return
-        for missed, count in self._dropped_counts.items():
-            self.send(wire_frames.make_text_frame(wire_frames.encode_message("dropped", m.Dropped(missed, count))))
+        for dropped_topic, count in self._dropped_counts.items():
+            self.send(
+                wire_frames.make_text_frame(wire_frames.encode_message("dropped", m.EventsDropped(missed, count)))
+            )
         self._dropped_counts.clear()
         self.send(frames)
 
@@ -129,13 +133,13 @@ class ClientConnection:
             since = now
         self._stall_watch = (self.queue_bytes, since or now)
         if self.queue_bytes and now - self._stall_watch[1] > self._hub.settings.stalled_s:
-            self.close_connection(m.CloseCode.SLOW, "stalled; reconnect and resume")
+            self.close_connection(CloseCode.SLOW, "stalled; reconnect and resume")
 
-    def close_connection(self, code: m.CloseCode, reason: str) -> None:
+    def close_connection(self, code: CloseCode, reason: str) -> None:
         """Say why, and cut the line when that is not read soon."""
         if self._connection.protocol.state is not SocketState.OPEN:
             return
-        self._hub.slow_clients += code is m.CloseCode.SLOW
+        self._hub.slow_clients += code is CloseCode.SLOW
         self._connection.protocol.send_close(code, reason)
         self._connection.send_data()
         self._loop.call_later(_CLOSE_TIMEOUT_S, self._connection.transport.abort)
@@ -170,17 +174,17 @@ class ClientConnection:
             if not self._bringing_up.cancelled():
                 self._bringing_up.result()
 
-    async def _answer_request(self, id: int | str, request: m.ClientRequest) -> list[protocol.ProtocolAction]:
+    async def _answer_request(self, id: int | str, request: r.ClientRequest) -> list[protocol.ProtocolAction]:
         conversation = self._protocol
         match request:
-            case m.SubscribeRequest() | m.UnsubscribeRequest():
+            case r.SubscribeRequest() | r.UnsubscribeRequest():
                 return conversation.send_response(
-                    m.SubscribedResponse(id=id, subscribe=conversation.topic_filter.sorted_topics())
+                    r.SubscribedResponse(id=id, subscribe=conversation.topic_filter.sorted_topics())
                 )
-            case m.SnapshotRequest(stream=name) if name in self._hub.streams:
+            case r.SnapshotRequest(stream=name) if name in self._hub.streams:
                 stream = self._hub.streams[name]
                 return conversation.send_response(
-                    m.SnapshotResponse(
+                    r.SnapshotResponse(
                         id=id,
                         stream=name,
                         epoch=stream.epoch,
@@ -188,21 +192,21 @@ class ClientConnection:
                         snapshot=stream.snapshot_builder.make_snapshot(),
                     )
                 )
-            case m.SnapshotRequest(stream=name):
-                return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
-            case m.HistoryRequest():
+            case r.SnapshotRequest(stream=name):
+                return conversation.send_error(id, RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
+            case r.HistoryRequest():
                 past = await self._hub.read_history(id, request)
                 if past is None:
                     why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
-                    return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, why)
+                    return conversation.send_error(id, RequestErrorCode.NOT_FOUND, why)
                 return conversation.send_response(past)
             case _:
                 try:
                     self._hub.handle_control(request, conversation.client or self._session)
                 except UnknownSubjectError as error:
-                    return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, str(error))
+                    return conversation.send_error(id, RequestErrorCode.NOT_FOUND, str(error))
                 except UsageError as error:
-                    return conversation.send_error(id, m.RequestErrorCode.FAILED, str(error))
+                    return conversation.send_error(id, RequestErrorCode.FAILED, str(error))
                 return conversation.send_response(_met(id, request))
 
     def _close_if_unidentified(self) -> None:
@@ -211,8 +215,8 @@ class ClientConnection:
                 self.close_connection(action.code, action.reason)
 
 
-def _met(id: int | str, request: m.ControlRequest) -> m.Response:
+def _met(id: int | str, request: r.ControlRequest) -> r.Response:
     """The answer to a control request that was taken."""
-    if isinstance(request, m.Set):
-        return m.SetAnswer(id=id, stream=request.stream, sensitivity=request.sensitivity)
-    return m.Response(id=id)
+    if isinstance(request, r.SetRequest):
+        return r.SetResponse(id=id, stream=request.stream, sensitivity=request.sensitivity)
+    return r.Response(id=id)

@@ -26,7 +26,7 @@ from streamseg.history.writer_thread import HistoryRecorder, WriteResult
 from streamseg.server.stream import ServedStream
 from streamseg.server.subscribers import Subscribers
 from streamseg.settings import ServerSettings
-from streamseg.wire import messages as m
+from streamseg.wire import requests as r
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import Event, HistoryFailed, HistoryRestored
@@ -144,13 +144,13 @@ class Hub:
         """Tell every client how far its streams are."""
         self.audience.send_heartbeats()
 
-    async def read_history(self, id: int | str, request: m.HistoryRequest) -> m.HistoryResponse | None:
+    async def read_history(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
         """The answer to a history request; None when that epoch is not known."""
         if self._replay is None:
             return None
         return await self._replay.read_for_request(id, request, self.settings.max_queue_bytes // 2)
 
-    def handle_control(self, request: m.ControlRequest, by: str) -> None:
+    def handle_control(self, request: r.ControlRequest, by: str) -> None:
         """Hand a control request to whoever feeds the stream.
 
         Raises AskedWrongly when nobody does, UnknownSubject when it is about a label or alarm that there is not.
@@ -159,18 +159,18 @@ class Hub:
         if stream is None or stream.controls is None:
             raise UsageError(f"stream {request.stream!r} takes no requests; it is not being fed")
         match request:
-            case m.FinishRequest():
+            case r.FinishRequest():
                 stream.controls.finish()
-            case m.ResetRequest():
+            case r.ResetRequest():
                 stream.controls.reset()
-            case m.Set(sensitivity=sensitivity):
+            case r.SetRequest(sensitivity=sensitivity):
                 stream.controls.set_sensitivity(sensitivity)
-            case m.MarkRequest(t=t, verdict=verdict):
+            case r.MarkRequest(t=t, verdict=verdict):
                 stream.controls.mark_boundary(t, verdict)
-            case m.NameRequest(label=label, name=name):
+            case r.NameRequest(label=label, name=name):
                 stream.subjects.check_label(stream.name, label)
                 stream.controls.name_label(label, name, by)
-            case m.AcknowledgeRequest(alarm=alarm):
+            case r.AcknowledgeRequest(alarm=alarm):
                 stream.subjects.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge_alarm(alarm, by)
 

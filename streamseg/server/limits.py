@@ -23,7 +23,7 @@ from streamseg.server.http import METHOD_REFUSED, make_refusal
 from streamseg.server.rate_limiter import RateLimiter
 from streamseg.server.request_head import RequestHead, RequestHeadReader
 from streamseg.settings import ServerSettings
-from streamseg.wire.messages import CloseCode
+from streamseg.wire.codes import CloseCode
 
 log = logging.getLogger(__name__)
 

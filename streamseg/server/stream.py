@@ -15,12 +15,13 @@ from msgspec import UNSET
 
 from streamseg.history.batches import EncodedEvent, EventBatch
 from streamseg.server.request_subjects import RequestSubjects
+from streamseg.wire.codes import CloseCode
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.frames import encode_event_message, encode_message, make_text_frame
-from streamseg.wire.messages import CloseCode, HeartbeatEntry, JoinedStream, StreamSnapshot
+from streamseg.wire.messages import HeartbeatEntry, JoinedStream, StreamSnapshot
 from streamseg.wire.progress import StreamProgress
 from streamseg.wire.snapshot import SnapshotBuilder
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 
 
 class StreamClient(Protocol):

@@ -21,8 +21,9 @@ from streamseg.server.stream import ServedStream, StreamClient
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames as wire_frames
 from streamseg.wire import messages as m
+from streamseg.wire.codes import CloseCode
 from streamseg.wire.events import topic_of_type
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 
 
 class Subscriber(msgspec.Struct):
@@ -45,7 +46,11 @@ class Subscribers:
         self._subscribers: dict[StreamClient, Subscriber] = {}
 
     async def add_client(
-        self, listener: StreamClient, topic_filter: TopicFilter, names: Sequence[str], resume: Mapping[str, m.Cursor]
+        self,
+        listener: StreamClient,
+        topic_filter: TopicFilter,
+        names: Sequence[str],
+        resume: Mapping[str, m.EventCursor],
     ) -> dict[str, HistoryPosition | None]:
         """Let a client in and tell it where it stands in each stream.
 
@@ -145,7 +150,7 @@ class Subscribers:
             replay = self._replay()
             rows = await replay.read_after(name, cursor, head) if replay is not None else None
             if rows is None:
-                listener.close_connection(m.CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
+                listener.close_connection(CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
                 return False
             if (member := self._subscribers.get(listener)) is None:
                 return False

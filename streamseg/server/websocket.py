@@ -66,7 +66,7 @@ class Server:
         if told:
             history["path"] = make_printable(str(path)) if (path := self.hub.history_path) else None
         return {
-            "server": m.SERVER,
+            "server": m.SERVER_NAME,
             "clients": len(self.clients),
             "history": history,
             "streams": {
@@ -88,9 +88,9 @@ class Server:
         """The first word to a client, with a challenge of its own."""
         settings = self.hub.settings
         return m.Hello(
-            server=m.SERVER,
-            protocol=m.PROTOCOL,
-            min_protocol=m.PROTOCOL,
+            server=m.SERVER_NAME,
+            protocol=m.PROTOCOL_VERSION,
+            min_protocol=m.PROTOCOL_VERSION,
             auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.is_set else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,

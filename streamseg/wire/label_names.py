@@ -1,7 +1,7 @@
-"""What a person may call a label or a taught sound.
+"""The rules for names that users give to labels and named sounds.
 
-A name travels far: over the wire, into the memory file, onto screens, into file names and a dozen formats. It is
-checked once, where it is taken, by clients of the WebSocket and by the command line alike.
+A name is sent to clients, stored, shown on screens, and written into file names and a dozen formats. It is checked
+once, when it is entered: in a request over the WebSocket and on the command line.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from streamseg.errors import UsageError
 from streamseg.wire.printable import is_printable, make_one_line
 
 MAX_NAME_BYTES: Final = 200
-_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode's categories
+_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode categories
 
 
 def check_name(name: str) -> str:
-    """The name as it is kept: in Unicode's composed form (NFC), without white space around it.
+    """Return a name as it is stored: in Unicode's composed form (NFC), without surrounding white space.
 
-    Raises AskedWrongly for a name that is blank, longer than LONGEST_BYTES of UTF-8, or holds control characters,
+    Raises UsageError for a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
     bidirectional controls or lone surrogates.
     """
     cleaned = unicodedata.normalize("NFC", name).strip()

@@ -16,7 +16,7 @@ from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire.envelope import encode_envelope
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 from tools.load.event_feed import Feed
 from tools.load.plain_client import client, stranger
 
