@@ -1,15 +1,15 @@
-"""One connection's side of the conversation, without a socket and without a clock.
+"""The server's side of the protocol for one connection, without a socket and without a clock.
 
 ::
 
                  hello ▶                 ▶ identified
-    (connected) ────────▶ GREETED ───────────────────▶ OPEN ──┐ request ▶ response
+    (connected) ──────▶ HELLO_SENT ──────────────────▶ OPEN ──┐ request ▶ response
                              │   identify                │ ◀──┘
                              └── anything wrong ─▶ CLOSED ◀── too fast, unreadable, unknown op
 
-Messages and times go in; actions come out: text to send, a code to close with, a client to let in, a request to
-meet. The adapter performs them and calls back. Whatever is wrong with a *message* closes the connection; whatever
-is wrong with a *request* is answered, because the client named the request and can be told.
+Messages and times go in; actions come out: text to send, a code to close with, a client to join, a request to handle.
+`ClientConnection` performs them and calls back. A fault of a *message* closes the connection; a fault of a *request* is
+answered with an error response, because the request has an id.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.rate_limiter import RateLimiter
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames
@@ -40,7 +40,7 @@ class SendText:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close with this code; nothing more will be said."""
+    """Close the connection with this code; nothing more is sent."""
 
     code: CloseCode
     reason: str
@@ -48,7 +48,7 @@ class CloseConnection:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JoinStreams:
-    """The client identified itself: join it to its streams, then call `identified`."""
+    """Join the client to its streams, then call `send_identified`."""
 
     topic_filter: TopicFilter
     streams: tuple[str, ...]
@@ -57,7 +57,7 @@ class JoinStreams:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandleRequest:
-    """Meet this request, then call `respond` or `refuse` with its id."""
+    """Carry out this request, then call `send_response` or `send_error` with its id."""
 
     id: int | str
     request: r.ClientRequest
@@ -67,7 +67,7 @@ ProtocolAction: TypeAlias = SendText | CloseConnection | JoinStreams | HandleReq
 
 
 class ProtocolState(enum.Enum):
-    """Where the conversation stands."""
+    """The state of one connection in the protocol."""
 
     HELLO_SENT = enum.auto()
     OPEN = enum.auto()
@@ -75,10 +75,10 @@ class ProtocolState(enum.Enum):
 
 
 class ServerProtocol:
-    """One client's conversation."""
+    """The protocol with one client. client (its name), role and topic_filter are set when it identifies itself."""
 
     def __init__(self, hello: m.Hello, tokens: AccessTokens, settings: ServerSettings, now: float) -> None:
-        """hello: what to say first. now: seconds on any clock that does not jump, as all `now` below."""
+        """hello: the first message to send. now: seconds on a monotonic clock, here and below."""
         self._hello = hello
         self._tokens = tokens
         self._settings = settings
@@ -86,21 +86,21 @@ class ServerProtocol:
         self._rate_limiter = RateLimiter(settings.messages_per_s, settings.message_burst, now)
         self.state = ProtocolState.HELLO_SENT
         self.client = ""
-        self.role: Role = "read"
+        self.role: m.Role = "read"
         self.topic_filter = TopicFilter()
 
     def send_hello(self) -> list[ProtocolAction]:
-        """The server speaks first."""
+        """Return the first message of the connection: `hello`."""
         return [SendText(frames.encode_message("hello", self._hello))]
 
     def close_if_expired(self, now: float) -> list[ProtocolAction]:
-        """Close when the client has not identified itself in time."""
+        """Close the connection where the client has not identified itself in time."""
         if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
             return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
     def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
-        """Take in one message."""
+        """Process one message of the client; returns the actions to perform."""
         if self.state is ProtocolState.CLOSED:
             return []
         if not self._rate_limiter.allow(now):
@@ -108,57 +108,57 @@ class ServerProtocol:
         if isinstance(text, bytes):
             return self._close(CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
         try:
-            received = msgspec.json.decode(text)
+            message = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
             return self._close(CloseCode.UNREADABLE, "not JSON")
-        if not isinstance(received, dict):
+        if not isinstance(message, dict):
             return self._close(CloseCode.WRONG_TYPE, "a message is an object with `op` and `d`")
-        for field, kind in (("op", str), ("d", dict)):
-            if field not in received:
+        for field, field_type in (("op", str), ("d", dict)):
+            if field not in message:
                 return self._close(CloseCode.MISSING_FIELD, f"no `{field}`")
-            if not isinstance(received[field], kind):
+            if not isinstance(message[field], field_type):
                 return self._close(CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
-        match received["op"]:
+        match message["op"]:
             case "identify" if self.state is ProtocolState.HELLO_SENT:
-                return self._identify(received["d"])
+                return self._identify(message["d"])
             case "identify":
                 return self._close(CloseCode.ALREADY_IDENTIFIED, "identified already")
             case "request" if self.state is ProtocolState.OPEN:
-                return self._request(received["d"])
+                return self._request(message["d"])
             case "request":
                 return self._close(CloseCode.NOT_IDENTIFIED, "identify first")
             case _:
                 return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
     def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
-        """The client was joined to its streams."""
+        """Return the `identified` message, once the client was joined to its streams."""
         if self.state is ProtocolState.CLOSED:
             return []
-        said = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
-        return [SendText(frames.encode_message("identified", said))]
+        identified = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
+        return [SendText(frames.encode_message("identified", identified))]
 
-    def send_response(self, answer: r.Response) -> list[ProtocolAction]:
-        """A request was met, or not."""
-        return [SendText(frames.encode_message("response", answer))]
+    def send_response(self, response: r.Response) -> list[ProtocolAction]:
+        """Return the message with the response to a request."""
+        return [SendText(frames.encode_message("response", response))]
 
     def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
-        """A request was not met."""
+        """Return the message that refuses a request."""
         return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
         version = d.get("protocol")
-        if isinstance(version, int) and not m.PROTOCOL_VERSION >= version >= m.PROTOCOL_VERSION:
+        if isinstance(version, int) and version != m.PROTOCOL_VERSION:
             return self._close(
                 CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL_VERSION}"
             )
         try:
-            asked = msgspec.convert(d, m.Identify)
+            identify = msgspec.convert(d, m.Identify)
         except msgspec.ValidationError as error:
             return self._close(_close_code_of(error), str(error))
-        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", asked.auth)
+        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", identify.auth)
         if role is None:
             return self._close(CloseCode.NOT_AUTHORISED, "no valid token")
-        streams = tuple(dict.fromkeys(self._hello.streams if asked.streams is None else asked.streams))
+        streams = tuple(dict.fromkeys(self._hello.streams if identify.streams is None else identify.streams))
         unknown = [name for name in streams if name not in self._hello.streams]
         if unknown:
             return self._close(
@@ -166,13 +166,10 @@ class ServerProtocol:
             )
         if len(streams) > self._settings.max_streams_per_client:
             return self._close(CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
-        self.state, self.role, self.client = (
-            ProtocolState.OPEN,
-            role,
-            make_one_line(asked.client),
-        )  # it is said in events
-        self.topic_filter = TopicFilter.from_request(asked.subscribe, asked.min_state)
-        resume = {name: cursor for name, cursor in asked.resume.items() if name in streams}
+        self.state, self.role = ProtocolState.OPEN, role
+        self.client = make_one_line(identify.client)  # events contain it
+        self.topic_filter = TopicFilter.from_request(identify.subscribe, identify.min_state)
+        resume = {name: cursor for name, cursor in identify.resume.items() if name in streams}
         return [JoinStreams(self.topic_filter, streams, resume)]
 
     def _request(self, d: dict[str, Any]) -> list[ProtocolAction]:
@@ -185,13 +182,13 @@ class ServerProtocol:
             return self.send_error(
                 id, RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(r.REQUEST_TYPES)}"
             )
-        kind = r.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
-        if kind is None:
+        request_class = r.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
+        if request_class is None:
             return self.send_error(
                 id, RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(r.REQUEST_TYPES)}"
             )
         try:
-            request: r.ClientRequest = msgspec.convert(d, kind)  # type: ignore[assignment]
+            request: r.ClientRequest = msgspec.convert(d, request_class)  # type: ignore[assignment]
         except msgspec.ValidationError as error:
             return self.send_error(id, _error_code_of(error), str(error))
         if isinstance(request, r.ControlRequest) and self.role != "control":
@@ -217,11 +214,11 @@ def _close_code_of(error: msgspec.ValidationError) -> CloseCode:
 
 
 def _error_code_of(error: msgspec.ValidationError) -> RequestErrorCode:
-    # msgspec tells the kinds of fault apart by its sentences alone (tests/integration/test_dependencies.py knows them).
-    # Only their beginnings count: further on stands what the client sent.
-    said = str(error)
-    if said.startswith("Object missing required field"):
+    # Only its messages tell msgspec's kinds of fault apart (tests/integration/test_dependencies.py checks them).
+    # Only their beginnings count: the rest may contain what the client sent.
+    text = str(error)
+    if text.startswith("Object missing required field"):
         return RequestErrorCode.MISSING_FIELD
-    if said.startswith("Expected") and ", got " in said:
+    if text.startswith("Expected") and ", got " in text:
         return RequestErrorCode.WRONG_TYPE
     return RequestErrorCode.WRONG_VALUE

@@ -41,6 +41,25 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         return Event(self.subject, self.data)
 
 
+def make_envelope(
+    event: Event, *, stream: str, epoch: str, offset: int | msgspec.UnsetType, rev: int, time: str, id: str
+) -> Envelope:
+    """Make the envelope of an event from its place in a stream. time: as `format_wall_time` gives it."""
+    return Envelope(
+        specversion="1.0",
+        id=id,
+        source=f"/streams/{stream}",
+        type=event.type,
+        subject=event.subject,
+        time=time,
+        datacontenttype="application/json",
+        epoch=epoch,
+        offset=offset,
+        rev=rev,
+        data=event.data,
+    )
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Envelope)
 
@@ -92,18 +111,8 @@ class EventSequencer:
         else:
             self.offset += 1
             offset, rev, identity = self.offset, self._next_revision(event.subject), f"{self.epoch}:{self.offset}"
-        return Envelope(
-            specversion="1.0",
-            id=identity,
-            source=f"/streams/{self.stream}",
-            type=event.type,
-            subject=event.subject,
-            time=time,
-            datacontenttype="application/json",
-            epoch=self.epoch,
-            offset=offset,
-            rev=rev,
-            data=event.data,
+        return make_envelope(
+            event, stream=self.stream, epoch=self.epoch, offset=offset, rev=rev, time=time, id=identity
         )
 
     def _next_revision(self, subject: str) -> int:

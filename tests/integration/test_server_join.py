@@ -126,9 +126,9 @@ class Joining(RuleBasedStateMachine):
     @rule()
     def join(self):
         ear = Ear()
-        audience, everything = self.hub.audience, tuple(self.hub.streams)
+        audience, everything = self.hub.subscribers, tuple(self.hub.streams)
         behind = self.loop.run_until_complete(audience.add_client(ear, TopicFilter(), everything, {}))
-        self.tasks.append(self.loop.create_task(audience.send_past(ear, behind)))
+        self.tasks.append(self.loop.create_task(audience.send_missed_events(ear, behind)))
         self.ears.append(ear)
         self.turn()
 
@@ -147,7 +147,7 @@ class Joining(RuleBasedStateMachine):
     @rule(n=st.integers(0, 5))
     def leave(self, n):
         ear = self.ears.pop(n % len(self.ears))
-        self.hub.audience.remove_client(ear)
+        self.hub.subscribers.remove_client(ear)
         ear.gone = True
         known = len(ear.heard)
         while ear.waiting:
@@ -194,7 +194,7 @@ class Joining(RuleBasedStateMachine):
                 for stream, at in d["streams"].items():
                     assert places[stream] == (at["epoch"], at["offset"])
         for stream in self.hub.streams.values():
-            assert places[stream.name] == stream.cursor
+            assert m.EventCursor(*places[stream.name]) == stream.cursor
             assert state_of(folds[stream.name]) == state_of(stream.snapshot_builder)
 
 

@@ -204,17 +204,17 @@ def test_roles(read, control, shown, role):
         assert isinstance(actions[0], JoinStreams)
         assert conn.role == role
     bearer = None if shown is None else f"Bearer {shown}"
-    assert AccessTokens(read, control).bearer_role(bearer) == role
+    assert AccessTokens(read, control).role_for_bearer(bearer) == role
 
 
 def test_auth_that_is_not_even_hex():
     conn = connection(read="r")
     assert code(say(conn, "identify", {"protocol": 1, "auth": "ü" * 64})) == 4009
-    assert AccessTokens("r").bearer_role("Basic r") is None
+    assert AccessTokens("r").role_for_bearer("Basic r") is None
 
 
 def test_off_loopback_the_control_token_guards_reading():
-    guarded = AccessTokens(None, "c").guard_reading()
+    guarded = AccessTokens(None, "c").with_protected_reading()
     assert guarded.role_for_proof("x", None) is None
     assert guarded.role_for_proof("x", token_proof.compute_proof("c", "x")) == "control"
 
