@@ -65,7 +65,10 @@ class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more."""
+    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more.
+
+    is_recorded: false while the server cannot write its history.
+    """
 
     stream: str
     epoch: str
@@ -74,7 +77,7 @@ class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float
     offset: int
     dropped_samples: int
-    kept: bool = True
+    is_recorded: bool = msgspec.field(default=True, name="kept")
 
 
 class Disconnected(msgspec.Struct, frozen=True):
@@ -88,11 +91,11 @@ Message: TypeAlias = Envelope | StreamJoined | StreamHeartbeat | EventsDropped |
 
 
 class ReceivedMessage(msgspec.Struct):
-    """A message of the server whose data is not decoded yet. kept: stands beside the data of an event."""
+    """A message of the server whose data is not decoded yet. is_recorded: of an event; `kept` on the wire."""
 
     op: str
     d: msgspec.Raw
-    kept: bool = True
+    is_recorded: bool = msgspec.field(default=True, name="kept")
 
 
 class ClientSession:
@@ -154,7 +157,7 @@ class ClientSession:
     def _process_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
         message = msgspec.json.decode(text, type=ReceivedMessage)
         if message.op == "event":
-            return self._receive_event(message.d, message.kept), None
+            return self._receive_event(message.d, message.is_recorded), None
         d = msgspec.json.decode(message.d)
         match message.op:
             case "hello":
@@ -233,19 +236,19 @@ class ClientSession:
         # A stream that was not recovered and has no snapshot yet is joined when its message `snapshot` arrives. Until
         # then its cursor stays where it is: no event after it was returned.
         return [
-            self._join_stream({"stream": name, **joined})
-            for name, joined in streams.items()
-            if joined["recovered"] or joined.get("snapshot") is not None
+            self._join_stream({"stream": name, **entry})
+            for name, entry in streams.items()
+            if entry["recovered"] or entry.get("snapshot") is not None
         ]
 
     def _join_stream(self, fields: dict[str, Any]) -> StreamJoined:
-        joined = msgspec.convert(fields, StreamJoined)
-        self.recovered[joined.stream] = joined.recovered
-        if joined.snapshot is not None:
-            self.snapshots[joined.stream] = joined.snapshot
-        if not joined.recovered:
-            self.cursors[joined.stream] = EventCursor(joined.epoch, joined.offset)
-        return joined
+        message = msgspec.convert(fields, StreamJoined)
+        self.recovered[message.stream] = message.recovered
+        if message.snapshot is not None:
+            self.snapshots[message.stream] = message.snapshot
+        if not message.recovered:
+            self.cursors[message.stream] = EventCursor(message.epoch, message.offset)
+        return message
 
     def _receive_event(self, d: msgspec.Raw, is_recorded: bool) -> list[Message]:
         self._attempt = 0
@@ -262,7 +265,7 @@ class ClientSession:
             stream = heartbeat.stream
             self.heartbeats[stream] = heartbeat
             self.cursors[stream] = EventCursor(heartbeat.epoch, heartbeat.offset)
-            self.is_recorded[stream] = heartbeat.kept
+            self.is_recorded[stream] = heartbeat.is_recorded
         return list(heartbeats)
 
 

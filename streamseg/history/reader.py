@@ -157,8 +157,8 @@ def _find_span(db: sqlite3.Connection, stream: str, cursor: EventCursor, head: E
     end_of_epoch = head.offset if epoch_id == head_epoch_id else last_offset
     if epoch_id > head_epoch_id or cursor.offset > end_of_epoch or head.offset > head_last:
         return None
-    broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
-    if db.execute(broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
+    select_broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
+    if db.execute(select_broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
         return None
     # Only the oldest events are deleted, so where the first event is still there, all are.
     first = db.execute(_SELECT_FIRST, span).fetchone()
@@ -172,8 +172,8 @@ def _find_span(db: sqlite3.Connection, stream: str, cursor: EventCursor, head: E
         return span
     if cursor.offset != end_of_epoch or first[1] != 1:
         return None
-    pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
-    if db.execute(pruned, (stream_id, epoch_id, first[0])).fetchone():
+    select_pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
+    if db.execute(select_pruned, (stream_id, epoch_id, first[0])).fetchone():
         return None
     return span
 

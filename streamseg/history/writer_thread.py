@@ -193,18 +193,18 @@ class HistoryRecorder:
         """Return the writer; where the file was lost, set it aside and make a new one."""
         after_loss = self._loss is not None
         if self._writer is not None and self._loss is not None:
-            lost, self._writer = self._writer, None
-            self._close_lost(lost, self._loss)
+            writer, self._writer = self._writer, None
+            self._close_lost(writer, self._loss)
         if self._writer is None:
             self._writer = HistoryWriter(self._path, durable=self._settings.durable, after_loss=after_loss)
         self._loss = None
         return self._writer
 
-    def _close_lost(self, lost: HistoryWriter, loss: HistoryLoss) -> None:
+    def _close_lost(self, writer: HistoryWriter, loss: HistoryLoss) -> None:
         try:
-            lost.close_lost(loss)
+            writer.close_lost(loss)
         except OSError as error:
-            log.warning("history %s: what is left of it cannot be set aside (%s)", lost.path, error)
+            log.warning("history %s: what is left of it cannot be set aside (%s)", writer.path, error)
 
     def _prune_if_due(self) -> None:
         if self._failing_since is not None or self._writer is None or time.monotonic() < self._next_prune_at:

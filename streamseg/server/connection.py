@@ -127,11 +127,11 @@ class ClientConnection:
 
     def close_if_stalled(self, now: float) -> None:
         """Close the connection of a client that has read none of the waiting bytes for too long. now: loop time."""
-        waiting = self.queue_bytes
-        if self._stalled_since is None or waiting == 0 or waiting < self._stalled_bytes:
+        queue_bytes = self.queue_bytes
+        if self._stalled_since is None or queue_bytes == 0 or queue_bytes < self._stalled_bytes:
             self._stalled_since = now
-        self._stalled_bytes = waiting
-        if waiting and now - self._stalled_since > self._hub.settings.stalled_s:
+        self._stalled_bytes = queue_bytes
+        if queue_bytes and now - self._stalled_since > self._hub.settings.stalled_s:
             self.close_connection(CloseCode.SLOW, "stalled; reconnect and resume")
 
     def close_connection(self, code: CloseCode, reason: str) -> None:

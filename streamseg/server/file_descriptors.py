@@ -22,8 +22,8 @@ _ASSUMED_OPEN = 64  # where the system does not list the open descriptors
 _MACOS_MAX = 10_240  # macOS reports its hard limit as unlimited, and refuses more than OPEN_MAX
 
 
-def raise_descriptor_limit(wanted: int) -> int | None:
-    """Raise the soft limit of open descriptors to `wanted` or as near as the system allows.
+def raise_descriptor_limit(wanted_limit: int) -> int | None:
+    """Raise the soft limit of open descriptors to `wanted_limit` or as near as the system allows.
 
     Returns the limit now; None where it cannot be read or there is none (Windows, unlimited).
     """
@@ -36,7 +36,7 @@ def raise_descriptor_limit(wanted: int) -> int | None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return None
-    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    limit = wanted_limit if hard == resource.RLIM_INFINITY else min(wanted_limit, hard)
     for candidate in (limit, min(limit, _MACOS_MAX)):
         if candidate > soft:
             with contextlib.suppress(OSError, ValueError):
@@ -53,22 +53,22 @@ def count_open_descriptors() -> int:
     return _ASSUMED_OPEN
 
 
-def limit_connections(wanted: int, streams: int) -> int:
-    """Return how many of `wanted` sockets may be open at once, beside a reserve for so many streams.
+def limit_connections(wanted_sockets: int, streams: int) -> int:
+    """Return how many of `wanted_sockets` may be open at once, beside a reserve for so many streams.
 
     Raises the process's limit where that helps. Where fewer fit than are wanted, it logs that: as a warning where fewer
     than half fit.
     """
     reserve = count_open_descriptors() + RESERVED_DESCRIPTORS + RESERVED_DESCRIPTORS_PER_STREAM * streams
-    limit = raise_descriptor_limit(wanted + reserve)
-    if limit is None or limit >= wanted + reserve:
-        return wanted
+    limit = raise_descriptor_limit(wanted_sockets + reserve)
+    if limit is None or limit >= wanted_sockets + reserve:
+        return wanted_sockets
     fitting = max(_MIN_CONNECTIONS, limit - reserve)
     log.log(
-        logging.WARNING if fitting < wanted / 2 else logging.INFO,
+        logging.WARNING if fitting < wanted_sockets / 2 else logging.INFO,
         "%d connections are allowed by the settings, but this process may open only %d files: %d connections fit; "
         "raise the limit (ulimit -n, LimitNOFILE) or lower max_connections",
-        wanted,
+        wanted_sockets,
         limit,
         fitting,
     )

@@ -60,7 +60,7 @@ class Hub:
         self._history_reader: HistoryReader | None = None
         self._replaced_readers: list[HistoryReader] = []  # of files that were set aside
         self._early_batches: list[EventBatch] = []  # published before `open`
-        self._written: deque[WriteResult] = deque()  # not delivered yet
+        self._written_batches: deque[WriteResult] = deque()  # not delivered yet
         self._restored_events: dict[str, Event] = {}  # by stream: to publish in its next epoch
         self._in_flight = 0  # batches published and not delivered yet
         self.subscribers = Subscribers(self.streams, self.settings, lambda: self._history_reader)
@@ -86,8 +86,8 @@ class Hub:
             def on_failed(reason: str, since: str) -> None:
                 loop.call_soon_threadsafe(self._on_history_failed, reason, since)
 
-            def on_restored(reason: str, since: str, broken: frozenset[str]) -> None:
-                loop.call_soon_threadsafe(self._on_history_restored, reason, since, broken)
+            def on_restored(reason: str, since: str, streams: frozenset[str]) -> None:
+                loop.call_soon_threadsafe(self._on_history_restored, reason, since, streams)
 
             self._recorder = HistoryRecorder(self._history, self.settings, on_written, on_failed, on_restored)
             self._recorder.start()
@@ -100,7 +100,7 @@ class Hub:
         """Record and deliver all events published so far, and close the history."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.finish_and_close)  # its last results are on the loop afterwards
-            while self._written:
+            while self._written_batches:
                 await asyncio.sleep(0)
             self._recorder = None
         readers = [*self._replaced_readers, *([self._history_reader] if self._history_reader is not None else [])]
@@ -125,16 +125,16 @@ class Hub:
 
     def publish(self, stream: str, envelopes: Iterable[Envelope], progress: StreamProgress) -> None:
         """Record and send events of one stream, in order. progress: of the stream after them."""
-        recorded: list[EncodedEvent] = []
-        high_volume: list[EncodedEvent] = []
+        recorded_events: list[EncodedEvent] = []
+        high_volume_events: list[EncodedEvent] = []
         for envelope in envelopes:
             event = encode_event(envelope)
-            (high_volume if event.high_volume else recorded).append(event)
-        if high_volume:
-            self.streams[stream].send_events(high_volume)
-        for batch in split_by_epoch(stream, recorded, progress):
+            (high_volume_events if event.high_volume else recorded_events).append(event)
+        if high_volume_events:
+            self.streams[stream].send_events(high_volume_events)
+        for batch in split_by_epoch(stream, recorded_events, progress):
             self._queue_batch(batch)
-        if not recorded:
+        if not recorded_events:
             self._queue_batch(EventBatch(stream, None, (), progress))
 
     def close_stream(self, name: str) -> None:
@@ -187,16 +187,16 @@ class Hub:
             self.streams[batch.stream].deliver_batch(batch)
 
     def _on_written(self, results: Sequence[WriteResult]) -> None:
-        was_idle = not self._written
-        self._written.extend(results)
+        was_idle = not self._written_batches
+        self._written_batches.extend(results)
         if was_idle:
             self._deliver_written()
 
     def _deliver_written(self) -> None:
         """Deliver written batches, a bounded size at a time: a burst must not make good readers look slow."""
         size = 0
-        while self._written and size < _SEND_BYTES:
-            batch, is_recorded = self._written.popleft()
+        while self._written_batches and size < _SEND_BYTES:
+            batch, is_recorded = self._written_batches.popleft()
             self._in_flight -= 1
             stream = self.streams[batch.stream]
             starts_epoch = batch.epoch not in (None, stream.epoch)
@@ -204,7 +204,7 @@ class Hub:
             if starts_epoch and is_recorded and stream.controls is not None and stream.name in self._restored_events:
                 stream.controls.publish_event(self._restored_events.pop(stream.name))
             size += sum(len(event.json) for event in batch.events)
-        if self._written:
+        if self._written_batches:
             asyncio.get_running_loop().call_soon(self._deliver_written)
 
     def _on_history_failed(self, reason: str, since: str) -> None:
@@ -213,18 +213,18 @@ class Hub:
             if stream.controls is not None:
                 stream.controls.publish_event(Event("history", HistoryFailed(reason=reason, since=since)))
 
-    def _on_history_restored(self, reason: str, since: str, broken: frozenset[str]) -> None:
-        """Go on recording. broken: the streams whose epoch is incomplete; they must start a new one."""
+    def _on_history_restored(self, reason: str, since: str, incomplete_streams: frozenset[str]) -> None:
+        """Go on recording. incomplete_streams: their epoch is incomplete, so they must start a new one."""
         self.failure = None
         if self._recorder is not None and self._history_reader is not None:
             self._replaced_readers.append(self._history_reader)
             self._history_reader = HistoryReader(self._recorder.path)  # the file may be another one
-        restored = Event("history", HistoryRestored(reason=reason, since=since))
+        event = Event("history", HistoryRestored(reason=reason, since=since))
         for name, stream in self.streams.items():
             if stream.controls is None:
                 continue
-            if name in broken:
-                self._restored_events[name] = restored  # published in the new epoch, where it can be recorded
+            if name in incomplete_streams:
+                self._restored_events[name] = event  # published in the new epoch, where it can be recorded
                 stream.controls.reset()
             else:
-                stream.controls.publish_event(restored)
+                stream.controls.publish_event(event)

@@ -134,8 +134,8 @@ class ServerProtocol:
         """Return the `identified` message, once the client was joined to its streams."""
         if self.state is ProtocolState.CLOSED:
             return []
-        identified = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
-        return [SendText(frames.encode_message("identified", identified))]
+        message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
+        return [SendText(frames.encode_message("identified", message))]
 
     def send_response(self, response: r.Response) -> list[ProtocolAction]:
         """Return the message with the response to a request."""

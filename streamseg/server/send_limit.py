@@ -29,18 +29,18 @@ class SendLimit:
         """Whether nothing waited after the last write. Then a write that leaves nothing needs no check."""
         return not self._waiting_bytes
 
-    def count_write(self, waiting: int, now: float) -> None:
+    def count_write(self, waiting_bytes: int, now: float) -> None:
         """Note how many bytes wait before a write. now: seconds on a monotonic clock."""
         since_s = now - self._window_start_s
         if since_s >= _WINDOW_S:
             self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
             self._read_bytes, self._window_start_s = 0, now
-        self._read_bytes += max(0, self._waiting_bytes - waiting)
-        self._piece_bytes = min(self._piece_bytes, waiting)
+        self._read_bytes += max(0, self._waiting_bytes - waiting_bytes)
+        self._piece_bytes = min(self._piece_bytes, waiting_bytes)
 
-    def can_send(self, waiting: int, *, piece_bytes: int = 0) -> bool:
+    def can_send(self, waiting_bytes: int, *, piece_bytes: int = 0) -> bool:
         """Return whether so many bytes may wait after a write. piece_bytes: of that write, if it was a piece."""
-        self._waiting_bytes = waiting
-        self._piece_bytes = min(self._piece_bytes + piece_bytes, waiting)
+        self._waiting_bytes = waiting_bytes
+        self._piece_bytes = min(self._piece_bytes + piece_bytes, waiting_bytes)
         read = min(self._limit_bytes, self._read_bytes + self._read_before_bytes)
-        return waiting <= self._limit_bytes + self._piece_bytes + read
+        return waiting_bytes <= self._limit_bytes + self._piece_bytes + read

@@ -152,7 +152,7 @@ def _send_to_clients(
     topic_filter: TopicFilter, clients: set[StreamClient], events: Sequence[EncodedEvent], frames: list[bytes]
 ) -> None:
     """Send to clients of one filter the frames that they want, joined into one write; high-volume ones by topic."""
-    wanted: list[bytes] = []
+    wanted_frames: list[bytes] = []
     high_volume: dict[str, list[bytes]] = {}
     for event, frame in zip(events, frames):
         if not topic_filter.wants_event(event.topic, event.envelope.type):
@@ -160,12 +160,12 @@ def _send_to_clients(
         if event.high_volume:
             high_volume.setdefault(event.topic, []).append(frame)
         else:
-            wanted.append(frame)
-    if wanted:
-        joined = b"".join(wanted)
+            wanted_frames.append(frame)
+    if wanted_frames:
+        data = b"".join(wanted_frames)
         for client in tuple(clients):
-            client.send(joined)
+            client.send(data)
     for topic, topic_frames in high_volume.items():
-        joined = b"".join(topic_frames)
+        data = b"".join(topic_frames)
         for client in tuple(clients):
-            client.send_high_volume(topic, len(topic_frames), joined)
+            client.send_high_volume(topic, len(topic_frames), data)

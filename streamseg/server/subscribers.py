@@ -62,28 +62,28 @@ class Subscribers:
         with None where it needs a snapshot that did not fit into `identified`.
         """
         snapshots_fit = self._snapshots_fit(names)
-        resumed: dict[str, JoinedStream] = {}
+        resumed_streams: dict[str, JoinedStream] = {}
         for name, cursor in resume.items():
             stream = self._streams[name]
             head = stream.cursor
-            joined = stream.make_joined(recovered=True, with_snapshot=snapshots_fit)
-            missed = await self._count_missed_events(name, cursor, head, topic_filter)
-            if missed is not None:
-                resumed[name] = msgspec.structs.replace(joined, replayed=missed)
+            entry = stream.make_joined(recovered=True, with_snapshot=snapshots_fit)
+            replayed = await self._count_missed_events(name, cursor, head, topic_filter)
+            if replayed is not None:
+                resumed_streams[name] = msgspec.structs.replace(entry, replayed=replayed)
         # No await from here until every client that gets a snapshot is a receiver: it starts at the snapshot.
         self._subscribers[client] = Subscriber(topic_filter)
-        identified: dict[str, JoinedStream] = {}
+        joined_streams: dict[str, JoinedStream] = {}
         pending: dict[str, EventCursor | None] = {}
         for name in names:
-            if name in resumed:
-                pending[name], identified[name] = resume[name], resumed[name]
+            if name in resumed_streams:
+                pending[name], joined_streams[name] = resume[name], resumed_streams[name]
             else:
-                identified[name] = self._streams[name].make_joined(recovered=False, with_snapshot=snapshots_fit)
+                joined_streams[name] = self._streams[name].make_joined(recovered=False, with_snapshot=snapshots_fit)
                 if snapshots_fit:
                     self._start_receiving(client, name)
                 else:
                     pending[name] = None
-        client.send_identified(identified)
+        client.send_identified(joined_streams)
         return pending
 
     async def send_missed_events(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
@@ -135,10 +135,10 @@ class Subscribers:
 
     def _snapshots_fit(self, names: Iterable[str]) -> bool:
         """Return whether the snapshots of these streams together are small enough for one message."""
-        left = self._max_piece_bytes
+        bytes_left = self._max_piece_bytes
         for name in names:
-            left -= len(self._streams[name].encode_snapshot_frame())
-            if left < 0:
+            bytes_left -= len(self._streams[name].encode_snapshot_frame())
+            if bytes_left < 0:
                 return False
         return True
 

@@ -19,8 +19,8 @@ def encode_message(op: str, d: Any) -> bytes:
 
 def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> bytes:
     """Make the `event` message of an envelope that is already encoded; `kept` is added where it is not recorded."""
-    kept = b"" if is_recorded else b'"kept":false,'
-    return b'{"op":"event",' + kept + b'"d":' + envelope_json + b"}"
+    marker = b"" if is_recorded else b'"kept":false,'
+    return b'{"op":"event",' + marker + b'"d":' + envelope_json + b"}"
 
 
 def make_text_frame(text: bytes) -> bytes:
