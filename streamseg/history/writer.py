@@ -60,7 +60,7 @@ class HistoryWriter:
             for batch in batches:
                 self._append_batch(batch, now)
 
-    def mark_broken(self, epochs: Iterable[tuple[str, str]]) -> None:
+    def mark_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
         """Mark epochs, as (stream, epoch), as incomplete for good. Fails when there is no room for further events."""
         with self._transaction():
             for stream, epoch in epochs:

@@ -180,7 +180,7 @@ class HistoryRecorder:
         try:
             # In the order in which the streams were announced: a new file numbers them in this order.
             unmarked = [stream for stream in self._epochs if stream in self._unmarked_streams]
-            self._open_writer().mark_broken((stream, self._broken_epochs[stream]) for stream in unmarked)
+            self._open_writer().mark_incomplete((stream, self._broken_epochs[stream]) for stream in unmarked)
         except _FAILURES as error:
             log.debug("history %s still cannot be written (%s)", self._path, error)
             return

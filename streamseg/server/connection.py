@@ -33,7 +33,7 @@ _CLOSE_TIMEOUT_S = 5.0  # for the client to read the close frame
 
 
 class ClientConnection:
-    """A `StreamClient` with a WebSocket."""
+    """One client on a WebSocket: a `StreamClient` that performs the actions of its `ServerProtocol`."""
 
     def __init__(
         self, connection: ServerConnection, server_protocol: protocol.ServerProtocol, hub: Hub, session: str
@@ -81,7 +81,7 @@ class ClientConnection:
             finally:
                 self._hub.subscribers.remove_client(self)
 
-    def send(self, frames: bytes, piece_bytes: int = 0) -> None:
+    def send_frames(self, frames: bytes, piece_bytes: int = 0) -> None:
         """Send these frames, or close the connection when too much waits already. piece_bytes: see `SendLimit`."""
         transport, limit = self._connection.transport, self._limit
         if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
@@ -97,7 +97,7 @@ class ClientConnection:
 
     def send_piece(self, frames: bytes) -> None:
         """Send frames that waited until little was left to send, so they do not count as unread."""
-        self.send(frames, piece_bytes=len(frames))
+        self.send_frames(frames, piece_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         """Send n events of a topic, or drop and count them when too much waits already."""
@@ -106,12 +106,12 @@ class ClientConnection:
             self._hub.dropped_events += n
             return
         for dropped_topic, count in self._dropped_counts.items():
-            self.send(make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count))))
+            self.send_frames(make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count))))
         self._dropped_counts.clear()
-        self.send(frames)
+        self.send_frames(frames)
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
-        """Send `identified`."""
+        """Send the message `identified`."""
         for action in self._protocol.send_identified(self._session, streams):
             if isinstance(action, protocol.SendText):
                 self.send_piece(make_text_frame(action.text))

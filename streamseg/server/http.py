@@ -103,7 +103,7 @@ class HttpPages:
             return None
         return make_refusal(HTTPStatus.FORBIDDEN, "this origin is not allowed")
 
-    def respond(self, request: Request) -> Response:
+    def respond_to_get(self, request: Request) -> Response:
         """Answer a request that is not for the WebSocket."""
         if request.method not in ("GET", "HEAD"):
             return METHOD_REFUSED

@@ -50,10 +50,10 @@ class ConnectionCounter:
         self._refused_count = 0
         self._next_report_at = 0.0
 
-    def admit(self, address: str) -> bool:
+    def admit_socket(self, address: str) -> bool:
         """Count one more socket of this address, if the limits allow it; returns whether they do."""
         if self._open_sockets >= self._max_sockets:
-            self.report_full(f"{self._open_sockets} sockets are open, more are not allowed")
+            self.report_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
             return False
         if self._sockets_by_address[address] >= self._max_sockets_per_address:
             return False
@@ -61,7 +61,7 @@ class ConnectionCounter:
         self._sockets_by_address[address] += 1
         return True
 
-    def release(self, address: str) -> None:
+    def release_socket(self, address: str) -> None:
         """Count one socket of this address less."""
         self._open_sockets -= 1
         self._sockets_by_address[address] -= 1
@@ -72,7 +72,7 @@ class ConnectionCounter:
         """Free the spare descriptor, once the server is closed."""
         self.spare_descriptor.release()
 
-    def report_full(self, why: str) -> None:
+    def report_refusal(self, why: str) -> None:
         """Count a refused connection, and log it with the reason, at most once a minute."""
         self._refused_count += 1
         now = time.monotonic()
@@ -95,7 +95,7 @@ class LimitedConnection(ServerConnection):
         if self.counter is not None:
             peer = transport.get_extra_info("peername")
             address = address_group(peer[0]) if peer else ""
-            if self.counter.admit(address):
+            if self.counter.admit_socket(address):
                 self._counted_address = address
             else:
                 self._is_refused = True
@@ -113,7 +113,7 @@ class LimitedConnection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection as closed. Called by asyncio."""
         if self.counter is not None and self._counted_address is not None:
-            self.counter.release(self._counted_address)
+            self.counter.release_socket(self._counted_address)
             self._counted_address = None
         super().connection_lost(exc)
 

@@ -1,4 +1,4 @@
-"""Listening sockets that count connections as they are accepted, before TLS or a protocol spends memory on them."""
+"""Listening sockets that count connections as they are accepted, before TLS or a protocol uses memory for them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LimitedListener(socket.socket):
                 self._refuse_connection(error)
                 break  # asyncio would log a traceback for each attempt, a hundred at once
             address = address_group(peer[0])
-            if self.counter.admit(address):
+            if self.counter.admit_socket(address):
                 counted_socket = _CountedSocket(self.family, self.type, self.proto, accepted.detach())
                 counted_socket.counter, counted_socket.address = self.counter, address
                 return counted_socket, peer
@@ -49,8 +49,8 @@ class LimitedListener(socket.socket):
         raise BlockingIOError
 
     def _refuse_connection(self, error: OSError) -> None:
-        """Accept with the spare descriptor and close: left in the queue, the connection would wake the loop always."""
-        self.counter.report_full(error.strerror or str(error))
+        """Accept with the spare descriptor and close: left in the queue, the connection would keep the loop busy."""
+        self.counter.report_refusal(error.strerror or str(error))
         self.counter.spare_descriptor.release()
         try:
             accepted, _ = super().accept()
@@ -89,7 +89,7 @@ class _CountedSocket(socket.socket):
 
     def close(self) -> None:
         if self.fileno() >= 0:
-            self.counter.release(self.address)
+            self.counter.release_socket(self.address)
         super().close()
 
 

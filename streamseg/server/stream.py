@@ -25,9 +25,9 @@ from streamseg.wire.topics import TopicFilter
 
 
 class StreamClient(Protocol):
-    """The interface of a client to the streams that it receives; `ClientConnection` implements it."""
+    """What a stream needs of a client; `ClientConnection` implements it."""
 
-    def send(self, frames: bytes) -> None:
+    def send_frames(self, frames: bytes) -> None:
         """Send these frames, or close the connection of a slow client. Never blocks."""
 
     def send_piece(self, frames: bytes) -> None:
@@ -126,7 +126,7 @@ class ServedStream:
             kept=self.is_recorded,
         )
 
-    def make_joined(self, *, recovered: bool, with_snapshot: bool) -> JoinedStream:
+    def make_joined_stream(self, *, recovered: bool, with_snapshot: bool) -> JoinedStream:
         """Return where a client starts that joins now."""
         snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
         return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=0, snapshot=snapshot)
@@ -164,7 +164,7 @@ def _send_to_clients(
     if wanted_frames:
         data = b"".join(wanted_frames)
         for client in tuple(clients):
-            client.send(data)
+            client.send_frames(data)
     for topic, topic_frames in high_volume.items():
         data = b"".join(topic_frames)
         for client in tuple(clients):

@@ -66,7 +66,7 @@ class Subscribers:
         for name, cursor in resume.items():
             stream = self._streams[name]
             head = stream.cursor
-            entry = stream.make_joined(recovered=True, with_snapshot=snapshots_fit)
+            entry = stream.make_joined_stream(recovered=True, with_snapshot=snapshots_fit)
             replayed = await self._count_missed_events(name, cursor, head, topic_filter)
             if replayed is not None:
                 resumed_streams[name] = msgspec.structs.replace(entry, replayed=replayed)
@@ -78,7 +78,9 @@ class Subscribers:
             if name in resumed_streams:
                 pending[name], joined_streams[name] = resume[name], resumed_streams[name]
             else:
-                joined_streams[name] = self._streams[name].make_joined(recovered=False, with_snapshot=snapshots_fit)
+                joined_streams[name] = self._streams[name].make_joined_stream(
+                    recovered=False, with_snapshot=snapshots_fit
+                )
                 if snapshots_fit:
                     self._start_receiving(client, name)
                 else:
@@ -122,7 +124,7 @@ class Subscribers:
             if names not in frames:
                 entries = {name: self._streams[name].make_heartbeat() for name in sorted(names)}
                 frames[names] = make_text_frame(encode_message("heartbeat", Heartbeat(entries)))
-            client.send(frames[names])
+            client.send_frames(frames[names])
 
     async def _count_missed_events(
         self, name: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter

@@ -191,7 +191,7 @@ async def serve(
         if (refusal := pages.check_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
-            return pages.respond(request)
+            return pages.respond_to_get(request)
         return server.check_capacity(_client_address(connection))
 
     max_sockets = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))

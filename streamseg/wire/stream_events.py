@@ -50,7 +50,10 @@ class StreamResumed(EventData, frozen=True, kw_only=True):
 
 
 class StreamStopped(EventData, frozen=True, kw_only=True):
-    """The stream ended; this is its last event. `totals` are counts over the whole stream."""
+    """The stream ended; this is its last event.
+
+    totals: seconds of processed (`heard_s`) and of missing sound (`missing_s`), and the number of confirmed boundaries.
+    """
 
     type: ClassVar[str] = "streamseg.stream.stopped.v1"
     t: float

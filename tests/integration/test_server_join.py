@@ -46,14 +46,14 @@ class Ear:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.gone = False
 
-    def send(self, frames: bytes) -> None:
+    def send_frames(self, frames: bytes) -> None:
         whole, rest = split_frames(frames)
         assert not rest
         for _, text in whole:
             message = json.loads(text)
             self.heard.append((message["op"], message["d"]))
 
-    send_piece = send
+    send_piece = send_frames
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         raise AssertionError("nobody asked for it")
