@@ -23,6 +23,7 @@ from streamseg.engine.boundaries.feedback import (
     CandidateObservation,
     FeedbackCorrection,
     FeedbackModel,
+    Verdict,
 )
 from streamseg.engine.boundaries.refinement import BoundaryRefiner
 from streamseg.engine.boundaries.sensitivity import widen_gate
@@ -55,7 +56,6 @@ from streamseg.wire.events import (
     StreamStopped,
     StreamTitle,
 )
-from streamseg.wire.requests import Verdict
 
 _BLOCK_SAMPLES = 65_536  # samples handled at a time, so that one huge push needs no huge memory
 _LONG_GAP_S = 2.0  # a longer gap ends the section

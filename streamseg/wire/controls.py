@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from streamseg.wire.event_data import Event
-from streamseg.wire.requests import Verdict
+from streamseg.wire.messages import Verdict
 from streamseg.wire.sound_events import AlarmKind
 
 

@@ -20,6 +20,7 @@ PROTOCOL_VERSION = 1
 SERVER_NAME = f"streamseg/{__version__}"
 
 Role: TypeAlias = Literal["read", "control"]
+Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]  # of a user on a boundary
 ShortText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 Offset: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 

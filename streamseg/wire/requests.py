@@ -9,12 +9,11 @@ from msgspec import Meta
 
 from streamseg.errors import UsageError
 from streamseg.wire.label_names import check_name
-from streamseg.wire.messages import Offset, ShortText
+from streamseg.wire.messages import Offset, ShortText, Verdict
 from streamseg.wire.snapshot import Snapshot
 from streamseg.wire.sound_events import AlarmKind
 from streamseg.wire.topics import Topic
 
-Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
 Sensitivity: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TIMBRE
-from streamseg.wire.requests import Verdict
 
 FEATURE_GROUPS = {"timbre": TIMBRE, "harmony": HARMONY, "rhythm": RHYTHM, "level": LEVEL}
 HISTORY_S = 600.0  # how far back a mark may reach
@@ -32,6 +32,7 @@ for _column, _dims in enumerate(FEATURE_GROUPS.values()):
 _HISTORY_STEPS = round(HISTORY_S / STEP_S)
 _MIN_PROBABILITY = 1e-9
 
+Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
 # Seconds before and after a mark within which its change is sought. Whoever presses "here" is late.
 MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
     "confirm": (3.0, 3.0),
