@@ -368,6 +368,16 @@ class TestSectionLabels:
         facts, _ = run_sections([0, 1, 2, 3, 4, 0], labels_max=3)
         assert [fact.label for fact in facts if isinstance(fact, SectionClosed)] == list("ABCDEF")
 
+    def test_a_label_has_the_descriptor_of_one_of_its_own_sections(self):
+        order = [2, 2, 3, 4, 0, 0, 4, 4, 1, 1]  # the slot of the latest section of C is used again for E
+        facts, sections = run_sections(order, 18, labels_max=3)
+        kinds = {fact.label: kind for kind, fact in zip(order, (f for f in facts if isinstance(f, SectionClosed)))}
+        descriptors = {label: sections.descriptor_of_label(label) for label in kinds}
+        for label, content in descriptors.items():
+            if content is not None:
+                mean = descriptor_from_bytes(content).mean
+                assert min(kinds.values(), key=lambda kind: np.linalg.norm(texture(kind, 1)[0] - mean)) == kinds[label]
+
     def test_what_was_named_in_another_run_is_known_by_its_name(self):
         _, sections = run_sections([0, 1, 2])
         assert sections.descriptor_of_label("Z") is None

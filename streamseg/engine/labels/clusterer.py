@@ -119,7 +119,7 @@ class SectionClusterer(base.Clusterer):
 
     def store_section(self, x: Any, label: int, *, pinned: bool = False) -> int:
         """Remember x as one of a label. pinned: for ever. Returns its slot."""
-        mine = [slot for slot, other in self._labels.items() if other == label]
+        mine = self.slots_of_label(label)
         loose = [slot for slot in self._labels if slot not in self._pinned_slots]
         old = [slot for slot in mine if slot not in self._pinned_slots]
         if len(old) >= MAX_SECTIONS_PER_LABEL and not pinned:
@@ -144,9 +144,13 @@ class SectionClusterer(base.Clusterer):
             if other == label:
                 self._labels[slot] = into
 
+    def slots_of_label(self, label: int) -> list[int]:
+        """The slots of the stored sections of a label, in the order in which they are replaced."""
+        return [slot for slot, other in self._labels.items() if other == label]
+
     def label_to_label_log_odds(self, label: int) -> dict[int, float]:
         """Mean log-odds between all that is remembered of a label and each other label."""
-        mine = [slot for slot, other in self._labels.items() if other == label]
+        mine = self.slots_of_label(label)
         others = [slot for slot, other in self._labels.items() if other != label]
         sums: dict[int, list[float]] = {}
         for slot in mine:

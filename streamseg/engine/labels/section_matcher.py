@@ -81,6 +81,8 @@ class SectionMatcher:
         return duplicated
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """The descriptor of the latest section of a label, to the precision of the store."""
-        slot = self._latest_slots.get(label)
-        return None if slot is None else self._store.descriptor_at(slot)
+        """The descriptor of a section of the label in this run: the latest, unless its slot was used again."""
+        if label not in self._latest_slots:
+            return None
+        slots, latest = self._clusterer.slots_of_label(label), self._latest_slots[label]
+        return self._store.descriptor_at(latest if latest in slots else slots[0])
