@@ -1,6 +1,4 @@
-"""Label matching by votes: one of river's clusterers assigns each texture vector to a cluster, and the labels of a
-section are the clusters of its vectors.
-"""
+"""Label matching by votes: a clusterer of river assigns each texture vector to a cluster, and the clusters are labels."""
 
 from __future__ import annotations
 
@@ -23,8 +21,8 @@ _MAJORITY_LOG_ODDS = 8.0  # of the label that most vectors of a section belong t
 class RiverMatcher:
     """Matches a section with labels by the clusters of its vectors; label numbers are cluster numbers.
 
-    A section whose most frequent cluster has no label yet speaks against all labels. Clusters do not outlast a run,
-    so there are no names of earlier runs; and nothing is stored of a section, so a label has no descriptor.
+    When the most frequent cluster of a section is not a label yet, a new label is likelier than all others. Clusters do
+    not outlast a run, so there are no names of earlier runs. No descriptors are stored.
     """
 
     def __init__(self, clusterer_name: str, model: LabelModel) -> None:
