@@ -1,4 +1,4 @@
-"""Label matching by votes: a clusterer of river assigns each texture vector to a cluster, and the clusters are labels."""
+"""Label matching by votes: river assigns each texture vector to a cluster, and the clusters are the labels."""
 
 from __future__ import annotations
 
