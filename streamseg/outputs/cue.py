@@ -33,8 +33,8 @@ def render(recording: Recording) -> str:
 
 
 def _format_time(seconds: float) -> str:
-    whole, frames = divmod(round(seconds * _CUE_FRAMES_PER_SECOND), _CUE_FRAMES_PER_SECOND)
-    return f"{whole // 60:02d}:{whole % 60:02d}:{frames:02d}"
+    total_s, frames = divmod(round(seconds * _CUE_FRAMES_PER_SECOND), _CUE_FRAMES_PER_SECOND)
+    return f"{total_s // 60:02d}:{total_s % 60:02d}:{frames:02d}"
 
 
 def _quote(text: str) -> str:

@@ -48,9 +48,9 @@ def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks
             ) from None
 
     def write(chunks: Chunks, columns: Columns) -> None:
-        started = _start_iteration(chunks)
+        chunks = _start_iteration(chunks)
         with write_atomically(out, replace=replace) as file:
-            _WRITERS[suffix](started, columns, file, out.absolute().parent)
+            _WRITERS[suffix](chunks, columns, file, out.absolute().parent)
 
     return write
 

@@ -53,13 +53,13 @@ class Recording:
     """The sections of one run.
 
     audio: the source as the run named it. sample_rate: of the source, Hz; None when the events lack the start of the
-    run. stopped: stream seconds at which the run ended, and the reason; None when the events lack the end.
+    run. stop: stream seconds at which the run ended, and the reason; None when the events lack the end.
     """
 
     audio: str
     sections: tuple[RecordedSection, ...]
     sample_rate: int | None = None
-    stopped: tuple[float, str] | None = None
+    stop: tuple[float, str] | None = None
 
     @property
     def stem(self) -> str:
@@ -75,9 +75,9 @@ def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
     """
     audio = ""
     sample_rate: int | None = None
-    stopped: tuple[float, str] | None = None
+    stop: tuple[float, str] | None = None
     runs: set[tuple[str, str]] = set()
-    closed: dict[str, SectionClosed] = {}
+    closed_sections: dict[str, SectionClosed] = {}
     labels: dict[str, str] = {}
     names: dict[str, str] = {}
     for envelope in envelopes:
@@ -89,21 +89,21 @@ def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
             case StreamStarted(source=source, sample_rate=rate):
                 audio, sample_rate = source, rate
             case StreamStopped(t=t, reason=reason):
-                stopped = t, reason
+                stop = t, reason
             case SectionClosed() as section:
                 if not 0.0 <= section.start <= section.end <= _MAX_TIME_S:
                     raise OutputError(
                         f"section {section.section_id} has impossible times, {section.start:g} to {section.end:g} s: "
                         "these events are damaged"
                     )
-                closed[section.section_id] = section
+                closed_sections[section.section_id] = section
             case SectionRelabelled(section_id=section_id, label=label):
                 labels[section_id] = label
             case LabelNamed(label=label, name=name):
                 names[label] = name
-    if not closed:
+    if not closed_sections:
         raise OutputError("no section was closed in these events, so there is nothing to write")
-    return Recording(audio or "stream", tuple(_number_sections(closed, labels, names)), sample_rate, stopped)
+    return Recording(audio or "stream", tuple(_number_sections(closed_sections, labels, names)), sample_rate, stop)
 
 
 def _number_sections(

@@ -25,8 +25,8 @@ def check_same_recording(recording: Recording, sound: Path, source: Source) -> N
     file_name = PurePath(recording.audio.replace("\\", "/")).name
     if _is_file(recording.audio) and PurePath(file_name).stem.casefold() != sound.stem.casefold():
         differences.append(f"they are of {file_name!r}")
-    if recording.stopped is not None:
-        t, reason = recording.stopped
+    if recording.stop is not None:
+        t, reason = recording.stop
         if abs(t - length_s) > _TOLERANCE_S if reason == "end" else t > length_s + _TOLERANCE_S:
             differences.append(f"they go to {t:.2f} s, the sound to {length_s:.2f} s")
     last = max(section.end for section in recording.sections)

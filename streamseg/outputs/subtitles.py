@@ -25,8 +25,8 @@ def render_srt(recording: Recording) -> str:
 
 
 def _format_time(seconds: float, decimal_mark: str) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{decimal_mark}{milliseconds:03d}"
+    total_s, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{total_s // 3600:02d}:{total_s // 60 % 60:02d}:{total_s % 60:02d}{decimal_mark}{milliseconds:03d}"
 
 
 def _without_arrow(text: str) -> str:

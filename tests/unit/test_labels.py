@@ -1,7 +1,6 @@
 """Labels: clusterers, section descriptors and their similarity, the HMM filter, and the events of sections."""
 
 import pickle
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from streamseg.engine.labels.descriptor import (
 )
 from streamseg.engine.labels.hmm_filter import LabelHmmFilter
 from streamseg.engine.labels.labeller import SectionLabeller, label_letters
-from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES, INITIAL_VECTORS, NOISE_CLUSTER, StableClusters
+from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES
 from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
@@ -220,62 +219,6 @@ class TestLabelHmmFilter:
     def test_it_is_bounded(self):
         hmm = self.run_filter([int(n) for n in np.random.default_rng(0).integers(0, 50, 600)], capacity=40)
         assert len(hmm._transition_counts) <= 40
-
-
-@pytest.mark.parametrize("name", CLUSTERER_FACTORIES)
-class TestStableClusters:
-    """Whatever river's clusterers do, a cluster number means one thing."""
-
-    def places(self, n, dims=6):
-        return np.random.default_rng(0).normal(0, 6, (n, dims))
-
-    def vectors(self, order, seed=0):
-        noise = np.random.default_rng(seed).normal(0, 0.2, (len(order), 6))
-        return self.places(1 + max(order))[np.array(order)] + noise
-
-    def order(self, rounds, kinds=4, length=12):
-        return [kind for _ in range(rounds) for kind in range(kinds) for _ in range(length)]
-
-    def test_not_ready_is_not_cluster_0(self, name):
-        stable = StableClusters(name, 0.5)
-        clusters = [stable.push(vector) for vector in self.vectors(self.order(2))]
-        assert clusters[: INITIAL_VECTORS - 1] == [None] * (INITIAL_VECTORS - 1)
-        assert set(clusters) - {None, NOISE_CLUSTER}
-
-    def test_a_number_keeps_its_meaning(self, name):
-        stable = StableClusters(name, 0.5)
-        probes, answers = self.places(4), []
-        for round_ in range(24):
-            for vector in self.vectors(self.order(1), seed=round_):
-                stable.push(vector)
-            answers.append([stable.cluster_of(probe) for probe in probes])
-        for before, after in pairwise(answers[8:]):
-            for one, other in zip(before, after):
-                assert one == other or NOISE_CLUSTER in (one, other)
-            recognised = [cluster for cluster in after if cluster not in (None, NOISE_CLUSTER)]
-            assert len(recognised) >= len(probes) / 2  # denstream never forms a cluster at two of the four
-            assert len(set(recognised)) == len(recognised)
-
-    def test_nothing_but_numbers_reaches_it(self, name):
-        stable, clean = StableClusters(name, 0.5), StableClusters(name, 0.5)
-        for i, vector in enumerate(self.vectors(self.order(6))):
-            assert stable.push(np.full(6, np.nan)) is None
-            assert stable.push(np.full(6, (-1) ** i * np.inf)) is None
-            assert stable.push(vector) == clean.push(vector)
-
-    def test_what_is_like_nothing_is_noise(self, name):
-        stable = StableClusters(name, 0.5)
-        clusters = [stable.push(vector) for vector in self.vectors(self.order(4))]
-        assert set(clusters[-48:]) != {NOISE_CLUSTER}
-        assert stable.cluster_of(np.full(6, 1e3)) == NOISE_CLUSTER
-
-    def test_it_pickles_and_goes_on_the_same(self, name):
-        stable = StableClusters(name, 0.5)
-        vectors = self.vectors(self.order(8))
-        for vector in vectors[:200]:
-            stable.push(vector)
-        back = pickle.loads(pickle.dumps(stable))
-        assert [back.push(vector) for vector in vectors[200:]] == [stable.push(vector) for vector in vectors[200:]]
 
 
 def run_sections(order, seconds=40, named_sounds=None, clusterer="sections", profile="dj", **changes):

@@ -125,7 +125,7 @@ class SectionLabeller:
         return None if label is None else self._matcher.names.get(label)
 
     def _find_label(self, letters: str) -> int | None:
-        return next((label for label, seen in self._labels.items() if seen.letters == letters), None)
+        return next((label for label, entry in self._labels.items() if entry.letters == letters), None)
 
     def _choose_label(self, descriptor: SectionDescriptor, posterior: dict[int, float]) -> int | None:
         """The likeliest label, NEW_LABEL included; None when the section cannot be labelled."""
@@ -133,7 +133,7 @@ class SectionLabeller:
 
     def _make_estimate(self, label: int | None, posterior: dict[int, float]) -> LabelEstimate:
         new_letters = label_letters(self._labels_created)
-        letters_of = {number: seen.letters for number, seen in self._labels.items()}
+        letters_of = {number: entry.letters for number, entry in self._labels.items()}
         probabilities: dict[str, float] = {}
         for number in sorted(posterior, key=posterior.__getitem__, reverse=True)[:_MAX_PROBABILITIES]:
             # NEW_LABEL and every name that this run has not seen yet share the next letters.
@@ -189,7 +189,7 @@ class SectionLabeller:
     def _forget_labels(self) -> None:
         """Forget the labels that the matcher has forgotten."""
         labels = self._matcher.labels
-        self._labels = {label: seen for label, seen in self._labels.items() if label in labels}
+        self._labels = {label: entry for label, entry in self._labels.items() if label in labels}
         self._filter.keep_labels(labels)
 
 
