@@ -111,12 +111,8 @@ def _cut_section(link: Path, sound: Path, start: float, end: float | None) -> An
         part = AudioSegment.from_file(
             str(link), start_second=first_s, duration=None if end is None else math.ceil(end) - first_s
         )
-    except (
-        CouldntDecodeError,
-        LookupError,
-        ValueError,
-        OSError,
-    ) as error:  # pydub does not check ffprobe's output
+    except (CouldntDecodeError, LookupError, ValueError, OSError) as error:
+        # LookupError and ValueError: pydub does not check the output of ffprobe.
         reason = str(error).strip().splitlines()[-1:] or ["nothing could be decoded there"]
         raise SourceError(f"{sound}: cannot decode from {start:.2f} s on: {reason[0]}") from None
     first, last = (None if t is None else round(t * part.frame_rate) - first_s * part.frame_rate for t in (start, end))
