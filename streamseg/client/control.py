@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from streamseg.client.connect_options import CONNECT_OPTIONS
 from streamseg.client.session import ClientSession, ReceivedMessage, shorten_server_text
-from streamseg.errors import ServerRefusedError, SubjectNotFound
+from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.wire.codes import RequestErrorCode
 
 
@@ -21,7 +21,7 @@ def send_request(
 
     stream: may be left out where the server has only one; the response names it. fields: of the request. Raises
     ServerRefusedError when the server cannot be reached, does not accept this client or refuses the request; its
-    subclass SubjectNotFound when the server has no such stream, label or alarm, or has several streams and none was
+    subclass SubjectNotFoundError when the server has no such stream, label or alarm, or has several streams and none was
     named.
     """
     session = ClientSession(url, streams=[], subscribe=[], token=token)  # a request needs no stream's state
@@ -50,20 +50,20 @@ def _read_response(url: str, d: msgspec.Raw) -> dict[str, Any]:
     if response["ok"]:
         return response
     error = response["error"]
-    refusal = SubjectNotFound if error.get("code") == RequestErrorCode.NOT_FOUND else ServerRefusedError
+    refusal = SubjectNotFoundError if error.get("code") == RequestErrorCode.NOT_FOUND else ServerRefusedError
     raise refusal(f"{url} refuses: {shorten_server_text(error['message'])}")
 
 
 def _choose_stream(url: str, stream: str | None, names: list[str]) -> str:
-    """Return the stream that was named, or the only one there is. Raises SubjectNotFound."""
+    """Return the stream that was named, or the only one there is. Raises SubjectNotFoundError."""
     if stream is None and len(names) == 1:
         return names[0]
     listing = shorten_server_text(", ".join(names)) or "none"
     if stream is None:
-        raise SubjectNotFound(
+        raise SubjectNotFoundError(
             f"{url} has {len(names)} streams and none was named; choose one with stream=NAME, on the "
             f"command line --stream NAME, of: {listing}"
         )
     if stream not in names:
-        raise SubjectNotFound(f"{url} has no stream {stream!r}; it has {listing}")
+        raise SubjectNotFoundError(f"{url} has no stream {stream!r}; it has {listing}")
     return stream

@@ -20,7 +20,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
 from streamseg import __version__
-from streamseg.errors import ServerRefusedError, SubjectNotFound
+from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.wire.codes import CloseCode
 from streamseg.wire.envelope import Envelope, decode_envelope
 from streamseg.wire.messages import PROTOCOL_VERSION, EventCursor, EventsDropped
@@ -192,7 +192,7 @@ class ClientSession:
             code = error.rcvd.code
             if code in _FATAL_CLOSE_CODES or code in _NO_RECONNECT_CODES:
                 is_unknown = code == CloseCode.WRONG_VALUE and self._names_unknown_stream()
-                refusal = SubjectNotFound if is_unknown else ServerRefusedError
+                refusal = SubjectNotFoundError if is_unknown else ServerRefusedError
                 return refusal(f"{self.url} closed with {code}: {shorten_server_text(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
