@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from side_by_side import ALONE, SLOWEST_FIRST, WITH_LIBROSA
 
 from streamseg.cli.app import app
 
@@ -288,6 +289,28 @@ def test_nothing_names_this_machine_or_a_registry():
         text = path.read_bytes()
         for word in (rb"/work/", rb"/root/", rb"pypi.org", rb"deb.debian", rb"registry.npmjs"):
             assert word not in text, f"{name} names {word.decode()}"
+
+
+# --- the tests' own files
+
+
+def test_what_is_said_of_single_tests_is_of_tests_that_exist():
+    """A test that was renamed would lose its place or run beside others again, and nobody would see it."""
+    for place in (*ALONE, *SLOWEST_FIRST, *WITH_LIBROSA):
+        file, _, function = place.partition("::")
+        paths = list((ROOT / "tests").rglob(file)) if "/" not in file else [ROOT / "tests" / file]
+        assert paths, place
+        assert paths[0].exists(), place
+        assert not function or f"def {function}(" in paths[0].read_text(), place
+
+
+def test_a_path_that_the_project_names_exists():
+    """In the workflows, the hooks, the scripts and the pages: every tests/…, tools/… and streamseg/….py."""
+    written = [*(ROOT / ".github").rglob("*.yml"), ROOT / ".pre-commit-config.yaml", *ROOT.glob("scripts/*")]
+    written += [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *HOUSE.rglob("*.md")]
+    for file in written:
+        for path in re.findall(r"\b((?:tests|tools|streamseg|scripts|examples)/[\w./-]+\.\w+)", file.read_text()):
+            assert (ROOT / path).exists(), f"{file.relative_to(ROOT)} names {path}"
 
 
 # --- what the README tells to run
