@@ -331,9 +331,7 @@ def test_a_playlist_never_comes_to_the_ffmpeg_program(commands, folder: Path, tm
     playlist = tmp_path / "self.m3u8"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nself.m3u8\n")
     parts = tmp_path / "parts"
-    done = commands.run(
-        "split", playlist, "--events", "s1.jsonl", "-o", parts, "--force", cwd=folder, patience_s=30
-    )
+    done = commands.run("split", playlist, "--events", "s1.jsonl", "-o", parts, "--force", cwd=folder, patience_s=30)
     assert done.returncode == 1
     assert "is a playlist" in done.stderr
     assert not parts.exists()
