@@ -21,8 +21,8 @@ def send_request(
 
     stream: may be left out where the server has only one; the response names it. fields: of the request. Raises
     ServerRefusedError when the server cannot be reached, does not accept this client or refuses the request; its
-    subclass SubjectNotFoundError when the server has no such stream, label or alarm, or has several streams and none was
-    named.
+    subclass SubjectNotFoundError when the server has no such stream, label or alarm, or when it has several streams and
+    none was named.
     """
     session = ClientSession(url, streams=[], subscribe=[], token=token)  # a request needs no stream's state
     try:
