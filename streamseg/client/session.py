@@ -204,9 +204,9 @@ class ClientSession:
         return None
 
     def _names_unknown_stream(self) -> bool:
-        offered = self.hello.get("streams")
-        return isinstance(offered, list) and any(
-            name not in offered for name in self._identify_fields.get("streams", ())
+        stream_names = self.hello.get("streams")
+        return isinstance(stream_names, list) and any(
+            name not in stream_names for name in self._identify_fields.get("streams", ())
         )
 
     def next_retry_delay_s(self) -> float:

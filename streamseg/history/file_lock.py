@@ -54,13 +54,13 @@ class HistoryLock:
         """Make and lock the file again where it was deleted; false when another process was first, or it fails."""
         if sys.platform == "win32":  # an open file cannot be deleted or renamed there
             return True
-        locked = os.fstat(self._descriptor)
+        lock_status = os.fstat(self._descriptor)
         try:
-            present = self._path.stat()
+            path_status = self._path.stat()
         except FileNotFoundError:
             pass
         else:
-            if (present.st_dev, present.st_ino) == (locked.st_dev, locked.st_ino):
+            if (path_status.st_dev, path_status.st_ino) == (lock_status.st_dev, lock_status.st_ino):
                 return True
         try:
             successor = HistoryLock(self._path)

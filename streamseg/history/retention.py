@@ -21,11 +21,11 @@ def prune_oldest_events(db: sqlite3.Connection, events: int, since: float) -> bo
             "SELECT id, kept_at FROM event WHERE stream_id=? ORDER BY epoch_id, offset LIMIT ?",
             (stream_id, _PRUNE_ROWS),
         ).fetchall()
-        expired = 0
-        while expired < len(oldest) and (count - expired > events or oldest[expired][1] < since):
-            expired += 1
-        db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:expired]])
-        has_more = has_more or expired == _PRUNE_ROWS
+        expired_count = 0
+        while expired_count < len(oldest) and (count - expired_count > events or oldest[expired_count][1] < since):
+            expired_count += 1
+        db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:expired_count]])
+        has_more = has_more or expired_count == _PRUNE_ROWS
     db.execute(
         "DELETE FROM epoch WHERE closed AND id < (SELECT max(id) FROM epoch) - ?"
         " AND NOT EXISTS (SELECT 1 FROM event WHERE event.stream_id = epoch.stream_id AND epoch_id = epoch.id)",

@@ -207,12 +207,12 @@ class LimitedConnection(ServerConnection):
 def address_group(address: str) -> str:
     """Return what counts as one address: of IPv6 the first half, because any host can make up the second."""
     try:
-        parsed = ipaddress.ip_address(address)
+        ip_address = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if isinstance(parsed, ipaddress.IPv4Address) or parsed.is_loopback:
+    if isinstance(ip_address, ipaddress.IPv4Address) or ip_address.is_loopback:
         return address
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+    return str(ip_address.ipv4_mapped or ipaddress.IPv6Network((int(ip_address) >> 64 << 64, 64)))
 
 
 def limited_connection_class(

@@ -34,7 +34,7 @@ class LimitedListener(socket.socket):
         """Accept the next admitted connection. Called by asyncio, which tries again after a BlockingIOError."""
         for _ in range(_MAX_REFUSALS_PER_ACCEPT):
             try:
-                accepted, peer = super().accept()
+                connection, peer = super().accept()
             except OSError as error:
                 if error.errno not in _NO_DESCRIPTORS:
                     raise
@@ -42,10 +42,10 @@ class LimitedListener(socket.socket):
                 break  # asyncio would log a traceback for each attempt, a hundred at once
             address = address_group(peer[0])
             if self.counter.admit_socket(address):
-                counted_socket = _CountedSocket(self.family, self.type, self.proto, accepted.detach())
+                counted_socket = _CountedSocket(self.family, self.type, self.proto, connection.detach())
                 counted_socket.counter, counted_socket.address = self.counter, address
                 return counted_socket, peer
-            accepted.close()
+            connection.close()
         raise BlockingIOError
 
     def _refuse_connection(self, error: OSError) -> None:
@@ -53,8 +53,8 @@ class LimitedListener(socket.socket):
         self.counter.report_refusal(error.strerror or str(error))
         self.counter.spare_descriptor.release()
         try:
-            accepted, _ = super().accept()
-            accepted.close()
+            connection, _ = super().accept()
+            connection.close()
         except BlockingIOError:
             pass  # the client has hung up in the meantime
         except OSError:

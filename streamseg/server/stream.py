@@ -126,10 +126,10 @@ class ServedStream:
             kept=self.is_recorded,
         )
 
-    def make_joined_stream(self, *, recovered: bool, with_snapshot: bool) -> JoinedStream:
+    def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
         """Return where a client starts that joins now."""
         snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
-        return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=0, snapshot=snapshot)
+        return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=is_recovered, replayed=0, snapshot=snapshot)
 
     def encode_snapshot_frame(self) -> bytes:
         """Return the frame of a `snapshot` message: the state right after all events sent so far."""

@@ -66,10 +66,10 @@ class Subscribers:
         for name, cursor in resume.items():
             stream = self._streams[name]
             head = stream.cursor
-            entry = stream.make_joined_stream(recovered=True, with_snapshot=snapshots_fit)
-            replayed = await self._count_missed_events(name, cursor, head, topic_filter)
-            if replayed is not None:
-                resumed_streams[name] = msgspec.structs.replace(entry, replayed=replayed)
+            entry = stream.make_joined_stream(is_recovered=True, with_snapshot=snapshots_fit)
+            replayed_count = await self._count_missed_events(name, cursor, head, topic_filter)
+            if replayed_count is not None:
+                resumed_streams[name] = msgspec.structs.replace(entry, replayed=replayed_count)
         # No await from here until every client that gets a snapshot is a receiver: it starts at the snapshot.
         self._subscribers[client] = Subscriber(topic_filter)
         joined_streams: dict[str, JoinedStream] = {}

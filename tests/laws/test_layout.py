@@ -55,8 +55,6 @@ LONGER = {
     "engine/features/spectrum.py",
     "engine/segmenter.py",
     "evaluation/boundary_training.py",
-    "wire/events.py",
-    "wire/messages.py",
 }
 PRINTS = {"live/given_names.py", "live/session.py"}
 IN_A_CIRCLE = {"streamseg.cli.terminal", "streamseg.live.given_names", "streamseg.live.session"}
