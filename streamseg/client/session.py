@@ -101,7 +101,7 @@ class ReceivedMessage(msgspec.Struct):
 class ClientSession:
     """One client's session over all its connections.
 
-    `cursors`, `snapshots`, `heartbeats`, `recovered` and `is_recorded` hold the latest value of each stream, by name.
+    `cursors`, `snapshots`, `heartbeats`, `is_recovered` and `is_recorded` hold the latest value of each stream.
     `is_recorded` is false while the server cannot write its history: events received then cannot be resumed from.
     A snapshot is the state at its `StreamJoined`; later events do not change it. `hello`: the server's first message.
     `streams`: the streams of the last `identified`. `connections`: how often the server accepted this client.
@@ -127,7 +127,7 @@ class ClientSession:
         self.cursors: dict[str, EventCursor] = dict(resume or {})
         self.snapshots: dict[str, dict[str, Any]] = {}
         self.heartbeats: dict[str, StreamHeartbeat] = {}
-        self.recovered: dict[str, bool] = {}
+        self.is_recovered: dict[str, bool] = {}
         self.is_recorded: dict[str, bool] = {}
         self.hello: dict[str, Any] = {}
         self.streams: list[str] = []
@@ -243,7 +243,7 @@ class ClientSession:
 
     def _join_stream(self, fields: dict[str, Any]) -> StreamJoined:
         message = msgspec.convert(fields, StreamJoined)
-        self.recovered[message.stream] = message.recovered
+        self.is_recovered[message.stream] = message.recovered
         if message.snapshot is not None:
             self.snapshots[message.stream] = message.snapshot
         if not message.recovered:

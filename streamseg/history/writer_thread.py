@@ -179,8 +179,8 @@ class HistoryRecorder:
         self._next_retry_at = time.monotonic() + RETRY_S
         try:
             # In the order in which the streams were announced: a new file numbers them in this order.
-            unmarked = [stream for stream in self._epochs if stream in self._unmarked_streams]
-            self._open_writer().mark_incomplete((stream, self._broken_epochs[stream]) for stream in unmarked)
+            streams = [stream for stream in self._epochs if stream in self._unmarked_streams]
+            self._open_writer().mark_incomplete((stream, self._broken_epochs[stream]) for stream in streams)
         except _FAILURES as error:
             log.debug("history %s still cannot be written (%s)", self._path, error)
             return

@@ -27,23 +27,23 @@ class RequestHeadReader:
     """Collects the first bytes of a client until the head of its request is complete."""
 
     def __init__(self) -> None:
-        self._received = bytearray()
+        self._data = bytearray()
 
     @property
     def size(self) -> int:
         """Bytes collected so far."""
-        return len(self._received)
+        return len(self._data)
 
     def push(self, data: bytes) -> RequestHead | None:
         """Add bytes; returns the head once it is complete, at once where they begin no request, None before."""
-        unsearched = max(0, len(self._received) - 3)
-        self._received += data
-        if not _METHOD_START.match(self._received):
-            return RequestHead(bytes(self._received), method="", has_body=False, upgrades=True, rest=b"")
-        end = _END_OF_HEAD.search(self._received, unsearched)
+        search_start = max(0, len(self._data) - 3)
+        self._data += data
+        if not _METHOD_START.match(self._data):
+            return RequestHead(bytes(self._data), method="", has_body=False, upgrades=True, rest=b"")
+        end = _END_OF_HEAD.search(self._data, search_start)
         if end is None:
             return None
-        head, rest = bytes(self._received[: end.end()]), bytes(self._received[end.end() :])
+        head, rest = bytes(self._data[: end.end()]), bytes(self._data[end.end() :])
         first, *lines = head.split(b"\n")
         fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         lengths = [line for line in lines if line.lower().startswith(b"content-length:")]

@@ -79,7 +79,7 @@ class Subscribers:
                 pending[name], joined_streams[name] = resume[name], resumed_streams[name]
             else:
                 joined_streams[name] = self._streams[name].make_joined_stream(
-                    recovered=False, with_snapshot=snapshots_fit
+                    is_recovered=False, with_snapshot=snapshots_fit
                 )
                 if snapshots_fit:
                     self._start_receiving(client, name)

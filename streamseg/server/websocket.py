@@ -276,8 +276,8 @@ def _json_body(text: bytes) -> HttpBody:
     return "application/json", text
 
 
-def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
+def _select_subprotocol(_: ServerConnection, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in subprotocols else None
 
 
 def _client_address(connection: ServerConnection) -> str:

@@ -22,16 +22,16 @@ def check_name(name: str) -> str:
     Raises UsageError for a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
     bidirectional controls or lone surrogates.
     """
-    cleaned = unicodedata.normalize("NFC", name).strip()
-    if not is_printable(cleaned):
+    clean_name = unicodedata.normalize("NFC", name).strip()
+    if not is_printable(clean_name):
         raise UsageError(
             "a name holds no control characters or line breaks; "
-            f"found {make_one_line(cleaned, 60)!r} (� stands for them)"
+            f"found {make_one_line(clean_name, 60)!r} (� stands for them)"
         )
-    if all(unicodedata.category(character) in _INVISIBLE for character in cleaned):
+    if all(unicodedata.category(character) in _INVISIBLE for character in clean_name):
         raise UsageError("a name holds at least one visible character; a blank one was given")
-    if (length := len(cleaned.encode())) > MAX_NAME_BYTES:
+    if (length := len(clean_name.encode())) > MAX_NAME_BYTES:
         raise UsageError(
-            f"a name takes at most {MAX_NAME_BYTES} bytes of UTF-8; {make_one_line(cleaned, 40)!r} takes {length}"
+            f"a name takes at most {MAX_NAME_BYTES} bytes of UTF-8; {make_one_line(clean_name, 40)!r} takes {length}"
         )
-    return cleaned
+    return clean_name

@@ -49,7 +49,7 @@ async def test_events_come_typed_and_in_order():
         while len(feed.said) < 10:
             feed.step()
         assert await taking == feed.said[:10]
-        assert subscription.recovered == {"mic": False}
+        assert subscription.is_recovered == {"mic": False}
         assert subscription.snapshots["mic"]["state"] == "waiting"
 
 
@@ -68,7 +68,7 @@ async def test_it_comes_back_and_misses_nothing(path):
         events = await taking
         assert events == feed.said[:400]
         assert subscription.connections > 2
-        assert subscription.recovered == {"mic": True}
+        assert subscription.is_recovered == {"mic": True}
 
 
 async def test_it_survives_a_restart_of_the_server(path):

@@ -384,7 +384,7 @@ def test_the_client_joins_a_stream_when_its_snapshot_is_there():
     assert joined == StreamJoined(stream="mic", epoch="01B", offset=5, recovered=False, replayed=0, snapshot=SNAPSHOT)
     assert session.cursors == {"mic": m.EventCursor("01B", 5)}
     assert session.snapshots == {"mic": SNAPSHOT}
-    assert session.recovered == {"mic": False}
+    assert session.is_recovered == {"mic": False}
     _, identify = receive(session, "hello", **HELLO)
     assert identify["resume"] == {"mic": {"epoch": "01B", "offset": 5}}
 
