@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         SourceError as SourceError,
         SourceNotFoundError as SourceNotFoundError,
         StreamsegError as StreamsegError,
-        SubjectNotFound as SubjectNotFound,
+        SubjectNotFoundError as SubjectNotFoundError,
         TruncatedSourceError as TruncatedSourceError,
         UnknownSettingError as UnknownSettingError,
         UsageError as UsageError,
@@ -142,7 +142,7 @@ _HOMES = {  # module: its public names
     "streamseg.errors": (
         "DeviceNotFoundError HistoryError MissingLibraryError NotAudioError OutputError PortInUseError "
         "ServerError ServerRefusedError SettingRangeError SourceError SourceNotFoundError StreamsegError "
-        "SubjectNotFound TruncatedSourceError UnknownSettingError UsageError"
+        "SubjectNotFoundError TruncatedSourceError UnknownSettingError UsageError"
     ),
     "streamseg.feature_arrays": "FeatureArrays extract_features",
     "streamseg.live": (

@@ -1,8 +1,8 @@
-"""What is remembered from one run to the next: sounds that somebody gave a name.
+"""Named sounds: sections and jingles that a person gave a name, for the engine to recognise in later runs.
 
-The engine is handed a `NamedSounds` when an epoch begins and never changes it. What listeners teach meanwhile goes into
-the store (`streamseg.live.name_store`) and is handed over with the next epoch, so that the same samples under the
-same memory give the same events.
+The engine gets a `NamedSounds` when an epoch begins and never changes it. Names given meanwhile go into the store
+(`streamseg.live.name_store`) and are passed with the next epoch, so that the same samples with the same named sounds
+give the same events.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
 
 class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
-    """One sound with its name.
+    """A sound with its name.
 
-    kind: `section`, what a section with a named label sounded like; `cue`, a short sound found again note for note.
-    content: arrays as `pack` packs them; what they are, only the engine's room for the kind knows.
+    kind: `section`, the descriptor of a section whose label has the name; `cue`, the fingerprint of a jingle.
+    content: arrays as `pack_arrays` packs them, different for each kind (`SectionDescriptor.to_bytes`,
+    `Fingerprint.to_bytes`).
     """
 
     name: str
@@ -32,31 +33,31 @@ class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamedSounds(msgspec.Struct, frozen=True):
-    """Everything remembered, in the order in which it was taught."""
+    """All named sounds, in the order in which they were named."""
 
     entries: tuple[NamedSound, ...] = ()
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that differ when anything differs; `none` when there is nothing."""
+        """Twelve hex digits; other sounds or names have another hash. `none` when there are none."""
         if not self.entries:
             return "none"
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]
 
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
-        """What is remembered of one kind."""
+        """The named sounds of one kind."""
         return tuple(entry for entry in self.entries if entry.kind == kind)
 
 
 def pack_arrays(**arrays: NDArray[Any]) -> bytes:
-    """Arrays as bytes; the same arrays give the same bytes."""
+    """Pack arrays into bytes, a compressed npz archive; the same arrays give the same bytes."""
     file = BytesIO()
     np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stubs take a flag of that name for an array
     return file.getvalue()
 
 
 def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """What `pack` packed, by name. Raises ValueError when it is something else."""
+    """Unpack the bytes of `pack_arrays` into arrays by name. Raises ValueError when they are something else."""
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

@@ -16,6 +16,7 @@ from pathlib import Path
 from streamseg.engine.named_sounds import NamedSound, NamedSoundKind, NamedSounds
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
+from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
 from streamseg.history.sqlite_file import connect_database
 from streamseg.wire.label_names import check_name
 from streamseg.wire.printable import make_printable
@@ -24,7 +25,6 @@ KIND = sqlite_file.DatabaseKind("memory", 0x5353454D, frozenset({"remembered"}),
 MAX_ENTRIES = 1000  # when it is exceeded, the oldest entry is deleted
 _MAX_ENTRY_BYTES = 2**20
 
-# Each brings a file to the next version; `user_version` of the file counts those that were applied.
 MIGRATIONS = (
     """
     CREATE TABLE remembered (
@@ -133,7 +133,10 @@ class NameStore:
             )
 
     def _read_entries(self, db: sqlite3.Connection) -> list[NameEntry]:
-        self._check_version(db)
+        try:
+            read_version(db, MIGRATIONS)
+        except NewerVersionError as error:
+            raise self._newer_version_error(error) from None
         rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
         return [
             NameEntry(id=id_, kind=kind, name=name, stream=stream, content=content, created_at=at)
@@ -149,18 +152,16 @@ class NameStore:
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(f"cannot open the memory {self.path}: {error}; name another with --memory") from None
         try:
-            db.execute("BEGIN IMMEDIATE")
-            version = self._check_version(db)
-            for step in range(version, len(MIGRATIONS)):
-                db.execute(MIGRATIONS[step])
-                db.execute(f"PRAGMA user_version={step + 1}")
-            db.execute(f"PRAGMA application_id={KIND.application_id}")
-            yield db
-            db.execute("COMMIT")
+            with write_transaction(db):
+                migrate_database(db, MIGRATIONS)
+                db.execute(f"PRAGMA application_id={KIND.application_id}")
+                yield db
+        except NewerVersionError as error:
+            raise self._newer_version_error(error) from None
         except sqlite3.Error as error:
             raise HistoryError(f"cannot write the memory {self.path}: {error}; name another with --memory") from None
         finally:
-            db.close()  # rolls back when nothing was committed
+            db.close()
 
     def _check_ours(self) -> None:
         try:
@@ -168,10 +169,7 @@ class NameStore:
         except UsageError as error:  # the file was replaced while the command ran
             raise HistoryError(str(error)) from None
 
-    def _check_version(self, db: sqlite3.Connection) -> int:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise HistoryError(
-                f"the memory {self.path} was written by a newer version of streamseg; name another with --memory"
-            )
-        return int(version)
+    def _newer_version_error(self, error: NewerVersionError) -> HistoryError:
+        return HistoryError(
+            f"the memory {self.path} was written by a newer version of streamseg ({error}); name another with --memory"
+        )

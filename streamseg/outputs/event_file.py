@@ -21,7 +21,9 @@ def read_events(path: Path | str) -> Iterator[Envelope]:
     is_standard_input = str(path) == "-"
     try:
         with nullcontext(sys.stdin.buffer) if is_standard_input else path.open("rb") as file:
-            yield from jsonl.parse_lines(jsonl.lines(file), of="standard input" if is_standard_input else str(path))
+            yield from jsonl.parse_lines(
+                jsonl.read_lines(file), name="standard input" if is_standard_input else str(path)
+            )
     except (FileNotFoundError, IsADirectoryError):
         raise SourceNotFoundError(f"no file {str(path)!r}; make one: streamseg analyze FILE -o {path}") from None
     except OSError as error:

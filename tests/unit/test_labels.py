@@ -1,7 +1,6 @@
-"""Labels: clusterers, portraits and their likeness, the sticky filter, and what is said of sections."""
+"""Labels: clusterers, section descriptors and their similarity, the HMM filter, and the events of sections."""
 
 import pickle
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from streamseg.engine.labels.descriptor import (
 )
 from streamseg.engine.labels.hmm_filter import LabelHmmFilter
 from streamseg.engine.labels.labeller import SectionLabeller, label_letters
-from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES, INITIAL_VECTORS, NOISE_CLUSTER, StableClusters
+from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES
 from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
@@ -40,13 +39,13 @@ def texture(kind, steps, seed=0):
     return place + 0.3 * np.random.default_rng(seed).normal(0, 1, (steps, VECTOR_DIMS))
 
 
-def portrait(kind, steps=100, seed=0):
-    found = SectionDescriptor()
-    found.push(texture(kind, steps, seed))
-    return found
+def describe(kind, steps=100, seed=0):
+    descriptor = SectionDescriptor()
+    descriptor.push(texture(kind, steps, seed))
+    return descriptor
 
 
-class TestPortrait:
+class TestSectionDescriptor:
     @pytest.mark.parametrize("steps", [1, 3, 4, 5, 191, 192, 193, 1000, 5000])
     def test_it_keeps_what_it_says(self, steps):
         vectors = texture(0, steps)
@@ -64,7 +63,7 @@ class TestPortrait:
         assert found.n_progression_steps == min(steps, PROGRESSION_STEPS)
 
     def test_it_comes_back_from_the_store(self):
-        once = portrait(3, 77)
+        once = describe(3, 77)
         back = descriptor_from_bytes(once.to_bytes())
         assert np.allclose(
             compare_descriptors(prepare_descriptor(once, MODEL), prepare_descriptor(back, MODEL))[:4], 0, atol=0.01
@@ -83,37 +82,37 @@ class TestPortrait:
             ),
         ],
     )
-    def test_what_is_no_portrait(self, content):
+    def test_what_is_no_describe(self, content):
         with pytest.raises(ValueError, match="no p"):
             descriptor_from_bytes(content)
 
     def test_nor_is_one_that_is_not_of_numbers(self):
-        broken = portrait(0)
+        broken = describe(0)
         broken.total[5] = np.nan
         with pytest.raises(ValueError, match="no portrait"):
             descriptor_from_bytes(broken.to_bytes())
 
 
-class TestLikeness:
+class TestSimilarity:
     def test_the_order_does_not_matter(self):
-        one, other = prepare_descriptor(portrait(1, 60), MODEL), prepare_descriptor(portrait(2, 200), MODEL)
+        one, other = prepare_descriptor(describe(1, 60), MODEL), prepare_descriptor(describe(2, 200), MODEL)
         assert np.array_equal(compare_descriptors(one, other), compare_descriptors(other, one))
         assert compare_descriptors(one, other).shape == (N_COMPARISON_FEATURES,)
 
     def test_distances_beside_the_obvious_ones(self):
-        one, other = portrait(1, 60, seed=1), portrait(1, 200, seed=2)
+        one, other = describe(1, 60, seed=1), describe(1, 200, seed=2)
         a, b = prepare_descriptor(one, MODEL), prepare_descriptor(other, MODEL)
         near = np.sqrt(((a.windows[: one.n_windows, None] - b.windows[None, : other.n_windows]) ** 2).mean(axis=2)).min(
             axis=1
         )
-        told = compare_descriptors(a, b)
-        assert told[1] == pytest.approx(near.mean(), rel=1e-4)
-        assert told[2] == pytest.approx(np.sort(near)[len(near) // 2], rel=1e-4)
-        assert told[11] == pytest.approx(np.sqrt(np.mean((one.mean - other.mean)[:20] ** 2)), rel=1e-4)
+        features = compare_descriptors(a, b)
+        assert features[1] == pytest.approx(near.mean(), rel=1e-4)
+        assert features[2] == pytest.approx(np.sort(near)[len(near) // 2], rel=1e-4)
+        assert features[11] == pytest.approx(np.sqrt(np.mean((one.mean - other.mean)[:20] ** 2)), rel=1e-4)
         similar = one.progression[:60] @ other.progression[: other.n_progression_steps].T
         diagonals = [np.diagonal(similar, lag) for lag in range(-59, other.n_progression_steps)]
-        assert told[22] == pytest.approx(max(d.mean() for d in diagonals if len(d) >= 54), rel=1e-4)
-        assert told[26] == pytest.approx(similar.mean(), abs=1e-5)
+        assert features[22] == pytest.approx(max(d.mean() for d in diagonals if len(d) >= 54), rel=1e-4)
+        assert features[26] == pytest.approx(similar.mean(), abs=1e-5)
 
     def test_harmony_is_found_in_another_key(self):
         progression = np.zeros((80, VECTOR_DIMS))
@@ -125,15 +124,15 @@ class TestLikeness:
         one, other = SectionDescriptor(), SectionDescriptor()
         one.push(progression)
         other.push(moved)
-        told = compare_descriptors(prepare_descriptor(one, MODEL), prepare_descriptor(other, MODEL))
-        assert told[8] > 0.95
-        assert told[19] > told[21] + 0.3
+        features = compare_descriptors(prepare_descriptor(one, MODEL), prepare_descriptor(other, MODEL))
+        assert features[8] > 0.95
+        assert features[19] > features[21] + 0.3
 
     @given(st.integers(1, 12), st.integers(1, 400), st.integers(1, 400))
     def test_it_is_always_a_number(self, kind, one, other):
         assert np.isfinite(
             compare_descriptors(
-                prepare_descriptor(portrait(0, one), MODEL), prepare_descriptor(portrait(kind, other), MODEL)
+                prepare_descriptor(describe(0, one), MODEL), prepare_descriptor(describe(kind, other), MODEL)
             )
         ).all()
 
@@ -169,115 +168,64 @@ class TestSectionClusterer:
         clusterer.merge_labels(7, 0)
         assert clusterer.labels == {0}
 
-    def test_portraits(self):
-        resemblance = DescriptorStore(MODEL, 8)
-        clusterer = SectionClusterer(capacity=8, similarity=resemblance)
+    def test_it_clusters_descriptors(self):
+        store = DescriptorStore(MODEL, 8)
+        clusterer = SectionClusterer(capacity=8, similarity=store)
         for kind in (0, 1, 2, 0):
-            clusterer.learn_one(portrait(kind, seed=kind + len(clusterer.labels)))
-        assert [clusterer.predict_one(portrait(kind, 40, seed=9)) for kind in (0, 1, 2, 3)] == [0, 1, 2, NEW_LABEL]
-        assert np.allclose(resemblance.descriptor_at(1).mean, portrait(1, seed=2).mean, atol=0.01)
+            clusterer.learn_one(describe(kind, seed=kind + len(clusterer.labels)))
+        assert [clusterer.predict_one(describe(kind, 40, seed=9)) for kind in (0, 1, 2, 3)] == [0, 1, 2, NEW_LABEL]
+        assert np.allclose(store.descriptor_at(1).mean, describe(1, seed=2).mean, atol=0.01)
 
 
-class TestStickyFilter:
-    def settled(self, order, **options):
-        sticky = LabelHmmFilter(**{"stay": 0.5, "returning": 0.5, "capacity": 100} | options)
+class TestLabelHmmFilter:
+    def run_filter(self, order, **options):
+        hmm = LabelHmmFilter(**{"self_transition": 0.5, "return_probability": 0.5, "capacity": 100} | options)
         before = None
         for label in order:
             odds = {other: 9.0 if other == label else -9.0 for other in set(order[: order.index(label) + 1]) | {label}}
-            sticky.record_section(sticky.posterior_probabilities(odds), label, before)
+            hmm.record_section(hmm.posterior_probabilities(odds), label, before)
             before = label
-        return sticky
+        return hmm
 
     def test_probabilities(self):
-        sticky = self.settled([0, 1, 0, 1, 0])
+        hmm = self.run_filter([0, 1, 0, 1, 0])
         for odds in ({}, {0: 0.0}, {0: 3.0, 1: -2.0}, {0: -1e9, 1: 1e9}):
-            posterior = sticky.posterior_probabilities(odds)
+            posterior = hmm.posterior_probabilities(odds)
             assert sum(posterior.values()) == pytest.approx(1.0)
             assert set(posterior) == set(odds) | {NEW_LABEL}
 
     def test_it_learns_what_follows_what(self):
-        prior = self.settled([0, 1, 2] * 6).prior_probabilities({0, 1, 2})
+        prior = self.run_filter([0, 1, 2] * 6).prior_probabilities({0, 1, 2})
         assert max(prior, key=prior.get) == 0
-        prior = self.settled([0, 1] * 6).prior_probabilities({0, 1})
+        prior = self.run_filter([0, 1] * 6).prior_probabilities({0, 1})
         assert prior[0] > 3 * prior[1]
 
     def test_weak_evidence_does_not_tear_it_away(self):
-        sticky = self.settled([0, 1] * 6)
-        posterior = sticky.posterior_probabilities({0: 0.0, 1: 0.5})
+        hmm = self.run_filter([0, 1] * 6)
+        posterior = hmm.posterior_probabilities({0: 0.0, 1: 0.5})
         assert posterior[0] > posterior[1]
-        posterior = sticky.posterior_probabilities({0: 0.0, 1: 6.0})
+        posterior = hmm.posterior_probabilities({0: 0.0, 1: 6.0})
         assert posterior[1] > posterior[0]
 
     def test_a_label_by_itself_does_not_wane_among_many(self):
         chances = []
         for kinds in (2, 20):
-            sticky = self.settled(list(range(kinds)), shared=False, stay=0.0, returning=0.2)
-            chances.append(sticky.posterior_probabilities({0: 2.0} | dict.fromkeys(range(1, kinds), -50.0))[0])
+            hmm = self.run_filter(
+                list(range(kinds)), shares_return_prior=False, self_transition=0.0, return_probability=0.2
+            )
+            chances.append(hmm.posterior_probabilities({0: 2.0} | dict.fromkeys(range(1, kinds), -50.0))[0])
         assert chances[0] == pytest.approx(chances[1], rel=0.1)
 
     def test_it_is_bounded(self):
-        sticky = self.settled([int(n) for n in np.random.default_rng(0).integers(0, 50, 600)], capacity=40)
-        assert len(sticky._transition_counts) <= 40
+        hmm = self.run_filter([int(n) for n in np.random.default_rng(0).integers(0, 50, 600)], capacity=40)
+        assert len(hmm._transition_counts) <= 40
 
 
-@pytest.mark.parametrize("name", CLUSTERER_FACTORIES)
-class TestIdentities:
-    """Whatever river's clusterers do, a number means one thing."""
-
-    def places(self, n, dims=6):
-        return np.random.default_rng(0).normal(0, 6, (n, dims))
-
-    def vectors(self, order, seed=0):
-        noise = np.random.default_rng(seed).normal(0, 0.2, (len(order), 6))
-        return self.places(1 + max(order))[np.array(order)] + noise
-
-    def order(self, rounds, kinds=4, length=12):
-        return [kind for _ in range(rounds) for kind in range(kinds) for _ in range(length)]
-
-    def test_not_ready_is_not_cluster_0(self, name):
-        identities = StableClusters(name, 0.5)
-        said = [identities.push(vector) for vector in self.vectors(self.order(2))]
-        assert said[: INITIAL_VECTORS - 1] == [None] * (INITIAL_VECTORS - 1)
-        assert any(one is not None for one in said)
-
-    def test_a_number_keeps_its_meaning(self, name):
-        identities = StableClusters(name, 0.5)
-        probes, answers = self.places(4), []
-        for round_ in range(24):
-            for vector in self.vectors(self.order(1), seed=round_):
-                identities.push(vector)
-            answers.append([identities.cluster_of(probe) for probe in probes])
-        for before, after in pairwise(answers[8:]):
-            for one, other in zip(before, after):
-                assert one == other or NOISE_CLUSTER in (one, other)
-
-    def test_nothing_but_numbers_reaches_it(self, name):
-        identities, clean = StableClusters(name, 0.5), StableClusters(name, 0.5)
-        for i, vector in enumerate(self.vectors(self.order(6))):
-            assert identities.push(np.full(6, np.nan)) is None
-            assert identities.push(np.full(6, (-1) ** i * np.inf)) is None
-            assert identities.push(vector) == clean.push(vector)
-
-    def test_what_is_like_nothing_is_noise(self, name):
-        identities = StableClusters(name, 0.5)
-        for vector in self.vectors(self.order(4)):
-            identities.push(vector)
-        assert identities.cluster_of(np.full(6, 1e3)) == NOISE_CLUSTER
-
-    def test_it_pickles_and_goes_on_the_same(self, name):
-        identities = StableClusters(name, 0.5)
-        vectors = self.vectors(self.order(8))
-        for vector in vectors[:200]:
-            identities.push(vector)
-        back = pickle.loads(pickle.dumps(identities))
-        assert [back.push(vector) for vector in vectors[200:]] == [identities.push(vector) for vector in vectors[200:]]
-
-
-def said(order, seconds=40, memory=None, clusterer="sections", profile="dj", **changes):
-    """The facts about sections of these kinds, their boundaries given 10 s late."""
+def run_sections(order, seconds=40, named_sounds=None, clusterer="sections", profile="dj", **changes):
+    """Event data for sections of these kinds, whose boundaries are confirmed 10 s late; and the tracker."""
     steps = round(seconds / 0.4876)
     sections = SectionTracker(
-        make_settings(profile, clusterer=clusterer, **changes), 30.0, MODEL, memory or NamedSounds()
+        make_settings(profile, clusterer=clusterer, **changes), 30.0, MODEL, named_sounds or NamedSounds()
     )
     events, step = [], 0
     for number, kind in enumerate(order):
@@ -292,50 +240,50 @@ def said(order, seconds=40, memory=None, clusterer="sections", profile="dj", **c
     return [event.data for event in events], sections
 
 
-class TestRoles:
-    def heard(self, roles, sections):
-        """What is said of sections of (kind, seconds), one after the other."""
-        said, at = [], 0.0
+class TestRoleClassifier:
+    def classify(self, classifier, sections):
+        """The role probabilities of sections of (kind, seconds), one after the other."""
+        probabilities, start = [], 0.0
         for kind, seconds in sections:
-            heard = portrait(kind, round(seconds / 0.4876))
-            said.append(roles.push(heard, "ABCDEF"[kind], at, at + seconds))
-            at += seconds
-        return said
+            descriptor = describe(kind, round(seconds / 0.4876))
+            probabilities.append(classifier.classify_section(descriptor, "ABCDEF"[kind], start, start + seconds))
+            start += seconds
+        return probabilities
 
     def test_each_has_a_probability(self):
-        for guess in self.heard(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
+        for guess in self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
             assert list(guess) == list(ROLES)
             assert sum(guess.values()) == pytest.approx(1.0)
 
     def test_a_song_begins_with_an_intro_and_what_returns_is_none(self):
-        guesses = self.heard(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
+        guesses = self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
         assert guesses[0]["intro"] > 0.5
         assert all(max(guess, key=guess.__getitem__) != "intro" for guess in guesses[3:])
 
     def test_another_song_begins_anew(self):
         roles = RoleClassifier()
-        first = self.heard(roles, [(0, 12), (1, 30)])
+        first = self.classify(roles, [(0, 12), (1, 30)])
         roles.start_song()
-        assert self.heard(roles, [(0, 12), (1, 30)]) == first
+        assert self.classify(roles, [(0, 12), (1, 30)]) == first
 
     def test_what_goes_on_is_no_song(self):
         roles = RoleClassifier()
-        guesses = self.heard(roles, [(k % 5, 25) for k in range(40)])
+        guesses = self.classify(roles, [(k % 5, 25) for k in range(40)])
         assert all(guesses[:14])
         assert not any(guesses[16:])
         assert len(pickle.dumps(roles)) < 4000
 
     def test_labels_that_are_joined_count_as_one(self):
         roles, other = RoleClassifier(), RoleClassifier()
-        self.heard(roles, [(0, 12), (1, 30), (2, 25)])
+        self.classify(roles, [(0, 12), (1, 30), (2, 25)])
         roles.merge_labels("C", "B")
-        self.heard(other, [(0, 12), (1, 30), (1, 25)])
+        self.classify(other, [(0, 12), (1, 30), (1, 25)])
         assert roles._label_counts == other._label_counts
 
 
-class TestSections:
+class TestSectionLabels:
     def test_labels_come_back_and_say_so(self):
-        facts, _ = said([0, 1, 2, 0, 1, 1])
+        facts, _ = run_sections([0, 1, 2, 0, 1, 1])
         assert [fact.label for fact in facts if isinstance(fact, SectionClosed)] == list("ABCABB")
         confirmed = [fact.next for fact in facts if isinstance(fact, BoundaryConfirmed)]
         assert [after.seen_before for after in confirmed] == [False, False, True, True, True]
@@ -343,29 +291,41 @@ class TestSections:
         assert all(fact.label_confidence > 0.5 for fact in facts if isinstance(fact, SectionClosed))
 
     @pytest.mark.parametrize("clusterer", CLUSTERER_FACTORIES)
-    def test_every_clusterer_says_something(self, clusterer):
-        facts, _ = said([0, 1, 0, 1, 0, 1], clusterer=clusterer)
+    def test_every_clusterer_gives_labels(self, clusterer):
+        facts, _ = run_sections([0, 1, 0, 1, 0, 1], clusterer=clusterer)
         labels = [fact.label for fact in facts if isinstance(fact, SectionClosed)]
         assert len(labels) == 6
         assert any(labels)
 
     def test_roles_are_guessed_in_songs_only(self):
-        roles = [fact.role for fact in said([0, 1, 0, 1], seconds=25)[0] if isinstance(fact, SectionClosed)]
+        roles = [fact.role for fact in run_sections([0, 1, 0, 1], seconds=25)[0] if isinstance(fact, SectionClosed)]
         assert roles == [None] * 4
         closed = [
-            fact for fact in said([0, 1, 0, 1], seconds=25, profile="music")[0] if isinstance(fact, SectionClosed)
+            fact
+            for fact in run_sections([0, 1, 0, 1], seconds=25, profile="music")[0]
+            if isinstance(fact, SectionClosed)
         ]
         assert all(fact.role in ROLES and 1 / len(ROLES) <= fact.role_confidence <= 1 for fact in closed if fact.label)
 
     def test_the_least_used_is_forgotten(self):
-        facts, _ = said([0, 1, 2, 3, 4, 0], labels_max=3)
+        facts, _ = run_sections([0, 1, 2, 3, 4, 0], labels_max=3)
         assert [fact.label for fact in facts if isinstance(fact, SectionClosed)] == list("ABCDEF")
 
+    def test_a_label_has_the_descriptor_of_one_of_its_own_sections(self):
+        order = [2, 2, 3, 4, 0, 0, 4, 4, 1, 1]  # the slot of the latest section of C is used again for E
+        facts, sections = run_sections(order, 18, labels_max=3)
+        kinds = {fact.label: kind for kind, fact in zip(order, (f for f in facts if isinstance(f, SectionClosed)))}
+        descriptors = {label: sections.descriptor_of_label(label) for label in kinds}
+        for label, content in descriptors.items():
+            if content is not None:
+                mean = descriptor_from_bytes(content).mean
+                assert min(kinds.values(), key=lambda kind: np.linalg.norm(texture(kind, 1)[0] - mean)) == kinds[label]
+
     def test_what_was_named_in_another_run_is_known_by_its_name(self):
-        _, sections = said([0, 1, 2])
+        _, sections = run_sections([0, 1, 2])
         assert sections.descriptor_of_label("Z") is None
-        memory = NamedSounds((NamedSound(name="Ads", kind="section", content=sections.descriptor_of_label("B")),))
-        facts, again = said([4, 1, 5, 1], memory=memory)
+        named_sounds = NamedSounds((NamedSound(name="Ads", kind="section", content=sections.descriptor_of_label("B")),))
+        facts, again = run_sections([4, 1, 5, 1], named_sounds=named_sounds)
         closed = [fact for fact in facts if isinstance(fact, SectionClosed)]
         assert [(fact.label, fact.name) for fact in closed] == [("A", None), ("B", "Ads"), ("C", None), ("B", "Ads")]
         confirmed = [fact.next for fact in facts if isinstance(fact, BoundaryConfirmed)]
@@ -375,11 +335,13 @@ class TestSections:
         assert again.name_of("B") == "Ads"
 
     def test_what_cannot_be_read_is_passed_over(self):
-        memory = NamedSounds((NamedSound(name="Ads", kind="section", content=b"of another version"),))
-        assert [fact.label for fact in said([0, 1], memory=memory)[0] if isinstance(fact, SectionClosed)] == ["A", "B"]
+        named_sounds = NamedSounds((NamedSound(name="Ads", kind="section", content=b"of another version"),))
+        assert [
+            fact.label for fact in run_sections([0, 1], named_sounds=named_sounds)[0] if isinstance(fact, SectionClosed)
+        ] == ["A", "B"]
 
     def test_a_checkpoint_is_invisible(self):
-        _, sections = said([0, 1, 2])
+        _, sections = run_sections([0, 1, 2])
         back = pickle.loads(pickle.dumps(sections))
         sections.start_section(120.0)
         back.start_section(120.0)
@@ -387,7 +349,7 @@ class TestSections:
             assert back.push(vector) == sections.push(vector)
 
     def test_memory_is_bounded(self):
-        sizes = [len(pickle.dumps(said(list(range(kinds)), 20, labels_max=16)[1])) for kinds in (4, 40)]
+        sizes = [len(pickle.dumps(run_sections(list(range(kinds)), 20, labels_max=16)[1])) for kinds in (4, 40)]
         assert sizes[1] < 1.05 * sizes[0]
 
 

@@ -70,7 +70,7 @@ def command(
     from streamseg.outputs import collect_recording
     from streamseg.outputs.event_file import read_events
     from streamseg.outputs.recording_match import check_same_recording
-    from streamseg.outputs.split import check_readable_twice, part_paths, split_recording
+    from streamseg.outputs.split import check_readable_twice, make_part_paths, split_recording
     from streamseg.sources import AudioFileSource
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
@@ -106,7 +106,7 @@ def command(
             terminal.stderr.print("streamseg: stopped before the end, nothing was cut")
             raise typer.Exit(1)
         failure = session.failure
-    parts = part_paths(recording, folder, audio_format)
+    parts = make_part_paths(recording, folder, audio_format)
     replace = check_outputs(parts, inputs, force=force, folder_to_make=folder)
     total_s = 0.0
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
