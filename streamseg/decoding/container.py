@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.format import ContainerFormat, formats_available
 
-from streamseg.decoding.messages import FAILED, NOT_AUDIO, TRUNCATED
+from streamseg.decoding.messages import FAILURE, NOT_AUDIO, TRUNCATION
 
 # Formats that open other files, sessions or devices, or run a script
 REFUSED_DEMUXERS = frozenset(
@@ -67,7 +67,7 @@ def open_container(path: Path) -> InputContainer:
         # "file:": a name such as `mix:1.mp3` is not parsed as an address. "replace": tags may have any encoding
         return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except av.error.PermissionError:
-        raise UnreadableFileError(FAILED, "may not be read by this user; change its permissions") from None
+        raise UnreadableFileError(FAILURE, "may not be read by this user; change its permissions") from None
     except MemoryError:
         raise
     except (FFmpegError, OSError):
@@ -99,18 +99,18 @@ def _list_allowed_formats() -> str:
 def describe_failure(path: Path) -> UnreadableFileError:
     """Find out why FFmpeg does not open a file; returns the error to raise."""
     if not os.path.lexists(path):
-        return UnreadableFileError(FAILED, "has been deleted or renamed meanwhile")
+        return UnreadableFileError(FAILURE, "has been deleted or renamed meanwhile")
     if not is_regular_file(path):
         return UnreadableFileError(NOT_AUDIO, "gives no sound that FFmpeg knows")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
-        return UnreadableFileError(FAILED, f"cannot be read: {error.strerror}")
+        return UnreadableFileError(FAILURE, f"cannot be read: {error.strerror}")
     if not head:
         return UnreadableFileError(NOT_AUDIO, "is empty (0 bytes)")
     if head[4:8] == b"ftyp":
-        return UnreadableFileError(TRUNCATED, "is cut off: its index, which stands at the end, is missing")
+        return UnreadableFileError(TRUNCATION, "is cut off: its index, which stands at the end, is missing")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for signature, kind in _SIGNATURES:
         if start.startswith(signature) or (signature[:1] == b"<" and signature in head):

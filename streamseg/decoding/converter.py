@@ -79,7 +79,7 @@ class SampleConverter:
 
     def _convert(self, frame: AudioFrame | None) -> Iterator[memoryview]:
         try:
-            converted = self._resampler.resample(frame)
+            frames = self._resampler.resample(frame)
         except MemoryError:
             raise
         except FFmpegError:
@@ -87,16 +87,16 @@ class SampleConverter:
             if frame is None or frame.layout.name == self._layout:
                 raise
             self._resampler = AudioResampler(format="flt", layout=frame.layout.name, rate=self.sample_rate)
-            converted = self._resampler.resample(frame)
-        for each in converted:
+            frames = self._resampler.resample(frame)
+        for each in frames:
             if each is None or not each.samples:
                 continue
             count = each.layout.nb_channels
             samples = memoryview(each.planes[0])[: each.samples * count * SAMPLE_BYTES]
-            yield samples if count == self.channels else match_channels(samples, count, self.channels)
+            yield samples if count == self.channels else change_channel_count(samples, count, self.channels)
 
 
-def match_channels(samples: memoryview, channels: int, new_channels: int) -> memoryview:
+def change_channel_count(samples: memoryview, channels: int, new_channels: int) -> memoryview:
     """Change the channel count of interleaved float32 samples.
 
     Mono is copied to every channel; otherwise each channel keeps its number, and channels without a source are silent.

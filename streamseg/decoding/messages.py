@@ -11,12 +11,12 @@ from typing import Final
 
 COMPLETE: Final = "complete"
 NOT_AUDIO: Final = "not-audio"
-TRUNCATED: Final = "truncated"
-FAILED: Final = "failed"
+TRUNCATION: Final = "truncated"
+FAILURE: Final = "failed"
 OUT_OF_MEMORY: Final = "out-of-memory"
 SPINNING: Final = "spinning"  # used too much processor time without decoding a sample
 
-ENDINGS: Final = (COMPLETE, NOT_AUDIO, TRUNCATED, FAILED, OUT_OF_MEMORY, SPINNING)
+ENDINGS: Final = (COMPLETE, NOT_AUDIO, TRUNCATION, FAILURE, OUT_OF_MEMORY, SPINNING)
 MAX_LINE_BYTES: Final = 2048
 
 

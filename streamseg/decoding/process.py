@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 from streamseg.decoding import slots
 from streamseg.decoding.limits import ResourceLimits
-from streamseg.decoding.messages import COMPLETE, FAILED, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATED, format_ending
+from streamseg.decoding.messages import COMPLETE, FAILURE, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATION, format_ending
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -41,7 +41,7 @@ def main() -> None:
     except BrokenPipeError:  # the parent has ended
         os._exit(1)
     except Exception as error:  # a bug here must be reported too, as an error of this stream
-        ending, text = FAILED, f"cannot be decoded: {type(error).__name__}: {error}"
+        ending, text = FAILURE, f"cannot be decoded: {type(error).__name__}: {error}"
     sender.write_line(format_ending(ending, text))
     os._exit(0)  # at once: freeing FFmpeg's memory takes time
 
@@ -113,7 +113,7 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
     converter = SampleConverter()
     result = DecodeResult()
 
-    def send(blocks: Iterator[memoryview]) -> None:
+    def send_blocks(blocks: Iterator[memoryview]) -> None:
         for samples in blocks:
             frame_bytes = SAMPLE_BYTES * converter.channels
             if not result.duration_s:
@@ -138,16 +138,16 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
                 result.last_packet_failed = True
                 continue
             for frame in frames:
-                send(converter.push(frame))
-        send(converter.finish())
+                send_blocks(converter.push(frame))
+        send_blocks(converter.finish())
     except MemoryError:
         raise
     except FFmpegError as error:
-        return FAILED, f"cannot be read further: {error.strerror}"
+        return FAILURE, f"cannot be read further: {error.strerror}"
     except UnsupportedFormatError as error:
-        return FAILED, str(error)
+        return FAILURE, str(error)
     if not result.duration_s:
         return NOT_AUDIO, f"holds no sound: nothing in it could be decoded ({container.format.long_name})"
     if is_regular_file(path) and (reason := find_truncation(path, container, stream, result)):
-        return TRUNCATED, f"is cut off: {reason}; all that could be read was analysed"
+        return TRUNCATION, f"is cut off: {reason}; all that could be read was analysed"
     return COMPLETE, ""

@@ -43,7 +43,11 @@ def find_truncation(path: Path, container: InputContainer, stream: AudioStream, 
         return "its header promises more bytes than there are"
     if kind == "ogg" and _is_ogg_truncated(path):
         return "its last page is cut off, or not marked as the last"
-    if kind == "mp3" and result.last_packet and _mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size:
+    if (
+        kind == "mp3"
+        and result.last_packet
+        and _compute_mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size
+    ):
         return "its last frame is cut off"
     if result.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
@@ -115,7 +119,7 @@ _MP3_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
 
 
-def _mp3_frame_bytes(header: bytes) -> int:
+def _compute_mp3_frame_bytes(header: bytes) -> int:
     """Compute the length of an MPEG layer III frame from its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 if invalid."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0

@@ -47,9 +47,9 @@ def parse_source(spec: str) -> tuple[str, str]:
     UsageError when a source that exists follows a name that is not allowed.
     """
     name, equals, source = spec.partition("=")
-    if equals and source and _STREAM_NAME.fullmatch(name) and not _exists(spec):
+    if equals and source and _STREAM_NAME.fullmatch(name) and not _path_exists(spec):
         return name, source
-    if equals and source and not _exists(spec) and _is_source(source):
+    if equals and source and not _path_exists(spec) and _is_source(source):
         raise UsageError(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
             f"or digit, as in studio={source}"
@@ -66,7 +66,7 @@ def _is_source(spec: str) -> bool:
     return spec in ("-", "mic") or spec.startswith("mic:") or Path(spec).is_file()
 
 
-def _exists(path: str) -> bool:
+def _path_exists(path: str) -> bool:
     try:
         return Path(path).exists()
     except OSError:  # too long for a file name, or in a folder without read permission
@@ -103,7 +103,7 @@ def open_source(
         )
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
-    elif _ADDRESS.match(spec) and not _exists(spec):
+    elif _ADDRESS.match(spec) and not _path_exists(spec):
         raise UsageError(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
     else:
         source = AudioFileSource(spec)

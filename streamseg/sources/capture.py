@@ -104,7 +104,7 @@ class _CaptureWriter:
             self._count_missing(item)
             return
         try:
-            self._write(item)
+            self._write_item(item)
         except OSError as error:
             self._count_missing(item)
             self._report_failure(error, now)
@@ -135,17 +135,17 @@ class _CaptureWriter:
             return None
         return OutputError(f"the capture {self._path} lacks {' and '.join(missing_parts)}: the disk was full or failed")
 
-    def _write(self, item: SourceItem) -> None:
+    def _write_item(self, item: SourceItem) -> None:
         if self._wav is None:
             if not isinstance(item, Block):
                 return  # marks are written after the first block has created the file
-            self._wav = self._open(item)
+            self._wav = self._open_wav(item)
         self._write_missing_mark()
         self._write_marks()
         if isinstance(item, Block):
             self._wav.append(item.samples)
 
-    def _open(self, block: Block) -> WavWriter:
+    def _open_wav(self, block: Block) -> WavWriter:
         if self._file is None:
             self._path, self._file = create_numbered_file(
                 self._requested_path, lambda path: capture_marks_path(path).exists()

@@ -47,7 +47,7 @@ class DecoderProcess:
         """Start the child. name: of the file, for messages. memory_bytes, cpu_s: its limits. Raises SourceError."""
         self.name = name
         self._limits = memory_bytes, cpu_s
-        self._closed = threading.Event()
+        self._close_event = threading.Event()
         self._sample_rate = self._channels = 0
         self._sample_count = 0  # per channel, decoded so far
         try:
@@ -76,7 +76,7 @@ class DecoderProcess:
 
     def close(self) -> None:
         """End the child at once, from any thread or signal handler; the iteration ends cleanly."""
-        self._closed.set()
+        self._close_event.set()
         with contextlib.suppress(OSError):
             self._process.kill()
 
@@ -111,12 +111,12 @@ class DecoderProcess:
 
     def _read_line(self) -> bytes | None:
         """Return the child's next line, b"" after it has ended; None after `close`."""
-        while not self._closed.is_set():
+        while not self._close_event.is_set():
             try:
                 line = self._lines.get(timeout=_CHECK_INTERVAL_S)
             except queue.Empty:
                 continue
-            return None if self._closed.is_set() else line
+            return None if self._close_event.is_set() else line
         return None
 
     def _read_block(self, number: int, frames: int) -> Block:
@@ -134,7 +134,7 @@ class DecoderProcess:
             yield from self._report_failure(f"needs more than {self._limits[0] >> 20} MiB of memory to be decoded")
         elif ending == messages.SPINNING:
             yield from self._report_spinning()
-        elif ending == messages.TRUNCATED:
+        elif ending == messages.TRUNCATION:
             raise TruncatedSourceError(f"{self.name} {text}")
         elif ending == messages.NOT_AUDIO:
             raise NotAudioError(f"{self.name} {text}")
@@ -231,8 +231,8 @@ def _find_descriptor(path: str) -> int | None:
 
 
 def _read_lines(pipe: Any, lines: queue.SimpleQueue[bytes]) -> None:
-    with contextlib.suppress(OSError, ValueError), open(pipe.fileno(), "rb", closefd=False) as buffered:
-        while line := buffered.readline(messages.MAX_LINE_BYTES):
+    with contextlib.suppress(OSError, ValueError), open(pipe.fileno(), "rb", closefd=False) as file:
+        while line := file.readline(messages.MAX_LINE_BYTES):
             lines.put(line)
     lines.put(b"")
     pipe.close()

@@ -78,7 +78,7 @@ def render_programme() -> Samples:
     }
     programme = np.zeros(_count_samples(demo_scenes()[-1].end_s))
     for scene in demo_scenes():
-        _mix_in(programme, scene.start_s, _fade(renderers[scene.name](scene.end_s - scene.start_s), _JOIN_S))
+        _mix_in(programme, scene.start_s, _fade_edges(renderers[scene.name](scene.end_s - scene.start_s), _JOIN_S))
     return programme.astype(np.float32)[:, None]
 
 
@@ -113,7 +113,7 @@ def _render_talk(duration_s: float) -> Signal:
             length_s = rng.uniform(0.13, 0.24)
             pitch_hz = np.array([1.15, 0.95]) * 125 * (1.15 - 0.35 * n / syllables) * rng.uniform(0.95, 1.05)
             if rng.random() < 0.5:  # a consonant before the vowel
-                burst = _fade(rng.standard_normal(_count_samples(0.07)), 0.02)
+                burst = _fade_edges(rng.standard_normal(_count_samples(0.07)), 0.02)
                 _mix_in(speech, at, 0.12 * _filter_band(burst, 2500, 8000))
                 at += 0.05
             _mix_in(speech, at, _render_vowel(pitch_hz, vowels[rng.integers(5, size=2)], length_s))
@@ -135,7 +135,7 @@ def _render_vowel(pitch_hz: Signal, formants_hz: NDArray[np.int64], duration_s: 
         frequency = (partial * pitch)[:, None]
         resonance = (1 / (1 + ((frequency - formants) / bandwidths_hz) ** 2) * (1.0, 0.6, 0.3)).sum(axis=1)
         voice += resonance * np.sin(partial * phase) / partial**0.3
-    return _fade(voice, 0.03)
+    return _fade_edges(voice, 0.03)
 
 
 def _render_slow_piece(duration_s: float) -> Signal:
@@ -148,11 +148,13 @@ def _render_slow_piece(duration_s: float) -> Signal:
         chord = chords[beat // 4 % 4]
         if beat % 4 == 0:
             for note in chord:
-                _mix_in(piece, beat * beat_s, 0.12 * _fade(_render_tone(note, 4 * beat_s, (1, 0.4, 0.2, 0.1)), 0.35))
+                _mix_in(
+                    piece, beat * beat_s, 0.12 * _fade_edges(_render_tone(note, 4 * beat_s, (1, 0.4, 0.2, 0.1)), 0.35)
+                )
         for half, note in enumerate((chord[beat % 4], chord[(beat + 2) % 4] + 12)):
             harp = _render_tone(note + 12, 1.2, (1, 0.5, 0.25, 0.12, 0.06), decay_s=0.45)
             _mix_in(piece, (beat + half / 2) * beat_s, 0.15 * harp)
-        _mix_in(piece, beat * beat_s, 0.2 * _fade(_render_tone(tune[beat % 16], beat_s, (1, 0.15, 0.05)), 0.08))
+        _mix_in(piece, beat * beat_s, 0.2 * _fade_edges(_render_tone(tune[beat % 16], beat_s, (1, 0.15, 0.05)), 0.08))
     return _set_level(piece, -20)
 
 
@@ -176,7 +178,7 @@ def _render_dance_piece(duration_s: float) -> Signal:
             _mix_in(piece, at + quarter * beat_s / 4, (0.7 if quarter == 2 else 0.3) * hat)
         for quarter in (1, 2, 3):
             bass = _render_tone(root, beat_s / 4, saw, decay_s=0.1)
-            _mix_in(piece, at + quarter * beat_s / 4, 0.4 * _fade(bass, 0.005))
+            _mix_in(piece, at + quarter * beat_s / 4, 0.4 * _fade_edges(bass, 0.005))
         third = 3 if root in (42, 40) else 4
         for quarter in (0, 3) if beat % 2 else (2,):
             for note in (root + 24, root + 24 + third, root + 31):
@@ -192,7 +194,7 @@ def _render_tone(note: float, duration_s: float, partials: tuple[float, ...], de
     sound = np.sum([strength * np.sin(n * phase) for n, strength in enumerate(partials, 1)], axis=0)
     if decay_s is None:
         return np.asarray(sound)
-    return np.asarray(_fade(sound * np.exp(-clock / decay_s), 0.003))
+    return np.asarray(_fade_edges(sound * np.exp(-clock / decay_s), 0.003))
 
 
 def _filter_band(sound: Signal, low_hz: float, high_hz: float) -> Signal:
@@ -202,7 +204,7 @@ def _filter_band(sound: Signal, low_hz: float, high_hz: float) -> Signal:
     return np.asarray(np.fft.irfft(np.fft.rfft(sound) * np.clip(1 + 3 * inside, 0, 1), len(sound)))
 
 
-def _fade(sound: Signal, over_s: float) -> Signal:
+def _fade_edges(sound: Signal, over_s: float) -> Signal:
     """Fade in and out over `over_s` seconds at each end."""
     n = min(_count_samples(over_s), len(sound) // 2)
     ramp = np.linspace(0, 1, n, endpoint=False)

@@ -35,7 +35,7 @@ class LossDetector:
     """Converts chunks to blocks, and inserts gaps where samples were lost."""
 
     def __init__(self, sample_rate: int, unix_time: Callable[[float], float]) -> None:
-        """sample_rate: nominal, Hz. unix_time: converts a chunk's `arrived` to Unix seconds."""
+        """sample_rate: nominal, Hz. unix_time: converts a chunk's `arrival_s` to Unix seconds."""
         self.missing_samples = 0  # detected so far, per channel
         self._cause: GapCause = "overflow"
         self._was_reopened = False
@@ -50,26 +50,26 @@ class LossDetector:
         self._falling_from_s = 0.0
         self._falling_at = 0.0
 
-    def expect_loss(self, cause: GapCause, *, reopened: bool) -> None:
-        """Set the cause of the next gap. reopened: the stream was opened again, so no backlog comes before the gap."""
-        self._cause, self._was_reopened = cause, reopened
+    def expect_loss(self, cause: GapCause, *, is_reopened: bool) -> None:
+        """Set the cause of the next gap. is_reopened: the stream was reopened, so no backlog comes before the gap."""
+        self._cause, self._was_reopened = cause, is_reopened
 
     def push(self, chunk: RingChunk) -> list[SourceItem]:
         """Add a chunk; returns the items that are now certain: none while chunks are withheld, then all of them."""
         if self._start is None:
-            self._start = chunk.arrived - len(chunk.samples) / self._rate
-            self._window_end = chunk.arrived + _WINDOW_S
+            self._start = chunk.arrival_s - len(chunk.samples) / self._rate
+            self._window_end = chunk.arrival_s + _WINDOW_S
         items: list[SourceItem] = []
         if chunk.missing_before:
             items.append(Gap(chunk.missing_before, "overflow"))
             self.missing_samples += chunk.missing_before
-        items.append(Block(chunk.samples, self._rate, self._unix_time(chunk.arrived)))
+        items.append(Block(chunk.samples, self._rate, self._unix_time(chunk.arrival_s)))
         self._frames += chunk.missing_before + len(chunk.samples)
-        lag_s = chunk.arrived - self._start - self._frames / self._rate
+        lag_s = chunk.arrival_s - self._start - self._frames / self._rate
         if lag_s - self._expected_lag_s > SUSPICION_S:
-            return self._withhold_items(items, lag_s, chunk.arrived)
-        self._update_expected_lag(lag_s, chunk.arrived)
-        self.expect_loss("overflow", reopened=False)  # the expected loss has not occurred
+            return self._withhold_items(items, lag_s, chunk.arrival_s)
+        self._update_expected_lag(lag_s, chunk.arrival_s)
+        self.expect_loss("overflow", is_reopened=False)  # the expected loss has not occurred
         return self.release_items() + items
 
     def release_items(self) -> list[SourceItem]:
@@ -91,7 +91,7 @@ class LossDetector:
         self._withheld_items.insert(backlog, (floor_s, [Gap(missing, self._cause)]))
         self._frames += missing
         self.missing_samples += missing
-        self.expect_loss("overflow", reopened=False)
+        self.expect_loss("overflow", is_reopened=False)
         self._window_end, self._window_floor_s = now + _WINDOW_S, float("inf")
         return self.release_items()
 

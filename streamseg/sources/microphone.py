@@ -63,11 +63,11 @@ class _DeviceCapture:
     def close(self) -> None:
         """Stop and free the stream; waits a second at most, because a frozen sound server never answers."""
 
-        def stop() -> None:
+        def close_stream() -> None:
             with silence_stderr():
                 self._resources.close()
 
-        closer = threading.Thread(target=stop, name="close sound card", daemon=True)
+        closer = threading.Thread(target=close_stream, name="close sound card", daemon=True)
         closer.start()
         closer.join(1.0)
 
@@ -125,7 +125,7 @@ class Microphone:
             if self._away_since is None:
                 self._away_since = time.monotonic()
                 yield SourceAway(f"{self.name}: the device is gone; waiting for it")
-            self._loss_detector.expect_loss("device-lost", reopened=True)
+            self._loss_detector.expect_loss("device-lost", is_reopened=True)
             new_capture = self._reopen_device()
             if new_capture is None:
                 return
@@ -143,17 +143,17 @@ class Microphone:
                 return
             if silent_s > timeout_s and self._away_since is None:
                 self._away_since = capture.last_arrival
-                self._loss_detector.expect_loss("stalled", reopened=False)
+                self._loss_detector.expect_loss("stalled", is_reopened=False)
                 yield SourceAway(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
             time.sleep(POLL_S)
 
     def _read_ring(self, capture: _DeviceCapture) -> Iterator[SourceItem]:
         """Yield what is in the ring buffer now; the first chunk after an absence ends the absence."""
         while (chunk := capture.ring.read_chunk()) is not None:
-            capture.last_arrival = chunk.arrived
+            capture.last_arrival = chunk.arrival_s
             items = self._loss_detector.push(chunk)
             if self._away_since is not None:
-                self._return_notice = SourceAway("", back=True, away_s=chunk.arrived - self._away_since)
+                self._return_notice = SourceAway("", back=True, away_s=chunk.arrival_s - self._away_since)
                 self._away_since = None
             if self._return_notice is not None and items:
                 items.insert(1 if isinstance(items[0], Gap) else 0, self._return_notice)

@@ -95,6 +95,6 @@ def _convert_samples(data: bytes, sample_format: SampleFormat) -> Samples:
     if sample_format == "s32le":
         return (np.frombuffer(data, "<i4") / (1 << 31)).astype(np.float32)
     # s24le: the three bytes become the upper three of four, which keeps the sign
-    padded = np.zeros((len(data) // 3, 4), np.uint8)
-    padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    return (padded.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)
+    padded_bytes = np.zeros((len(data) // 3, 4), np.uint8)
+    padded_bytes[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return (padded_bytes.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)

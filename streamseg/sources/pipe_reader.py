@@ -44,23 +44,23 @@ def _read_when_ready(descriptor: int, close_event: threading.Event) -> Iterator[
 def _read_in_thread(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
     reads: queue.Queue[bytes | OSError] = queue.Queue(_MAX_QUEUED_READS)
 
-    def put(item: bytes | OSError) -> None:
+    def put_item(item: bytes | OSError) -> None:
         while not close_event.is_set():
             with contextlib.suppress(queue.Full):
                 reads.put(item, timeout=_CLOSE_CHECK_INTERVAL_S)
                 return
 
-    def read() -> None:
+    def read_all() -> None:
         try:
             while data := os.read(descriptor, _READ_BYTES):
-                put(data)
+                put_item(data)
                 if close_event.is_set():
                     return
-            put(b"")
+            put_item(b"")
         except OSError as error:
-            put(error)
+            put_item(error)
 
-    threading.Thread(target=read, name="read pipe", daemon=True).start()
+    threading.Thread(target=read_all, name="read pipe", daemon=True).start()
     while not close_event.is_set():
         try:
             item = reads.get(timeout=_CLOSE_CHECK_INTERVAL_S)

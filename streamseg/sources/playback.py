@@ -55,17 +55,17 @@ class PlaybackSource:
 
     def __iter__(self) -> Iterator[SourceItem]:
         """Yield blocks of 20 ms when they are due. Raises, after the last block, what the source raised."""
-        producer = threading.Thread(target=self._produce, name=f"play {self.name}", daemon=True)
+        producer = threading.Thread(target=self._fill_ring, name=f"play {self.name}", daemon=True)
         producer.start()
         try:
-            yield from self._consume()
+            yield from self._read_ring()
         finally:
             self.close()
             producer.join()
         if self._failure is not None:
             raise self._failure
 
-    def _consume(self) -> Iterator[SourceItem]:
+    def _read_ring(self) -> Iterator[SourceItem]:
         position = 0
         while not self._close_event.is_set():
             is_finished = (
@@ -77,7 +77,7 @@ class PlaybackSource:
                     yield Gap(chunk.missing_before, "overflow")
                 position += chunk.missing_before
                 yield from self._take_marks(position)
-                yield Block(chunk.samples, self._sample_rate, to_unix_time(chunk.arrived))
+                yield Block(chunk.samples, self._sample_rate, to_unix_time(chunk.arrival_s))
                 position += len(chunk.samples)
             elif is_finished:
                 if self._ring and self._ring.dropped_after_last:
@@ -92,7 +92,7 @@ class PlaybackSource:
         while self._marks and (position is None or self._marks[0][0] <= position):
             yield self._marks.popleft()[1]
 
-    def _produce(self) -> None:
+    def _fill_ring(self) -> None:
         start_time, frames_produced = time.monotonic(), 0
         try:
             for item in self._source:

@@ -22,15 +22,15 @@ _CHUNKS = 4096  # largest number of unread chunks: 102 s at 25 ms each, longer t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RingChunk:
-    """The frames of one write.
+    """The frames of one `RingBuffer.write_chunk`.
 
     samples: float32, shape (n, channels), a copy.
-    arrived: time of the write, in seconds of the monotonic clock.
+    arrival_s: time of the write by the monotonic clock.
     missing_before: frames dropped between the previous chunk and this one.
     """
 
     samples: Samples
-    arrived: float
+    arrival_s: float
     missing_before: int
 
 
@@ -46,7 +46,7 @@ class RingBuffer:
         self._capacity = capacity_frames
         self._frames = np.zeros((capacity_frames, channels), np.float32)
         self._length = np.zeros(_CHUNKS, np.int64)
-        self._arrived = np.zeros(_CHUNKS, np.float64)
+        self._arrival_times = np.zeros(_CHUNKS, np.float64)
         self._missing_before = np.zeros(_CHUNKS, np.int64)
         # only the writer changes these
         self._frames_written = 0
@@ -69,13 +69,13 @@ class RingBuffer:
 
     def has_room(self, frames: int) -> bool:
         """Whether there is room for so many frames."""
-        waiting = self._frames_written - self._frames_read
-        return frames <= self._capacity - waiting and self._chunks_written - self._chunks_read < _CHUNKS
+        unread_frames = self._frames_written - self._frames_read
+        return frames <= self._capacity - unread_frames and self._chunks_written - self._chunks_read < _CHUNKS
 
-    def write_chunk(self, samples: Samples, arrived: float) -> bool:
+    def write_chunk(self, samples: Samples, arrival_s: float) -> bool:
         """Copy one chunk into the buffer, or drop and count it; returns whether there was room.
 
-        samples: float32, shape (n, channels). arrived: seconds of the monotonic clock.
+        samples: float32, shape (n, channels). arrival_s: time of the monotonic clock.
         """
         n = len(samples)
         if not self.has_room(n):
@@ -83,7 +83,7 @@ class RingBuffer:
             return False
         slot = self._chunks_written % _CHUNKS
         self._length[slot] = n
-        self._arrived[slot] = arrived
+        self._arrival_times[slot] = arrival_s
         self._missing_before[slot] = self._dropped_frames - self._dropped_reported
         start = self._frames_written % self._capacity
         first = min(n, self._capacity - start)
@@ -105,7 +105,7 @@ class RingBuffer:
         samples = np.empty((n, self._frames.shape[1]), np.float32)
         samples[:first] = self._frames[start : start + first]
         samples[first:] = self._frames[: n - first]
-        chunk = RingChunk(samples, float(self._arrived[slot]), int(self._missing_before[slot]))
+        chunk = RingChunk(samples, float(self._arrival_times[slot]), int(self._missing_before[slot]))
         self._frames_read += n
         self._chunks_read += 1  # from here on the writer may overwrite the chunk
         return chunk
