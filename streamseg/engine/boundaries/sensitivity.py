@@ -17,9 +17,9 @@ from streamseg.engine.models.weights import BoundaryModel
 from streamseg.settings import Profile, Settings
 
 _NEUTRAL = 0.5
-# Log-odds by which thresholds rise at sensitivity 0, and fall at 1. Calibrated on annotated sound
-# (docs/sensitivity.md): at 0 about half as many changes as at .5, at 1 about twice as many. `room` uses the weights,
-# and so the scale, of `broadcast`.
+# Log-odds by which thresholds rise at sensitivity 0, and fall at 1. Calibrated on annotated sound (docs/accuracy.md):
+# at 0 about half as many changes as at .5, at 1 about twice as many. `room` uses the weights, and so the scale, of
+# `broadcast`.
 _RANGES: Final[dict[Profile, tuple[float, float]]] = {
     "music": (2.0, 1.6),
     "dj": (2.5, 2.0),
