@@ -1,18 +1,14 @@
-"""Checks links, paths, commands and Python examples in the documentation; test_readme.py runs those of the README."""
+"""Checks links, paths and commands in the documentation; test_readme.py runs those of the README."""
 
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import soundfile
 import typer
 
 from streamseg.cli.app import app
-from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 
 ROOT = Path(__file__).parents[2]
 CARDS = ROOT / "streamseg" / "engine" / "models"
@@ -61,17 +57,6 @@ def test_every_tool_is_there_and_knows_its_options(page: str, module: str, argum
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin is not None
-    source = Path(spec.origin).read_text()
+    sources = "".join(path.read_text() for path in Path(spec.origin).parent.glob("*.py"))  # options may be beside it
     for option in re.findall(r"--([a-z][a-z-]*)", arguments):
-        assert re.search(rf"\b{option}\b", source), f"{module} has no --{option}"
-
-
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page.parent.name == "docs" and "```python" in page.read_text()],
-    ids=lambda page: page.name,
-)
-def test_python_examples_run(page: Path, tmp_path: Path):
-    soundfile.write(tmp_path / "song.flac", render_programme()[: 3 * SAMPLE_RATE], SAMPLE_RATE)
-    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
-        subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, timeout=120)
+        assert re.search(rf"\b{option}\b", sources), f"{module} has no --{option}"
