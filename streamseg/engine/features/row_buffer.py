@@ -15,12 +15,10 @@ class RowBuffer:
 
     Rows are moved only when the memory is used up, which is once in `max_rows` rows or more. Pickles.
 
-    Parameters
-    ----------
-    columns : numbers in a row.
-    max_rows : the oldest rows beyond this number are dropped when new ones come; None: all rows are held until
-        `drop_oldest`, and the memory grows with them.
-    dtype : of the numbers.
+    columns: numbers in a row.
+    max_rows: the oldest rows beyond this number are dropped when new ones come; None: all rows are held until
+    `drop_oldest`, and the memory grows with them.
+    dtype: of the numbers.
     """
 
     def __init__(self, columns: int, max_rows: int | None = None, dtype: DTypeLike = np.float64) -> None:

@@ -15,13 +15,17 @@ from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
 from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.engine.models.loader import load_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
 HOP_FRAMES = 21
 SPAN_FRAMES = 43
 STEP_S = HOP_FRAMES / FRAMES_PER_SECOND
 _CLIP = 5.0  # standard deviations; beyond it a dimension says "very different", and how much is noise
+
+# Mean and standard deviation of each standardised dimension (card: `models/texture_scaling.md`).
+_SCALING = load_arrays("texture_scaling")
+TEXTURE_MEAN, TEXTURE_STD = _SCALING["mean"], _SCALING["std"]
 
 _TEXTURE = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"], COLUMNS["contrast"]]
 _LEVEL = np.r_[COLUMNS["rms_db"], COLUMNS["onset"], COLUMNS["flatness"], COLUMNS["zero_crossing_rate"]]
@@ -106,5 +110,5 @@ class TextureExtractor:
 
 def standardise(raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
-    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - MEAN) / STD, -_CLIP), _CLIP)
+    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - TEXTURE_MEAN) / TEXTURE_STD, -_CLIP), _CLIP)
     return vectors
