@@ -26,7 +26,8 @@ from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
 from streamseg.engine.models.loader import load_label_model
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.settings import make_settings
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdated
@@ -59,7 +60,7 @@ class TestPortrait:
         means = vectors[: steps // WINDOW_STEPS * WINDOW_STEPS, :STANDARDISED_DIMS]
         means = means.reshape(-1, WINDOW_STEPS, STANDARDISED_DIMS).mean(axis=1)
         assert found.n_windows <= MAX_WINDOWS
-        assert np.allclose(found.window_means[: found.n_windows], means[:: found.stride])
+        assert np.allclose(found.window_means[: found.n_windows], means[:: found.arrays.stride[0]])
         assert np.allclose(np.linalg.norm(found.progression[: found.n_progression_steps], axis=1), 1.0)
         assert found.n_progression_steps == min(steps, PROGRESSION_STEPS)
 
@@ -89,7 +90,7 @@ class TestPortrait:
 
     def test_nor_is_one_that_is_not_of_numbers(self):
         broken = portrait(0)
-        broken.total[5] = np.nan
+        broken.arrays.total[5] = np.nan
         with pytest.raises(ValueError, match="no portrait"):
             descriptor_from_bytes(broken.to_bytes())
 
