@@ -72,10 +72,8 @@ class Segmenter:
         listeners.
         """
         self.settings = settings = settings or make_settings("music")
-        model, label_model = (
-            model or load_boundary_model(settings.profile),
-            label_model or load_label_model(settings.profile),
-        )
+        model = model or load_boundary_model(settings.profile)
+        label_model = label_model or load_label_model(settings.profile)
         named_sounds = named_sounds or NamedSounds()
         self._origin = StreamOrigin(source, sample_rate, settings, model, label_model, named_sounds, feedback)
         self._input = InputBuffer(sample_rate)
@@ -204,7 +202,7 @@ class Segmenter:
         for decision in self._boundaries.push(vector):
             events += self._sections.apply_decision(*decision)
         for jingle in self._jingles.take_detections():
-            for decision in self._boundaries.confirm_match(jingle.t, jingle.probability, jingle.name):
+            for decision in self._boundaries.confirm_jingle(jingle.t, jingle.probability, jingle.name):
                 events += self._sections.apply_decision(*decision)
             events += self._sections.name_section(jingle.name, jingle.t)
         if self._meter:

@@ -23,21 +23,21 @@ from streamseg.engine.timeline import Timeline, boundary_time
 from streamseg.settings import ENGINE_RATE, HOP, Settings
 from streamseg.wire.messages import Verdict
 
-_MATCH_UNCERTAINTY_S = round(2 * HOP / ENGINE_RATE, 3)  # of a boundary at the start of a fingerprint's match
+_JINGLE_UNCERTAINTY_S = round(2 * HOP / ENGINE_RATE, 3)
 
 
 class LocatedDecision(NamedTuple):
     """A decision with its times. The arguments of `SectionTracker.apply_decision`.
 
     t: stream seconds of the boundary. decided_t: stream seconds of the last sample that the decision rests on.
-    uncertainty_s: standard deviation of t. snapped_to: what placed the boundary, if the refinement did not.
+    uncertainty_s: standard deviation of t. jingle: the name of the jingle that starts at t and confirmed the boundary.
     """
 
     decision: BoundaryDecision
     t: float
     decided_t: float
     uncertainty_s: float
-    snapped_to: str | None = None
+    jingle: str | None = None
 
 
 class BoundaryDetector:
@@ -86,19 +86,19 @@ class BoundaryDetector:
         probabilities = self._correction.push(vector, self._classifier.push(vector))
         return [self._locate(decision) for decision in self._tracker.push(probabilities)]
 
-    def confirm_match(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
-        """Confirm a boundary at stream time t, where the fingerprint `name` was matched with this probability.
+    def confirm_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
+        """Confirm a boundary at stream time t, where the jingle `name` starts with this probability.
 
         Returns no confirmation when a boundary at or after that step is confirmed already.
         """
-        located = []
+        decisions = []
         for decision in self._tracker.confirm_at(self._timeline.step_at(t), probability):
             if decision.state == "confirmed":
                 decided_t = self._timeline.decision_time
-                located.append(LocatedDecision(decision, t, decided_t, _MATCH_UNCERTAINTY_S, snapped_to=f"cue:{name}"))
+                decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=name))
             else:
-                located.append(self._locate(decision))
-        return located
+                decisions.append(self._locate(decision))
+        return decisions
 
     def settle_pending(self) -> list[LocatedDecision]:
         """Decide all pending boundaries, at the end of the sound or before a long gap."""

@@ -117,14 +117,14 @@ def _mean_step(sums: NDArray[np.float64], span: int) -> NDArray[np.float64]:
     """Mean of the `span` rows from each row on, minus the mean of those before it; of fewer rows at the ends."""
     n = len(sums) - 1
     rows = np.arange(n)
-    left, right = np.maximum(rows - span, 0), np.minimum(rows + span, n)
-    before = (sums[:-1] - sums[left]) / np.maximum(rows - left, 1)[:, None]
-    step: NDArray[np.float64] = (sums[right] - sums[:-1]) / (right - rows)[:, None] - before
+    first, end = np.maximum(rows - span, 0), np.minimum(rows + span, n)
+    before = (sums[:-1] - sums[first]) / np.maximum(rows - first, 1)[:, None]
+    step: NDArray[np.float64] = (sums[end] - sums[:-1]) / (end - rows)[:, None] - before
     return step
 
 
 def _local_maximum(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     """The maximum of the values within `reach` of each."""
-    padded = np.pad(values, reach, constant_values=-np.inf)
-    largest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, reach, constant_values=-np.inf), 2 * reach + 1)
+    largest: NDArray[np.float64] = windows.max(axis=1)
     return largest

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamseg.engine.boundaries.tracker import BoundaryDecision
 from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.labels.descriptor import SectionDescriptor
-from streamseg.engine.labels.labeller import LabelCorrection, SectionLabeller
+from streamseg.engine.labels.labeller import LabelCorrection, LabelEstimate, SectionLabeller
 from streamseg.engine.labels.roles import RoleClassifier
 from streamseg.engine.models.weights import LabelModel
 from streamseg.engine.named_sounds import NamedSounds
@@ -127,19 +127,16 @@ class SectionTracker:
         t: float,
         decided_t: float,
         uncertainty_s: float,
-        snapped_to: str | None = None,
+        jingle: str | None = None,
         *,
         at_end: bool = False,
     ) -> list[Event]:
         """Make the events of a boundary decision; a confirmed boundary closes the current section.
 
-        t, decided_t, uncertainty_s, snapped_to: as in `LocatedDecision`. at_end: the end of the sound forced it.
+        t, decided_t, uncertainty_s, jingle: as in `LocatedDecision`. at_end: the end of the sound forced the decision.
         """
         boundary_id = f"b-{decision.number}"
         t = round(max(t, self._current.start + _MIN_DURATION_S), 6)
-        if decision.state == "retracted":
-            retracted = BoundaryRetracted(boundary_id=boundary_id, decided_t=decided_t, at_end=at_end)
-            return [Event(boundary_id, retracted)]
         if decision.state == "provisional":
             provisional = BoundaryProvisional(
                 boundary_id=boundary_id,
@@ -149,24 +146,23 @@ class SectionTracker:
                 score=round(decision.score, 3),
             )
             return [Event(boundary_id, provisional)]
-        back = self._step - decision.step
-        distances = measure_feature_distances(self._recent.vectors, len(self._recent) - back)
-        closed, relabelled = self._close_current(t, "boundary", leave_out=back, at_end=at_end)
-        self._sections_started += 1
-        self._current = current = CurrentSection(
-            self._sections_started, t, n_recent=back, edge_left=self._edge_vectors, n_vectors=back
-        )
-        current.estimate = estimate = self._labels.estimate_label(current.describe(self._recent))
+        if decision.state == "retracted":
+            retraction = BoundaryRetracted(boundary_id=boundary_id, decided_t=decided_t, at_end=at_end)
+            return [Event(boundary_id, retraction)]
+        n_after = self._step - decision.step
+        distances = measure_feature_distances(self._recent.vectors, len(self._recent) - n_after)
+        previous, closing_events = self._close_current(t, "boundary", leave_out=n_after, at_end=at_end)
+        current, estimate = self._start_after_boundary(t, n_after)
         self.boundaries_confirmed += 1
-        confirmed = BoundaryConfirmed(
+        confirmation = BoundaryConfirmed(
             boundary_id=boundary_id,
             t=t,
             decided_t=decided_t,
             t_uncertainty=uncertainty_s,
             confidence=round(decision.probability, 3),
             evidence=distances,
-            snapped_to=snapped_to,
-            prev=PreviousSection(section_id=closed.section_id, label=closed.label),
+            snapped_to=None if jingle is None else f"cue:{jingle}",
+            prev=PreviousSection(section_id=previous.id, label=previous.label),
             next=NextSection(
                 section_id=current.id,
                 label=estimate.label,
@@ -175,7 +171,7 @@ class SectionTracker:
             ),
             at_end=at_end,
         )
-        return [Event(boundary_id, confirmed), Event(closed.section_id, closed), *relabelled]
+        return [Event(boundary_id, confirmation), *closing_events]
 
     def name_section(self, name: str, t: float) -> list[Event]:
         """Name the current section after a jingle at stream time t, if the section starts there."""
@@ -188,8 +184,7 @@ class SectionTracker:
         """Close the current section at stream time `end` without a boundary; `start_section` opens the next one."""
         events: list[Event] = []
         if end > self._current.start:
-            closed, relabelled = self._close_current(end, ended_by, at_end=at_end)
-            events = [Event(closed.section_id, closed), *relabelled]
+            _, events = self._close_current(end, ended_by, at_end=at_end)
         self._recent.clear()
         return events
 
@@ -201,12 +196,21 @@ class SectionTracker:
         if self._roles is not None:
             self._roles.start_song()
 
+    def _start_after_boundary(self, start: float, n_vectors: int) -> tuple[CurrentSection, LabelEstimate]:
+        """Open a section that the newest `n_vectors` vectors belong to already, and estimate its label."""
+        self._sections_started += 1
+        self._current = section = CurrentSection(
+            self._sections_started, start, n_recent=n_vectors, edge_left=self._edge_vectors, n_vectors=n_vectors
+        )
+        section.estimate = estimate = self._labels.estimate_label(section.describe(self._recent))
+        return section, estimate
+
     def _close_current(
         self, end: float, ended_by: EndedBy, *, leave_out: int = 0, at_end: bool
-    ) -> tuple[SectionClosed, list[Event]]:
-        """Learn the current section's label and make its last event, and those of older sections that it relabels.
+    ) -> tuple[CurrentSection, list[Event]]:
+        """Close the current section: learn its label, and make its last event and those of sections it relabels.
 
-        leave_out: vectors at the end that belong to the next section.
+        leave_out: vectors at the end that belong to the next section. Returns the section that closed, and the events.
         """
         section = self._current
         descriptor = section.describe(self._recent, leave_out)
@@ -215,7 +219,7 @@ class SectionTracker:
             section.estimate, corrections = self._labels.learn_section(descriptor, section.id, end)
         label = section.label
         role, role_confidence = self._classify_role(section, descriptor, corrections, end)
-        closed = SectionClosed(
+        closing = SectionClosed(
             section_id=section.id,
             start=section.start,
             end=end,
@@ -228,11 +232,11 @@ class SectionTracker:
             report=self._make_report(section.start, end),
             at_end=at_end,
         )
-        relabelled = [
-            SectionRelabelled(section_id=each.section_id, label=each.label, previous=each.previous)
-            for each in corrections
-        ]
-        return closed, [Event(data.section_id, data) for data in relabelled]
+        events = [Event(section.id, closing)]
+        for each in corrections:
+            relabelling = SectionRelabelled(section_id=each.section_id, label=each.label, previous=each.previous)
+            events.append(Event(each.section_id, relabelling))
+        return section, events
 
     def _classify_role(
         self, section: CurrentSection, descriptor: SectionDescriptor, corrections: list[LabelCorrection], end: float

@@ -98,8 +98,8 @@ class SectionReporter:
 
     def loudness_row_at(self, t: float) -> Rows | None:
         """The newest row of loudness that ended by stream time t, shape (len(LOUDNESS_COLUMNS),), or None."""
-        ended = int(np.searchsorted(self._loudness_rows.times, t + TIME_TOLERANCE, side="right"))
-        return self._loudness_rows.rows[ended - 1] if ended else None
+        end = int(np.searchsorted(self._loudness_rows.times, t + TIME_TOLERANCE, side="right"))
+        return self._loudness_rows.rows[end - 1] if end else None
 
     @property
     def key(self) -> KeyEstimate | None:
@@ -123,8 +123,8 @@ class SectionReporter:
 
     def _class_fractions(self, start: float, end: float) -> dict[SoundClass, float]:
         """Shares of the sound classes between two stream times. Sections are reported one after the other."""
-        known_until, seconds = self._class_seconds
-        seconds_before = seconds if known_until == start else self._durations.seconds_until(start)
+        previous_end, seconds = self._class_seconds
+        seconds_before = seconds if previous_end == start else self._durations.seconds_until(start)
         seconds_after = self._durations.seconds_until(end)
         self._class_seconds = end, seconds_after
         span = max(end - start, 1e-6)
@@ -155,8 +155,8 @@ def _add_loudness_rows(statistics: LoudnessStatistics, times: Times, rows: Rows,
             times - window_rows / ROWS_PER_SECOND >= start - TIME_TOLERANCE
             for window_rows in (1, MOMENTARY_ROWS, SHORT_TERM_ROWS)
         ]
-        whole = ends & begins[0]
-        statistics.add_rows(rows[whole], (begins[1] & ends)[whole], (begins[2] & ends)[whole])
+        is_inside = ends & begins[0]
+        statistics.add_rows(rows[is_inside], (begins[1] & ends)[is_inside], (begins[2] & ends)[is_inside])
 
 
 def _make_report(
