@@ -11,7 +11,6 @@ blocks. The whole state pickles; a pickle is read by the version that wrote it.
 from __future__ import annotations
 
 import math
-from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -193,7 +192,7 @@ class Segmenter:
         events = [(change.decided_t, Event("sound", change)) for change in self._sound_class.push(frames)]
         if self._meter:
             events += [(meter.t, Event("meter", meter)) for meter in self._meter.measure_frames(first, frames)]
-        return [event for _, event in sorted(events, key=itemgetter(0))]  # the order of single frames
+        return [event for _, event in sorted(events, key=lambda each: each[0])]  # the order of single frames
 
     def _process_vector(self, vector: NDArray[np.float64]) -> list[Event]:
         self._timeline.push_step()

@@ -112,8 +112,8 @@ class FeedbackCorrection:
         sums[(step + 1) % len(sums)] = sums[step % len(sums)] + vector[: len(_GROUP_MEANS)]
         self._log_odds[step % _HISTORY_STEPS] = -np.inf  # this entry was that of the oldest step
         self._step += 1
-        clipped = np.clip(probabilities, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
-        log_odds = np.log(clipped / (1.0 - clipped))
+        inner = np.clip(probabilities, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+        log_odds = np.log(inner / (1.0 - inner))
         is_candidate = probabilities > 0.0
         entries = (self._step - self._ages) % _HISTORY_STEPS
         is_higher = is_candidate & (log_odds > self._log_odds[entries])
@@ -123,8 +123,8 @@ class FeedbackCorrection:
         distances = self._group_distances(self._step - self._ages, self._ages)
         shift = self._model.bias + distances @ np.array(self._model.weights)
         shift = np.clip(shift, -MAX_LOG_ODDS_SHIFT, MAX_LOG_ODDS_SHIFT)
-        corrected: NDArray[np.float64] = np.where(is_candidate, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
-        return corrected
+        posterior: NDArray[np.float64] = np.where(is_candidate, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
+        return posterior
 
     def find_candidate(self, first: int, last: int) -> CandidateObservation | None:
         """Find the likeliest candidate among the steps `first` to `last`; None when none of them is remembered."""

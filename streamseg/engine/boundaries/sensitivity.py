@@ -44,8 +44,8 @@ def shift_threshold(probability: float, shift: float) -> float:
 
 def shift_thresholds(probabilities: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
     """Apply `shift_threshold` to each of an array of thresholds, any shape."""
-    shifted = [shift_threshold(float(probability), shift) for probability in probabilities.flat]
-    return np.array(shifted).reshape(probabilities.shape)
+    thresholds = [shift_threshold(float(probability), shift) for probability in probabilities.flat]
+    return np.array(thresholds).reshape(probabilities.shape)
 
 
 def widen_gate(model: BoundaryModel, settings: Settings) -> BoundaryModel:

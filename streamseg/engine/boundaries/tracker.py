@@ -160,7 +160,7 @@ class BoundaryTracker:
             elif (
                 abs(best - age) >= 2
                 and self._is_local_maximum(best)
-                and not self._has_pending_near(self._step - best, excluded=boundary)
+                and not self._has_pending_near(self._step - best, other_than=boundary)
             ):
                 boundary.step = self._step - best
                 decisions.append(self._make_decision("provisional", boundary))
@@ -192,8 +192,8 @@ class BoundaryTracker:
         near = self._probability[max(0, age - self._neighbourhood) : min(age + self._neighbourhood + 1, end)]
         return bool(self._probability[age] >= near.max(initial=0.0))
 
-    def _has_pending_near(self, step: int, excluded: _PendingBoundary | None = None) -> bool:
-        return any(each is not excluded and abs(each.step - step) <= self._neighbourhood for each in self._pending)
+    def _has_pending_near(self, step: int, other_than: _PendingBoundary | None = None) -> bool:
+        return any(each is not other_than and abs(each.step - step) <= self._neighbourhood for each in self._pending)
 
     def _add_pending(self, step: int) -> _PendingBoundary:
         self._last_number += 1
@@ -247,5 +247,5 @@ def thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel
     weight, usual_s = model.spacing
     distance_s = np.maximum(np.arange(math.ceil(usual_s / STEP_S) + 1), 1) * STEP_S
     odds = np.maximum((usual_s / distance_s) ** weight, 1.0)[:, None]
-    raised: NDArray[np.float64] = odds * thresholds / (1.0 - thresholds + odds * thresholds)
-    return np.where(thresholds > 1.0, thresholds, raised)
+    nearer: NDArray[np.float64] = odds * thresholds / (1.0 - thresholds + odds * thresholds)
+    return np.where(thresholds > 1.0, thresholds, nearer)

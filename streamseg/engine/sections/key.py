@@ -44,11 +44,11 @@ def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
 
     chroma: shape (12,), C first, any scale.
     """
-    centred = chroma - chroma.mean()
-    norm = float(np.linalg.norm(centred))
+    zero_mean = chroma - chroma.mean()
+    norm = float(np.linalg.norm(zero_mean))
     if norm <= 1e-9 * max(1.0, float(np.abs(chroma).max())):
         return None
-    correlation = _PROFILES @ centred / norm
+    correlation = _PROFILES @ zero_mean / norm
     best = int(np.argmax(correlation))
     if correlation[best] < MIN_CORRELATION:
         return None

@@ -264,7 +264,7 @@ class SectionTracker:
 
     def _make_update(self) -> Event:
         section, estimate = self._current, self._current.estimate
-        updated = SectionUpdated(
+        update = SectionUpdated(
             section_id=section.id,
             label=section.label,
             name=section.name,
@@ -272,4 +272,4 @@ class SectionTracker:
             seen_before=estimate.seen_before if estimate else False,
             last_seen=estimate.last_seen if estimate else None,
         )
-        return Event(section.id, updated)
+        return Event(section.id, update)

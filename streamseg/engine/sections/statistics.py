@@ -134,8 +134,8 @@ class LoudnessStatistics:
     @property
     def range_lu(self) -> float | None:
         """Loudness range by EBU Tech 3342, in LU: 10th to 95th percentile of short-term loudness, gated at -20 LU."""
-        gated = _gate_counts(self.short_term, 20.0)[1]
-        low, high = percentile_index(gated, 0.10), percentile_index(gated, 0.95)
+        counts = _gate_counts(self.short_term, 20.0)[1]
+        low, high = percentile_index(counts, 0.10), percentile_index(counts, 0.95)
         return None if low is None or high is None else (high - low) * LUFS_STEP
 
 
@@ -146,5 +146,5 @@ def _gate_counts(counts: Counts, gate_lu: float) -> tuple[float | None, Counts]:
     lufs = LUFS_LOWEST + LUFS_STEP * np.arange(LUFS_SIZE)
     powers = 10.0 ** (lufs / 10.0)
     gate = 10.0 * np.log10((counts * powers).sum() / counts.sum()) - gate_lu
-    gated = np.where(lufs > gate, counts, 0)
-    return float(10.0 * np.log10((gated * powers).sum() / gated.sum())), gated
+    counts = np.where(lufs > gate, counts, 0)
+    return float(10.0 * np.log10((counts * powers).sum() / counts.sum())), counts

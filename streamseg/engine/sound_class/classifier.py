@@ -118,11 +118,14 @@ class SoundClassifier:
         window = self._frames // WINDOW_FRAMES - 1 - DECISION_LAG
         if window < 0 or self._silence.is_silent:
             return
-        changed = [each for each, detector in self._detectors.items() if detector.update(self._log_odds[each], window)]
-        times = {each: self._change_time(self._detectors[each]) for each in changed}
+        times = {
+            each: self._change_time(detector)
+            for each, detector in self._detectors.items()
+            if detector.update(self._log_odds[each], window)
+        }
         for time in sorted(set(times.values())):  # classes that changed at the same time share one event
             classes: dict[SoundClass, bool] = {
-                each: self._detectors[each].is_on for each in changed if times[each] == time
+                each: self._detectors[each].is_on for each in times if times[each] == time
             }
             self._add_change(time, self._frames - 1, classes)
 
@@ -146,12 +149,12 @@ class SoundClassifier:
         t = max(self.durations.changed_at, self._start + time)
         decided_t = self._start + (frame * HOP + FRAME) / ENGINE_RATE
         self.durations.add_change(t, active)
-        measured = (
+        certainties = (
             {"silence": _MEASURED_LOG_ODDS, "speech": -_MEASURED_LOG_ODDS, "music": -_MEASURED_LOG_ODDS}
             if active["silence"]
             else {"silence": -_MEASURED_LOG_ODDS}
         )
-        log_odds = self._log_odds | measured
+        log_odds = self._log_odds | certainties
         confidence = SoundConfidence(**{name: _probability_of(value) for name, value in log_odds.items()})
         self._pending_changes.append(
             SoundChanged(t=round(t, 6), decided_t=round(decided_t, 6), confidence=confidence, **active)
