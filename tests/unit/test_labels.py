@@ -373,7 +373,7 @@ class TestSections:
         assert [after.seen_before for after in confirmed] == [True, False, True]
         assert confirmed[0].last_seen is None
         assert [fact.name for fact in facts if isinstance(fact, SectionUpdated) and fact.label == "B"] != []
-        assert again.name_of("B") == "Ads"
+        assert again.name_of_label("B") == "Ads"
 
     def test_what_cannot_be_read_is_passed_over(self):
         memory = NamedSounds((NamedSound(name="Ads", kind="section", content=b"of another version"),))
