@@ -20,7 +20,7 @@ NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
 
 class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
-    """A sound with its name.
+    """A section or a jingle that a person gave a name.
 
     kind: `section`, the descriptor of a section whose label has the name; `cue`, the fingerprint of a jingle.
     content: arrays as `pack_arrays` packs them, different for each kind (`SectionDescriptor.to_bytes`,
@@ -39,7 +39,7 @@ class NamedSounds(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits; other sounds or names have another hash. `none` when there are none."""
+        """The hash of all sounds and names, twelve hex digits; `none` when there are none."""
         if not self.entries:
             return "none"
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]

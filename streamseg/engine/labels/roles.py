@@ -35,7 +35,7 @@ class RoleClassifier:
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """The probability of each role for a section; empty after the longest song.
+        """The probability of each role for a section; empty when the song lasts longer than songs do.
 
         start, end: of the section, stream seconds.
         """
