@@ -30,7 +30,7 @@ async def start(*command: str) -> asyncio.subprocess.Process:
 
 async def has_client(server) -> None:
     async with asyncio.timeout(60):
-        while not any(stream._listeners for stream in server.hub.streams.values()):
+        while not any(stream._clients for stream in server.hub.streams.values()):
             await asyncio.sleep(0.01)
 
 

@@ -223,7 +223,7 @@ def test_a_file_replaced_while_it_is_looked_into_is_not_touched(path, monkeypatc
         notes.replace(path)
         return look(custody)
 
-    monkeypatch.setattr(HistoryFileWatch, "_look", replace_and_look)
+    monkeypatch.setattr(HistoryFileWatch, "_read_generation", replace_and_look)
     file = open_history(path)
     foreign(notes, wal=False)
     content = notes.read_bytes()

@@ -39,15 +39,16 @@ READ = {
     ("tune", "model"): "mine.npz",
 }
 STORES = {
-    (command, store): {"history": "history.sqlite", "memory": "memory.sqlite", "lessons": "lessons.json"}[store]
+    (command, store): {"history": "history.sqlite", "memory": "memory.sqlite", "feedback": "lessons.json"}[store]
     for command, stores in {
-        "analyze": ("memory", "lessons"),
-        "serve": ("history", "memory", "lessons"),
-        "listen": ("history", "memory", "lessons"),
-        "split": ("lessons",),
+        "analyze": ("memory", "feedback"),
+        "serve": ("history", "memory", "feedback"),
+        "listen": ("history", "memory", "feedback"),
+        "split": ("feedback",),
         "teach": ("memory",),
         "names": ("memory",),
-        "lessons": ("lessons",),
+        "feedback": ("feedback",),
+        "lessons": ("feedback",),  # the older name of `feedback`
     }.items()
     for store in stores
 }
@@ -74,6 +75,7 @@ NEEDED = {  # what else a command takes to come as far as writing
     "evaluate": {"folder": "songs"},
     "tune": {"folder": "songs", "out": "new.npz"},
     "names": {},
+    "feedback": {"forget": None},
     "lessons": {"forget": None},
 }
 
@@ -188,7 +190,7 @@ def test_another_existing_file_is_left_alone_unless_told(commands, folder: Path,
 
 @pytest.mark.parametrize(("command", "store"), STORES, ids=[" ".join(pair) for pair in STORES])
 def test_a_store_that_is_a_strangers_file_is_left_alone(commands, folder: Path, command, store):
-    for name in ("s3.ogg", "foreign.sqlite" if store != "lessons" else "s1.jsonl"):
+    for name in ("s3.ogg", "foreign.sqlite" if store != "feedback" else "s1.jsonl"):
         values = {**NEEDED[command], store: name}
         values.pop("no_history", None)
         before = digests(folder)
@@ -196,7 +198,7 @@ def test_a_store_that_is_a_strangers_file_is_left_alone(commands, folder: Path, 
         after = digests(folder)
         assert {each: after.get(each) for each in before} == before, name
         assert not list(folder.glob("*.aside-*"))
-        if (command, store) != ("split", "lessons"):  # not looked at when events are given
+        if (command, store) != ("split", "feedback"):  # not looked at when events are given
             assert done.returncode == 2, (name, done)
         assert "Traceback" not in done.stderr
 
@@ -318,7 +320,7 @@ def test_foreign_databases_may_be_open_elsewhere(commands, folder: Path):
     ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
 )
 def test_command_lines_that_once_crashed_or_hung(commands, folder: Path, line, code):
-    done = commands.run(*line, cwd=folder, min_confirmation_delay_s=30)
+    done = commands.run(*line, cwd=folder, patience_s=30)
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     assert "not foreseen" not in done.stderr
@@ -329,9 +331,7 @@ def test_a_playlist_never_comes_to_the_ffmpeg_program(commands, folder: Path, tm
     playlist = tmp_path / "self.m3u8"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nself.m3u8\n")
     parts = tmp_path / "parts"
-    done = commands.run(
-        "split", playlist, "--events", "s1.jsonl", "-o", parts, "--force", cwd=folder, min_confirmation_delay_s=30
-    )
+    done = commands.run("split", playlist, "--events", "s1.jsonl", "-o", parts, "--force", cwd=folder, patience_s=30)
     assert done.returncode == 1
     assert "is a playlist" in done.stderr
     assert not parts.exists()

@@ -156,7 +156,7 @@ def test_a_lesson_learned_is_named_and_lowers_what_it_spoke_of():
 class TestTheBook:
     def test_a_second_word_on_one_boundary_replaces_the_first(self, tmp_path: Path):
         book = FeedbackStore(tmp_path / "deep" / "lessons.json")
-        told = {"moved": (1.0, 0.0, 0.0, 0.0), "log_odds": SURE}
+        told = {"distances": (1.0, 0.0, 0.0, 0.0), "log_odds": SURE}
         book.add_observation("music", StoredObservation(is_boundary=False, epoch="e", t=30.0, **told))
         book.add_observation("music", StoredObservation(is_boundary=True, epoch="e", t=30.4, **told))
         book.add_observation("music", StoredObservation(is_boundary=False, epoch="f", t=30.0, **told))
