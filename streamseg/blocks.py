@@ -1,6 +1,6 @@
-"""What comes in at the door: blocks of samples, gaps, and titles.
+"""The items that a source yields: blocks of samples, gaps, interruptions and titles.
 
-A source is an iterable of these three; so is a recorded stream, which is why it replays exactly.
+A saved recording yields the same items as the source that it was made from, so it gives the same events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ GapCause: TypeAlias = Literal["overflow", "device-lost", "network", "stalled"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive samples.
+    """Consecutive samples of all channels.
 
-    samples: float32, shape (n, channels), full scale ±1.
+    samples: shape (n, channels), float32, full scale ±1.
     sample_rate: Hz.
-    captured_at: wall clock (Unix seconds) at which the last sample arrived; None when nobody waited for it.
+    captured_at: Unix time in seconds at which the last sample arrived; None when the source is not live.
     """
 
     samples: Samples
@@ -32,7 +32,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """So many samples (per channel, at the source's rate) are missing here."""
+    """A gap in the sound. missing_samples: per channel, at the sample rate of the source."""
 
     missing_samples: int
     cause: GapCause
@@ -40,7 +40,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source went away and is being tried again; `back` says that it has returned."""
+    """The source is unavailable and being reopened; with `back`, it is available again, after `away_s` seconds."""
 
     reason: str
     back: bool = False
@@ -49,7 +49,7 @@ class SourceAway:
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """The station announced a title; it belongs to the sample that follows."""
+    """A title that a radio station announced; it is valid from the next sample on."""
 
     title: str
 
@@ -58,19 +58,19 @@ SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
-    """Where sound comes from.
+    """An iterable of sound: yields items until the source ends or `close` is called.
 
-    Iterating yields items until the source ends or `close` is called (from any thread); both end the
-    iteration cleanly. A source that ends before it should raises `TruncatedSourceError` after its last block.
+    Both end the iteration without an error. A source that ends too early raises `TruncatedSourceError` after its last
+    block.
     """
 
     @property
     def name(self) -> str:
-        """Where the sound comes from, as the user wrote it (`mic:USB`, a path, `-`)."""
+        """The source as the user wrote it (`mic:USB`, a path, `-`)."""
 
     @property
     def dropped_samples(self) -> int:
-        """Samples (per channel) lost so far, all of them said as `Gap`."""
+        """Samples per channel that were lost so far; all of them are yielded as `Gap`."""
 
     def __iter__(self) -> Iterator[SourceItem]: ...
 

@@ -1,8 +1,8 @@
-"""Every path that the program writes goes through here: results appear whole, and no existing file is lost.
+"""Writing of result files: a file appears only when it is complete, and no existing file is lost.
 
-`write_whole` writes beside the destination and renames; `write_growing` appends to a new file, so that the result can
-be read while it grows; `create_numbered` finds a name that nobody has. A descriptor, a pipe or a device is written
-to straight, since it cannot be replaced. What a command reads, and therefore never writes, `cli/read_files.py` knows.
+`write_atomically` writes a temporary file and renames it; `append_lines` appends to a new file, so that the result can
+be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes and devices
+are written directly, since they cannot be replaced. `cli/read_files.py` checks that no command writes what it reads.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _MAX_NUMBER: Final = 10_000
 _unfinished_files: set[Path] = set()  # temporary files that are being written
 
 
-def is_replaced(path: Path) -> bool:
-    """Whether writing there replaces an existing file; a pipe, a device or a descriptor is none."""
+def would_replace(path: Path) -> bool:
+    """Whether writing to the path replaces an existing file; pipes, devices and descriptors are not files."""
     return not _is_descriptor(path) and os.path.isfile(path)  # noqa: PTH113 — is_file() raises where nothing may be read
 
 
 def check_destination(path: Path, *, replace: bool) -> None:
-    """Look whether a result could be written there, before the work for it begins.
+    """Check that a result can be written to the path, before the work for it begins.
 
-    Raises AskedWrongly for a folder, or an existing file that must not be replaced; OutputFailed for a folder that
+    Raises UsageError for a folder and for an existing file without `replace`; OutputError when the folder of the path
     is missing or not writable.
     """
     try:
@@ -46,11 +46,11 @@ def check_destination(path: Path, *, replace: bool) -> None:
     if mode is not None and stat.S_ISDIR(mode):
         raise UsageError(f"{path} is a folder; name a file in it")
     if mode is not None and (stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)):
-        raise UsageError(f"{path} is not a file that results could be written to; name another")
+        raise UsageError(f"{path} is not a file that results can be written to; name another file")
     if mode is not None and (not stat.S_ISREG(mode) or _is_descriptor(path)):
         return
     if mode is not None and not replace:
-        raise UsageError(f"{path} exists and is left as it is; name another file")
+        raise UsageError(f"{path} exists and is not replaced; name another file")
     folder = _resolve_target(path).parent
     if not folder.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {str(folder)!r}; make it first")
@@ -59,7 +59,7 @@ def check_destination(path: Path, *, replace: bool) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise OutputFailed unless the folder is there and writable, or can be made."""
+    """Check that the folder is writable or can be created. Raises OutputError."""
     nearest = folder
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -70,7 +70,7 @@ def check_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make it and those above it, where they are missing. Raises OutputFailed."""
+    """Create the folder, and its parents, where they are missing. Raises OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,55 +79,56 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
-    """A binary file that appears at `path` whole when the block ends, or not at all when it fails.
+    """Open a binary file that appears at `path` when the block ends, and not at all when the block fails.
 
-    replace: an existing file gives way at that moment; otherwise it is left alone. Raises AskedWrongly for an
-    existing file, OutputFailed when it cannot be written; OSError within the block is taken for the latter.
+    replace: replace an existing file at that moment. Raises UsageError for an existing file without `replace`,
+    OutputError when the file cannot be written or the block raises OSError.
     """
-    with replace_atomically(path, replace=replace) as beside, output_errors(path):
-        if beside is None:
-            # Whoever redirected a descriptor to a file chose where to begin.
+    with replace_atomically(path, replace=replace) as temporary, convert_write_errors(path):
+        if temporary is None:
+            # A descriptor that is redirected to a file keeps its position there.
             with path.open("ab" if _is_descriptor(path) else "wb") as file:
                 yield file
             return
-        with beside.open("r+b") as file:
+        with temporary.open("r+b") as file:
             yield file
             file.flush()
 
 
 @contextmanager
 def replace_atomically(path: Path, *, replace: bool) -> Iterator[Path | None]:
-    """An empty temporary file in the folder of `path`, renamed to it when the block ends, removed when it fails.
+    """Create a temporary file in the folder of `path`; rename it when the block ends, remove it when the block fails.
 
-    Yields None where `path` must be written straight (a pipe, a device, a descriptor). Raises as `write_whole`.
+    Yields the empty temporary file; None when `path` must be written directly (a pipe, a device, a descriptor).
+    Raises as `write_atomically`.
     """
     check_destination(path, replace=replace)
-    if not is_replaced(path) and (path.exists() or _is_descriptor(path)):
+    if not would_replace(path) and (path.exists() or _is_descriptor(path)):
         yield None
         return
     target = _resolve_target(path)
-    with output_errors(path):
-        beside = _create_beside(target)
+    with convert_write_errors(path):
+        temporary = _create_temporary(target)
         try:
-            yield beside
+            yield temporary
             if replace:
                 with suppress(OSError):
-                    beside.chmod(stat.S_IMODE(target.stat().st_mode))
-                beside.replace(target)
+                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+                temporary.replace(target)
             else:
-                _rename_to_new(beside, target)
+                _rename_to_new(temporary, target)
         finally:
             with suppress(OSError):
-                beside.unlink(missing_ok=True)
-            _unfinished_files.discard(beside)
+                temporary.unlink(missing_ok=True)
+            _unfinished_files.discard(temporary)
 
 
 @contextmanager
 def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
-    """A function that writes pieces, each whole or not at all; a new file grows where it is, for who reads along.
+    """Yield a function that appends a piece to the file, all of it or nothing; a new file can be read while it grows.
 
-    An existing file, where `replace` allows it, is replaced when the block ends. What was written stays when the
-    block fails. Raises as `write_whole`.
+    An existing file is replaced when the block ends, if `replace` allows it. A new file is kept when the block fails,
+    unless it is empty. Raises as `write_atomically`.
     """
     check_destination(path, replace=replace)
     if path.exists() or _is_descriptor(path):
@@ -135,19 +136,19 @@ def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], Non
             yield lambda piece: _write_and_flush(file, piece)
         return
     target = _resolve_target(path)
-    with output_errors(path):
+    with convert_write_errors(path):
         file = _create_new(target)
         try:
             yield lambda piece: write_all(file, piece)
         finally:
             empty = file.tell() == 0
             file.close()
-            if empty:  # after it was closed: Windows removes no open file
+            if empty:  # removed after it is closed: Windows does not remove open files
                 target.unlink(missing_ok=True)
 
 
 def write_all(file: io.FileIO, piece: bytes) -> None:
-    """Write a piece at the end of an unbuffered file. Raises OSError, the file as it was before."""
+    """Write all of a piece at the end of an unbuffered file, or none of it and raise OSError."""
     before = file.tell()
     view = memoryview(piece)
     try:
@@ -160,30 +161,30 @@ def write_all(file: io.FileIO, piece: bytes) -> None:
         raise
 
 
-def create_numbered_file(path: Path, taken: Callable[[Path], bool] = lambda _: False) -> tuple[Path, io.FileIO]:
-    """Make a new file: `path`, or `name-2`, `name-3` … where that exists. Returns its name, and it, unbuffered.
+def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambda _: False) -> tuple[Path, io.FileIO]:
+    """Create a new file: `path`, or `name-2`, `name-3` … when that exists. Returns its path and the unbuffered file.
 
-    taken: whether a free name must not be used either. Raises OSError.
+    is_reserved: whether a path must not be used although no file exists there. Raises OSError.
     """
     for number in range(1, _MAX_NUMBER):
         candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        if os.path.lexists(candidate) or taken(candidate):
+        if os.path.lexists(candidate) or is_reserved(candidate):
             continue
         with suppress(FileExistsError):
             return candidate, _create_new(candidate)
-    raise FileExistsError(errno.EEXIST, f"so do {_MAX_NUMBER} numbered ones", str(path))
+    raise FileExistsError(errno.EEXIST, f"{_MAX_NUMBER} numbered files exist", str(path))
 
 
-def remove_unfinished() -> None:
-    """Remove the temporary files of results that are not complete; for a process that ends at once."""
-    for beside in tuple(_unfinished_files):
+def remove_temporary_files() -> None:
+    """Remove the temporary files of incomplete results; for a process that exits immediately."""
+    for temporary in tuple(_unfinished_files):
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def output_errors(path: Path | str) -> Iterator[None]:
-    """Turn OSError into OutputFailed, which names the destination."""
+def convert_write_errors(path: Path | str) -> Iterator[None]:
+    """Raise OutputError, which names the destination, for an OSError in the block."""
     try:
         yield
     except OSError as error:
@@ -191,57 +192,61 @@ def output_errors(path: Path | str) -> Iterator[None]:
 
 
 def make_write_error(path: Path | str, error: Exception) -> OutputError:
-    """The failure in one line."""
+    """Make the OutputError for an error while writing to the path."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return OutputError(f"cannot write {path}: {reason}")
 
 
 def _resolve_target(path: Path) -> Path:
-    """The file that a link leads to: it is replaced, the link stays."""
+    """The file that a link points to: the file is replaced, the link is kept."""
     return Path(os.path.realpath(path))
 
 
 def _is_descriptor(path: Path) -> bool:
-    """Whether a path such as /dev/stdout is an open file of a process and no name of a file."""
-    place = Path(os.path.abspath(path))  # noqa: PTH100 — resolve() would follow the link in question
+    """Whether the path is an open descriptor, such as /dev/stdout, and not a file name."""
+    location = Path(os.path.abspath(path))  # noqa: PTH100 — resolve() would follow the last link
     for _ in range(_MAX_LINKS):
-        folder = os.path.realpath(place.parent)
+        folder = os.path.realpath(location.parent)
         if _DESCRIPTORS.fullmatch(folder):
             return True
-        place = Path(folder) / place.name
+        location = Path(folder) / location.name
         try:
-            place = Path(folder) / place.readlink()
+            location = Path(folder) / location.readlink()
         except OSError:
             return False
     return False
 
 
 def _create_new(path: Path) -> io.FileIO:
-    """A new file, unbuffered. Raises FileExistsError."""
+    """Create a new, unbuffered file. Raises FileExistsError."""
     return io.FileIO(path, "xb")
 
 
-def _create_beside(target: Path) -> Path:
-    beside = target.with_name(f".streamseg-{secrets.token_hex(6)}.part")
-    _unfinished_files.add(beside)
+def _create_temporary(target: Path) -> Path:
+    temporary = target.with_name(f".streamseg-{secrets.token_hex(6)}.part")
+    _unfinished_files.add(temporary)
     try:
-        _create_new(beside).close()
+        _create_new(temporary).close()
     except OSError:
-        _unfinished_files.discard(beside)
+        _unfinished_files.discard(temporary)
         raise
-    return beside
+    return temporary
 
 
-def _rename_to_new(beside: Path, target: Path) -> None:
-    """Rename, unless somebody has made the target meanwhile."""
+def _rename_to_new(temporary: Path, target: Path) -> None:
+    """Rename the file. Raises UsageError when another program has created the target meanwhile."""
     try:
-        os.link(beside, target)
+        os.link(temporary, target)
     except FileExistsError:
-        raise UsageError(f"{target} was made by another program meanwhile and is left as it is") from None
+        raise _make_conflict_error(target) from None
     except OSError:  # a file system without hard links
         if target.exists():
-            raise UsageError(f"{target} was made by another program meanwhile and is left as it is") from None
-        beside.replace(target)
+            raise _make_conflict_error(target) from None
+        temporary.replace(target)
+
+
+def _make_conflict_error(target: Path) -> UsageError:
+    return UsageError(f"another program made {target} meanwhile; it is not replaced")
 
 
 def _write_and_flush(file: BinaryIO, piece: bytes) -> None:

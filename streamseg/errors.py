@@ -1,48 +1,48 @@
-"""What can go wrong, and whose fault it is.
+"""The errors that streamseg raises.
 
 ::
 
-    StreamsegError                  exit code 1: it failed
-    ├── AskedWrongly                exit code 2: the request cannot be met as it was put
-    │   ├── UnknownSetting          a setting of that name does not exist
-    │   ├── SettingOutOfRange       a setting's value lies outside its range
-    │   ├── DeviceNotFound          no input device of that name
-    │   ├── SourceNotFound          the file or address is not there
-    │   └── SubjectNotFound         a server has no such stream, label or alarm (a ConnectionRefused too)
-    ├── SourceFailed                the sound could not be read
-    │   ├── NotAudio                what was found is not sound, or holds none
-    │   ├── SourceTruncated         it ended before it said it would; what came before is good
-    │   └── SystemPartMissing       a library of the operating system is needed
-    ├── ServerFailed                the server could not start or go on
-    │   └── PortInUse
-    ├── HistoryFailed               the event log cannot be written or read
-    ├── ConnectionRefused           the server refused us, and trying again is no use
-    └── OutputFailed                a result could not be written
+    StreamsegError                  exit code 1: something failed
+    ├── UsageError                  exit code 2: the request is wrong
+    │   ├── UnknownSettingError     there is no setting of that name
+    │   ├── SettingRangeError       the value of a setting is out of range
+    │   ├── DeviceNotFoundError     there is no input device of that name
+    │   ├── SourceNotFoundError     there is no such file or address
+    │   └── SubjectNotFoundError    a server has no such stream, label or alarm (a ServerRefusedError too)
+    ├── SourceError                 the sound could not be read
+    │   ├── NotAudioError           the source is not sound, or contains none
+    │   ├── TruncatedSourceError    the source ended too early; the sound before is valid
+    │   └── MissingLibraryError     a library of the operating system is missing
+    ├── ServerError                 the server could not start or continue
+    │   └── PortInUseError          another program uses the port
+    ├── HistoryError                the event history could not be written or read
+    ├── ServerRefusedError          the server refused this client; trying again does not help
+    └── OutputError                 a result could not be written
 
-Every message says what was asked, what was found, and what to do.
+Every message contains what was requested, what was found, and what to do.
 """
 
 from __future__ import annotations
 
 
 class StreamsegError(Exception):
-    """Any failure that streamseg foresees. `exit_code` is the command line's answer."""
+    """Any error that streamseg raises on purpose. exit_code: of the command line."""
 
     exit_code = 1
 
 
 class UsageError(StreamsegError):
-    """The request cannot be met as it was put; asking differently can help."""
+    """The request is wrong; another request can succeed."""
 
     exit_code = 2
 
 
 class UnknownSettingError(UsageError):
-    """A setting of that name does not exist; the message names the nearest one."""
+    """There is no setting of that name; the message names the most similar one."""
 
 
 class SettingRangeError(UsageError):
-    """A setting's value lies outside its documented range."""
+    """The value of a setting is out of its range; the message gives the range."""
 
 
 class DeviceNotFoundError(UsageError):
@@ -50,7 +50,7 @@ class DeviceNotFoundError(UsageError):
 
 
 class SourceNotFoundError(UsageError):
-    """The file or address is not there."""
+    """There is no such file or address."""
 
 
 class SourceError(StreamsegError):
@@ -58,11 +58,11 @@ class SourceError(StreamsegError):
 
 
 class NotAudioError(SourceError):
-    """What was found is not sound, or holds none."""
+    """The source is not sound, or contains none."""
 
 
 class TruncatedSourceError(SourceError):
-    """The source ended before it said it would. Everything decoded before the cut was delivered."""
+    """The source ended before its declared end. All sound before was delivered."""
 
 
 class MissingLibraryError(SourceError):
@@ -70,23 +70,23 @@ class MissingLibraryError(SourceError):
 
 
 class ServerError(StreamsegError):
-    """The server could not start or go on."""
+    """The server could not start or continue."""
 
 
 class PortInUseError(ServerError):
-    """Somebody else listens on that address already."""
+    """Another program uses the address and port."""
 
 
 class HistoryError(StreamsegError):
-    """The event log cannot be written or read."""
+    """The event history could not be written or read."""
 
 
 class ServerRefusedError(StreamsegError):
-    """The server refused this client in a way that trying again cannot mend."""
+    """The server refused this client; trying again does not help."""
 
 
-class SubjectNotFound(ServerRefusedError, UsageError):
-    """A server has no stream, label or alarm as the request names it; the message lists those there are."""
+class SubjectNotFoundError(ServerRefusedError, UsageError):
+    """A server has no such stream, label or alarm; the message lists those that it has."""
 
 
 class OutputError(StreamsegError):

@@ -1,15 +1,15 @@
-"""What is heard in each frame, as arrays: for people who want the features and nothing else.
+"""The features of each frame of a sound, as arrays.
 
 ::
 
-    from streamseg import features
+    from streamseg import extract_features
 
-    heard = features("song.flac")                # or features(samples, sample_rate=48_000)
-    heard["mfcc"].shape                          # (frames, 20)
-    heard.time_s                                 # the middle of each frame, seconds; shape (frames,)
+    features = extract_features("song.flac")     # or extract_features(samples, sample_rate=48_000)
+    features["mfcc"].shape                       # (frames, 20)
+    features.time_s                              # the middle of each frame, seconds; shape (frames,)
 
-Frame i covers the samples 512·i to 512·i + 2,047 of the sound brought to 22,050 Hz mono: librosa's `center=False`, and
-its times are `librosa.frames_to_time(i, sr=22050, hop_length=512, n_fft=2048)`. Every feature is described in
+Frame i covers the samples 512·i to 512·i + 2,047 of the sound at 22,050 Hz mono: librosa's `center=False`, with the
+times `librosa.frames_to_time(i, sr=22050, hop_length=512, n_fft=2048)`. Every feature is described in
 `docs/features.md`.
 """
 
@@ -38,9 +38,9 @@ Floats = NDArray[np.float64]
 
 _LOUDNESS: Final = {"momentary_lufs": "LUFS", "short_term_lufs": "LUFS", "true_peak_db": "dB of full scale (dBTP)"}
 _LOUDNESS_COLUMNS: Final = (MOMENTARY, SHORT_TERM, TRUE_PEAK)
-_FLOOR_LUFS: Final = -100.7  # nothing, or not yet so much heard as the figure needs
+_FLOOR_LUFS: Final = -100.7  # of silence, and until there is enough sound for a value
 _FLOOR_DB: Final = -100.0
-_BLOCK_SAMPLES: Final = 65_536  # samples handled at a time
+_BLOCK_SAMPLES: Final = 65_536
 
 UNITS: Final[dict[str, str]] = FRAME_UNITS | _LOUDNESS
 COLUMNS: Final[dict[str, slice]] = FRAME_COLUMNS | {
@@ -50,10 +50,10 @@ COLUMNS_TOTAL: Final = FRAME_WIDTH + len(_LOUDNESS)
 
 
 class FeatureArrays(Mapping[str, Floats]):
-    """All features of a sound by name, float64: shape (frames, n), or (frames,) where a feature is one number.
+    """All features of a sound by name: float64, shape (frames, n), or (frames,) for a feature of one number.
 
     time_s: the middle of each frame, seconds from the start; shape (frames,).
-    units: of each feature, by name.
+    units: the unit of each feature, by name.
     """
 
     units = UNITS
@@ -66,8 +66,8 @@ class FeatureArrays(Mapping[str, Floats]):
     def __getitem__(self, name: str) -> Floats:
         if name not in COLUMNS:
             raise KeyError(f"no feature {name!r}; there are {', '.join(COLUMNS)}")
-        place = COLUMNS[name]
-        return self._rows[:, place] if place.stop - place.start > 1 else self._rows[:, place.start]
+        columns = COLUMNS[name]
+        return self._rows[:, columns] if columns.stop - columns.start > 1 else self._rows[:, columns.start]
 
     def __iter__(self) -> Iterator[str]:
         return iter(COLUMNS)
@@ -80,14 +80,16 @@ class FeatureArrays(Mapping[str, Floats]):
 
 
 def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
-    """Every feature of a whole sound.
+    """Extract all features of a whole sound.
 
-    sound: a file's path, or samples, float, full scale ±1, shape (n,) or (n, channels), with their `sample_rate` in Hz.
-    Raises AskedWrongly for samples without a rate or of another shape, and what `AudioFileSource` raises for a file.
+    sound: the path of a file; or samples, shape (n,) or (n, channels), float, full scale ±1, with their `sample_rate`
+    in Hz.
+
+    Raises UsageError for samples without a rate or of another shape, and what `AudioFileSource` raises for a file.
     """
     if isinstance(sound, str | os.PathLike):
         if sample_rate is not None:
-            raise UsageError(f"sample_rate={sample_rate} for a file: a file says its own; leave it out")
+            raise UsageError(f"sample_rate={sample_rate} for a file, which has its own; leave it out")
         items: Iterable[SourceItem] = AudioFileSource(Path(sound))
     else:
         items = _split_into_blocks(sound, sample_rate)
@@ -99,24 +101,24 @@ def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int
 
 
 def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[tuple[Floats, Floats]]:
-    """Times (frames,) and rows (frames, COLUMNS_TOTAL) as they become known; hearing starts afresh after a gap.
+    """Yield times, shape (frames,), and rows, shape (frames, COLUMNS_TOTAL), for each item.
 
-    What the source raises comes after every frame heard before it.
+    A gap resets the extraction. What `items` raises is raised after all frames before it.
     """
     stretch: _GaplessStretch | None = None
-    heard, rate = 0, 0  # samples at the source's rate, missing ones counted
+    n_samples, rate = 0, 0  # at the rate of the source, missing samples included
     try:
         for item in items:
             if isinstance(item, Gap):
                 if stretch is not None:
                     yield stretch.finish()
                 stretch = None
-                heard += item.missing_samples
+                n_samples += item.missing_samples
             elif isinstance(item, Block):
                 rate = rate or item.sample_rate
                 if stretch is None:
-                    stretch = _GaplessStretch(rate, item.samples.shape[1], heard / rate)
-                heard += len(item.samples)
+                    stretch = _GaplessStretch(rate, item.samples.shape[1], n_samples / rate)
+                n_samples += len(item.samples)
                 yield stretch.push(item.samples)
     except Exception:
         if stretch is not None:
@@ -128,7 +130,7 @@ def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[tuple[Floats
 
 def _split_into_blocks(samples: ArrayLike, sample_rate: int | None) -> Iterator[Block]:
     if sample_rate is None:
-        raise UsageError("samples do not tell their rate; pass sample_rate=…")
+        raise UsageError("samples need their rate; pass sample_rate=…")
     block = np.asarray(samples, dtype=np.float32)
     if block.ndim == 1:
         block = block[:, None]
@@ -139,33 +141,34 @@ def _split_into_blocks(samples: ArrayLike, sample_rate: int | None) -> Iterator[
 
 
 class _GaplessStretch:
-    """Sound without a gap: frames at the engine's rate, loudness at its own."""
+    """Extracts the features of sound without a gap: frames at ENGINE_RATE, loudness at the rate of the source."""
 
     def __init__(self, sample_rate: int, channels: int, start_s: float) -> None:
         self._start_s = start_s
         self._resampler, self._features = Resampler(sample_rate), FeatureExtractor()
         self._loudness = LoudnessMeter(sample_rate, channels)
         self._frames = 0
-        self._blocks = np.array([[_FLOOR_LUFS, _FLOOR_LUFS, _FLOOR_DB]])  # before the first block
-        self._first_block = -1
+        # Rows of the loudness meter that frames still need, from number `_first_row` on; number -1 is silence.
+        self._loudness_rows = np.array([[_FLOOR_LUFS, _FLOOR_LUFS, _FLOOR_DB]])
+        self._first_row = -1
 
     def push(self, samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
         rows = self._loudness.push(samples)[:, _LOUDNESS_COLUMNS]
         rows[:, 2] = 20.0 * np.log10(np.maximum(10.0 ** (_FLOOR_DB / 20.0), rows[:, 2]))
-        self._blocks = np.concatenate([self._blocks, np.nan_to_num(rows, nan=_FLOOR_LUFS)])
+        self._loudness_rows = np.concatenate([self._loudness_rows, np.nan_to_num(rows, nan=_FLOOR_LUFS)])
         return self._append_loudness(self._features.push(self._resampler.push(samples)))
 
     def finish(self) -> tuple[Floats, Floats]:
         return self._append_loudness(self._features.push(self._resampler.flush()))
 
     def _append_loudness(self, frames: Floats) -> tuple[Floats, Floats]:
-        """Beside each frame the newest block of loudness that ended with it."""
-        begin = (self._frames + np.arange(len(frames))) * HOP
+        """Append to each frame the newest loudness row that ended before the frame did; also returns the times."""
+        start = (self._frames + np.arange(len(frames))) * HOP
         self._frames += len(frames)
-        newest = ((begin + FRAME) * ROWS_PER_SECOND) // ENGINE_RATE - 1 - self._first_block
-        newest = np.minimum(newest, len(self._blocks) - 1)  # the last frame may end in the resampler's silence
-        rows = np.concatenate([frames, self._blocks[newest]], axis=1)
+        newest = ((start + FRAME) * ROWS_PER_SECOND) // ENGINE_RATE - 1 - self._first_row
+        newest = np.minimum(newest, len(self._loudness_rows) - 1)  # the resampler pads the last frame with silence
+        rows = np.concatenate([frames, self._loudness_rows[newest]], axis=1)
         if len(newest):
-            self._blocks = self._blocks[newest[-1] :]
-            self._first_block += int(newest[-1])
-        return self._start_s + (begin + FRAME / 2) / ENGINE_RATE, rows
+            self._loudness_rows = self._loudness_rows[newest[-1] :]
+            self._first_row += int(newest[-1])
+        return self._start_s + (start + FRAME / 2) / ENGINE_RATE, rows

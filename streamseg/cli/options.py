@@ -11,7 +11,7 @@ import typer
 
 from streamseg.errors import SettingRangeError, SourceNotFoundError
 from streamseg.outputs import FORMATS
-from streamseg.settings import Profile, ServerSettings, Settings, make_settings, refuse_out_of_range
+from streamseg.settings import Profile, ServerSettings, Settings, check_setting_ranges, make_settings
 
 if TYPE_CHECKING:
     from streamseg.engine.models.weights import BoundaryModel
@@ -120,7 +120,7 @@ def server_settings_from_options(
     """The same where there is a server too: its settings are changed by the same option."""
     values = _parse_values(changes, lookahead_s, sensitivity)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
-    refuse_out_of_range(ServerSettings, server)
+    check_setting_ranges(ServerSettings, server)
     return make_settings(profile, **values), msgspec.convert(server, ServerSettings)
 
 

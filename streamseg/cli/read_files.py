@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from streamseg.destinations import check_destination, check_folder, is_replaced
+from streamseg.destinations import check_destination, check_folder, would_replace
 from streamseg.errors import UsageError
 
 
@@ -90,7 +90,7 @@ class ReadFiles:
         for path in paths:
             if folder_to_make is None or path.parent != folder_to_make or os.path.lexists(folder_to_make):
                 check_destination(path, replace=True)
-        existing = [path for path in paths if is_replaced(path)]
+        existing = [path for path in paths if would_replace(path)]
         if existing and not force:
             more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
             exist = "exist" if more else "exists"

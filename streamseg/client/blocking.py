@@ -20,7 +20,7 @@ from streamseg.client.session import (
     ReceivedMessage,
     _shown,
 )
-from streamseg.errors import ServerRefusedError, SubjectNotFound
+from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.wire.envelope import Envelope
 
 
@@ -63,8 +63,8 @@ def send_request(
     """Ask a server for one thing (`name`, `mark`, `acknowledge`, `finish`, `reset` …) and return its answer.
 
     stream: may be left out when the server has only one; the answer names it. Raises ConnectionRefused when the
-    server cannot be reached, does not let us in, or will not do it; its subclass SubjectNotFound when the server has no
-    such stream, label or alarm, or several streams and none was named.
+    server cannot be reached, does not let us in, or will not do it; its subclass SubjectNotFoundError when the server
+    has no such stream, label or alarm, or several streams and none was named.
     """
     session = ClientSession(url, streams=[], subscribe=[], token=token)  # a request needs none of the streams' states
     try:
@@ -78,7 +78,9 @@ def send_request(
                 if received.op == "response":
                     answer: dict[str, Any] = msgspec.json.decode(received.d)
                     if not answer["ok"]:
-                        refusal = SubjectNotFound if answer["error"].get("code") == _NOT_FOUND else ServerRefusedError
+                        refusal = (
+                            SubjectNotFoundError if answer["error"].get("code") == _NOT_FOUND else ServerRefusedError
+                        )
                         raise refusal(f"{url} refuses: {_shown(answer['error']['message'])}")
                     return {**answer, "stream": stream}
                 if received.op == "identified":
@@ -86,12 +88,12 @@ def send_request(
                     if stream is None and len(known) == 1:
                         stream = known[0]
                     if stream is None:
-                        raise SubjectNotFound(
+                        raise SubjectNotFoundError(
                             f"{url} has {len(known)} streams and none was named; choose one with stream=NAME, on the "
                             f"command line --stream NAME, of: {_shown(', '.join(known)) or 'none'}"
                         )
                     if stream not in known:
-                        raise SubjectNotFound(
+                        raise SubjectNotFoundError(
                             f"{url} has no stream {stream!r}; it has {_shown(', '.join(known)) or 'none'}"
                         )
                     asked = {"id": 1, "type": type, "stream": stream, **fields}

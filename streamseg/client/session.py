@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from streamseg import __version__
-from streamseg.errors import ServerRefusedError, SubjectNotFound
+from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.wire.envelope import Envelope, decode_envelope
 from streamseg.wire.printable import make_one_line
 
@@ -178,7 +178,7 @@ class ClientSession:
             code = error.rcvd.code
             if code in _FATAL_CLOSE_CODES or 4500 <= code < 4600:
                 refusal = (
-                    SubjectNotFound if code == _WRONG_VALUE and self._asks_unknown_stream() else ServerRefusedError
+                    SubjectNotFoundError if code == _WRONG_VALUE and self._asks_unknown_stream() else ServerRefusedError
                 )
                 return refusal(f"{self.url} closed with {code}: {_shown(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:

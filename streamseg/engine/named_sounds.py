@@ -1,8 +1,8 @@
-"""What is remembered from one run to the next: sounds that somebody gave a name.
+"""Named sounds: sections and jingles that a person gave a name, for the engine to recognise in later runs.
 
-The engine is handed a `NamedSounds` when an epoch begins and never changes it. What listeners teach meanwhile goes into
-the store (`streamseg.live.name_store`) and is handed over with the next epoch, so that the same samples under the
-same memory give the same events.
+The engine gets a `NamedSounds` when an epoch begins and never changes it. Names given meanwhile go into the store
+(`streamseg.live.name_store`) and are passed with the next epoch, so that the same samples with the same named sounds
+give the same events.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
 
 class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
-    """One sound with its name.
+    """A section or a jingle that a person gave a name.
 
-    kind: `section`, what a section with a named label sounded like; `cue`, a short sound found again note for note.
-    content: arrays as `pack_arrays` packs them; what they are, only the engine's room for the kind knows.
+    kind: `section`, the descriptor of a section whose label has the name; `cue`, the fingerprint of a jingle.
+    content: arrays as `pack_arrays` packs them, different for each kind (`SectionDescriptor.to_bytes`,
+    `Fingerprint.to_bytes`).
     """
 
     name: str
@@ -28,17 +29,17 @@ class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamedSounds(msgspec.Struct, frozen=True):
-    """Everything remembered, in the order in which it was taught."""
+    """All named sounds, in the order in which they were named."""
 
     entries: tuple[NamedSound, ...] = ()
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that differ when anything differs; `none` when there is nothing."""
+        """The hash of all sounds and names, twelve hex digits; `none` when there are none."""
         if not self.entries:
             return "none"
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]
 
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
-        """What is remembered of one kind."""
+        """The named sounds of one kind."""
         return tuple(entry for entry in self.entries if entry.kind == kind)

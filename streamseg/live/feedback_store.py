@@ -12,7 +12,7 @@ from typing import get_args
 
 import msgspec
 
-from streamseg.destinations import make_folder, output_errors, write_atomically
+from streamseg.destinations import convert_write_errors, make_folder, write_atomically
 from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback
 from streamseg.errors import UsageError
 from streamseg.settings import Profile
@@ -71,7 +71,7 @@ class FeedbackStore:
         else:
             if not count:
                 return 0
-        with output_errors(self.path):
+        with convert_write_errors(self.path):
             self.path.unlink(missing_ok=True)
         return count
 

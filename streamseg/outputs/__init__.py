@@ -1,7 +1,7 @@
-"""Facts going out to files: one small module per format, and `FORMATS`, which knows them all.
+"""File formats for the results: one module per format, and `FORMATS`, the table of all of them.
 
-A format is a function from events to text, piece by piece. JSON lines are written as the events come; the
-others are written from the whole `Recording`, since a later event may rename an earlier section.
+A format is a function from events to pieces of text. JSON lines are written as the events come; the other formats are
+written from the whole `Recording`, since a later event can relabel an earlier section.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ from streamseg.wire.envelope import Envelope
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """How events become one kind of file: its usual suffix, its media type, and the writer."""
+    """A file format: its usual suffix, its media type, and the function that renders events as pieces of text."""
 
     suffix: str
     media_type: str
     render: Callable[[Iterable[Envelope]], Iterator[str]]
 
 
-def _recording_format(suffix: str, media_type: str, write: Callable[[Recording], str]) -> OutputFormat:
-    def pieces(envelopes: Iterable[Envelope]) -> Iterator[str]:
-        yield write(collect_recording(envelopes))
+def _make_recording_format(suffix: str, media_type: str, render_recording: Callable[[Recording], str]) -> OutputFormat:
+    """Make the format of a function that renders a whole recording."""
 
-    return OutputFormat(suffix, media_type, pieces)
+    def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
+        yield render_recording(collect_recording(envelopes))
+
+    return OutputFormat(suffix, media_type, render)
 
 
 FORMATS: dict[str, OutputFormat] = {
     "jsonl": OutputFormat(".jsonl", "application/x-ndjson", jsonl.render),
-    "audacity": _recording_format(".txt", "text/plain", audacity.render),
-    "cue": _recording_format(".cue", "application/x-cue", cue.render),
-    "csv": _recording_format(".csv", "text/csv", csv.render),
-    "jams": _recording_format(".jams", "application/json", jams.render),
-    "lab": _recording_format(".lab", "text/plain", lab.render),
-    "podcast-chapters": _recording_format(".json", "application/json+chapters", podcast_chapters.render),
-    "rekordbox": _recording_format(".xml", "application/xml", rekordbox.render),
-    "rttm": _recording_format(".rttm", "text/plain", rttm.render),
-    "srt": _recording_format(".srt", "application/x-subrip", subtitles.render_srt),
-    "webvtt": _recording_format(".vtt", "text/vtt", subtitles.render_webvtt),
+    "audacity": _make_recording_format(".txt", "text/plain", audacity.render),
+    "cue": _make_recording_format(".cue", "application/x-cue", cue.render),
+    "csv": _make_recording_format(".csv", "text/csv", csv.render),
+    "jams": _make_recording_format(".jams", "application/json", jams.render),
+    "lab": _make_recording_format(".lab", "text/plain", lab.render),
+    "podcast-chapters": _make_recording_format(".json", "application/json+chapters", podcast_chapters.render),
+    "rekordbox": _make_recording_format(".xml", "application/xml", rekordbox.render),
+    "rttm": _make_recording_format(".rttm", "text/plain", rttm.render),
+    "srt": _make_recording_format(".srt", "application/x-subrip", subtitles.render_srt),
+    "webvtt": _make_recording_format(".vtt", "text/vtt", subtitles.render_webvtt),
 }
 
 __all__ = ["FORMATS", "OutputFormat", "RecordedSection", "Recording", "collect_recording"]

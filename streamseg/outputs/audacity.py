@@ -1,4 +1,4 @@
-"""Audacity label track: `start<TAB>end<TAB>label`, seconds; File > Import > Labels."""
+"""Audacity label track: `start<TAB>end<TAB>label`, in seconds; opened by File > Import > Labels."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """One label a section."""
+    """Render the label track, one label per section."""
     return "".join(f"{section.start:.6f}\t{section.end:.6f}\t{section.title}\n" for section in recording.sections)

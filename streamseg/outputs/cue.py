@@ -1,8 +1,7 @@
-"""CUE sheet: a track a section. Players and burners jump to them, and splitters cut at them.
+"""CUE sheet: one track per section, for players, burners and splitters.
 
-A CUE time is `minutes:seconds:frames` of 75 frames a second, so a boundary is kept to 7 ms. The format has no
-way to escape a double quote and none to say a longer sound than minutes can count; minutes simply go past 99,
-as players read them.
+A CUE time is `minutes:seconds:frames` with 75 frames per second, so boundaries are exact to 7 ms. The format cannot
+escape a double quote. Its minutes have two digits; longer sounds get minutes above 99, which players accept.
 """
 
 from __future__ import annotations
@@ -12,13 +11,13 @@ from pathlib import PurePath
 from streamseg.outputs.recording import Recording
 from streamseg.wire.printable import make_one_line
 
-FRAMES_PER_SECOND = 75
-# All that the format can name; everything that is not MP3 or AIFF is by custom called WAVE, FLAC and Ogg too.
+_CUE_FRAMES_PER_SECOND = 75
+# The file types of the format. All other files are called WAVE by convention, FLAC and Ogg too.
 _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 
 def render(recording: Recording) -> str:
-    """The sheet, to lie beside the sound: it names the file without its folder."""
+    """Render the CUE sheet. It names the sound file without its folder, so both must be in one folder."""
     name = make_one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
     lines = [
         f"TITLE {_quote(recording.stem)}",
@@ -34,8 +33,8 @@ def render(recording: Recording) -> str:
 
 
 def _format_time(seconds: float) -> str:
-    whole, frames = divmod(round(seconds * FRAMES_PER_SECOND), FRAMES_PER_SECOND)
-    return f"{whole // 60:02d}:{whole % 60:02d}:{frames:02d}"
+    total_s, frames = divmod(round(seconds * _CUE_FRAMES_PER_SECOND), _CUE_FRAMES_PER_SECOND)
+    return f"{total_s // 60:02d}:{total_s % 60:02d}:{frames:02d}"
 
 
 def _quote(text: str) -> str:

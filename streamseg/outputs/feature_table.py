@@ -1,7 +1,7 @@
-"""Rows of features going out to a file as they come: NumPy's archive, a table of text, Parquet.
+"""Feature files: NumPy archive, CSV or Parquet, written while the rows come.
 
-Memory stays the same however long the sound: an archive's arrays wait in a nameless file beside it until their length
-is known. A file is opened at the first rows, and appears when it is complete.
+Memory does not grow with the length of the sound: the rows of an archive go into an unnamed temporary file until their
+number is known. The file appears when it is complete.
 """
 
 from __future__ import annotations
@@ -24,80 +24,81 @@ Floats = NDArray[np.float64]
 Chunks: TypeAlias = Iterable[tuple[Floats, Floats]]  # times (n,), rows (n, columns)
 Columns: TypeAlias = Mapping[str, slice]
 
-_ROWS_AT_ONCE: Final = 4_096
+_ROWS_PER_GROUP: Final = 4_096
 
 
 def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks, Columns], None]:
-    """What writes such a file, by its suffix. replace: an existing file gives way.
+    """Make the function that writes a feature file of the kind that the suffix names.
 
-    Raises AskedWrongly for another suffix, or where a part is missing; what it returns raises OutputFailed.
+    replace: replace an existing file. Raises UsageError for another suffix, a missing folder, or a missing library. The
+    function raises OutputError.
     """
     suffix = out.suffix.lower()
     if suffix not in _WRITERS:
-        raise UsageError(f"features are written as {', '.join(_WRITERS)}; {str(out)!r} was asked for")
+        raise UsageError(f"features are written as {', '.join(_WRITERS)}, not as {str(out)!r}")
     if not out.absolute().parent.is_dir():
-        raise UsageError(f"no folder {str(out.parent)!r} to write in; make it first")
+        raise UsageError(f"there is no folder {str(out.parent)!r}; make it first")
     if suffix == ".parquet":
         try:
             import pyarrow  # noqa: F401
         except ImportError:
             raise UsageError(
-                "Parquet is written by pyarrow, which is not installed: pip install 'streamseg[parquet]', "
+                "Parquet needs the library pyarrow, which is not installed: pip install 'streamseg[parquet]', "
                 "or write .npz or .csv"
             ) from None
 
     def write(chunks: Chunks, columns: Columns) -> None:
-        begun = _start_iteration(chunks)
+        chunks = _start_iteration(chunks)
         with write_atomically(out, replace=replace) as file:
-            _WRITERS[suffix](begun, columns, file, out.absolute().parent)
+            _WRITERS[suffix](chunks, columns, file, out.absolute().parent)
 
     return write
 
 
-def flat_column_names(columns: Columns) -> list[str]:
-    """One name a column: `time_s`, then `rms_db`, or `mfcc_0`, `mfcc_1` … where a feature has several."""
+def list_column_names(columns: Columns) -> list[str]:
+    """The name of each column: `time_s`, then `rms_db`, or `mfcc_0`, `mfcc_1` … when a feature has several."""
     names = ["time_s"]
-    for name, place in columns.items():
-        width = place.stop - place.start
+    for name, columns_of_feature in columns.items():
+        width = columns_of_feature.stop - columns_of_feature.start
         names += [name] if width == 1 else [f"{name}_{i}" for i in range(width)]
     return names
 
 
 def _start_iteration(chunks: Chunks) -> Chunks:
-    """The chunks, the first of them already there."""
+    """Compute the first chunk, so that an unreadable sound fails before the file is created."""
     chunks = iter(chunks)
     first = next(chunks, None)
     return [] if first is None else chain([first], chunks)
 
 
 def _write_csv(chunks: Chunks, columns: Columns, file: BinaryIO, _folder: Path) -> None:
-    names = flat_column_names(columns)
+    names = list_column_names(columns)
     line = ",".join(["%.9g"] * len(names)) + "\n"
-    head = io.StringIO()
-    csv.writer(head, lineterminator="\n").writerow(names)
-    file.write(head.getvalue().encode())
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(names)
+    file.write(header.getvalue().encode())
     for times, rows in chunks:
         file.writelines((line % (t, *row)).encode() for t, row in zip(times.tolist(), rows.tolist()))
 
 
 def _write_npz(chunks: Chunks, columns: Columns, file: BinaryIO, folder: Path) -> None:
-    width = 1 + max(place.stop for place in columns.values())
-    with tempfile.TemporaryFile(dir=folder) as waiting:
+    width = 1 + max(columns_of_feature.stop for columns_of_feature in columns.values())
+    with tempfile.TemporaryFile(dir=folder) as temporary:
         count = 0
         for times, rows in chunks:
-            waiting.write(np.column_stack([times, rows]).tobytes())
+            temporary.write(np.column_stack([times, rows]).tobytes())
             count += len(times)
-        waiting.flush()
-        table = _map_rows(waiting, count, width)
+        temporary.flush()
+        table = _map_rows(temporary, count, width)
         arrays = {"time_s": table[:, 0]}
-        for name, place in columns.items():
-            one = place.stop - place.start == 1
-            arrays[name] = table[:, place.start + 1] if one else table[:, place.start + 1 : place.stop + 1]
+        for name, columns_of_feature in columns.items():
+            first, last = columns_of_feature.start + 1, columns_of_feature.stop
+            arrays[name] = table[:, first] if first == last else table[:, first : last + 1]
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _map_rows(file: IO[bytes], count: int, width: int) -> Floats:
-    if not count:  # nothing cannot be mapped
+    if not count:  # an empty file cannot be mapped
         return np.zeros((0, width))
     return np.memmap(file, np.float64, "r", shape=(count, width))
 
@@ -106,22 +107,22 @@ def _write_parquet(chunks: Chunks, columns: Columns, file: BinaryIO, _folder: Pa
     import pyarrow
     from pyarrow import parquet
 
-    schema = pyarrow.schema([(name, pyarrow.float64()) for name in flat_column_names(columns)])
+    schema = pyarrow.schema([(name, pyarrow.float64()) for name in list_column_names(columns)])
     with parquet.ParquetWriter(file, schema) as writer:
         for table in _batch_rows(chunks):
             writer.write_table(pyarrow.table([pyarrow.array(column) for column in table.T], schema=schema))
 
 
 def _batch_rows(chunks: Chunks) -> Iterator[Floats]:
-    """Rows with their times, many at once: a group of rows has a price of its own."""
-    waiting: list[Floats] = []
+    """Join the chunks, times in the first column, to groups of _ROWS_PER_GROUP rows or more: each group costs time."""
+    group: list[Floats] = []
     for times, rows in chunks:
-        waiting.append(np.column_stack([times, rows]))
-        if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
-            yield np.concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
+        group.append(np.column_stack([times, rows]))
+        if sum(map(len, group)) >= _ROWS_PER_GROUP:
+            yield np.concatenate(group)
+            group = []
+    if group:
+        yield np.concatenate(group)
 
 
 _WRITERS: Final = {".npz": _write_npz, ".csv": _write_csv, ".parquet": _write_parquet}

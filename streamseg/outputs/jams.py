@@ -1,4 +1,4 @@
-"""JAMS: the annotation format of music research, written by its own library (`pip install 'streamseg[jams]'`)."""
+"""JAMS, an annotation format of music research, written by the library `jams` (`pip install 'streamseg[jams]'`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """One annotation of namespace `segment_open`, a section an observation, with the label's confidence.
+    """Render an annotation of the namespace `segment_open`, with an observation and its confidence per section.
 
-    Raises OutputFailed when the library is not installed.
+    Raises OutputError when the library is not installed.
     """
     try:
         import jams
     except ImportError:
-        raise OutputError("JAMS needs a library of its own: pip install 'streamseg[jams]'") from None
+        raise OutputError("JAMS needs the library jams: pip install 'streamseg[jams]'") from None
     end = recording.sections[-1].end
     segments = jams.Annotation(namespace="segment_open", duration=end)
     segments.annotation_metadata.annotation_tools = "streamseg"

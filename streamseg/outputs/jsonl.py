@@ -1,4 +1,4 @@
-"""JSON lines: one event object a line, exactly as clients get it; the format everything else is made from."""
+"""JSON lines: one event per line, as clients receive it. All other formats are made from the same events."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from streamseg.errors import OutputError
 from streamseg.wire.envelope import Envelope, decode_envelope, encode_envelope
 from streamseg.wire.printable import escape_unprintable_json
 
-_LONGEST_LINE: Final = 4 * 2**20  # bytes; whatever is longer is no event, and may be a disk full of anything
+_LONGEST_LINE: Final = 4 * 2**20  # bytes; no event is longer, and a file of something else may have no line ends
 
 
 def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
-    """A line an event, as the events come; what would command a terminal stands as an escape."""
+    """Render one line per event, as the events come; control characters are escaped, for terminals."""
     for envelope in envelopes:
         yield escape_unprintable_json(encode_envelope(envelope).decode()) + "\n"
 
 
-def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; one that is too long for an event comes in pieces, which are no events either."""
+def read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Read the lines of a file; a line that is too long for an event is yielded in pieces."""
     while line := file.readline(_LONGEST_LINE):
         yield line
 
 
-def parse_lines(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
-    """The events of a file written by `write`; blank lines are skipped.
+def parse_lines(lines: Iterable[bytes | str], *, name: str) -> Iterator[Envelope]:
+    """Parse the events that `render` wrote, one per line; blank lines are skipped.
 
-    of: the file's name, for the message. Raises OutputFailed at the first line that is not an event, or when there
-    is none.
+    name: of the file, for messages. Raises OutputError at the first line that is not an event, or without any events.
     """
-    found = False
+    is_empty = True
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -38,9 +37,9 @@ def parse_lines(lines: Iterable[bytes | str], *, of: str) -> Iterator[Envelope]:
             envelope = decode_envelope(line)
         except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             raise OutputError(
-                f"{of}, line {number} is not an event of streamseg ({error}); give a file that `analyze` wrote"
+                f"{name}, line {number} is not an event of streamseg ({error}); give a file that `analyze` wrote"
             ) from None
-        found = True
+        is_empty = False
         yield envelope
-    if not found:
-        raise OutputError(f"{of} holds no events, it is empty; give a file that `analyze` wrote")
+    if is_empty:
+        raise OutputError(f"{name} holds no events, it is empty; give a file that `analyze` wrote")

@@ -1,4 +1,4 @@
-"""MIREX `.lab`: `start end label`, seconds; what mir_eval and the annotation sets of the field read."""
+"""MIREX `.lab`: `start end label`, in seconds; read by mir_eval and used by most annotated data sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """One line a section, with the bare label: white space separates columns, so a label has none."""
+    """Render one line per section, with the name or label; white space in it becomes `_`."""
     return "".join(
         f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.display_name.split())}\n"
         for section in recording.sections

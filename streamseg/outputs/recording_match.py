@@ -1,4 +1,4 @@
-"""Whether events are those of a sound: by its file's name, its length and its sample rate."""
+"""Check that events belong to a sound, by file name, length and sample rate."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NOT_FILE_NAMES: Final = ("mic", "-", "stream")
 
 
 def check_same_recording(recording: Recording, sound: Path, source: Source) -> None:
-    """Raise AskedWrongly, naming every difference, when the events cannot be those of the sound.
+    """Raise UsageError, which names every difference, when the events cannot be those of the sound.
 
-    source: the sound, which is read to its end: only that tells a length one can rely on. Raises what it raises.
+    source: of the sound; it is read to its end, since declared lengths are not reliable. Raises what it raises.
     """
     length_s, sample_rate = _measure_duration(source)
     differences = []
-    heard = PurePath(recording.audio.replace("\\", "/")).name
-    if not _is_not_a_file(recording.audio) and PurePath(heard).stem.casefold() != sound.stem.casefold():
-        differences.append(f"they are of {heard!r}")
-    if recording.stopped is not None:
-        t, reason = recording.stopped
+    file_name = PurePath(recording.audio.replace("\\", "/")).name
+    if _is_file(recording.audio) and PurePath(file_name).stem.casefold() != sound.stem.casefold():
+        differences.append(f"they are of {file_name!r}")
+    if recording.stop is not None:
+        t, reason = recording.stop
         if abs(t - length_s) > _TOLERANCE_S if reason == "end" else t > length_s + _TOLERANCE_S:
             differences.append(f"they go to {t:.2f} s, the sound to {length_s:.2f} s")
     last = max(section.end for section in recording.sections)
@@ -37,16 +37,16 @@ def check_same_recording(recording: Recording, sound: Path, source: Source) -> N
     if differences:
         raise UsageError(
             f"these are not the events of {sound}: {'; '.join(differences)}; "
-            "analyze it, or cut all the same with --force"
+            "analyze it first, or cut it nevertheless with --force"
         )
 
 
-def _is_not_a_file(audio: str) -> bool:
-    return audio in _NOT_FILE_NAMES or audio.startswith("mic:")
+def _is_file(audio: str) -> bool:
+    return audio not in _NOT_FILE_NAMES and not audio.startswith("mic:")
 
 
 def _measure_duration(source: Source) -> tuple[float, int]:
-    """Seconds and sample rate, gaps counted as the engine counts them."""
+    """The duration in seconds, gaps included, and the sample rate in Hz."""
     from streamseg.blocks import Block, Gap
     from streamseg.errors import TruncatedSourceError
 
@@ -58,7 +58,7 @@ def _measure_duration(source: Source) -> tuple[float, int]:
                 sample_rate = sample_rate or item.sample_rate
             elif isinstance(item, Gap):
                 samples += item.missing_samples
-    except TruncatedSourceError:
+    except TruncatedSourceError:  # the sound before the cut can be split
         if not sample_rate:
-            raise  # else: what there is may be cut
+            raise
     return samples / sample_rate if sample_rate else 0.0, sample_rate

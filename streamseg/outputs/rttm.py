@@ -1,4 +1,4 @@
-"""RTTM (NIST): what diarization tools read; each label stands where they have a speaker."""
+"""RTTM (NIST), the format of speaker diarization, with the label in place of the speaker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """One `SPEAKER` line a section: file, channel, start, duration, label."""
+    """Render one `SPEAKER` line per section: file, channel, start, duration, label; white space becomes `_`."""
     file = "_".join(recording.stem.split())
     return "".join(
         f"SPEAKER {file} 1 {section.start:.3f} {section.end - section.start:.3f} "

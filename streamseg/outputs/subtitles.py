@@ -1,4 +1,4 @@
-"""WebVTT and SubRip: sections as cues, for a web player's chapter track or under a video."""
+"""WebVTT and SubRip: one caption per section, for the chapter track of a web player or for a video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render_webvtt(recording: Recording) -> str:
-    """`<track kind="chapters">` reads it."""
+    """Render WebVTT, which `<track kind="chapters">` reads; captions are identified by the section id."""
     return "WEBVTT\n" + "".join(
         f"\n{_without_arrow(section.section_id)}\n"
         f"{_format_time(section.start, '.')} --> {_format_time(section.end, '.')}\n"
@@ -16,7 +16,7 @@ def render_webvtt(recording: Recording) -> str:
 
 
 def render_srt(recording: Recording) -> str:
-    """Numbered from 1."""
+    """Render SubRip; captions are numbered from 1."""
     return "\n".join(
         f"{number}\n{_format_time(section.start, ',')} --> {_format_time(section.end, ',')}\n"
         f"{_without_arrow(section.title)}\n"
@@ -25,12 +25,12 @@ def render_srt(recording: Recording) -> str:
 
 
 def _format_time(seconds: float, decimal_mark: str) -> str:
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{decimal_mark}{milliseconds:03d}"
+    total_s, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{total_s // 3600:02d}:{total_s // 60 % 60:02d}:{total_s % 60:02d}{decimal_mark}{milliseconds:03d}"
 
 
 def _without_arrow(text: str) -> str:
-    """Only a line of times may hold `-->`; a reader would begin another cue there."""
+    """Replace `-->`, which may stand only in a line of times."""
     return text.replace("-->", "→")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import streamseg
 from streamseg.feature_arrays import COLUMNS
-from streamseg.outputs.feature_table import flat_column_names
+from streamseg.outputs.feature_table import list_column_names
 from tools.command import run
 from tools.sound_files import pulsed_noise, write
 
@@ -46,7 +46,7 @@ def test_every_format_holds_what_the_arrays_hold(song, tmp_path, suffix):
         found = parquet.read_table(out)
         names = found.column_names
         np.testing.assert_array_equal(np.column_stack([found[name].to_numpy() for name in names]), whole)
-    assert list(names) == flat_column_names(COLUMNS)
+    assert list(names) == list_column_names(COLUMNS)
 
 
 def test_a_truncated_file_gives_its_rows_up_to_the_cut(song, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from streamseg.client.blocking import subscribe_sync
 from streamseg.client.session import ClientSession, EventsDropped, ResumePoint, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import subscribe
-from streamseg.errors import ServerRefusedError, SubjectNotFound
+from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire.envelope import Envelope, encode_envelope
@@ -150,7 +150,7 @@ async def test_asking_wrongly_is_not_tried_again():
     hub = Hub()
     Feed(hub)
     async with serve(hub, port=0) as server:
-        with pytest.raises(SubjectNotFound, match="no stream 'nobody'; streams: mic"):
+        with pytest.raises(SubjectNotFoundError, match="no stream 'nobody'; streams: mic"):
             await take(subscribe(url(server), streams=["nobody"]), 1)
         with pytest.raises(ServerRefusedError, match="404"):
             await take(subscribe(url(server).replace("/ws", "/wrong")), 1)

@@ -11,7 +11,7 @@ import soundfile
 
 from streamseg.blocks import Block, Gap
 from streamseg.errors import SettingRangeError, SourceError
-from streamseg.settings import ServerSettings, make_settings, refuse_out_of_range
+from streamseg.settings import ServerSettings, check_setting_ranges, make_settings
 from streamseg.sources import AudioFileSource
 from tools.hostile.command_lines import make_folder
 
@@ -159,7 +159,7 @@ def test_every_setting_says_its_range():
     for kind in (ServerSettings,):
         for name in kind.__struct_fields__:
             with pytest.raises(SettingRangeError, match=rf"^{name} cannot be 'x': it is (a (whole )?number|true)"):
-                refuse_out_of_range(kind, {name: "x"})
+                check_setting_ranges(kind, {name: "x"})
     with pytest.raises(SettingRangeError, match="above 0 and below 1"):
         make_settings(provisional_probability=1)
     assert msgspec.convert({}, ServerSettings) == ServerSettings()

@@ -131,7 +131,7 @@ def read_cue(text):
 def read_jsonl(text):
     assert text.count("\n") == len(text.splitlines())
     closed = [
-        each.data for each in jsonl.parse_lines(text.splitlines(), of="x") if isinstance(each.data, SectionClosed)
+        each.data for each in jsonl.parse_lines(text.splitlines(), name="x") if isinstance(each.data, SectionClosed)
     ]
     return [(section.start, section.end) for section in closed]
 

@@ -58,12 +58,12 @@ def test_json_lines_come_back_as_the_same_events_one_at_a_time():
     lines = FORMATS["jsonl"].render(iter(envelopes))
     first = next(lines)
     assert json.loads(first)["type"] == "streamseg.stream.started.v1"
-    assert list(jsonl.parse_lines([first, "\n", *lines], of="x")) == envelopes
+    assert list(jsonl.parse_lines([first, "\n", *lines], name="x")) == envelopes
 
 
 def test_a_line_that_is_no_event_is_named():
     with pytest.raises(OutputError, match=r"take\.jsonl, line 2 is not an event"):
-        list(jsonl.parse_lines(["".join(FORMATS["jsonl"].render(run()[:1])), '{"a": 1}'], of="take.jsonl"))
+        list(jsonl.parse_lines(["".join(FORMATS["jsonl"].render(run()[:1])), '{"a": 1}'], name="take.jsonl"))
 
 
 def test_what_was_learned_later_reaches_back():

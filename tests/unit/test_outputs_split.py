@@ -50,6 +50,18 @@ def test_parts_joined_are_the_whole_sample_for_sample(ramp: Path, tmp_path: Path
     np.testing.assert_array_equal(joined, soundfile.read(ramp, dtype="int16")[0])
 
 
+def test_without_the_right_to_make_symbolic_links(ramp: Path, tmp_path: Path, monkeypatch):
+    """As on Windows, where they need a privilege."""
+
+    def refuse(*_args, **_options):
+        raise OSError("A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    parts = list(split_recording(ramp, collect_recording(run(str(ramp))), tmp_path, audio_format="wav"))
+    joined = np.concatenate([soundfile.read(part.path, dtype="int16")[0] for part in parts])
+    np.testing.assert_array_equal(joined, soundfile.read(ramp, dtype="int16")[0])
+
+
 @pytest.mark.parametrize("audio_format", SPLIT_FORMATS)
 def test_every_format_is_playable_tagged_and_adds_up(ramp: Path, tmp_path: Path, audio_format):
     parts = list(split_recording(ramp, collect_recording(run(str(ramp))), tmp_path, audio_format=audio_format))

@@ -69,7 +69,7 @@ def read_events(path: Path) -> Iterator[Envelope]:
     standard_input = str(path) == "-"
     try:
         with nullcontext(sys.stdin.buffer) if standard_input else path.open("rb") as file:
-            yield from jsonl.parse_lines(jsonl.lines(file), of="standard input" if standard_input else str(path))
+            yield from jsonl.parse_lines(jsonl.read_lines(file), name="standard input" if standard_input else str(path))
     except (FileNotFoundError, IsADirectoryError):
         raise SourceNotFoundError(f"no file {str(path)!r}; make one: streamseg analyze FILE -o {path}") from None
     except OSError as error:

@@ -67,7 +67,7 @@ def command(
     from streamseg.live.session import Session
     from streamseg.outputs import collect_recording
     from streamseg.outputs.recording_match import check_same_recording
-    from streamseg.outputs.split import check_readable_twice, part_paths, split_recording
+    from streamseg.outputs.split import check_readable_twice, make_part_paths, split_recording
     from streamseg.sources import AudioFileSource
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
@@ -103,7 +103,7 @@ def command(
             terminal.stderr.print("streamseg: stopped before the end, nothing was cut")
             raise typer.Exit(1)
         failure = session.failure
-    parts = part_paths(recording, folder, audio_format)
+    parts = make_part_paths(recording, folder, audio_format)
     replace = check_outputs(parts, reads, force=force, folder_to_make=folder)
     total_s = 0.0
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):

@@ -1,8 +1,8 @@
-"""A clusterer of whole sections, after river's `base.Clusterer`.
+"""A clusterer of whole sections with the interface of river's `base.Clusterer`.
 
-Average-link leader clustering: a section joins the label to whose remembered sections it bears the most likeness,
-on average, if that speaks for their being the same at all; else it founds a new label. Labels are never renumbered.
-What likeness is, is another's business: plain vectors have `EuclideanIndex`, portraits of sections `DescriptorStore`.
+Average-link leader clustering: a section gets the label whose stored sections have the highest mean log-odds of being
+the same as it, if they are above 0; else a new label. Labels are never renumbered. The log-odds come from a
+`SimilarityIndex`: `EuclideanIndex` for plain vectors, `DescriptorStore` for section descriptors.
 """
 
 from __future__ import annotations
@@ -16,24 +16,28 @@ from river import base
 Floats = NDArray[np.float64]
 
 NEW_LABEL = -1
-MAX_SECTIONS_PER_LABEL = 4  # sections remembered of one label
+MAX_SECTIONS_PER_LABEL = 4  # stored, pinned ones not counted
 
 
 class SimilarityIndex(Protocol):
-    """Remembers things in numbered slots, and compares."""
+    """Stores items in numbered slots and compares them."""
 
     def store(self, slot: int, x: Any) -> None:
-        """Remember x in this slot, in place of what was there."""
+        """Store x in a slot, in place of what was there."""
 
     def log_odds(self, x: Any, slots: list[int]) -> dict[int, float]:
-        """Log-odds that x and what is in each slot are the same; slots that are out of the question may be left out."""
+        """Log-odds that x is the same as the item in each slot; very unlikely slots may be left out."""
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """The same of what is in a slot against what is in others."""
+        """Log-odds that the item in a slot is the same as the item in each of the other slots."""
 
 
 class EuclideanIndex:
-    """Likeness of plain vectors, river's dicts of numbers: Euclidean, and as good as even at `radius`."""
+    """Compares plain vectors (river's dicts of numbers) by their RMS distance.
+
+    The log-odds fall linearly from 4 at distance 0 to 0 at `radius`. The keys of the first vector are the dimensions:
+    other keys are ignored, missing ones are 0.
+    """
 
     def __init__(self, radius: float) -> None:
         self.radius = radius
@@ -41,16 +45,16 @@ class EuclideanIndex:
         self._vectors: dict[int, Floats] = {}
 
     def store(self, slot: int, x: dict[Any, float]) -> None:
-        """Remember a vector."""
+        """Store a vector in a slot."""
         self._vectors[slot] = self._vector_of(x)
 
     def log_odds(self, x: dict[Any, float], slots: list[int]) -> dict[int, float]:
-        """Log-odds, 4 where they are equal, 0 at `radius`."""
+        """Log-odds that x is the same as the vector in each slot."""
         vector = self._vector_of(x)
         return {slot: self._log_odds(self._vectors[slot], vector) for slot in slots}
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """The same between slots."""
+        """Log-odds that the vector in a slot is the same as the vector in each of the others."""
         return {other: self._log_odds(self._vectors[other], self._vectors[slot]) for other in slots}
 
     def _log_odds(self, one: Floats, other: Floats) -> float:
@@ -58,17 +62,17 @@ class EuclideanIndex:
         return float(4.0 - 4.0 * distance / self.radius)
 
     def _vector_of(self, x: dict[Any, float]) -> Floats:
-        """The features in one fixed order; a feature never seen at the start is ignored, a missing one is 0."""
         if not self._keys:
             self._keys = list(x)
         return np.array([x.get(key, 0.0) for key in self._keys], dtype=np.float64)
 
 
 class SectionClusterer(base.Clusterer):
-    """Numbers that come back when the section comes back.
+    """Assigns label numbers to sections: the same number when the section returns.
 
-    likeness: what tells sections apart; `EuclideanIndex(radius)` when left out.
-    capacity: sections remembered; the least recently used is forgotten.
+    radius: of the default `EuclideanIndex`.
+    capacity: sections stored, pinned ones not counted; the least recently used is replaced.
+    similarity: compares sections; `EuclideanIndex(radius)` by default.
 
     >>> clusterer = SectionClusterer(radius=0.5)
     >>> for x in ({0: 0.0, 1: 0.0}, {0: 2.0, 1: 2.0}, {0: 0.1, 1: 0.0}):
@@ -88,71 +92,81 @@ class SectionClusterer(base.Clusterer):
 
     @property
     def labels(self) -> set[int]:
-        """Every label of which something is remembered."""
+        """The labels of the stored sections."""
         return set(self._labels.values())
 
     @property
     def n_clusters(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return len(self.labels)
 
     def learn_one(self, x: Any, w: float = 1.0) -> None:
-        """Take a whole section. w has no effect: a long section is not truer than a short one."""
+        """Learn from a section. w has no effect: long and short sections count the same."""
         del w
         label = self.predict_one(x)
         self.store_section(x, self.create_label() if label == NEW_LABEL else label)
 
     def predict_one(self, x: Any) -> int:
-        """The label of x, or NEW when it bears no likeness to any."""
+        """The label of x; NEW_LABEL when its log-odds are 0 or less for every label."""
         odds = self.label_log_odds(x)
         best = max(odds, key=odds.__getitem__, default=NEW_LABEL)
         return best if best != NEW_LABEL and odds[best] > 0.0 else NEW_LABEL
 
     def label_log_odds(self, x: Any) -> dict[int, float]:
-        """Mean log-odds over what is remembered of each label."""
+        """Mean log-odds that x is the same as the stored sections of each label."""
         return self._mean_by_label(self._similarity.log_odds(x, list(self._labels)))
 
     def create_label(self) -> int:
-        """A number that no label has had."""
+        """Return a label number that was not used before."""
         self._labels_created += 1
         return self._labels_created - 1
 
     def store_section(self, x: Any, label: int, *, pinned: bool = False) -> int:
-        """Remember x as one of a label. pinned: for ever. Returns its slot."""
-        mine = [slot for slot, other in self._labels.items() if other == label]
-        loose = [slot for slot in self._labels if slot not in self._pinned_slots]
-        old = [slot for slot in mine if slot not in self._pinned_slots]
-        if len(old) >= MAX_SECTIONS_PER_LABEL and not pinned:
-            slot = old[0]
-        elif len(loose) >= self.capacity:
-            slot = loose[0]
+        """Store x as a section of a label; returns its slot.
+
+        pinned: never replaced.
+        """
+        slots = self.slots_of_label(label)
+        replaceable = [slot for slot in self._labels if slot not in self._pinned_slots]
+        replaceable_of_label = [slot for slot in slots if slot not in self._pinned_slots]
+        if len(replaceable_of_label) >= MAX_SECTIONS_PER_LABEL and not pinned:
+            slot = replaceable_of_label[0]
+        elif len(replaceable) >= self.capacity:
+            slot = replaceable[0]
         else:
-            slot = len(self._labels)  # slots are numbered without holes
+            slot = len(self._labels)  # all lower slots are in use
         self._labels.pop(slot, None)
         self._labels[slot] = label
         if pinned:
             self._pinned_slots.add(slot)
-        for other in mine:  # used together
+        for other in slots:  # storing a section counts as a use of all sections of its label
             if other != slot and other in self._labels:
                 self._labels[other] = self._labels.pop(other)
         self._similarity.store(slot, x)
         return slot
 
     def merge_labels(self, label: int, into: int) -> None:
-        """Two labels turned out to be one."""
+        """Give the sections of a label to another label."""
         for slot, other in self._labels.items():
             if other == label:
                 self._labels[slot] = into
 
+    def slots_of_label(self, label: int) -> list[int]:
+        """The slots of the stored sections of a label, in the order in which they are replaced."""
+        return [slot for slot, other in self._labels.items() if other == label]
+
     def label_to_label_log_odds(self, label: int) -> dict[int, float]:
-        """Mean log-odds between all that is remembered of a label and each other label."""
-        mine = [slot for slot, other in self._labels.items() if other == label]
+        """Mean log-odds that the stored sections of a label are the same as those of each other label.
+
+        Labels that the index left out for any of the sections are left out.
+        """
+        slots = self.slots_of_label(label)
         others = [slot for slot, other in self._labels.items() if other != label]
         sums: dict[int, list[float]] = {}
-        for slot in mine:
+        for slot in slots:
             for other, value in self._mean_by_label(self._similarity.log_odds_between_slots(slot, others)).items():
                 sums.setdefault(other, []).append(value)
-        return {other: float(np.mean(values)) for other, values in sums.items() if len(values) == len(mine)}
+        return {other: float(np.mean(values)) for other, values in sums.items() if len(values) == len(slots)}
 
     def _mean_by_label(self, odds: dict[int, float]) -> dict[int, float]:
         sums: dict[int, list[float]] = {}

@@ -1,45 +1,37 @@
-"""Labels: what a section is called, the same whenever it comes back.
+"""Labels of sections: letters that return when the section returns.
 
-A clusterer says how much a section is like what was heard before; a sticky filter weighs that with what usually
-follows what; here a number becomes a letter that keeps its meaning, and remembers when it was last heard and by which
-name. Which clusterer: `sections` compares whole sections with those remembered; river's hear the texture itself,
-vector by vector, and a section is what most of its vectors are.
+A `LabelMatcher` gives the log-odds that a section belongs to each label, an HMM filter combines them with the order in
+which labels usually follow, and the labeller turns label numbers into letters and remembers when each was last seen.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.features.texture import STANDARDISED_DIMS
-from streamseg.engine.labels.clusterer import NEW_LABEL, SectionClusterer
-from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor, descriptor_from_bytes
+from streamseg.engine.labels.descriptor import SectionDescriptor
 from streamseg.engine.labels.hmm_filter import LabelHmmFilter
-from streamseg.engine.labels.river_clusterers import NOISE_CLUSTER, StableClusters
-from streamseg.engine.labels.store import DescriptorStore
+from streamseg.engine.labels.label_matcher import make_label_matcher
 from streamseg.engine.models.weights import LabelModel
 from streamseg.engine.named_sounds import NamedSounds
 from streamseg.settings import Settings
 
-Floats = NDArray[np.float64]
-
-RELABEL_WINDOW_S = 60.0  # how far back a second look reaches
-_MAX_NAMED_SECTIONS = 256  # named sections of earlier runs, the latest
-_CLUSTER_RADIUS = 1.0  # deviations within a kind; for clusterers that hear vectors
-_MERGE_LOG_ODDS = 2.0  # log-odds that join two labels
-_MAJORITY_LOG_ODDS = 8.0  # log-odds of what most vectors of a section are
-_MAX_PROBABILITIES = 5
+RELABEL_WINDOW_S: Final = 60.0  # a label can be merged into another until so long after its first section
+_MAX_RECENT_SECTIONS: Final = 8
+_MAX_PROBABILITIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LabelEstimate:
-    """What a section seems to be.
+    """The label of a section, as far as is known.
 
-    probabilities: of the likeliest labels; an unheard one stands under the letter it would get. last_seen: stream
-    seconds at which it ended the last time, None when new or heard in another run only.
+    label: None when there is none. name: from an earlier run. probabilities: of the likeliest labels; a new one
+    stands under the letters that it would get. last_seen: stream seconds at which the latest section of the label
+    ended; None for a new label, and for one that was only seen in earlier runs.
     """
 
     label: str | None
@@ -51,206 +43,158 @@ class LabelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LabelCorrection:
-    """A second look at a closed section."""
+    """The new label of a closed section. previous: the label that it had."""
 
     section_id: str
     label: str
     previous: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Label:
+    """A label of this run; times are ends of sections in stream seconds."""
+
+    letters: str
+    created_at: float
+    last_seen: float
+
+
+@dataclass(slots=True)
 class _ClosedSection:
-    """A section that may still be looked at again."""
+    """A section whose label can still be corrected."""
 
     section_id: str
-    number: int
+    label: int
 
 
 class SectionLabeller:
-    """Portraits of sections in, labels out."""
+    """Assigns labels to sections, given their descriptors in order."""
 
     def __init__(self, settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> None:
-        """memory: named sections of earlier runs. Content that cannot be read is passed over."""
-        named = named_sounds.of_kind("section")[-_MAX_NAMED_SECTIONS:]
-        self._model = model
-        self._vector_clusters = (
-            None if settings.clusterer == "sections" else StableClusters(settings.clusterer, _CLUSTER_RADIUS)
-        )
-        self._window_sum, self._window_count = np.zeros(STANDARDISED_DIMS), 0
-        self._cluster: int | None = None
-        self._descriptors = DescriptorStore(model, settings.labels_max + len(named))
-        self._clusterer = SectionClusterer(capacity=settings.labels_max, similarity=self._descriptors)
+        """named_sounds: their sections are recognised by name. Those that cannot be decoded are skipped."""
+        self._matcher = make_label_matcher(settings, model, named_sounds)
         self._filter = LabelHmmFilter(
             self_transition=float(model.self_transition),
             return_probability=settings.label_returning,
             shares_return_prior=bool(model.shares_return_prior),
             capacity=4 * settings.labels_max,
         )
-        self._letters: dict[int, str] = {}
-        self._names: dict[int, str] = {}
-        self._slots: dict[int, int] = {}  # of each label, where its latest section lies
-        self._last_seen: dict[int, float] = {}
-        self._created_at: dict[int, float] = {}  # the end of its first section
+        self._labels: dict[int, _Label] = {}
+        self._labels_created = 0
         self._previous_label: int | None = None
-        self._letters_given = 0
-        self._recent_sections: deque[_ClosedSection] = deque(maxlen=8)
-        known: dict[str, int] = {}
-        for entry in named:
-            try:
-                descriptor = descriptor_from_bytes(entry.content)
-            except ValueError:
-                continue
-            number = known.setdefault(entry.name, NEW_LABEL - 1 - len(known))  # below NEW, so that letters stay A, B, C
-            self._clusterer.store_section(descriptor, number, pinned=True)
-            self._names[number] = entry.name
+        self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
-    def push(self, vector: Floats) -> int | None:
-        """Hear a texture vector; what a clusterer of vectors takes it for, where one is asked."""
-        if self._vector_clusters is None:
-            return None
-        self._window_sum += vector[:STANDARDISED_DIMS]
-        self._window_count += 1
-        if self._window_count == WINDOW_STEPS:
-            self._cluster = self._vector_clusters.push(self._window_sum / WINDOW_STEPS @ self._model.projection)
-            self._window_sum[:], self._window_count = 0.0, 0
-        return self._cluster
+    def push(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector, shape (VECTOR_DIMS,); returns its cluster, None without clusters."""
+        return self._matcher.push(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
-        """What the section is so far, without learning from it."""
-        posterior = self._label_posterior(descriptor)
+        """Estimate the label of an open section, without learning from it."""
+        posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
         return self._make_estimate(self._choose_label(descriptor, posterior), posterior)
 
     def learn_section(
         self, descriptor: SectionDescriptor, section_id: str, end: float
     ) -> tuple[LabelEstimate, list[LabelCorrection]]:
-        """Remember a whole section: what it is called from now on, and what that changes of those just before."""
-        posterior = self._label_posterior(descriptor)
-        number = self._choose_label(descriptor, posterior)
-        guess = self._make_estimate(number, posterior)
-        if number is None:
-            return guess, []
-        if number == NEW_LABEL:
-            majority = self._majority_cluster(descriptor)
-            number = self._clusterer.create_label() if majority is None else majority
-        if number not in self._letters:
-            self._letters[number] = label_letters(self._letters_given)
-            self._created_at[number] = end
-            self._letters_given += 1
-        if self._vector_clusters is None:
-            self._slots[number] = self._clusterer.store_section(descriptor, number)
-        self._filter.record_section(posterior, number, self._previous_label)
-        self._previous_label = number
-        self._last_seen.pop(number, None)
-        self._last_seen[number] = end
-        self._recent_sections.append(_ClosedSection(section_id, number))
-        relabelled = self._correct_recent_labels(end)
+        """Label a closed section and learn from it; also returns the corrections to recent sections that follow."""
+        posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
+        label = self._choose_label(descriptor, posterior)
+        estimate = self._make_estimate(label, posterior)
+        if label is None:
+            return estimate, []
+        label = self._matcher.store_section(descriptor, label)
+        if label not in self._labels:
+            self._labels[label] = _Label(label_letters(self._labels_created), created_at=end, last_seen=end)
+            self._labels_created += 1
+        self._labels[label].last_seen = end
+        self._filter.record_section(posterior, label, self._previous_label)
+        self._previous_label = label
+        self._recent_sections.append(_ClosedSection(section_id, label))
+        corrections = self._correct_recent_labels(end)
         self._forget_labels()
-        return guess, relabelled
+        return estimate, corrections
 
-    def descriptor_of_label(self, label: str) -> SectionDescriptor | None:
-        """What the latest section of a label sounded like, as far as it is remembered."""
-        number = next((number for number, letter in self._letters.items() if letter == label), None)
-        return self._descriptors.descriptor_at(self._slots[number]) if number in self._slots else None
+    def descriptor_of_label(self, letters: str) -> SectionDescriptor | None:
+        """The descriptor of the latest section of a label; None when none is stored."""
+        label = self._find_label(letters)
+        return None if label is None else self._matcher.descriptor_of_label(label)
 
-    def name_of(self, label: str) -> str | None:
-        """The name a label has from an earlier run."""
-        return next((self._names.get(number) for number, letter in self._letters.items() if letter == label), None)
+    def name_of(self, letters: str) -> str | None:
+        """The name that a label has from an earlier run."""
+        label = self._find_label(letters)
+        return None if label is None else self._matcher.names.get(label)
 
-    def _label_posterior(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        if self._vector_clusters is None:
-            return self._filter.posterior_probabilities(self._clusterer.label_log_odds(descriptor))
-        votes = {identity: n for identity, n in descriptor.cluster_votes.items() if identity != NOISE_CLUSTER}
-        most = max(votes.values(), default=0)
-        odds = {
-            number: float(np.log((votes.get(number, 0) + 0.1) / (most + 0.1))) + _MAJORITY_LOG_ODDS
-            for number in self._last_seen
-            if number in votes
-        }
-        if self._majority_cluster(descriptor) not in self._last_seen:
-            odds = {number: value - 2 * _MAJORITY_LOG_ODDS for number, value in odds.items()}
-        return self._filter.posterior_probabilities(odds)
-
-    def _majority_cluster(self, descriptor: SectionDescriptor) -> int | None:
-        """What most of its vectors are; None when that is nothing known."""
-        best = max(descriptor.cluster_votes, key=descriptor.cluster_votes.__getitem__, default=NOISE_CLUSTER)
-        return None if best == NOISE_CLUSTER else best
+    def _find_label(self, letters: str) -> int | None:
+        return next((label for label, entry in self._labels.items() if entry.letters == letters), None)
 
     def _choose_label(self, descriptor: SectionDescriptor, posterior: dict[int, float]) -> int | None:
-        """The likeliest label, or NEW; None where a clusterer of vectors knows nothing of them."""
-        if self._vector_clusters is not None and self._majority_cluster(descriptor) is None:
-            return None
-        return max(posterior, key=posterior.__getitem__)
+        """The likeliest label, NEW_LABEL included; None when the section cannot be labelled."""
+        return max(posterior, key=posterior.__getitem__) if self._matcher.can_match(descriptor) else None
 
-    def _make_estimate(self, number: int | None, posterior: dict[int, float]) -> LabelEstimate:
-        shown = sorted(posterior, key=posterior.__getitem__, reverse=True)[:_MAX_PROBABILITIES]
-        fresh = label_letters(self._letters_given)
+    def _make_estimate(self, label: int | None, posterior: dict[int, float]) -> LabelEstimate:
+        new_letters = label_letters(self._labels_created)
+        letters_of = {number: entry.letters for number, entry in self._labels.items()}
         probabilities: dict[str, float] = {}
-        for other in shown:  # several names not heard in this run yet would all get the next letter
-            letter = self._letters.get(other, fresh)
-            probabilities[letter] = round(probabilities.get(letter, 0.0) + posterior[other], 3)
-        if number is None:
+        for number in sorted(posterior, key=posterior.__getitem__, reverse=True)[:_MAX_PROBABILITIES]:
+            # NEW_LABEL and every name that this run has not seen yet share the next letters.
+            letters = letters_of.get(number, new_letters)
+            probabilities[letters] = round(probabilities.get(letters, 0.0) + posterior[number], 3)
+        if label is None:
             return LabelEstimate(None, None, probabilities, seen_before=False, last_seen=None)
         return LabelEstimate(
-            self._letters.get(number, fresh),
-            self._names.get(number),
+            letters_of.get(label, new_letters),
+            self._matcher.names.get(label),
             probabilities,
-            seen_before=number in self._last_seen or number in self._names,
-            last_seen=self._last_seen.get(number),
+            seen_before=label in self._labels or label in self._matcher.names,
+            last_seen=self._labels[label].last_seen if label in self._labels else None,
         )
 
     def _correct_recent_labels(self, now: float) -> list[LabelCorrection]:
-        """Join a label that was founded a moment ago to the one it turns out to be.
+        """Merge the label of the section before the last into the label that it duplicates, if it is a young one.
 
-        Fixed-lag smoothing (Moore 1973) of one section's lag: what followed counts as well as what came before.
+        Fixed-lag smoothing (Moore 1973) with a lag of one section: the label that followed counts too.
         """
-        if self._vector_clusters is not None or len(self._recent_sections) < 2:
+        if len(self._recent_sections) < 2:
             return []
-        young, after = self._recent_sections[-2].number, self._recent_sections[-1].number
-        if self._created_at.get(young, -np.inf) <= now - RELABEL_WINDOW_S or young in self._names or young == after:
+        young, following = self._recent_sections[-2].label, self._recent_sections[-1].label
+        if (
+            young == following
+            or young in self._matcher.names
+            or young not in self._labels
+            or self._labels[young].created_at <= now - RELABEL_WINDOW_S
+        ):
             return []
-        odds = {
-            number: value
-            + float(
+
+        def transition_log_odds(old: int) -> float:
+            return float(
                 np.log(
-                    self._filter.transition_probability(number, after)
-                    / self._filter.transition_probability(young, after)
+                    self._filter.transition_probability(old, following)
+                    / self._filter.transition_probability(young, following)
                 )
             )
-            for number, value in self._clusterer.label_to_label_log_odds(young).items()
-            if number in self._last_seen
-        }
-        old = max(odds, key=odds.__getitem__, default=NEW_LABEL)
-        if old == NEW_LABEL or odds[old] < _MERGE_LOG_ODDS:
+
+        old = self._matcher.merge_duplicate(young, transition_log_odds)
+        if old is None:
             return []
-        said = [
-            LabelCorrection(closed.section_id, self._letters[old], self._letters[young])
-            for closed in self._recent_sections
-            if closed.number == young
-        ]
-        self._clusterer.merge_labels(young, old)
         self._filter.merge_labels(young, old)
-        self._slots[old] = self._slots.pop(young)
-        self._last_seen[old] = max(self._last_seen[old], self._last_seen.pop(young))
-        self._recent_sections = deque(
-            (
-                _ClosedSection(one.section_id, old if one.number == young else one.number)
-                for one in self._recent_sections
-            ),
-            maxlen=self._recent_sections.maxlen,
-        )
-        return said
+        merged = self._labels.pop(young)
+        self._labels[old].last_seen = max(self._labels[old].last_seen, merged.last_seen)
+        corrections = []
+        for section in self._recent_sections:
+            if section.label == young:
+                section.label = old
+                corrections.append(LabelCorrection(section.section_id, self._labels[old].letters, merged.letters))
+        return corrections
 
     def _forget_labels(self) -> None:
-        """What the clusterer has forgotten is forgotten here too."""
-        known = self._clusterer.labels if self._vector_clusters is None else set(list(self._last_seen)[-64:])
-        for book in (self._letters, self._slots, self._last_seen, self._created_at):
-            for number in [number for number in book if number not in known]:
-                del book[number]
-        self._filter.keep_labels(known)
+        """Forget the labels that the matcher has forgotten."""
+        labels = self._matcher.labels
+        self._labels = {label: entry for label, entry in self._labels.items() if label in labels}
+        self._filter.keep_labels(labels)
 
 
 def label_letters(number: int) -> str:
-    """A, B … Z, AA, AB …: the columns of a spreadsheet."""
+    """The letters of the number-th label, from 0: A, B … Z, AA, AB …, as the columns of a spreadsheet."""
     text = ""
     number += 1
     while number:

@@ -1,8 +1,8 @@
-"""Roles: which part of a song a section seems to be, as a guess with a probability.
+"""Roles: the probability that a section is an intro, a verse, a chorus, a bridge or an outro.
 
-Nobody is asked what a verse is: sections are taken for what they mostly are, by how often their label was heard
-before, by how loud they are beside the ones before them, and by where in the song they lie. A multinomial logistic
-regression (`models/roles.npz`) turns eleven numbers into probabilities.
+Eleven features describe a section: how often its label occurred, its level beside the sections before, and its place
+in the song. A multinomial logistic regression (`models/roles.npz`, fitted by `tools.training.role_training`) turns
+them into probabilities.
 """
 
 from __future__ import annotations
@@ -21,52 +21,55 @@ Floats = NDArray[np.float64]
 ROLES: Final = ("intro", "verse-like", "chorus-like", "bridge-like", "outro")
 N_ROLE_FEATURES: Final = 11
 _WEIGHTS: Final = load_arrays("roles")
-_MAX_SONG_S: Final = 360.0  # what goes on for longer is no song; nothing like it was trained on, and nothing is said
+_MAX_SONG_S: Final = 360.0  # later sections have no role: no song of the training data is longer
 
 
 class RoleClassifier:
-    """Closed sections in, in order; probabilities of their roles out."""
+    """Estimates the roles of the sections of a song, given in order."""
 
     def __init__(self) -> None:
         self.start_song()
 
     def start_song(self) -> None:
-        """A song begins."""
-        self._label_counts: dict[str, int] = {}  # how often each label was
+        """Forget the sections of the song before."""
+        self._label_counts: dict[str, int] = {}  # sections of each label
         self._levels: list[float] = []
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """The probability of each role for a section, start and end in stream seconds; none where it is no song."""
+        """The probability of each role for a section; empty when the song lasts longer than songs do.
+
+        start, end: of the section, stream seconds.
+        """
         if self._start is not None and start - self._start > _MAX_SONG_S:
             return {}
-        numbers = self.describe_section(descriptor, label, start, end)
-        odds = (numbers - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
-        likely = np.exp(odds - odds.max())
-        return {role: float(chance) for role, chance in zip(ROLES, likely / likely.sum(), strict=True)}
+        features = self.describe_section(descriptor, label, start, end)
+        log_odds = (features - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
+        weights = np.exp(log_odds - log_odds.max())
+        return {role: float(weight) for role, weight in zip(ROLES, weights / weights.sum(), strict=True)}
 
     def merge_labels(self, label: str, into: str) -> None:
-        """A label turned out to be another one."""
+        """Add the sections of a label to those of another label."""
         self._label_counts[into] = self._label_counts.get(into, 0) + self._label_counts.pop(label, 0)
 
     def describe_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> Floats:
-        """What is looked at, shape (NUMBERS,); the section is remembered."""
-        before, level = self._levels, float(descriptor.mean[LEVEL][0])
+        """Compute the features of the next section, shape (N_ROLE_FEATURES,), and add it to the song."""
+        levels, level = self._levels, float(descriptor.mean[LEVEL][0])
         self._start = start if self._start is None else self._start
-        times = self._label_counts.get(label, 0)
-        numbers = np.array([
-            len(before) == 0,
-            len(before) == 1,
-            len(before),
+        count = self._label_counts.get(label, 0)
+        features = np.array([
+            len(levels) == 0,
+            len(levels) == 1,
+            len(levels),
             start - self._start,
             end - start,
-            times,
-            times > 0,
+            count,
+            count > 0,
             len(self._label_counts),
-            level - float(np.mean(before)) if before else 0.0,
+            level - float(np.mean(levels)) if levels else 0.0,
             level,
-            0 < times == max(self._label_counts.values(), default=0),
+            0 < count == max(self._label_counts.values(), default=0),
         ], dtype=np.float64)  # fmt: skip
-        self._label_counts[label] = times + 1
-        before.append(level)
-        return numbers
+        self._label_counts[label] = count + 1
+        levels.append(level)
+        return features

@@ -1,7 +1,7 @@
-"""What is remembered of sections, and how much a section resembles each of them.
+"""Stored section descriptors, and the log-odds that a section is the same as each of them.
 
-Everything lies in arrays made at the start, so memory is the same after ten hours as after ten minutes. Only the
-few that look most alike at first sight are compared in full.
+All arrays are allocated at the start, so memory does not grow. Only the `MAX_COMPARISONS` descriptors with the nearest
+centroids are compared in full.
 """
 
 from __future__ import annotations
@@ -10,23 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import STANDARDISED_DIMS, VECTOR_DIMS
-from streamseg.engine.labels.descriptor import MAX_WINDOWS, PROGRESSION_STEPS, SectionDescriptor, restore_descriptor
+from streamseg.engine.labels.descriptor import (
+    MAX_WINDOWS,
+    PROGRESSION_STEPS,
+    WINDOW_STEPS,
+    SectionDescriptor,
+    restore_descriptor,
+)
 from streamseg.engine.labels.similarity import PreparedDescriptor, compare_descriptors, prepare_descriptor
 from streamseg.engine.models.weights import LabelModel
 
-MAX_COMPARISONS = 8  # at most, of all that is remembered
+MAX_COMPARISONS = 8
 
 Halves = NDArray[np.float16]
 
 
 class DescriptorStore:
-    """Portraits in numbered slots; a `SimilarityIndex` for `SectionClusterer`."""
+    """Stores section descriptors in numbered slots and compares them; a `SimilarityIndex`."""
 
     def __init__(self, model: LabelModel, capacity: int) -> None:
-        """capacity: slots."""
+        """capacity: number of slots."""
         dims = model.projection.shape[1]
         self._model = model
-        self._size = np.zeros((capacity, 3), np.int64)  # vectors, blocks, steps of progression
+        self._size = np.zeros((capacity, 3), np.int64)  # vectors, windows, steps of progression
         self._projected_windows: Halves = np.zeros((capacity, MAX_WINDOWS, dims), np.float16)
         self._codebook_distance: Halves = np.zeros((capacity, MAX_WINDOWS), np.float16)
         self._centroid = np.zeros((capacity, dims), np.float32)
@@ -34,39 +40,36 @@ class DescriptorStore:
         self._std = np.zeros((capacity, VECTOR_DIMS), np.float32)
         self._chroma = np.zeros((capacity, 12), np.float32)
         self._progression: Halves = np.zeros((capacity, PROGRESSION_STEPS, 12), np.float16)
-        self._window_means: Halves = np.zeros(
-            (capacity, MAX_WINDOWS, STANDARDISED_DIMS), np.float16
-        )  # before any projection
+        self._window_means: Halves = np.zeros((capacity, MAX_WINDOWS, STANDARDISED_DIMS), np.float16)  # not projected
 
     def store(self, slot: int, x: SectionDescriptor) -> None:
-        """Remember a portrait in this slot."""
-        made = prepare_descriptor(x, self._model)
-        self._size[slot], self._projected_windows[slot], self._codebook_distance[slot] = (
-            made.size,
-            made.windows,
-            made.codebook_distance,
-        )
-        self._centroid[slot], self._mean[slot], self._std[slot] = made.centroid, made.mean, made.std
-        self._chroma[slot], self._progression[slot] = made.chroma, made.progression
+        """Store a descriptor in a slot, in place of what was there."""
+        prepared = prepare_descriptor(x, self._model)
+        self._size[slot] = prepared.size
+        self._projected_windows[slot] = prepared.windows
+        self._codebook_distance[slot] = prepared.codebook_distance
+        self._centroid[slot], self._mean[slot], self._std[slot] = prepared.centroid, prepared.mean, prepared.std
+        self._chroma[slot], self._progression[slot] = prepared.chroma, prepared.progression
         self._window_means[slot] = x.window_means
 
     def log_odds(self, x: SectionDescriptor, slots: list[int]) -> dict[int, float]:
-        """Log-odds that the section is the same as each of those that look most like it."""
+        """Log-odds that the section is the same as those in the slots with the nearest centroids."""
         return self._log_odds(prepare_descriptor(x, self._model), slots)
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """The same of one that is remembered."""
+        """Log-odds that a stored section is the same as those in the other slots with the nearest centroids."""
         return self._log_odds(self._prepared_at(slot), slots)
 
     def descriptor_at(self, slot: int) -> SectionDescriptor:
-        """What was kept, to the precision it was kept with."""
-        count, kept, steps = (int(n) for n in self._size[slot])
-        whole = kept if count >= kept * 4 else 0  # a section shorter than a block has none
+        """The descriptor in a slot, to the precision of the store."""
+        count, n_windows, steps = (int(n) for n in self._size[slot])
+        if count < WINDOW_STEPS * n_windows:  # a section shorter than a window was compared by its mean
+            n_windows = 0
         return restore_descriptor(
             count,
             self._mean[slot],
             self._std[slot],
-            self._window_means[slot, :whole],
+            self._window_means[slot, :n_windows],
             self._progression[slot, :steps],
         )
 
@@ -85,8 +88,8 @@ class DescriptorStore:
     def _log_odds(self, prepared: PreparedDescriptor, slots: list[int]) -> dict[int, float]:
         if not slots:
             return {}
-        far = ((self._centroid[slots] - prepared.centroid) ** 2).sum(axis=1)
-        nearest = np.argsort(far, kind="stable")[:MAX_COMPARISONS]
+        distances = ((self._centroid[slots] - prepared.centroid) ** 2).sum(axis=1)
+        nearest = np.argsort(distances, kind="stable")[:MAX_COMPARISONS]
         model = self._model
         return {
             slots[i]: float(

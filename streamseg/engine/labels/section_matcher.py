@@ -1,0 +1,88 @@
+"""Label matching by whole sections: a section is compared with the stored sections of each label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.engine.labels.clusterer import NEW_LABEL, SectionClusterer
+from streamseg.engine.labels.descriptor import SectionDescriptor, descriptor_from_bytes
+from streamseg.engine.labels.store import DescriptorStore
+from streamseg.engine.models.weights import LabelModel
+from streamseg.engine.named_sounds import NamedSounds
+
+_MAX_NAMED_SECTIONS = 256  # the latest named sections of earlier runs
+_MERGE_LOG_ODDS = 2.0  # log-odds from which two labels are merged
+
+
+class SectionMatcher:
+    """Matches a section with labels by comparing its descriptor with those of stored and of named sections."""
+
+    def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
+        """capacity: stored sections, named ones not counted. Named sections that cannot be decoded are skipped."""
+        named_sections = named_sounds.of_kind("section")[-_MAX_NAMED_SECTIONS:]
+        self._store = DescriptorStore(model, capacity + len(named_sections))
+        self._clusterer = SectionClusterer(capacity=capacity, similarity=self._store)
+        self._latest_slots: dict[int, int] = {}  # of labels seen in this run: slot of their latest section
+        self.names: dict[int, str] = {}
+        label_of_name: dict[str, int] = {}
+        for entry in named_sections:
+            try:
+                descriptor = descriptor_from_bytes(entry.content)
+            except ValueError:
+                continue
+            # Numbers below NEW_LABEL, so that labels of this run are counted from 0.
+            label = label_of_name.setdefault(entry.name, NEW_LABEL - 1 - len(label_of_name))
+            self._clusterer.store_section(descriptor, label, pinned=True)
+            self.names[label] = entry.name
+
+    @property
+    def labels(self) -> set[int]:
+        """The labels of the stored sections."""
+        return self._clusterer.labels
+
+    def push(self, vector: NDArray[np.float64]) -> int | None:
+        """Return None: single vectors have no cluster here."""
+        del vector
+        return None
+
+    def can_match(self, descriptor: SectionDescriptor) -> bool:
+        """Return True: any section can be compared."""
+        del descriptor
+        return True
+
+    def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
+        """Mean log-odds that the section is the same as the stored sections of each label."""
+        return self._clusterer.label_log_odds(descriptor)
+
+    def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
+        """Store a section under a label, NEW_LABEL for a label of its own; returns the label."""
+        if label == NEW_LABEL:
+            label = self._clusterer.create_label()
+        self._latest_slots[label] = self._clusterer.store_section(descriptor, label)
+        stored = self.labels
+        self._latest_slots = {label: slot for label, slot in self._latest_slots.items() if label in stored}
+        return label
+
+    def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
+        """Merge a label into the likeliest other label of this run, if the log-odds of their being one suffice."""
+        log_odds = {
+            other: value + prior_log_odds(other)
+            for other, value in self._clusterer.label_to_label_log_odds(label).items()
+            if other in self._latest_slots
+        }
+        duplicated = max(log_odds, key=log_odds.__getitem__, default=None)
+        if duplicated is None or log_odds[duplicated] < _MERGE_LOG_ODDS:
+            return None
+        self._clusterer.merge_labels(label, duplicated)
+        self._latest_slots[duplicated] = self._latest_slots.pop(label)
+        return duplicated
+
+    def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
+        """The descriptor of the latest section of a label in this run, or of another when its slot was used again."""
+        if label not in self._latest_slots:
+            return None
+        slots, latest = self._clusterer.slots_of_label(label), self._latest_slots[label]
+        return self._store.descriptor_at(latest if latest in slots else slots[0])
