@@ -20,29 +20,29 @@ MOST_WORKERS = 8  # each begins with a second of imports
 # Files, or single tests of a file, that fail where other processes take the time, or that take it from all others.
 ALONE = (
     "live/",  # the sound server must never wait
-    "test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
-    "test_cli.py::test_the_first_frame_comes_soon",
-    "test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
-    "test_ring.py::test_a_write_is_over_in_no_time",
-    "test_ring.py::test_two_threads_for_three_seconds",
-    "test_server_load.py",
-    "test_server_slow.py",
-    "test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
+    "integration/test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
+    "integration/test_cli.py::test_the_first_frame_comes_soon",
+    "unit/test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
+    "unit/test_ring_buffer.py::test_a_write_is_over_in_no_time",
+    "unit/test_ring_buffer.py::test_two_threads_for_three_seconds",
+    "integration/test_server_load.py",
+    "integration/test_server_slow.py",
+    "unit/test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
 )
 # librosa compiles into a cache that several processes must not fill at once: a worker that did so crashed.
 WITH_LIBROSA = ("test_feature_arrays.py", "test_features.py", "test_features_tuning.py")
 SLOWEST_FIRST = (
-    "test_cli_faults.py",
-    "test_law_9.py",
-    "test_cli.py",
-    "browser",
-    "test_kernel.py",
-    "test_evaluation.py",
-    "test_standard_streams.py",
-    "test_readme.py",
-    "test_lessons.py",
-    "test_train_sound.py",
-    "test_cli_control.py",
+    "integration/test_cli_faults.py",
+    "laws/test_law_9.py",
+    "integration/test_cli.py",
+    "browser/",
+    "unit/test_kernels.py",
+    "unit/test_evaluation.py",
+    "integration/test_standard_streams.py",
+    "integration/test_readme.py",
+    "unit/test_feedback.py",
+    "unit/test_sound_class_training.py",
+    "integration/test_cli_control.py",
 )
 
 

@@ -7,10 +7,11 @@ import asyncio
 from streamseg.cli import terminal
 from streamseg.cli.signals import handle_stop_signals
 from streamseg.cli.summary import EventSummary
-from streamseg.client.session import Disconnected, EventsDropped, Message, StreamJoined
+from streamseg.client.session import Disconnected, Message, StreamJoined
 from streamseg.client.subscription import Subscription
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import StreamStopped
+from streamseg.wire.messages import EventsDropped
 from streamseg.wire.printable import make_printable
 
 

@@ -1,15 +1,18 @@
-"""Clients of a server: the session without a socket, an asynchronous and a blocking subscription."""
+"""Clients of a server: subscriptions with and without asyncio, single requests, and the session without a socket."""
 
-from streamseg.client.blocking import BlockingSubscription, send_request, subscribe_sync
-from streamseg.client.session import ClientSession, EventsDropped, Message, ResumePoint, StreamHeartbeat, StreamJoined
+from streamseg.client.blocking import BlockingSubscription, subscribe_sync
+from streamseg.client.control import send_request
+from streamseg.client.session import ClientSession, Disconnected, Message, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import Subscription, subscribe
+from streamseg.wire.messages import EventCursor, EventsDropped
 
 __all__ = [
     "BlockingSubscription",
     "ClientSession",
+    "Disconnected",
+    "EventCursor",
     "EventsDropped",
     "Message",
-    "ResumePoint",
     "StreamHeartbeat",
     "StreamJoined",
     "Subscription",

@@ -1,59 +1,59 @@
-"""Listen to a streamseg server from Python.
+"""The client's side of the protocol, without a socket: what to answer to each message, and what it means to the user.
 
-::
+`Subscription` (asyncio) and `BlockingSubscription` add the socket::
 
     async for event in subscribe("ws://127.0.0.1:8765/ws"):
         print(event.type, event.data)
 
-A subscription outlives its connections: it comes back with back-off and jitter, and resumes after the last event
-it gave out, so its user sees every event once. Where the server no longer has them all, `Joined.recovered` says so
-and its snapshot is the place to start from. `listen` is the same without asyncio.
+A subscription outlives its connections. It reconnects with back-off and jitter, and resumes after the last event that
+it returned, so its user gets every event once. Where the server no longer has all events, `StreamJoined.recovered` is
+false, and its snapshot is the state to start from.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
-from websockets.typing import Subprotocol
 
 from streamseg import __version__
 from streamseg.errors import ServerRefusedError, SubjectNotFoundError
+from streamseg.wire.codes import CloseCode
 from streamseg.wire.envelope import Envelope, decode_envelope
+from streamseg.wire.messages import PROTOCOL_VERSION, EventCursor, EventsDropped
 from streamseg.wire.printable import make_one_line
+from streamseg.wire.token_proof import compute_proof
+from streamseg.wire.topics import MinState
 
-SUBPROTOCOL = Subprotocol("streamseg.v1.json")
-PROTOCOL = 1
-_WRONG_VALUE = 4005
+# After these a client that sends the same again is closed again.
 _FATAL_CLOSE_CODES = frozenset(
-    (4002, 4003, 4004, 4005, 4006, 4008, 4009, 4010)
-)  # asked wrongly: the same again is no use
-_NOT_FOUND = 600  # the code of a refused request that names something that does not exist
+    (
+        CloseCode.UNREADABLE,
+        CloseCode.MISSING_FIELD,
+        CloseCode.WRONG_TYPE,
+        CloseCode.WRONG_VALUE,
+        CloseCode.UNKNOWN_OP,
+        CloseCode.ALREADY_IDENTIFIED,
+        CloseCode.NOT_AUTHORISED,
+        CloseCode.UNSUPPORTED_VERSION,
+    )
+)
+_NO_RECONNECT_CODES = range(4500, 4600)  # of obs-websocket's protocol: do not reconnect
 _MIN_RETRY_S = 0.1
 _MAX_RETRY_S = 10.0
-MAX_MESSAGE_BYTES = 16 * 2**20
-_SHOWN_BYTES = 1024  # of a refusal's page
-_SHOWN_CHARACTERS = 300  # of what a server says, in a message
-
-
-class ResumePoint(msgspec.Struct, frozen=True):
-    """The last event of a stream that was given out."""
-
-    epoch: str
-    offset: int
+_MAX_REFUSAL_BYTES = 1024  # of the body of an HTTP refusal
+_MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 
 
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
-    """We hear a stream, again or for the first time; it comes before the events of the stream.
+    """The subscription starts or resumes a stream; this comes before the events of the stream.
 
-    recovered: every event since the last one that was given out follows, `replayed` of them at once. Otherwise there
-    is always a `snapshot`, the state right after `offset`: forget what was known of the stream and start from there.
-    snapshot: may be None where `recovered` is true, because a server does not send many that nobody needs.
+    recovered: every event since the last one that was returned follows, the first `replayed` of them from the history.
+    Otherwise `snapshot` is the state right after `offset`: discard what was known of the stream and start from there.
+    snapshot: may be None where `recovered` is true, because a server leaves out snapshots that nobody needs.
     """
 
     stream: str
@@ -65,7 +65,10 @@ class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more."""
+    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more.
+
+    is_recorded: false while the server cannot write its history.
+    """
 
     stream: str
     epoch: str
@@ -74,18 +77,11 @@ class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float
     offset: int
     dropped_samples: int
-    kept: bool = True
-
-
-class EventsDropped(msgspec.Struct, frozen=True):
-    """So many high-volume events of a topic were left out because we read too slowly."""
-
-    type: str
-    n: int
+    is_recorded: bool = msgspec.field(default=True, name="kept")
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """A connection that stood is gone; another is tried. `code` and `reason` of its end; None where it just broke."""
+    """The connection ended; another is tried. code, reason: of the close frame; code None where there was none."""
 
     code: int | None
     reason: str
@@ -94,12 +90,21 @@ class Disconnected(msgspec.Struct, frozen=True):
 Message: TypeAlias = Envelope | StreamJoined | StreamHeartbeat | EventsDropped | Disconnected
 
 
-class ClientSession:
-    """What both clients share: the conversation and its memory, without a socket.
+class ReceivedMessage(msgspec.Struct):
+    """A message of the server whose data is not decoded yet. is_recorded: of an event; `kept` on the wire."""
 
-    `cursors`, `snapshots`, `heartbeats`, `recovered` and `kept` hold the latest of each stream, by name. `kept` is
-    false while the server's disk fails: what is heard then cannot be resumed from. A snapshot is the state when its
-    `Joined` was given out, and does not follow the events.
+    op: str
+    d: msgspec.Raw
+    is_recorded: bool = msgspec.field(default=True, name="kept")
+
+
+class ClientSession:
+    """One client's session over all its connections.
+
+    `cursors`, `snapshots`, `heartbeats`, `is_recovered` and `is_recorded` hold the latest value of each stream.
+    `is_recorded` is false while the server cannot write its history: events received then cannot be resumed from.
+    A snapshot is the state at its `StreamJoined`; later events do not change it. `hello`: the server's first message.
+    `streams`: the streams of the last `identified`. `connections`: how often the server accepted this client.
     """
 
     def __init__(
@@ -108,158 +113,162 @@ class ClientSession:
         *,
         streams: Iterable[str] | None = None,
         subscribe: Iterable[str] | None = None,
-        min_state: Literal["provisional", "confirmed"] = "provisional",
+        min_state: MinState = "provisional",
         token: str | None = None,
-        resume: dict[str, ResumePoint] | None = None,
+        resume: dict[str, EventCursor] | None = None,
         name: str = f"streamseg-python/{__version__}",
     ) -> None:
+        """Set what to ask the server for.
+
+        streams: names; None for all. subscribe: topics; None for all but the high-volume ones. min_state: "confirmed"
+        leaves provisional boundaries out. resume: by stream, the last event that is known. name: of this client.
+        """
         self.url = url
-        self.cursors: dict[str, ResumePoint] = dict(resume or {})
+        self.cursors: dict[str, EventCursor] = dict(resume or {})
         self.snapshots: dict[str, dict[str, Any]] = {}
         self.heartbeats: dict[str, StreamHeartbeat] = {}
-        self.recovered: dict[str, bool] = {}
+        self.is_recovered: dict[str, bool] = {}
         self.is_recorded: dict[str, bool] = {}
         self.hello: dict[str, Any] = {}
-        self.streams: list[str] = []  # those that the last `identified` named
+        self.streams: list[str] = []
         self.connections = 0
-        self._identify_fields: dict[str, Any] = {"protocol": PROTOCOL, "client": name, "min_state": min_state}
+        self._identify_fields: dict[str, Any] = {"protocol": PROTOCOL_VERSION, "client": name, "min_state": min_state}
         if streams is not None:
             self._identify_fields["streams"] = list(streams)
         if subscribe is not None:
             self._identify_fields["subscribe"] = list(subscribe)
         self._token = token
         self._attempt = 0
-        self._stands = False  # whether we are identified on the present connection
+        self._is_identified = False  # on the present connection
 
     def receive_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
-        """Take in one message of the server: what it means to the user, and what to answer.
+        """Process one message of the server; returns the messages for the user and the text to send back, if any.
 
-        Raises ConnectionRefused when the server asks for a token that we have not, or speaks another protocol.
+        Raises ServerRefusedError when the server needs a token that this client does not have, or uses another
+        protocol.
         """
         try:
-            return self._receive(text)
+            return self._process_message(text)
         except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError) as error:
-            # Whatever is not as agreed comes from a server that is none of ours.
-            why = _shown(f"{type(error).__name__}: {error}")
+            # A server that breaks the protocol is not a streamseg server.
+            why = shorten_server_text(f"{type(error).__name__}: {error}")
             raise ServerRefusedError(f"{self.url} does not speak streamseg's protocol ({why})") from error
 
-    def _receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
-        received = msgspec.json.decode(text, type=ReceivedMessage)
-        if received.op == "event":
-            return self._on_event(received.d, received.kept), None
-        d = msgspec.json.decode(received.d)
-        match received.op:
+    def _process_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
+        message = msgspec.json.decode(text, type=ReceivedMessage)
+        if message.op == "event":
+            return self._receive_event(message.d, message.is_recorded), None
+        d = msgspec.json.decode(message.d)
+        match message.op:
             case "hello":
                 return [], self._make_identify(d)
             case "identified":
-                return self._on_identified(d["streams"]), None
+                return self._receive_identified(d["streams"]), None
             case "snapshot":
                 self._attempt = 0
-                return [self._joined({"recovered": False, "replayed": 0, **d})], None
+                return [self._join_stream({"recovered": False, "replayed": 0, **d})], None
             case "heartbeat":
-                return self._on_heartbeat(d["streams"]), None
+                return self._receive_heartbeat(d["streams"]), None
             case "dropped":
                 return [EventsDropped(d["type"], d["n"])], None
             case _:
-                return [], None  # a newer server may say more than we know
+                return [], None  # a newer server may send operations that this client does not know
 
-    def disconnected(self, error: Exception) -> list[Message]:
-        """The connection ended in this error: what that means to the user. Nothing where it had not stood."""
-        stood, self._stands = self._stands, False
-        if not stood:
+    def end_connection(self, error: Exception) -> list[Message]:
+        """Note that the connection ended with this error; returns the messages for the user.
+
+        There is none where the server had not accepted this client yet.
+        """
+        was_identified, self._is_identified = self._is_identified, False
+        if not was_identified:
             return []
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             return [Disconnected(error.rcvd.code, error.rcvd.reason)]
         return [Disconnected(None, str(error))]
 
-    def refusal_of(self, error: Exception) -> ServerRefusedError | None:
-        """Whether trying again is no use."""
+    def find_refusal(self, error: Exception) -> ServerRefusedError | None:
+        """Return the error to raise where reconnecting after this one is useless; None where it may help."""
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             code = error.rcvd.code
-            if code in _FATAL_CLOSE_CODES or 4500 <= code < 4600:
-                refusal = (
-                    SubjectNotFoundError if code == _WRONG_VALUE and self._asks_unknown_stream() else ServerRefusedError
-                )
-                return refusal(f"{self.url} closed with {code}: {_shown(error.rcvd.reason)}")
+            if code in _FATAL_CLOSE_CODES or code in _NO_RECONNECT_CODES:
+                is_unknown = code == CloseCode.WRONG_VALUE and self._names_unknown_stream()
+                refusal = SubjectNotFoundError if is_unknown else ServerRefusedError
+                return refusal(f"{self.url} closed with {code}: {shorten_server_text(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
                 return None
-            why = (error.response.body or b"")[:_SHOWN_BYTES].decode(errors="replace")
-            return ServerRefusedError(f"{self.url} answered {error.response.status_code}: {_shown(why)}")
+            why = (error.response.body or b"")[:_MAX_REFUSAL_BYTES].decode(errors="replace")
+            return ServerRefusedError(f"{self.url} answered {error.response.status_code}: {shorten_server_text(why)}")
         if isinstance(error, InvalidURI):
             return ServerRefusedError(f"not a WebSocket address: {self.url} (ws://host:port/ws)")
         return None
 
-    def _asks_unknown_stream(self) -> bool:
-        offered = self.hello.get("streams")
-        return isinstance(offered, list) and any(
-            name not in offered for name in self._identify_fields.get("streams", ())
+    def _names_unknown_stream(self) -> bool:
+        stream_names = self.hello.get("streams")
+        return isinstance(stream_names, list) and any(
+            name not in stream_names for name in self._identify_fields.get("streams", ())
         )
 
     def next_retry_delay_s(self) -> float:
-        """How long to wait before trying again: doubling, and a random part of it, lest all come back at once."""
+        """Return the seconds to wait before the next connection: random, up to a bound that doubles each time.
+
+        Being random, it keeps clients that were disconnected together from returning together.
+        """
         longest = min(_MAX_RETRY_S, _MIN_RETRY_S * 2**self._attempt)
         self._attempt = min(self._attempt + 1, 16)
         return random.uniform(0, longest)
 
     def _make_identify(self, hello: dict[str, Any]) -> bytes:
         self.hello = hello
-        if not hello["min_protocol"] <= PROTOCOL <= hello["protocol"]:
-            raise ServerRefusedError(f"{self.url} speaks protocol {hello['protocol']}, this client {PROTOCOL}")
+        if not hello["min_protocol"] <= PROTOCOL_VERSION <= hello["protocol"]:
+            raise ServerRefusedError(f"{self.url} speaks protocol {hello['protocol']}, this client {PROTOCOL_VERSION}")
         d = dict(self._identify_fields)
         if hello["auth"] is not None and self._token is not None:
-            challenge = hello["auth"]["challenge"]
-            d["auth"] = hmac.new(self._token.encode(), challenge.encode(), hashlib.sha256).hexdigest()
+            d["auth"] = compute_proof(self._token, hello["auth"]["challenge"])
         if self.cursors:
             d["resume"] = self.cursors
         return msgspec.json.encode({"op": "identify", "d": d})
 
-    def _on_identified(self, streams: dict[str, Any]) -> list[Message]:
+    def _receive_identified(self, streams: dict[str, Any]) -> list[Message]:
         self.connections += 1
-        self._stands = True
+        self._is_identified = True
         self.streams = list(streams)
-        # A stream that was not recovered and has no snapshot yet is joined when its message `snapshot` comes. Until
-        # then its cursor stays where it is: nothing after that was given out.
+        # A stream that was not recovered and has no snapshot yet is joined when its message `snapshot` arrives. Until
+        # then its cursor stays where it is: no event after it was returned.
         return [
-            self._joined({"stream": name, **where})
-            for name, where in streams.items()
-            if where["recovered"] or where.get("snapshot") is not None
+            self._join_stream({"stream": name, **entry})
+            for name, entry in streams.items()
+            if entry["recovered"] or entry.get("snapshot") is not None
         ]
 
-    def _joined(self, where: dict[str, Any]) -> StreamJoined:
-        joined = msgspec.convert(where, StreamJoined)
-        self.recovered[joined.stream] = joined.recovered
-        if joined.snapshot is not None:
-            self.snapshots[joined.stream] = joined.snapshot
-        if not joined.recovered:
-            self.cursors[joined.stream] = ResumePoint(joined.epoch, joined.offset)
-        return joined
+    def _join_stream(self, fields: dict[str, Any]) -> StreamJoined:
+        message = msgspec.convert(fields, StreamJoined)
+        self.is_recovered[message.stream] = message.recovered
+        if message.snapshot is not None:
+            self.snapshots[message.stream] = message.snapshot
+        if not message.recovered:
+            self.cursors[message.stream] = EventCursor(message.epoch, message.offset)
+        return message
 
-    def _on_event(self, d: msgspec.Raw, is_recorded: bool) -> list[Message]:
+    def _receive_event(self, d: msgspec.Raw, is_recorded: bool) -> list[Message]:
         self._attempt = 0
         envelope = decode_envelope(bytes(d))
         if isinstance(envelope.offset, int):
             stream = envelope.source.removeprefix("/streams/")
-            self.cursors[stream], self.is_recorded[stream] = ResumePoint(envelope.epoch, envelope.offset), is_recorded
+            self.cursors[stream], self.is_recorded[stream] = EventCursor(envelope.epoch, envelope.offset), is_recorded
         return [envelope]
 
-    def _on_heartbeat(self, streams: dict[str, Any]) -> list[Message]:
+    def _receive_heartbeat(self, streams: dict[str, Any]) -> list[Message]:
         self._attempt = 0
-        beats = [msgspec.convert({"stream": name, **beat}, StreamHeartbeat) for name, beat in streams.items()]
-        for beat in beats:
-            self.heartbeats[beat.stream] = beat
-            self.cursors[beat.stream], self.is_recorded[beat.stream] = ResumePoint(beat.epoch, beat.offset), beat.kept
-        return list(beats)
+        heartbeats = [msgspec.convert({"stream": name, **entry}, StreamHeartbeat) for name, entry in streams.items()]
+        for heartbeat in heartbeats:
+            stream = heartbeat.stream
+            self.heartbeats[stream] = heartbeat
+            self.cursors[stream] = EventCursor(heartbeat.epoch, heartbeat.offset)
+            self.is_recorded[stream] = heartbeat.is_recorded
+        return list(heartbeats)
 
 
-class ReceivedMessage(msgspec.Struct):
-    """A message of the server, its data not decoded yet."""
-
-    op: str
-    d: msgspec.Raw
-    kept: bool = True  # beside an event
-
-
-def _shown(text: str) -> str:
-    """What a server says, fit for a message: on one line, without control characters, not too long."""
-    return make_one_line(text, _SHOWN_CHARACTERS)
+def shorten_server_text(text: str) -> str:
+    """Return a text of the server fit for an error message: on one line, without control characters, not too long."""
+    return make_one_line(text, _MAX_TEXT_LENGTH)

@@ -8,15 +8,15 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import websockets.asyncio.client
-import websockets.sync.client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from streamseg.client.session import MAX_MESSAGE_BYTES, SUBPROTOCOL, ClientSession, Message
+from streamseg.client.connect_options import CONNECT_OPTIONS
+from streamseg.client.session import ClientSession, Message
 from streamseg.wire.envelope import Envelope
 
 
 class Subscription(ClientSession):
-    """An endless async iterator of events; `messages()` also gives what is said beside them."""
+    """An endless asynchronous iterator of a server's events; `messages()` yields all other messages too."""
 
     def __aiter__(self) -> AsyncGenerator[Envelope, None]:
         return self._events()
@@ -28,27 +28,25 @@ class Subscription(ClientSession):
                     yield message
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Events and what is said beside them (`Message`). Raises ConnectionRefused when trying again is no use."""
+        """Yield events and all other messages (`Message`). Raises ServerRefusedError when reconnecting is useless."""
         while True:
             try:
-                async with websockets.asyncio.client.connect(
-                    self.url, subprotocols=[SUBPROTOCOL], compression=None, max_size=MAX_MESSAGE_BYTES, proxy=None
-                ) as connection:
+                async with websockets.asyncio.client.connect(self.url, **CONNECT_OPTIONS) as connection:
                     while True:
-                        messages, answer = self.receive_message(await connection.recv())
-                        if answer is not None:
-                            await connection.send(answer, text=True)
+                        messages, reply = self.receive_message(await connection.recv())
+                        if reply is not None:
+                            await connection.send(reply, text=True)
                         for message in messages:
                             yield message
             except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-                ended = error
-            if (refusal := self.refusal_of(ended)) is not None:
+                end = error
+            if (refusal := self.find_refusal(end)) is not None:
                 raise refusal from None
-            for message in self.disconnected(ended):
+            for message in self.end_connection(end):
                 yield message
             await asyncio.sleep(self.next_retry_delay_s())
 
 
 def subscribe(url: str, **options: Any) -> Subscription:
-    """Events of a server, as an async iterator. Options are those of `ClientSession`."""
+    """Return the events of a server as an asynchronous iterator. The options are those of `ClientSession`."""
     return Subscription(url, **options)

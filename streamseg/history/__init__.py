@@ -1,1 +1,1 @@
-"""The SQLite log: writing in batches, reading, retention."""
+"""The history: recorded events in a SQLite file, written in batches, read for clients, deleted when old."""

@@ -1,15 +1,16 @@
-"""The event log on disk: one SQLite file per installation.
+"""The history on disk: one SQLite file per installation.
 
 Why SQLite in WAL mode: readers (a resuming client) never wait for the writer nor the writer for them, and a commit
 is one append. `synchronous=NORMAL` loses nothing when the process is killed, because a commit has reached the
-operating system; a power cut may take the last commits with it, but never damages the file. `durable` sets `FULL`:
-one fsync a commit, nothing lost then either.
+operating system; a power cut may lose the last commits, but never damages the file. `durable` sets `FULL`: one fsync
+a commit, and a power cut loses nothing.
 
 Order is `(epoch number, offset)`. Epochs are numbered as they begin, not by their ULID, so a clock set back
 between two runs cannot reorder them.
 
-Beside it lies `NAME.lock`, held for as long as the file is written. Its one byte says whether the epochs that are open
-in the log are whole. On a full disk the log cannot say so any more; a byte that is there already can be overwritten.
+Beside it lies `NAME.lock`, locked for as long as the file is open for writing. Its one byte tells whether the epochs
+that are open in the history are complete. On a full disk the history cannot record that; a byte that exists already can
+be overwritten.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history.file_lock import HistoryLock
 from streamseg.history.file_watch import HistoryFileWatch, HistoryLoss
+from streamseg.history.migrations import NewerVersionError, migrate_database, write_transaction
 from streamseg.history.sqlite_file import (
     DatabaseKind,
     companion_path,
@@ -36,16 +38,13 @@ from streamseg.history.sqlite_file import (
     refuse_foreign_file,
 )
 
-__all__ = ["MIGRATIONS", "OpenHistory", "check_history", "connect_database", "open_history"]
-
 log = logging.getLogger(__name__)
 
 KIND = DatabaseKind("history", 0x53534548, frozenset({"stream", "epoch", "event"}), "--history", is_locked=True)
-_OUR_NAME = re.compile(r"history(-\d)?\.sqlite")  # the default one; a file of that name is ours whatever it holds
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # it may come back; other faults of a path will not
-_MAX_FILES = 9  # as many servers of one user may run at once, each with a history of its own
+_OUR_NAME = re.compile(r"history(-\d)?\.sqlite")  # the default; a file of that name is ours whatever it contains
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # there may be room again; other faults of a path are final
+_MAX_FILES = 9  # of the servers of one user that run at the same time
 
-# Each entry brings a file from the version before; `user_version` says how many were applied.
 MIGRATIONS = (
     """
     CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -69,9 +68,9 @@ MIGRATIONS = (
     );
     CREATE UNIQUE INDEX event_order ON event (stream_id, epoch_id, offset, type);
     """,
-    # An epoch whose end could not be written must not be taken for whole.
+    # An epoch whose end could not be written must not be taken for complete.
     "ALTER TABLE epoch ADD COLUMN broken INTEGER NOT NULL DEFAULT 0;",
-    # Each opening writes a token of its own, so that it is noticed when the content becomes another file's.
+    # Each opening writes a new token, so that a content that another file replaced is noticed.
     "CREATE TABLE generation (id INTEGER PRIMARY KEY CHECK (id = 1), token TEXT NOT NULL);",
 )
 _COLUMNS = (
@@ -83,68 +82,69 @@ _COLUMNS = (
 
 
 class OpenHistory:
-    """An open, current, sound history file that nobody else writes. `path` may differ from what was asked."""
+    """An open history file of the present version, intact and locked. `path` may differ from the one asked for."""
 
     def __init__(
-        self, path: Path, lock: HistoryLock, connection: sqlite3.Connection, custody: HistoryFileWatch
+        self, path: Path, lock: HistoryLock, connection: sqlite3.Connection, file_watch: HistoryFileWatch
     ) -> None:
         self.path = path
         self.connection = connection
         self.lock = lock
-        self._custody = custody
+        self._file_watch = file_watch
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """What happened to the file at its path since it was opened; None while all is well.
+        """Return what happened to the file since it was opened; None while it is intact.
 
-        thorough: its content is looked into now, and not only once a second.
+        thorough: read its content now, not only once a second.
         """
-        loss = self._custody.find_loss(thorough=thorough)
-        if loss is None and not self.lock.replace():
+        loss = self._file_watch.find_loss(thorough=thorough)
+        if loss is None and not self.lock.relock_if_deleted():
             return HistoryLoss("taken", "its lock was taken by another process")
         return loss
 
     def close_lost(self, loss: HistoryLoss) -> None:
-        """Close a file that is lost: what is left of it is set aside, so that a new one can be begun at its path."""
+        """Close a lost file and set aside what is left of it, so that a new one can be made at its path."""
         if loss.kind in ("gone", "log"):
-            try:  # the connection still holds what was deleted or moved: its last events are saved in it
+            try:  # the deleted or moved file is still open: save its last events in it
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except sqlite3.Error as error:
                 log.warning("history %s: its last events could not be saved (%s)", self.path, error)
         try:
-            # Renamed before it is closed: closing would write into a file at this path, and remove what lies beside.
-            # Windows renames no open file; nor can another file have come to this path while ours was open.
+            # Rename before closing: closing would write into the file now at this path, and remove its companions.
+            # Windows cannot rename an open file; nor can another file have come to this path while ours was open.
             if sys.platform == "win32":
                 self.connection.close()
             if loss.kind != "taken":
-                aside = self._custody.set_aside(loss)
-                log.warning("history %s is lost (%s); what is left was set aside as %s", self.path, loss.reason, aside)
+                backup = self._file_watch.set_aside(loss)
+                log.warning("history %s is lost (%s); what is left was set aside as %s", self.path, loss.reason, backup)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Give the file free."""
+        """Close and unlock the file."""
         self.connection.close()
         self.lock.close()
 
 
-def check_history(wanted: Path) -> None:
-    """Look, without changing anything, whether a history may be kept at a path.
+def check_history(path: Path) -> None:
+    """Check that a history may be written at a path, without changing anything.
 
-    Raises AskedWrongly where a file of another kind lies there, at a name that would be taken while it is in use, or
+    Raises UsageError where a file of another kind lies there, at a name that would be used while it is in use, or
     beside one of them.
     """
-    for path in _candidate_paths(wanted):
-        refuse_foreign_file(path, KIND, trusted=_is_history_file(path))
+    for candidate in _candidate_paths(path):
+        refuse_foreign_file(candidate, KIND, is_trusted=_is_history_file(candidate))
 
 
-def open_history(asked_path: Path, *, durable: bool = False, anew: bool = False) -> OpenHistory:
+def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> OpenHistory:
     """Open or make a history file.
 
-    A file in use by another process is left alone and the next of `name-2`, `name-3` … is taken; a damaged one of
-    ours, or one of a newer version, is renamed and a new one begun. Both are said as warnings.
-    anew: it was open and was lost; what is no history of ours is passed over like one that is in use.
-    Raises AskedWrongly when what lies there is no history of ours, HistoryFailed when it cannot be written,
-    sqlite3.Error or OSError when the disk is full or failing.
+    A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
+    ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings. after_loss: the history
+    at this path was open and was lost; a file there that is no history of ours is left alone like one in use.
+
+    Raises UsageError when what lies there is no history of ours, HistoryError when it cannot be written, sqlite3.Error
+    or OSError when the disk is full or failing.
     """
     try:
         asked_path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def open_history(asked_path: Path, *, durable: bool = False, anew: bool = False)
         try:
             file = _open_if_free(path, durable)
         except UsageError as foreign:
-            if path == asked_path and not anew:
+            if path == asked_path and not after_loss:
                 raise
             log.warning("%s", foreign)
             continue
@@ -169,33 +169,33 @@ def open_history(asked_path: Path, *, durable: bool = False, anew: bool = False)
     raise HistoryError(f"history {asked_path} and {_MAX_FILES - 1} beside it are in use; name another with --history")
 
 
-def _candidate_paths(wanted: Path) -> Iterator[Path]:
-    """The names that are tried, in order. Raises AskedWrongly where there is none."""
-    if not wanted.name:
+def _candidate_paths(path: Path) -> Iterator[Path]:
+    """Yield the paths to try, in order. Raises UsageError for a path without a file name."""
+    if not path.name:
         raise UsageError(f"{KIND.option} is given no file's name")
-    yield wanted
+    yield path
     for n in range(2, _MAX_FILES + 1):
-        yield wanted.with_stem(f"{wanted.stem}-{n}")
+        yield path.with_stem(f"{path.stem}-{n}")
 
 
 def _is_history_file(path: Path) -> bool:
-    """Whether we made the file, by its name or by the lock beside it."""
+    """Return whether streamseg made the file, by its name or by the lock beside it."""
     return _OUR_NAME.fullmatch(path.name) is not None or is_our_lock(companion_path(path, ".lock"))
 
 
 def _open_if_free(path: Path, durable: bool) -> OpenHistory | None:
-    """The file, or None with a warning where somebody else uses it."""
-    beside = companion_path(path, ".lock")
-    ours = _is_history_file(path)
-    refuse_foreign_companions(path, KIND)  # a stranger's lock is neither held nor written
-    if not beside.exists():
-        refuse_foreign_file(path, KIND, trusted=ours)  # before anything is made beside it
-    lock = _acquire_lock(path, beside)
+    """Open the file; None, with a warning, where another process uses it."""
+    lock_path = companion_path(path, ".lock")
+    is_ours = _is_history_file(path)
+    refuse_foreign_companions(path, KIND)  # before the lock is opened: another program's is neither locked nor written
+    if not lock_path.exists():
+        refuse_foreign_file(path, KIND, is_trusted=is_ours)  # before anything is made beside it
+    lock = _acquire_lock(path, lock_path)
     if lock is None:
         log.warning("history %s is in use by another process; it is left alone", path)
         return None
     try:
-        refuse_foreign_file(path, KIND, trusted=ours)
+        refuse_foreign_file(path, KIND, is_trusted=is_ours)
         connection, generation = _open_or_replace(path, durable)
         return OpenHistory(path, lock, connection, HistoryFileWatch(path, generation))
     except sqlite3.OperationalError as error:
@@ -211,9 +211,9 @@ def _open_if_free(path: Path, durable: bool) -> OpenHistory | None:
         raise
 
 
-def _acquire_lock(path: Path, beside: Path) -> HistoryLock | None:
+def _acquire_lock(path: Path, lock_path: Path) -> HistoryLock | None:
     try:
-        return HistoryLock(beside)
+        return HistoryLock(lock_path)
     except BlockingIOError:
         return None
     except OSError as error:
@@ -226,29 +226,25 @@ def _open_or_replace(path: Path, durable: bool) -> tuple[sqlite3.Connection, str
     try:
         return _open_checked(path, durable)
     except sqlite3.OperationalError:
-        raise  # full, locked, not permitted: the file itself may be sound
-    except (sqlite3.DatabaseError, _NewerVersionError) as error:
-        aside = move_to_backup(path)
-        log.warning("history %s cannot be used (%s); it was set aside as %s and a new one begun", path, error, aside)
+        raise  # disk full, locked, not permitted: the file itself may be intact
+    except (sqlite3.DatabaseError, NewerVersionError) as error:
+        backup = move_to_backup(path)
+        log.warning("history %s cannot be used (%s); it was set aside as %s and a new one begun", path, error, backup)
         return _open_checked(path, durable)
 
 
-class _NewerVersionError(Exception):
-    pass
-
-
 def _open_checked(path: Path, durable: bool) -> tuple[sqlite3.Connection, str]:
-    """A connection, and the token of this opening."""
+    """Open a file that is intact, and migrate it; returns the connection and the token of this opening."""
     connection = connect_database(path, durable=durable)
     generation = secrets.token_hex(8)
     try:
-        (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if sound != "ok":
-            raise sqlite3.DatabaseError(sound)
+        (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise sqlite3.DatabaseError(result)
         _prepare_tables(connection)
         connection.execute(f"PRAGMA application_id={KIND.application_id}")
         connection.execute("INSERT OR REPLACE INTO generation VALUES (1, ?)", (generation,))
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the token shall be found in the file itself
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the token is in the file itself
     except BaseException:
         connection.close()
         raise
@@ -256,20 +252,13 @@ def _open_checked(path: Path, durable: bool) -> tuple[sqlite3.Connection, str]:
 
 
 def _prepare_tables(connection: sqlite3.Connection) -> None:
-    """Bring the tables to our version. Raises DatabaseError where they are not what the version says."""
+    """Migrate the tables. Raises sqlite3.DatabaseError where they are not those of the file's version."""
     try:
-        _migrate(connection)
+        with write_transaction(connection):
+            migrate_database(connection, MIGRATIONS)
         for columns in _COLUMNS:
             connection.execute(columns)
     except sqlite3.OperationalError as error:
         if any(sign in str(error) for sign in ("no such", "already exists", "duplicate column")):
             raise sqlite3.DatabaseError(str(error)) from None
         raise
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise _NewerVersionError(f"its version {version} is newer than ours, {len(MIGRATIONS)}")
-    for step in range(version, len(MIGRATIONS)):
-        connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version={step + 1}; COMMIT;")

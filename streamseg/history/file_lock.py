@@ -16,75 +16,75 @@ from typing import Any, Final
 
 from streamseg.errors import HistoryError
 
-_LOCKED_BYTE: Final = 1 << 30  # Windows locks bytes that do not exist as well
+_LOCKED_BYTE: Final = 1 << 30  # Windows can lock bytes beyond the end of a file
 # O_BINARY exists on Windows alone, where a file is opened as text without it.
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | int(getattr(os, "O_BINARY", 0))
 
 
 class HistoryLock:
-    """An open and locked file. Its first byte says whether the log it belongs to is whole."""
+    """An open and locked file. Its first byte tells whether the history beside it is complete."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it, and lock it.
 
-        Raises BlockingIOError when another process holds it, OSError when it cannot be made or has no room,
-        HistoryFailed when this Python cannot lock files.
+        Raises BlockingIOError when another process holds the lock, OSError when the file cannot be made or has no
+        room, HistoryError when this Python cannot lock files.
         """
         self._path = path
-        self._file = os.open(path, _OPEN_FLAGS, 0o666)
+        self._descriptor = os.open(path, _OPEN_FLAGS, 0o666)
         try:
-            _lock_descriptor(self._file, path)
-            if not _read_byte(self._file):
-                _write_byte(self._file, b"1")  # from now on there is room for it
+            _lock_descriptor(self._descriptor, path)
+            if not _read_byte(self._descriptor):
+                _write_byte(self._descriptor, b"1")  # from now on there is room for it
         except BaseException:
-            os.close(self._file)
+            os.close(self._descriptor)
             raise
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything said in the epochs that are open in the log was kept."""
-        return _read_byte(self._file) != b"0"
+        """Whether every event of the open epochs in the history was recorded."""
+        return _read_byte(self._descriptor) != b"0"
 
     @is_complete.setter
     def is_complete(self, complete: bool) -> None:
-        _write_byte(self._file, b"1" if complete else b"0")
-        os.fsync(self._file)
+        _write_byte(self._descriptor, b"1" if complete else b"0")
+        os.fsync(self._descriptor)
 
-    def replace(self) -> bool:
-        """Where the file was deleted, make and lock it again; false when another process was faster, or it fails."""
-        if sys.platform == "win32":  # nobody can delete or rename an open file there
+    def relock_if_deleted(self) -> bool:
+        """Make and lock the file again where it was deleted; false when another process was first, or it fails."""
+        if sys.platform == "win32":  # an open file cannot be deleted or renamed there
             return True
-        ours = os.fstat(self._file)
+        lock_status = os.fstat(self._descriptor)
         try:
-            found = self._path.stat()
+            path_status = self._path.stat()
         except FileNotFoundError:
             pass
         else:
-            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
+            if (path_status.st_dev, path_status.st_ino) == (lock_status.st_dev, lock_status.st_ino):
                 return True
         try:
-            again = HistoryLock(self._path)
-            again.is_complete = self.is_complete
+            successor = HistoryLock(self._path)
+            successor.is_complete = self.is_complete
         except OSError:
             return False
-        os.close(self._file)
-        self._file = again._file
+        os.close(self._descriptor)
+        self._descriptor = successor._descriptor
         return True
 
     def close(self) -> None:
-        """Unlock and close the file. It stays where it is."""
-        os.close(self._file)
+        """Unlock and close the file. It is not deleted."""
+        os.close(self._descriptor)
 
 
 def _lock_descriptor(descriptor: int, path: Path) -> None:
-    """Lock without waiting. Raises BlockingIOError, OSError or HistoryFailed."""
-    if (fcntl := _find_module("fcntl")) is not None:
+    """Lock without waiting. Raises BlockingIOError, OSError or HistoryError."""
+    if (fcntl := _import_if_present("fcntl")) is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    elif (msvcrt := _find_module("msvcrt")) is not None:
+    elif (msvcrt := _import_if_present("msvcrt")) is not None:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:  # EACCES is how Windows says that the byte is locked
+        except PermissionError as error:  # EACCES: on Windows, another process has locked the byte
             raise BlockingIOError(error.errno, error.strerror) from None
     else:
         raise HistoryError(
@@ -93,8 +93,11 @@ def _lock_descriptor(descriptor: int, path: Path) -> None:
         )
 
 
-def _find_module(name: str) -> Any:
-    """A module of the standard library that only some systems have, or None. Its types differ by system: hence Any."""
+def _import_if_present(name: str) -> Any:
+    """Import a module of the standard library that only some systems have; None where there is none.
+
+    Its types differ from system to system, hence Any.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -102,7 +105,7 @@ def _find_module(name: str) -> Any:
 
 
 def _read_byte(descriptor: int) -> bytes:
-    """The first byte, b"" where there is none. Windows has no `pread`; a lock file is used by one thread at a time."""
+    """Read the first byte, b"" where there is none. Windows has no `pread`; one thread at a time uses a lock file."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     return os.read(descriptor, 1)
 

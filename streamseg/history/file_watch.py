@@ -1,8 +1,8 @@
-"""Whether the history's files are still those that were opened.
+"""Checks that the files of an open history are still the ones that were opened.
 
-A program holds a file open however it is deleted, replaced or cut at its path: SQLite goes on writing, and nobody can
-read it again. So after each commit the files at their paths are compared with those that were opened, and once a
-second a fresh connection looks for the row that this opening wrote.
+A program keeps a file open however it is deleted, replaced or truncated at its path: SQLite goes on writing into it,
+and nobody can read it again. So after each commit the files at their paths are compared with those that were opened,
+and once a second a new connection reads the token that this opening wrote.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ FileIdentity = tuple[int, int] | None  # device and inode
 class HistoryLoss(NamedTuple):
     """What happened to an open history.
 
-    kind: `gone` (deleted, moved or replaced), `log` (whole but for the log beside it), `damaged`, or `taken` (by
-    another process, which uses it).
+    kind: `gone` (deleted, moved or replaced), `log` (complete except for the log beside it), `damaged`, or `taken`
+    (another process uses it).
     """
 
     kind: Literal["gone", "log", "damaged", "taken"]
@@ -32,40 +32,40 @@ class HistoryLoss(NamedTuple):
 
 
 class HistoryFileWatch:
-    """Compares the files of one open history with what was opened."""
+    """Compares the files of one open history with those that were opened."""
 
     def __init__(self, path: Path, generation: str) -> None:
-        """generation: what the table `generation` holds since this opening."""
+        """generation: the token that this opening wrote into the table `generation`."""
         self._path = path
         self._generation = generation
-        self._file = _file_identity(path)
-        self._wal_path = {ending: _file_identity(companion_path(path, ending)) for ending in WAL_ENDINGS}
+        self._identity = _file_identity(path)
+        self._wal_identities = {ending: _file_identity(companion_path(path, ending)) for ending in WAL_ENDINGS}
         self._size = path.stat().st_size
         self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """What happened to the files since they were opened; None while all is well.
+        """Return what happened to the files since they were opened; None while they are the same and intact.
 
-        thorough: the content is looked into whenever that was last done.
+        thorough: read the token now, not only once a second.
         """
         loss = self._find_missing_file() or self._find_damage(thorough=thorough)
-        # The file may have been replaced while it was looked into: then the damage is no damage to ours.
+        # The file may have been replaced during the check: then the damage is not in the file that was opened.
         return loss and (self._find_missing_file() or loss)
 
     def _find_missing_file(self) -> HistoryLoss | None:
-        """Whether another file, or none, lies at the path."""
-        now = _file_identity(self._path)
-        if now is None:
+        """Return a loss where another file, or none, lies at the path."""
+        present = _file_identity(self._path)
+        if present is None:
             return HistoryLoss("gone", "its file was deleted")
-        return None if now == self._file else HistoryLoss("gone", "its file was replaced by another")
+        return None if present == self._identity else HistoryLoss("gone", "its file was replaced by another")
 
     def _find_damage(self, *, thorough: bool) -> HistoryLoss | None:
         try:
             size = self._path.stat().st_size
         except OSError:
             return HistoryLoss("gone", "its file was deleted")
-        for ending, before in self._wal_path.items():
-            if _file_identity(companion_path(self._path, ending)) != before:
+        for ending, identity in self._wal_identities.items():
+            if _file_identity(companion_path(self._path, ending)) != identity:
                 return HistoryLoss("log", f"its {ending} file was deleted or replaced")
         if size < self._size:
             self._size = size
@@ -74,27 +74,27 @@ class HistoryFileWatch:
         self._size = size
         if thorough or time.monotonic() >= self._next_check_at:
             self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
-            if (wrong := self._read_generation()) is not None:
-                return HistoryLoss("damaged", wrong)
+            if (damage := self._check_generation()) is not None:
+                return HistoryLoss("damaged", damage)
         return None
 
     def set_aside(self, loss: HistoryLoss) -> Path:
         """Rename what is left of the files; returns the new name.
 
-        Of a file that is gone, what still lies beside its path: it would be taken for that of the next file there.
+        Of a file that is gone, that is what still lies beside its path: SQLite would use it with the next file there.
         """
         if loss.kind != "gone" and self._find_missing_file() is None:
             return move_to_backup(self._path)
-        aside = make_backup_path(self._path)
-        for ending, before in self._wal_path.items():
-            part = companion_path(self._path, ending)
-            if before is not None and _file_identity(part) == before:
+        backup = make_backup_path(self._path)
+        for ending, identity in self._wal_identities.items():
+            companion = companion_path(self._path, ending)
+            if identity is not None and _file_identity(companion) == identity:
                 with contextlib.suppress(OSError):
-                    part.rename(companion_path(aside, ending))
-        return aside
+                    companion.rename(companion_path(backup, ending))
+        return backup
 
-    def _read_generation(self) -> str | None:
-        """What is wrong with the content, as a stranger finds it."""
+    def _check_generation(self) -> str | None:
+        """Return what is wrong with the content, read by a connection of its own; None where the token is ours."""
         try:
             row = query_database(self._path, lambda db: db.execute("SELECT token FROM generation").fetchone())
         except sqlite3.OperationalError as error:
@@ -105,15 +105,15 @@ class HistoryFileWatch:
 
     def _is_intact(self) -> bool:
         try:
-            checked = query_database(self._path, lambda db: db.execute("PRAGMA quick_check(1)").fetchone())
-            return bool(checked == ("ok",)) and self._read_generation() is None
+            result = query_database(self._path, lambda db: db.execute("PRAGMA quick_check(1)").fetchone())
+            return bool(result == ("ok",)) and self._check_generation() is None
         except sqlite3.Error:
             return False
 
 
 def _file_identity(path: Path) -> FileIdentity:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

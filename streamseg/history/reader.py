@@ -1,7 +1,7 @@
-"""Reading the event log back, for clients that resume or ask.
+"""Reads the history, for clients that resume or request events.
 
-Has a thread and a connection of its own: in WAL mode it never holds up the writer, and the event loop only waits
-for it, it does not stand still.
+It has its own thread and connection: in WAL mode it never blocks the writer, and the event loop awaits it without
+being blocked.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from streamseg.history.sqlite_file import connect_existing_database
-from streamseg.wire import messages as m
-from streamseg.wire.events import topic_of_type
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire import requests as r
+from streamseg.wire.event_data import topic_of_type
+from streamseg.wire.messages import EventCursor
+from streamseg.wire.topics import TopicFilter
 
 log = logging.getLogger(__name__)
 
-READ_EVENTS = 100  # read at once while replaying; must fit well within a client's queue
-HistoryPosition: TypeAlias = tuple[str, int]  # (epoch, offset): after this event
+READ_EVENTS = 100  # at once during a replay; must fit well within a client's queue
 _MAX_RESPONSE_EVENTS = 1000
 _T = TypeVar("_T")
 
 
 class StoredEvent(NamedTuple):
-    """One event as it lies in the log."""
+    """One event as it is recorded."""
 
     epoch: str
     offset: int
@@ -47,19 +47,19 @@ class HistoryReader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamseg-replay")
 
     async def count_recoverable(
-        self, stream: str, cursor: HistoryPosition, head: HistoryPosition, topic_filter: TopicFilter
+        self, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
     ) -> int | None:
-        """How many events `interest` wants between the two places; None when not all of them are kept."""
-        return await self._run_query(lambda db: _count_wanted(db, stream, cursor, head, topic_filter))
+        """Count the wanted events after `cursor` up to `head`; None where not all events between them are recorded."""
+        return await self._run_query(lambda db: _count_wanted_events(db, stream, cursor, head, topic_filter))
 
-    async def read_after(self, stream: str, cursor: HistoryPosition, head: HistoryPosition) -> list[StoredEvent] | None:
-        """The next events after a cursor, up to the head; None when they do not follow on it without a hole."""
+    async def read_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:
+        """Read the next events after `cursor`, at most up to `head`; None where there is a hole between them."""
         return await self._run_query(lambda db: _read_after(db, stream, cursor, head))
 
     async def read_for_request(
-        self, id: int | str, request: m.HistoryRequest, limit_bytes: int
-    ) -> m.HistoryResponse | None:
-        """As many of the events asked for as fit, and where to go on; None when the epoch is unknown."""
+        self, id: int | str, request: r.HistoryRequest, limit_bytes: int
+    ) -> r.HistoryResponse | None:
+        """Answer a history request with as many events as fit into the limit; None where the epoch is unknown."""
         rows = await self._run_query(
             lambda db: _read_epoch(db, request.stream, request.epoch, request.first, request.last)
         )
@@ -72,13 +72,13 @@ class HistoryReader:
             if fitting and size > limit_bytes:
                 break
             fitting.append(row)
-        more = len(fitting) < len(rows) or len(rows) == _MAX_RESPONSE_EVENTS
-        return m.HistoryResponse(
+        has_more = len(fitting) < len(rows) or len(rows) == _MAX_RESPONSE_EVENTS
+        return r.HistoryResponse(
             id=id,
             stream=request.stream,
             epoch=request.epoch,
             events=[msgspec.Raw(row.json.encode()) for row in fitting],
-            next=fitting[-1].offset + 1 if more and fitting[-1].offset < request.last else None,
+            next=fitting[-1].offset + 1 if has_more and fitting[-1].offset < request.last else None,
         )
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class HistoryReader:
                 if self._connection is None:
                     self._connection = connect_existing_database(self._path)
                     self._connection.execute("PRAGMA query_only=1")
-                self._connection.execute("BEGIN")  # one state of the log for all the questions of a query
+                self._connection.execute("BEGIN")  # one state of the history for all statements of a query
                 try:
                     return query(self._connection)
                 finally:
@@ -114,7 +114,7 @@ _UNWRITTEN_EPOCH = 2**62
 
 
 class _HistorySpan(NamedTuple):
-    """Two places as the log numbers them: after the first, up to the second."""
+    """A range of events by row ids: after (epoch_id, offset), up to and including (head_epoch_id, head_offset)."""
 
     stream_id: int
     epoch_id: int
@@ -123,80 +123,78 @@ class _HistorySpan(NamedTuple):
     head_offset: int
 
 
-_FIRST = (
+_SELECT_FIRST = (
     "SELECT epoch_id, offset FROM event WHERE stream_id=? AND (epoch_id, offset) > (?, ?)"
     " AND (epoch_id, offset) <= (?, ?) ORDER BY epoch_id, offset LIMIT 1"
 )
-_COUNTS = (
+_SELECT_COUNTS = (
     "SELECT type, count(*) FROM event WHERE stream_id=? AND (epoch_id, offset) > (?, ?)"
     " AND (epoch_id, offset) <= (?, ?) GROUP BY type"
 )
-_CHUNK = (
+_SELECT_EVENTS = (
     "SELECT epoch, offset, type, json FROM event JOIN epoch ON epoch.id = epoch_id"
     " WHERE event.stream_id=? AND (epoch_id, offset) > (?, ?) AND (epoch_id, offset) <= (?, ?)"
     " ORDER BY epoch_id, offset LIMIT ?"
 )
 
 
-def _find_span(
-    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition
-) -> _HistorySpan | None:
-    """The span between two places, or None unless every event in it is kept."""
-    known = {
+def _find_span(db: sqlite3.Connection, stream: str, cursor: EventCursor, head: EventCursor) -> _HistorySpan | None:
+    """Find the span after `cursor` up to `head`; None unless every event in it is recorded."""
+    epochs = {
         epoch: (stream_id, epoch_id, last_offset)
         for epoch, stream_id, epoch_id, last_offset in db.execute(
             "SELECT epoch, stream.id, epoch.id, last_offset FROM epoch JOIN stream ON stream.id = stream_id"
             " WHERE name=? AND epoch IN (?, ?)",
-            (stream, cursor[0], head[0]),
+            (stream, cursor.epoch, head.epoch),
         )
     }
-    if cursor[0] not in known:
+    if cursor.epoch not in epochs:
         return None
-    stream_id, epoch_id, last_offset = known[cursor[0]]
-    # An epoch that said nothing yet may not be written yet; it will come after all that are.
-    _, head_epoch_id, head_last = known.get(head[0], (stream_id, _UNWRITTEN_EPOCH, 0))
-    span = _HistorySpan(stream_id, epoch_id, cursor[1], head_epoch_id, head[1])
-    end_of_epoch = head[1] if epoch_id == head_epoch_id else last_offset
-    if epoch_id > head_epoch_id or cursor[1] > end_of_epoch or head[1] > head_last:
+    stream_id, epoch_id, last_offset = epochs[cursor.epoch]
+    # An epoch without events may not be recorded yet; it will come after all that are.
+    _, head_epoch_id, head_last = epochs.get(head.epoch, (stream_id, _UNWRITTEN_EPOCH, 0))
+    span = _HistorySpan(stream_id, epoch_id, cursor.offset, head_epoch_id, head.offset)
+    end_of_epoch = head.offset if epoch_id == head_epoch_id else last_offset
+    if epoch_id > head_epoch_id or cursor.offset > end_of_epoch or head.offset > head_last:
         return None
-    broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
-    if db.execute(broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
+    select_broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
+    if db.execute(select_broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
         return None
-    # The log is pruned from its beginning only, so where the first event is still there, all are.
-    first = db.execute(_FIRST, span).fetchone()
+    # Only the oldest events are deleted, so where the first event is still there, all are.
+    first = db.execute(_SELECT_FIRST, span).fetchone()
     if first is None and epoch_id == head_epoch_id:
-        return span if cursor[1] == head[1] else None
-    if first is None and head[1] > 0:
+        return span if cursor.offset == head.offset else None
+    if first is None and head.offset > 0:
         return None
     if first is None:
-        first = (head_epoch_id, 1)  # the head's epoch is about to begin; nothing must lie between
-    if first == (epoch_id, cursor[1] + 1):
+        first = (head_epoch_id, 1)  # the epoch of the head has no events yet; none must lie between
+    if first == (epoch_id, cursor.offset + 1):
         return span
-    if cursor[1] != end_of_epoch or first[1] != 1:
+    if cursor.offset != end_of_epoch or first[1] != 1:
         return None
-    pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
-    if db.execute(pruned, (stream_id, epoch_id, first[0])).fetchone():
+    select_pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
+    if db.execute(select_pruned, (stream_id, epoch_id, first[0])).fetchone():
         return None
     return span
 
 
-def _count_wanted(
-    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition, topic_filter: TopicFilter
+def _count_wanted_events(
+    db: sqlite3.Connection, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
 ) -> int | None:
     span = _find_span(db, stream, cursor, head)
     if span is None:
         return None
-    counts: list[tuple[str, int]] = db.execute(_COUNTS, span).fetchall()
+    counts: list[tuple[str, int]] = db.execute(_SELECT_COUNTS, span).fetchall()
     return sum(n for type_, n in counts if topic_filter.wants_event(topic_of_type(type_), type_))
 
 
 def _read_after(
-    db: sqlite3.Connection, stream: str, cursor: HistoryPosition, head: HistoryPosition
+    db: sqlite3.Connection, stream: str, cursor: EventCursor, head: EventCursor
 ) -> list[StoredEvent] | None:
     span = _find_span(db, stream, cursor, head)
     if span is None:
         return None
-    return [StoredEvent(*row) for row in db.execute(_CHUNK, (*span, READ_EVENTS))]
+    return [StoredEvent(*row) for row in db.execute(_SELECT_EVENTS, (*span, READ_EVENTS))]
 
 
 def _read_epoch(db: sqlite3.Connection, stream: str, epoch: str, first: int, last: int) -> list[StoredEvent] | None:

@@ -1,7 +1,7 @@
-"""Writing the event log: whole batches or nothing of them.
+"""Writes the history, in transactions of whole batches.
 
-Used from one thread. Most methods are one transaction and raise sqlite3.Error when the disk or the file fails;
-then nothing of it was written.
+Used from one thread. Most methods are one transaction; they raise sqlite3.Error when the disk or the file fails, and
+then have written nothing.
 """
 
 from __future__ import annotations
@@ -15,30 +15,32 @@ from pathlib import Path
 from streamseg.history.batches import EventBatch
 from streamseg.history.database import open_history
 from streamseg.history.file_watch import HistoryLoss
+from streamseg.history.migrations import write_transaction
 from streamseg.history.retention import prune_oldest_events
-from streamseg.wire.envelope import Envelope, encode_envelope, format_wall_time
-from streamseg.wire.events import StreamStopped
+from streamseg.wire.envelope import encode_envelope, format_wall_time, make_envelope
+from streamseg.wire.event_data import Event
+from streamseg.wire.stream_events import StreamStopped
 
-_RESERVED_BYTES = 65_536
+_RESERVED_BYTES = 65_536  # room for further events
 _INSERT = "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class HistoryWriter:
     """One history file, open for writing."""
 
-    def __init__(self, path: Path, *, durable: bool = False, anew: bool = False) -> None:
-        """Open it, and end the epochs that a crash cut short.
+    def __init__(self, path: Path, *, durable: bool = False, after_loss: bool = False) -> None:
+        """Open the file, and close the epochs that a crash interrupted.
 
-        anew: it was open and was lost; epochs that are open in what is found are not whole.
-        Raises AskedWrongly, HistoryFailed, OSError or sqlite3.Error.
+        after_loss: the history at this path was open and was lost, so epochs that are open in the file are incomplete.
+        Raises UsageError, HistoryError, OSError or sqlite3.Error.
         """
-        self._file = open_history(path, durable=durable, anew=anew)
+        self._file = open_history(path, durable=durable, after_loss=after_loss)
         self._db = self._file.connection
-        self._streams: dict[str, int] = {}
-        self._epochs: dict[tuple[str, str], int] = {}
+        self._stream_ids: dict[str, int] = {}
+        self._epoch_ids: dict[tuple[str, str], int] = {}
         try:
             with self._transaction():
-                if anew or not self._file.lock.is_complete:
+                if after_loss or not self._file.lock.is_complete:
                     self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE NOT closed")
                 close_interrupted_epochs(self._db)
             self._file.lock.is_complete = True
@@ -48,45 +50,45 @@ class HistoryWriter:
 
     @property
     def path(self) -> Path:
-        """The file; another one than asked when that was in use."""
+        """The file that is written; another than the one asked for where that was in use."""
         return self._file.path
 
     def append_batches(self, batches: Sequence[EventBatch]) -> None:
-        """Write what was said; a batch without events makes its epoch known."""
+        """Write batches of events; a batch without events makes its epoch known."""
         now = time.time()
         with self._transaction():
             for batch in batches:
-                self._append(batch, now)
+                self._append_batch(batch, now)
 
-    def mark_broken(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Mark (stream, epoch) pairs as not whole, for good. Fails when there is no room for what comes next."""
+    def mark_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
+        """Mark epochs, as (stream, epoch), as incomplete for good. Fails when there is no room for further events."""
         with self._transaction():
             for stream, epoch in epochs:
-                _, epoch_id = self._row_ids(stream, epoch)
+                _, epoch_id = self._find_row_ids(stream, epoch)
                 self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE id=?", (epoch_id,))
-            self._db.execute("CREATE TABLE room (x)")
+            self._db.execute("CREATE TABLE room (x)")  # this and the next fail on a full disk
             self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (_RESERVED_BYTES,))
             self._db.execute("DROP TABLE room")
         self._file.lock.is_complete = True
 
     def mark_possible_loss(self) -> None:
-        """Something will be said that is not kept: remember it, though there be no room; should we die, it is known.
+        """Note in the lock file that events may be sent without being recorded, which works on a full disk too.
 
-        Raises OSError when not even this can be written.
+        After a crash the next start then knows that the open epochs are incomplete. Raises OSError when it fails.
         """
         self._file.lock.is_complete = False
 
     def prune_events(self, events: int, since: float) -> bool:
-        """Drop what is beyond so many events of each stream, or older than a Unix time; true when more is to do."""
+        """Delete the oldest events as `prune_oldest_events` does; returns true when more is to be deleted."""
         with self._transaction():
             return prune_oldest_events(self._db, events, since)
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """What happened to the file since it was opened; None while all is well. thorough: look into it, too."""
+        """Return what happened to the file since it was opened; None while it is intact. thorough: read its content."""
         return self._file.find_loss(thorough=thorough)
 
-    def abandon(self, loss: HistoryLoss) -> None:
-        """Close a file that is lost, and set aside what is left of it. Raises OSError when that fails."""
+    def close_lost(self, loss: HistoryLoss) -> None:
+        """Close a lost file, and set aside what is left of it. Raises OSError when that fails."""
         self._file.close_lost(loss)
 
     def close(self) -> None:
@@ -95,61 +97,58 @@ class HistoryWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
-            self._db.execute("COMMIT")
+            with write_transaction(self._db):
+                yield
         except BaseException:
-            self._streams.clear()  # what was numbered in here does not exist
-            self._epochs.clear()
-            if self._db.in_transaction:  # some failures have rolled back already
-                self._db.execute("ROLLBACK")
+            self._stream_ids.clear()  # rows that were inserted in here do not exist
+            self._epoch_ids.clear()
             raise
 
-    def _append(self, batch: EventBatch, now: float) -> None:
+    def _append_batch(self, batch: EventBatch, now: float) -> None:
         if batch.epoch is None:
             return
-        stream_id, epoch_id = self._row_ids(batch.stream, batch.epoch)
+        stream_id, epoch_id = self._find_row_ids(batch.stream, batch.epoch)
         if not batch.events:
             return
         self._db.executemany(
             _INSERT,
             [
-                (stream_id, epoch_id, said.envelope.offset, said.envelope.type, now, said.json.decode())
-                for said in batch.events
+                (stream_id, epoch_id, event.envelope.offset, event.envelope.type, now, event.json.decode())
+                for event in batch.events
             ],
         )
-        last = batch.events[-1].envelope.offset
-        t = batch.position.t if batch.position else 0.0
-        closed = any(said.envelope.type == StreamStopped.type for said in batch.events)
+        last_offset = batch.events[-1].envelope.offset
+        t = batch.progress.t if batch.progress else 0.0
+        is_closed = any(event.envelope.type == StreamStopped.type for event in batch.events)
         self._db.execute(
-            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=? WHERE id=?", (last, t, closed, epoch_id)
+            "UPDATE epoch SET last_offset=?, t=max(t, ?), closed=? WHERE id=?", (last_offset, t, is_closed, epoch_id)
         )
 
-    def _row_ids(self, stream: str, epoch: str) -> tuple[int, int]:
-        if stream not in self._streams:
+    def _find_row_ids(self, stream: str, epoch: str) -> tuple[int, int]:
+        if stream not in self._stream_ids:
             self._db.execute("INSERT OR IGNORE INTO stream (name) VALUES (?)", (stream,))
-            (self._streams[stream],) = self._db.execute("SELECT id FROM stream WHERE name=?", (stream,)).fetchone()
-        stream_id = self._streams[stream]
-        if (stream, epoch) not in self._epochs:
-            for old in [key for key in self._epochs if key[0] == stream]:
-                del self._epochs[old]
+            (self._stream_ids[stream],) = self._db.execute("SELECT id FROM stream WHERE name=?", (stream,)).fetchone()
+        stream_id = self._stream_ids[stream]
+        if (stream, epoch) not in self._epoch_ids:
+            for key in [key for key in self._epoch_ids if key[0] == stream]:  # of the epoch before
+                del self._epoch_ids[key]
             self._db.execute("INSERT OR IGNORE INTO epoch (stream_id, epoch) VALUES (?, ?)", (stream_id, epoch))
-            (self._epochs[stream, epoch],) = self._db.execute(
+            (self._epoch_ids[stream, epoch],) = self._db.execute(
                 "SELECT id FROM epoch WHERE stream_id=? AND epoch=?", (stream_id, epoch)
             ).fetchone()
-        return stream_id, self._epochs[stream, epoch]
+        return stream_id, self._epoch_ids[stream, epoch]
 
 
 def close_interrupted_epochs(db: sqlite3.Connection) -> None:
-    """End the epochs that a crash cut short, so that whoever replays them hears that they ended."""
+    """Add `stream.stopped` to the epochs that a crash interrupted, so that clients that replay them see their end."""
     open_epochs = db.execute(
         "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
         " JOIN stream ON stream.id = stream_id WHERE NOT closed"
     ).fetchall()
-    for epoch_id, stream_id, stream, epoch, last, t in open_epochs:
+    for epoch_id, stream_id, stream, epoch, last_offset, t in open_epochs:
         db.execute("UPDATE epoch SET closed=1 WHERE id=?", (epoch_id,))
-        if last == 0:
+        if last_offset == 0:
             continue
         (subject,) = db.execute(
             "SELECT coalesce((SELECT json_extract(json, '$.subject') FROM event WHERE stream_id=? AND epoch_id=?"
@@ -161,21 +160,15 @@ def close_interrupted_epochs(db: sqlite3.Connection) -> None:
             " AND json_extract(json, '$.subject')=?",
             (stream_id, epoch_id, subject),
         ).fetchone()
-        stopped = Envelope(
-            specversion="1.0",
-            id=f"{epoch}:{last + 1}",
-            source=f"/streams/{stream}",
-            type=StreamStopped.type,
-            subject=subject,
-            time=format_wall_time(time.time()),
-            datacontenttype="application/json",
+        now, offset = time.time(), last_offset + 1
+        envelope = make_envelope(
+            Event(subject, StreamStopped(t=t, reason="interrupted", totals={})),
+            stream=stream,
             epoch=epoch,
-            offset=last + 1,
+            offset=offset,
             rev=rev,
-            data=StreamStopped(t=t, reason="interrupted", totals={}),
+            time=format_wall_time(now),
+            id=f"{epoch}:{offset}",
         )
-        db.execute(
-            _INSERT,
-            (stream_id, epoch_id, last + 1, stopped.type, time.time(), encode_envelope(stopped).decode()),
-        )
-        db.execute("UPDATE epoch SET last_offset=? WHERE id=?", (last + 1, epoch_id))
+        db.execute(_INSERT, (stream_id, epoch_id, offset, envelope.type, now, encode_envelope(envelope).decode()))
+        db.execute("UPDATE epoch SET last_offset=? WHERE id=?", (offset, epoch_id))

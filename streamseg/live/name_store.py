@@ -1,8 +1,7 @@
-"""Named sounds on disk, kept from one run to the next: one small SQLite file beside the history.
+"""The name store: named sounds that are recognised in later runs, in one SQLite file (`memory.sqlite`).
 
-A file of its own, because the history belongs to the one server that writes it, while names are given from several
-sides: by the clients of every running server, and by commands. Each change is one short transaction, so all of them
-may have the file open at once.
+It is a file of its own because one server writes a history, while several processes give names: every running server,
+for its clients, and the commands. Each change is one short transaction, so all of them may use the file at once.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from pathlib import Path
 from streamseg.engine.named_sounds import NamedSound, NamedSoundKind, NamedSounds
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
+from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
 from streamseg.history.sqlite_file import connect_database
 from streamseg.wire.label_names import check_name
 from streamseg.wire.printable import make_printable
 
 KIND = sqlite_file.DatabaseKind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
-MAX_ENTRIES = 1000  # entries; beyond, the one taught longest ago is forgotten
+MAX_ENTRIES = 1000  # when it is exceeded, the oldest entry is deleted
 _MAX_ENTRY_BYTES = 2**20
 
-# Each entry brings a file from the version before; `user_version` says how many were applied.
 MIGRATIONS = (
     """
     CREATE TABLE remembered (
@@ -41,7 +40,7 @@ MIGRATIONS = (
 
 
 class NameEntry(NamedSound, frozen=True, kw_only=True):
-    """A remembered sound with its number in the file, and where and when (Unix seconds) it was taught."""
+    """A named sound with its id in the store, the stream it came from ("" for none) and its time (Unix seconds)."""
 
     id: int
     stream: str
@@ -49,41 +48,45 @@ class NameEntry(NamedSound, frozen=True, kw_only=True):
 
 
 class NameStore:
-    """The file. Every method opens it, does one thing and closes it; all raise HistoryFailed when that fails."""
+    """Reads and writes the SQLite file of named sounds.
+
+    Every method opens the file, does one thing and closes it, and raises HistoryError when that fails.
+    """
 
     def __init__(self, path: Path) -> None:
+        """path: the file; it is made when the first entry is added."""
         self.path = path
 
     def check(self) -> None:
-        """Raise AskedWrongly where something lies at the path that is no memory of ours. Nothing is changed."""
+        """Raise UsageError when the path holds something other than a name store. Changes nothing."""
         sqlite_file.refuse_foreign_file(self.path, KIND)
 
     def load_named_sounds(self) -> NamedSounds:
-        """Everything remembered, as the engine takes it. Nothing when there is no file yet."""
+        """All named sounds in the form that the engine takes; empty when there is no file yet."""
         return NamedSounds(
             tuple(NamedSound(name=entry.name, kind=entry.kind, content=entry.content) for entry in self.list_entries())
         )
 
     def list_entries(self) -> list[NameEntry]:
-        """Everything remembered, the longest known first."""
+        """All entries, the oldest first; empty when there is no file yet."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
         self._check_ours()
-        try:  # writing nothing, so that a file or folder that may only be read will do
-            return sqlite_file.query_database(self.path, self._entries)
+        try:  # without writing, so that permission to read the file and its folder is enough
+            return sqlite_file.query_database(self.path, self._read_entries)
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(f"cannot read the memory {self.path}: {error}; name another with --memory") from None
 
     def add_entry(self, entry: NamedSound, stream: str = "") -> int:
-        """Remember a sound; stream: where it was heard. Returns its number.
+        """Add a named sound and return its id. stream: the stream that it came from.
 
-        The same name may be given to several sounds: all of them are recognised. Raises AskedWrongly for a sound
-        of more than 1 MiB, and for a name that `streamseg.wire.label_names` refuses.
+        Several sounds may have the same name; all of them are recognised. Raises UsageError for a sound of more than
+        1 MiB, and for a name that `streamseg.wire.label_names` refuses.
         """
         name = check_name(entry.name)
         if len(entry.content) > _MAX_ENTRY_BYTES:
             raise UsageError(
-                f"{entry.name!r} takes {len(entry.content)} bytes; at most {_MAX_ENTRY_BYTES} are remembered"
+                f"the sound {entry.name!r} takes {len(entry.content)} bytes; at most {_MAX_ENTRY_BYTES} are stored"
             )
         with self._transaction() as db:
             id_ = db.execute(
@@ -98,28 +101,29 @@ class NameStore:
         return id_
 
     def rename_entries(self, old: str, new: str, kind: NamedSoundKind = "section") -> int:
-        """Call every sound of one name by another; returns how many there were. Raises AskedWrongly as `add` does."""
+        """Rename every sound of one name and kind; returns how many. Raises UsageError for a name that is refused."""
         new = check_name(new)
         with self._transaction() as db:
             return db.execute("UPDATE remembered SET name=? WHERE name=? AND kind=?", (new, old, kind)).rowcount
 
     def delete_entries(self, name: str) -> int:
-        """Forget every sound of that name, of whatever kind; returns how many there were.
+        """Delete every sound of that name, of any kind; returns how many there were.
 
-        The name counts as it is kept and as it is shown: an older file may hold names that cannot be typed.
+        The name may be written as it is stored or as it is shown, since an older file may hold names that cannot be
+        typed.
         """
         if not self.path.exists():
             return 0
-        asked = {name, unicodedata.normalize("NFC", name).strip()}
+        spellings = {name, unicodedata.normalize("NFC", name).strip()}
         with self._transaction() as db:
-            kept = [kept for (kept,) in db.execute("SELECT DISTINCT name FROM remembered")]
-            gone = [(kept,) for kept in kept if not asked.isdisjoint((kept, make_printable(kept)))]
-            return sum(db.execute("DELETE FROM remembered WHERE name=?", each).rowcount for each in gone)
+            names = [stored_name for (stored_name,) in db.execute("SELECT DISTINCT name FROM remembered")]
+            matches = [(each,) for each in names if not spellings.isdisjoint((each, make_printable(each)))]
+            return sum(db.execute("DELETE FROM remembered WHERE name=?", match).rowcount for match in matches)
 
     def replace_entry(self, id_: int, entry: NamedSound) -> None:
-        """Another name or content under the same number; nothing where it was forgotten meanwhile.
+        """Replace name, kind and content of an entry; does nothing when it has been deleted.
 
-        Raises AskedWrongly as `add` does.
+        Raises UsageError for a name that is refused.
         """
         name = check_name(entry.name)
         with self._transaction() as db:
@@ -128,8 +132,11 @@ class NameStore:
                 (entry.kind, name, entry.content, time.time(), id_),
             )
 
-    def _entries(self, db: sqlite3.Connection) -> list[NameEntry]:
-        self._check_version(db)
+    def _read_entries(self, db: sqlite3.Connection) -> list[NameEntry]:
+        try:
+            read_version(db, MIGRATIONS)
+        except NewerVersionError as error:
+            raise self._newer_version_error(error) from None
         rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
         return [
             NameEntry(id=id_, kind=kind, name=name, stream=stream, content=content, created_at=at)
@@ -145,27 +152,24 @@ class NameStore:
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(f"cannot open the memory {self.path}: {error}; name another with --memory") from None
         try:
-            db.execute("BEGIN IMMEDIATE")
-            version = self._check_version(db)
-            for step in range(version, len(MIGRATIONS)):
-                db.execute(MIGRATIONS[step])
-                db.execute(f"PRAGMA user_version={step + 1}")
-            db.execute(f"PRAGMA application_id={KIND.application_id}")
-            yield db
-            db.execute("COMMIT")
+            with write_transaction(db):
+                migrate_database(db, MIGRATIONS)
+                db.execute(f"PRAGMA application_id={KIND.application_id}")
+                yield db
+        except NewerVersionError as error:
+            raise self._newer_version_error(error) from None
         except sqlite3.Error as error:
-            raise HistoryError(f"the memory {self.path} fails: {error}; name another with --memory") from None
+            raise HistoryError(f"cannot write the memory {self.path}: {error}; name another with --memory") from None
         finally:
-            db.close()  # rolls back what was not committed
+            db.close()
 
     def _check_ours(self) -> None:
         try:
             self.check()
-        except UsageError as foreign:  # it was ours when the command began
-            raise HistoryError(str(foreign)) from None
+        except UsageError as error:  # the file was replaced while the command ran
+            raise HistoryError(str(error)) from None
 
-    def _check_version(self, db: sqlite3.Connection) -> int:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise HistoryError(f"the memory {self.path} is of a newer version; name another with --memory")
-        return int(version)
+    def _newer_version_error(self, error: NewerVersionError) -> HistoryError:
+        return HistoryError(
+            f"the memory {self.path} was written by a newer version of streamseg ({error}); name another with --memory"
+        )

@@ -1,6 +1,6 @@
-// The developer corner: the shortest program that receives what this page receives, ready to be copied.
+// The part for developers: short programs that receive the events that this page receives, to be copied.
 
-import { element, say } from "./elements.js";
+import { makeElement, setText } from "./elements.js";
 
 const SNIPPETS = {
   Terminal: ({ url }) => `streamseg watch ${url}`,
@@ -46,22 +46,22 @@ export function showDeveloper(root, { url, streams, auth }) {
   const code = root.querySelector("code");
   const copy = root.querySelector(".copy");
   const show = (name) => {
-    say(code, SNIPPETS[name]({ url, streams, auth }));
+    setText(code, SNIPPETS[name]({ url, streams, auth }));
     for (const tab of tabs.children) tab.ariaPressed = String(tab.textContent === name);
   };
   const chosen = [...tabs.children].find((tab) => tab.ariaPressed === "true")?.textContent ?? "Terminal";
   tabs.replaceChildren(
-    ...Object.keys(SNIPPETS).map((name) => element("button", { type: "button", onclick: () => show(name) }, name)),
+    ...Object.keys(SNIPPETS).map((name) => makeElement("button", { type: "button", onclick: () => show(name) }, name)),
   );
   show(chosen);
   copy.onclick = async () => {
-    getSelection().selectAllChildren(code); // without the clipboard (plain http) Ctrl-C is all that is left to do
+    getSelection().selectAllChildren(code); // so that Ctrl-C works where the clipboard is not available (plain http)
     try {
       await navigator.clipboard.writeText(code.textContent);
-      say(copy, "Copied");
+      setText(copy, "Copied");
     } catch {
-      say(copy, "Selected: press Ctrl-C");
+      setText(copy, "Selected: press Ctrl-C");
     }
-    setTimeout(() => say(copy, "Copy"), 2500);
+    setTimeout(() => setText(copy, "Copy"), 2500);
   };
 }

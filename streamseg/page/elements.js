@@ -1,37 +1,37 @@
-// Making and filling elements. Text goes in as text, never as markup: a name or a title may come from a stranger.
+// Make and fill elements. Text is inserted as text, never as markup: names and titles may come from anybody.
 
-import { look } from "./labels.js";
+import { labelLook } from "./labels.js";
 
-/** An element with properties set and children appended; `null` children are left out. */
-export function element(tag, properties = {}, ...children) {
+/** Make an element with these properties and children; `null` children are left out. */
+export function makeElement(tag, properties = {}, ...children) {
   const { className, dataset, ...rest } = properties;
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  Object.assign(made.dataset, dataset);
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  Object.assign(node.dataset, dataset);
   for (const [name, value] of Object.entries(rest)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
-/** Set text only where it differs, so that nothing is laid out or read aloud twice. */
-export function say(target, text) {
+/** Set the text of an element where it differs, so that it is not laid out or read aloud again. */
+export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** A label's chip: its letters on its colour and pattern. */
-export function chip(label, size = "") {
-  const made = element("span", { className: `chip ${size}`, ariaHidden: "true" });
-  dress(made, label);
-  return made;
+/** Make the chip of a label: its letters on its colour and pattern. */
+export function makeChip(label, size = "") {
+  const node = makeElement("span", { className: `chip ${size}`, ariaHidden: "true" });
+  styleByLabel(node, label);
+  return node;
 }
 
-/** Give an element the look of a label. */
-export function dress(target, label) {
-  const { colour, pattern, letters } = look(label);
+/** Give an element the letters, colour and pattern of a label. */
+export function styleByLabel(target, label) {
+  const { colour, pattern, letters } = labelLook(label);
   target.dataset.colour = colour ?? "none";
   target.dataset.pattern = pattern;
-  say(target, letters);
+  setText(target, letters);
 }

@@ -1,9 +1,9 @@
-// HMAC-SHA256 of the server's challenge, so that the token itself never travels.
+// HMAC-SHA256 of the server's challenge, so that the token itself is never sent.
 
 const encode = (text) => new TextEncoder().encode(text);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** Hex digits of HMAC-SHA256(key = token, message = challenge). */
+/** Return the hex digits of HMAC-SHA256(key = token, message = challenge). */
 export async function sign(token, challenge) {
   if (globalThis.crypto?.subtle) {
     const key = await crypto.subtle.importKey("raw", encode(token), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
@@ -12,8 +12,8 @@ export async function sign(token, challenge) {
   return hex(hmacSha256(encode(token), encode(challenge)));
 }
 
-// Browsers hide WebCrypto from plain-http pages that are not on this machine, which is what a phone in the
-// same room sees under `--insecure`. So the same function once more, from FIPS 180-4 and RFC 2104.
+// Browsers disable WebCrypto on plain-http pages of other machines, such as a phone that uses a server with
+// `--insecure`. So the same function is here again, after FIPS 180-4 and RFC 2104.
 
 /** key, message: Uint8Array. Returns 32 bytes. */
 export function hmacSha256(key, message) {
@@ -32,7 +32,7 @@ function join(left, right) {
 
 const rotate = (word, by) => (word >>> by) | (word << (32 - by));
 
-/** The first 32 bits of the fractional part. */
+/** Return the first 32 bits of the fractional part. */
 const fraction = (x) => ((x - Math.floor(x)) * 2 ** 32) | 0;
 const PRIMES = Array.from({ length: 312 }, (_, n) => n).filter(
   (n) => n > 1 && !Array.from({ length: n - 2 }, (_, d) => d + 2).some((d) => n % d === 0),

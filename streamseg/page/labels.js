@@ -1,10 +1,10 @@
-// How a label looks. Decided by its text alone: the same after a reload, in every panel, on every screen.
+// How a label looks. It depends on its text alone, so it is the same after a reload, in every panel, on every screen.
 
 export const COLOURS = 8;
-export const PATTERNS = 5; // prime to COLOURS: forty different looks, and neighbours differ in both
+export const PATTERNS = 5; // coprime to COLOURS: forty combinations, and successive labels differ in both
 
-/** {colour, pattern, letters} of a label; letters is what fits on a ribbon. Null is "not known yet". */
-export function look(label) {
+/** Return {colour, pattern, letters} of a label; null stands for "not known yet". letters: short enough for a ribbon. */
+export function labelLook(label) {
   if (label === null || label === undefined) return { colour: null, pattern: 0, letters: "?" };
   const index = ordinal(label);
   return { colour: index % COLOURS, pattern: index % PATTERNS, letters: letters(label) };

@@ -1,14 +1,14 @@
-// Wires the page: one connection, one panel a stream, one drawing loop.
+// The page: one connection, one panel for each stream, one drawing loop.
 
 import { showDeveloper } from "./developer.js";
-import { say } from "./elements.js";
+import { setText } from "./elements.js";
 import { Panel } from "./panel.js";
 import { Connection } from "./protocol.js";
-import { rejoined } from "./rejoin.js";
+import { applySnapshot } from "./snapshot.js";
 import { applyEvent, applyHeartbeat, emptyStream, openSection } from "./state.js";
 import { readTheme } from "./theme.js";
 
-const TOKEN = "streamseg token"; // kept for this tab only
+const TOKEN = "streamseg token"; // stored for this tab only
 const url = new URL("ws", document.baseURI);
 url.protocol = url.protocol.replace("http", "ws");
 
@@ -23,10 +23,10 @@ const page = {
   dropped: document.getElementById("dropped"),
 };
 let connected = false;
-let guarded = false; // whether a token could open more
+let usesTokens = false; // whether a token may give another role
 let dropped = 0;
 
-function stream(name) {
+function openStream(name) {
   if (!streams.has(name)) {
     const panel = new Panel(name, (type, fields) => connection.request(type, name, fields));
     streams.set(name, { state: emptyStream(name), panel });
@@ -40,7 +40,7 @@ const connection = new Connection(url.href, {
   state(name, detail) {
     connected = name === "live";
     page.connection.dataset.state = name;
-    say(
+    setText(
       page.connection,
       {
         connecting: () => "connecting…",
@@ -50,34 +50,34 @@ const connection = new Connection(url.href, {
         refused: ({ why }) => why,
       }[name](detail),
     );
-    if (name === "token") askToken(detail.wrong);
-    page.signIn.hidden = !(connected && guarded && !connection.control);
+    if (name === "token") askToken(detail.isWrong);
+    page.signIn.hidden = !(connected && usesTokens && !connection.control);
   },
   hello({ streams: names, auth, server }) {
-    names.forEach(stream);
-    say(document.getElementById("server"), server);
-    guarded = auth !== null;
+    names.forEach(openStream);
+    setText(document.getElementById("server"), server);
+    usesTokens = auth !== null;
     showDeveloper(page.developer, { url: url.href, streams: names, auth });
   },
   joined(name, start) {
-    const entry = stream(name);
-    entry.state = rejoined(entry.state, start);
+    const entry = openStream(name);
+    entry.state = applySnapshot(entry.state, start);
   },
   event(name, envelope) {
-    applyEvent(stream(name).state, envelope);
+    applyEvent(openStream(name).state, envelope);
   },
   heartbeat(name, position) {
-    applyHeartbeat(stream(name).state, position);
+    applyHeartbeat(openStream(name).state, position);
   },
   dropped(_, n) {
     dropped += n;
-    say(page.dropped, `This page is slow: the server left out ${dropped} frames of level and novelty.`);
+    setText(page.dropped, `This page is slow: the server dropped ${dropped} updates of level and novelty.`);
   },
 });
 
-function askToken(wrong) {
+function askToken(isWrong) {
   sessionStorage.removeItem(TOKEN);
-  say(page.dialog.querySelector(".wrong"), wrong ? "The server did not accept that token." : "");
+  setText(page.dialog.querySelector(".wrong"), isWrong ? "The server did not accept that token." : "");
   if (!page.dialog.open) page.dialog.showModal();
 }
 
@@ -90,7 +90,7 @@ page.dialog.querySelector("form").onsubmit = (event) => {
 };
 
 page.dialog.oncancel = () => {
-  if (!connected) connection.token = null; // reading may need none
+  if (!connected) connection.token = null; // reading may need no token
 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -98,7 +98,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 let theme = null;
 dark.onchange = () => (theme = null);
 
-function title() {
+function updateTitle() {
   const labels = [...streams.values()]
     .map(({ state }) => openSection(state))
     .filter((open) => open?.label)
@@ -107,14 +107,14 @@ function title() {
   if (document.title !== text) document.title = text;
 }
 
-function frame() {
-  requestAnimationFrame(frame); // stands still while the page is hidden
+function drawFrame() {
+  requestAnimationFrame(drawFrame); // not called while the page is hidden
   if (!theme || theme.dpr !== devicePixelRatio) theme = readTheme(devicePixelRatio);
   for (const { state, panel } of streams.values()) {
     panel.draw(state, { theme, still: still.matches, control: connection.control, connected });
   }
-  title();
+  updateTitle();
 }
 
 connection.token = sessionStorage.getItem(TOKEN);
-frame();
+drawFrame();

@@ -1,15 +1,15 @@
-// The ribbon: sections as coloured bands growing to the right, what is undecided dashed above them, and below
-// them the kind of sound.
+// The ribbon: sections as coloured bands that grow to the right, boundaries over them (provisional ones dashed), and
+// the kind of sound below.
 
-import { look } from "./labels.js";
+import { labelLook } from "./labels.js";
 import { labelName } from "./state.js";
 
-const TOP = 32; // titles, and below them the heads of boundaries
-const SOUND = 18;
+const TOP = 32; // height of titles, and below them the heads of boundaries
+const SOUND = 18; // height of the lane of sounds
 const SPACE = 5;
 const RADIUS = 6;
-const FLASH_S = 1.6; // how long a boundary that firms up or vanishes is seen doing so
-const QUIET_DB = -60;
+const FLASH_S = 1.6; // how long the confirmation or retraction of a boundary is animated
+const FLOOR_DB = -60;
 
 /** Draw stream `s` on a canvas context of width × height CSS pixels. chosen: key of the outlined section. */
 export function drawRibbon({ c, width, height }, s, axis, theme, { chosen, flash }) {
@@ -32,13 +32,13 @@ export function drawRibbon({ c, width, height }, s, axis, theme, { chosen, flash
   drawNow(c, axis.x(axis.now), band, s, theme);
 }
 
-/** The section under axis second `at`, or undefined. */
+/** Return the section at axis second `at`, or undefined. */
 export function sectionAt(s, at, now) {
   return s.sections.find(({ base, start, end }) => base + start <= at && at < (end === null ? now : base + end));
 }
 
 function drawSection(c, band, x0, x1, section, s, theme, chosen) {
-  const { colour, pattern, letters } = look(section.label);
+  const { colour, pattern, letters } = labelLook(section.label);
   const [left, right] = [Math.max(x0 + 0.75, -20), Math.min(x1 - (section.end === null ? 0 : 0.75), band.width + 20)];
   if (right - left < 0.5) return;
   const radius = Math.min(RADIUS, (right - left) / 3);
@@ -59,7 +59,7 @@ function drawSection(c, band, x0, x1, section, s, theme, chosen) {
 }
 
 function drawSectionText(c, band, left, right, letters, name, theme) {
-  // A section that began before the window still says what it is.
+  // The label of a section that started before the window is drawn at the window's edge.
   const [from, to] = [Math.max(left, 0), Math.min(right, band.width)];
   const x = from + 9;
   const room = to - x - 4;
@@ -71,7 +71,7 @@ function drawSectionText(c, band, left, right, letters, name, theme) {
   else return drawSmall(c, letters, from, to, band.top + 20, theme);
   if (!name) return;
   c.font = `500 12px ${theme.font}`;
-  const fitting = shorten(c, name, room);
+  const fitting = shortenText(c, name, room);
   if (fitting) c.fillText(fitting, x, band.top + 39);
 }
 
@@ -81,7 +81,7 @@ function drawSmall(c, letters, from, to, y, theme) {
   if (c.measureText(letters).width <= to - from - 1) c.fillText(letters, (from + to) / 2, y);
 }
 
-function shorten(c, text, room) {
+function shortenText(c, text, room) {
   if (c.measureText(text).width <= room) return text;
   for (let n = text.length - 1; n > 1; n--) {
     const cut = `${text.slice(0, n).trimEnd()}…`;
@@ -90,7 +90,7 @@ function shorten(c, text, room) {
   return null;
 }
 
-/** The level as a dark hill at the foot of the ribbon. */
+/** Draw the level as a dark area at the foot of the ribbon. */
 function drawLevel(c, band, points, axis) {
   const foot = band.top + band.height;
   c.beginPath();
@@ -106,7 +106,7 @@ function drawLevel(c, band, points, axis) {
     }
     peak = Math.max(peak, value);
     if (x - pen < 1) continue;
-    c.lineTo(x, foot - Math.max(0, 1 - peak / QUIET_DB) * band.height * 0.5);
+    c.lineTo(x, foot - Math.max(0, 1 - peak / FLOOR_DB) * band.height * 0.5);
     [pen, peak] = [x, -Infinity];
   }
   if (pen === null) return;
@@ -120,9 +120,9 @@ function drawBoundary(c, band, x, boundary, axis, theme, flash) {
   const age = (since) => axis.now - base - since;
   const bottom = band.top + band.height;
   if (state === "confirmed") {
-    const fresh = flash && decided_t !== undefined ? Math.max(0, 1 - age(decided_t) / FLASH_S) : 0;
-    if (fresh > 0) line(c, x, band.top - 6, bottom + 3, theme.ink, 1.5 + 3 * fresh, []);
-    head(c, x, band.top - 3, theme.ink, true);
+    const freshness = flash && decided_t !== undefined ? Math.max(0, 1 - age(decided_t) / FLASH_S) : 0;
+    if (freshness > 0) drawLine(c, x, band.top - 6, bottom + 3, theme.ink, 1.5 + 3 * freshness, []);
+    drawHead(c, x, band.top - 3, theme.ink, true);
     if (t_uncertainty * axis.scale > 4) {
       c.fillStyle = theme.muted;
       c.fillRect(x - t_uncertainty * axis.scale, band.top - 2.5, 2 * t_uncertainty * axis.scale, 1.5);
@@ -132,13 +132,13 @@ function drawBoundary(c, band, x, boundary, axis, theme, flash) {
   const left = state === "retracted" ? (flash ? 1 - age(retracted_t) / FLASH_S : 0) : 1;
   if (left <= 0) return;
   c.globalAlpha = left * (0.55 + 0.45 * Math.min(1, stability ?? 0));
-  line(c, x, band.top, bottom, theme.surface, 5, []);
-  line(c, x, band.top - 6, bottom + 3, theme.ink, 2, [5, 4]);
-  head(c, x, band.top - 3, theme.ink, false);
+  drawLine(c, x, band.top, bottom, theme.surface, 5, []);
+  drawLine(c, x, band.top - 6, bottom + 3, theme.ink, 2, [5, 4]);
+  drawHead(c, x, band.top - 3, theme.ink, false);
   c.globalAlpha = 1;
 }
 
-function line(c, x, top, bottom, colour, width, dash) {
+function drawLine(c, x, top, bottom, colour, width, dash) {
   c.beginPath();
   c.setLineDash(dash);
   c.moveTo(x, top);
@@ -149,8 +149,8 @@ function line(c, x, top, bottom, colour, width, dash) {
   c.setLineDash([]);
 }
 
-/** A filled head stands for a boundary that is certain, a hollow one for one that is not. */
-function head(c, x, y, colour, filled) {
+/** Draw the head of a boundary: filled for a confirmed one, hollow for a provisional one. */
+function drawHead(c, x, y, colour, filled) {
   c.beginPath();
   c.moveTo(x, y);
   c.lineTo(x - 4.5, y - 8);
@@ -177,12 +177,13 @@ function drawMarks(c, band, marks, axis, theme) {
       c.fillStyle = theme.patterns[1];
       c.fillRect(x, band.top, Math.max(2, end - x), band.height);
     }
-    if (kind === "started" || kind === "lost") line(c, x, band.top - 4, band.top + band.height, theme.muted, 1, [2, 2]);
-    if (x < free) continue; // in the widest window signs would lie on each other
+    if (kind === "started" || kind === "lost")
+      drawLine(c, x, band.top - 4, band.top + band.height, theme.muted, 1, [2, 2]);
+    if (x < free) continue; // in the widest window signs would overlap
     c.fillStyle = theme.muted;
-    const said = kind === "title" ? shorten(c, `${MARK_SIGNS.title} ${text}`, 180) : MARK_SIGNS[kind];
-    c.fillText(said, Math.max(2, x - 4), band.top - 19);
-    free = x + c.measureText(said).width + 16;
+    const sign = kind === "title" ? shortenText(c, `${MARK_SIGNS.title} ${text}`, 180) : MARK_SIGNS[kind];
+    c.fillText(sign, Math.max(2, x - 4), band.top - 19);
+    free = x + c.measureText(sign).width + 16;
   }
 }
 

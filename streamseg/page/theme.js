@@ -1,8 +1,8 @@
-// The colours of style.css, for canvases; and the patterns that carry a label where colour cannot.
+// The colours of style.css for canvases, and the patterns that distinguish labels where colours cannot.
 
 import { COLOURS } from "./labels.js";
 
-/** Read anew whenever light turns to dark. dpr: device pixels per CSS pixel. */
+/** Read the colours; again after a change between light and dark. dpr: device pixels per CSS pixel. */
 export function readTheme(dpr) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -17,7 +17,7 @@ export function readTheme(dpr) {
     accent: colour("accent"),
     warn: colour("warn"),
     onLabel: colour("on-label"),
-    patterns: PATTERNS.map((draw) => pattern(draw, dpr)),
+    patterns: PATTERNS.map((draw) => makePattern(draw, dpr)),
     font: style.fontFamily,
   };
 }
@@ -25,7 +25,7 @@ export function readTheme(dpr) {
 const PATTERNS = [
   null,
   (c) =>
-    strokes(c, [
+    drawStrokes(c, [
       [-2, 10, 10, -2],
       [-2, 2, 2, -2],
       [6, 10, 10, 6],
@@ -36,19 +36,19 @@ const PATTERNS = [
       [6, 6],
     ].forEach(([x, y]) => c.fillRect(x - 0.9, y - 0.9, 1.8, 1.8)), // dots
   (c) =>
-    strokes(c, [
+    drawStrokes(c, [
       [0, 2, 8, 2],
       [0, 6, 8, 6],
     ]), // level
   (c) =>
-    strokes(c, [
+    drawStrokes(c, [
       [-2, -2, 10, 10],
       [-2, 6, 2, 10],
       [6, -2, 10, 2],
     ]), // falling
 ];
 
-function strokes(c, lines) {
+function drawStrokes(c, lines) {
   c.beginPath();
   for (const [x0, y0, x1, y1] of lines) {
     c.moveTo(x0, y0);
@@ -57,7 +57,7 @@ function strokes(c, lines) {
   c.stroke();
 }
 
-function pattern(draw, dpr) {
+function makePattern(draw, dpr) {
   if (!draw) return null;
   const tile = document.createElement("canvas");
   tile.width = tile.height = Math.round(8 * dpr);
@@ -66,13 +66,13 @@ function pattern(draw, dpr) {
   c.strokeStyle = c.fillStyle = "rgb(0 0 0 / .2)";
   c.lineWidth = 1.2;
   draw(c);
-  const made = c.createPattern(tile, "repeat");
-  made.setTransform(new DOMMatrix().scale(8 / tile.width));
-  return made;
+  const repeated = c.createPattern(tile, "repeat");
+  repeated.setTransform(new DOMMatrix().scale(8 / tile.width));
+  return repeated;
 }
 
-/** Fit a canvas to its CSS size and hand back a context that counts in CSS pixels; null when it is not shown. */
-export function fit(canvas, dpr) {
+/** Fit a canvas to its CSS size; returns a context in CSS pixels, null where the canvas is not shown. */
+export function fitCanvas(canvas, dpr) {
   const { clientWidth: width, clientHeight: height } = canvas;
   if (!width || !height) return null;
   const [w, h] = [Math.round(width * dpr), Math.round(height * dpr)];

@@ -1,4 +1,4 @@
-"""The server room: events in at one door, every client served at the other. It never sees samples."""
+"""The server: takes the events of streams and sends them to clients. It never processes samples."""
 
 from streamseg.server.hub import Hub
 from streamseg.server.websocket import Server, serve

@@ -1,11 +1,11 @@
-"""One connected client: the conversation on one side, its socket on the other.
+"""One connected client: performs the actions of its `ServerProtocol` on its socket.
 
-A slow client must cost the others nothing. `websockets.broadcast` fills a buffer without end for a client that
-stopped reading, and its keepalive waits behind that very buffer; so the buffer itself is looked at before and
-after each write (`SendLimit`), high-volume events go first, then the client.
+A slow client must not affect the others. `websockets.broadcast` fills a buffer without bound for a client that stopped
+reading, and its keepalive waits behind that buffer. So the buffer is measured before and after each write
+(`SendLimit`): first high-volume events are dropped, then the connection is closed.
 
-What a client missed is sent by a task of its own, at the pace at which the client reads, so that its requests are
-answered meanwhile.
+A task of its own sends the events that a client missed, as fast as the client reads, so that its requests are answered
+in the meantime.
 """
 
 from __future__ import annotations
@@ -23,32 +23,35 @@ from streamseg.server import protocol
 from streamseg.server.hub import Hub
 from streamseg.server.request_subjects import UnknownSubjectError
 from streamseg.server.send_limit import SendLimit
-from streamseg.wire import frames as wire_frames
 from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import CloseCode, RequestErrorCode
+from streamseg.wire.frames import encode_message, make_text_frame
 
 _SYSTEM_QUEUE_BYTES = 131_072
-_CLOSE_TIMEOUT_S = 5.0  # how long a client that was hung up on may take to read why
+_CLOSE_TIMEOUT_S = 5.0  # for the client to read the close frame
 
 
 class ClientConnection:
-    """A `Listener` behind a WebSocket."""
+    """One client on a WebSocket: a `StreamClient` that performs the actions of its `ServerProtocol`."""
 
     def __init__(
-        self, connection: ServerConnection, conversation: protocol.ServerProtocol, hub: Hub, session: str
+        self, connection: ServerConnection, server_protocol: protocol.ServerProtocol, hub: Hub, session: str
     ) -> None:
         self._connection = connection
-        self._protocol = conversation
+        self._protocol = server_protocol
         self._hub = hub
         self._session = session
         self._dropped_counts: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
-        # The system's own queue must not hide megabytes of what a client does not read.
+        # The system's own queue must not hide megabytes that a client does not read.
         connection.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_QUEUE_BYTES
         )
-        self._stall_watch = (0, 0.0)  # bytes waiting when last looked at, and since when none of them was read
+        self._stalled_bytes = 0  # that waited at the last check
+        self._stalled_since: float | None = None  # when the client last read any of them
         self._limit = SendLimit(hub.settings.max_queue_bytes)
-        self._bringing_up: asyncio.Task[None] | None = None
+        self._missed_events_task: asyncio.Task[None] | None = None
 
     @property
     def queue_bytes(self) -> int:
@@ -56,86 +59,86 @@ class ClientConnection:
         return self._connection.transport.get_write_buffer_size()
 
     async def run_session(self) -> None:
-        """Talk until one of both hangs up."""
-        conversation, loop = self._protocol, self._loop
+        """Serve the client until one side closes the connection."""
+        server_protocol, loop = self._protocol, self._loop
         expiry = loop.call_later(self._hub.settings.identify_timeout_s, self._close_if_unidentified)
         try:
-            await self._perform(conversation.send_hello())
+            await self._perform(server_protocol.send_hello())
             async for text in self._connection:
-                before = conversation.topic_filter
-                actions = conversation.receive_message(text, loop.time())
-                if conversation.topic_filter != before:
-                    self._hub.audience.change_subscription(self, conversation.topic_filter)
+                before = server_protocol.topic_filter
+                actions = server_protocol.receive_message(text, loop.time())
+                if server_protocol.topic_filter != before:
+                    self._hub.subscribers.change_subscription(self, server_protocol.topic_filter)
                 await self._perform(actions)
-                if conversation.state is protocol.ProtocolState.CLOSED:
-                    break  # whatever it said after that is not looked at
+                if server_protocol.state is protocol.ProtocolState.CLOSED:
+                    break  # what it sent after that is not read
         except (ConnectionClosed, ConnectionError):
-            pass  # however a client goes, it is gone
+            pass  # the client is gone
         finally:
             expiry.cancel()
             try:
-                await self._end_bringing_up()
+                await self._stop_missed_events_task()
             finally:
-                self._hub.audience.remove_client(self)
+                self._hub.subscribers.remove_client(self)
 
-    def send(self, frames: bytes, piece_bytes: int = 0) -> None:
-        """Send these frames, or hang up when too much waits already. piece_bytes: see `SendLimit`."""
+    def send_frames(self, frames: bytes, piece_bytes: int = 0) -> None:
+        """Send these frames, or close the connection when too much waits already. piece_bytes: see `SendLimit`."""
         transport, limit = self._connection.transport, self._limit
         if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
             return
-        # Most clients read at once; for them nothing is counted.
+        # Most clients read at once; for them nothing needs to be counted.
         before = transport.get_write_buffer_size()
-        if before or not limit.reset:
+        if before or not limit.is_idle:
             limit.count_write(before, self._loop.time())
         transport.write(frames)
         after = transport.get_write_buffer_size()
-        if (after or not limit.reset) and not limit.can_send(after, piece_bytes=piece_bytes):
-            self.close_connection(m.CloseCode.SLOW, "too slow; reconnect and resume")
+        if (after or not limit.is_idle) and not limit.can_send(after, piece_bytes=piece_bytes):
+            self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_piece(self, frames: bytes) -> None:
-        """Send frames that waited until little was left to send: they do not make the client a slow one."""
-        self.send(frames, piece_bytes=len(frames))
+        """Send frames that waited until little was left to send, so they do not count as unread."""
+        self.send_frames(frames, piece_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send n events of a topic, or count them as dropped when something waits already."""
+        """Send n events of a topic, or drop and count them when too much waits already."""
         if self.queue_bytes > self._hub.settings.shed_queue_bytes:
             self._dropped_counts[topic] += n
             self._hub.dropped_events += n
             return
-        for missed, count in self._dropped_counts.items():
-            self.send(wire_frames.make_text_frame(wire_frames.encode_message("dropped", m.Dropped(missed, count))))
+        for dropped_topic, count in self._dropped_counts.items():
+            self.send_frames(make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count))))
         self._dropped_counts.clear()
-        self.send(frames)
+        self.send_frames(frames)
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
-        """Say `identified`."""
+        """Send the message `identified`."""
         for action in self._protocol.send_identified(self._session, streams):
             if isinstance(action, protocol.SendText):
-                self.send_piece(wire_frames.make_text_frame(action.text))
+                self.send_piece(make_text_frame(action.text))
 
     async def wait_until_drained(self) -> bool:
-        """Wait until little is left to send, and let others have their turn; false when the client is gone."""
+        """Wait until little is left to send, and let other tasks run; false when the client is gone."""
         try:
             await self._connection.drain()
         except (ConnectionClosed, OSError):
             return False
-        await asyncio.sleep(0)  # a client on a fast line never has to wait, and must not keep the loop for itself
+        await asyncio.sleep(0)  # `drain` never waits for a fast client, which must not occupy the loop
         return self._connection.protocol.state is SocketState.OPEN
 
     def close_if_stalled(self, now: float) -> None:
-        """Hang up on a client that has read nothing of what waits for it for too long."""
-        waiting, since = self._stall_watch
-        if self.queue_bytes == 0 or self.queue_bytes < waiting:
-            since = now
-        self._stall_watch = (self.queue_bytes, since or now)
-        if self.queue_bytes and now - self._stall_watch[1] > self._hub.settings.stalled_s:
-            self.close_connection(m.CloseCode.SLOW, "stalled; reconnect and resume")
+        """Close the connection of a client that has read none of the waiting bytes for too long. now: loop time."""
+        queue_bytes = self.queue_bytes
+        if self._stalled_since is None or queue_bytes == 0 or queue_bytes < self._stalled_bytes:
+            self._stalled_since = now
+        self._stalled_bytes = queue_bytes
+        if queue_bytes and now - self._stalled_since > self._hub.settings.stalled_s:
+            self.close_connection(CloseCode.SLOW, "stalled; reconnect and resume")
 
-    def close_connection(self, code: m.CloseCode, reason: str) -> None:
-        """Say why, and cut the line when that is not read soon."""
+    def close_connection(self, code: CloseCode, reason: str) -> None:
+        """Send a close frame, and abort the connection when the client does not answer soon."""
         if self._connection.protocol.state is not SocketState.OPEN:
             return
-        self._hub.slow_clients += code is m.CloseCode.SLOW
+        self._hub.slow_clients += code is CloseCode.SLOW
         self._connection.protocol.send_close(code, reason)
         self._connection.send_data()
         self._loop.call_later(_CLOSE_TIMEOUT_S, self._connection.transport.abort)
@@ -144,43 +147,43 @@ class ClientConnection:
         for action in actions:
             match action:
                 case protocol.SendText(text=text):
-                    self.send_piece(wire_frames.make_text_frame(text))
+                    self.send_piece(make_text_frame(text))
                 case protocol.CloseConnection(code=code, reason=reason):
                     self.close_connection(code, reason)
-                case protocol.JoinStreams() as let_in:
-                    audience = self._hub.audience
-                    behind = await audience.add_client(self, let_in.topic_filter, let_in.streams, let_in.resume)
-                    if behind:
-                        self._bringing_up = self._loop.create_task(audience.send_past(self, behind))
-                        self._bringing_up.add_done_callback(self._brought_up)
+                case protocol.JoinStreams() as join:
+                    subscribers = self._hub.subscribers
+                    pending = await subscribers.add_client(self, join.topic_filter, join.streams, join.resume)
+                    if pending:
+                        self._missed_events_task = self._loop.create_task(subscribers.send_missed_events(self, pending))
+                        self._missed_events_task.add_done_callback(self._abort_if_failed)
                 case protocol.HandleRequest(id=id, request=request):
                     await self._perform(await self._answer_request(id, request))
         await self._connection.drain()
 
-    def _brought_up(self, task: asyncio.Task[None]) -> None:
-        """A client that can no longer be brought up must come back: it would wait for ever."""
+    def _abort_if_failed(self, task: asyncio.Task[None]) -> None:
+        """Abort the connection when the missed events cannot be sent: the client would wait for ever."""
         if not task.cancelled() and task.exception() is not None:
             self._connection.transport.abort()
 
-    async def _end_bringing_up(self) -> None:
-        """Stop sending what the client missed. Raises what went wrong there."""
-        if self._bringing_up is not None:
-            self._bringing_up.cancel()
-            await asyncio.wait([self._bringing_up])
-            if not self._bringing_up.cancelled():
-                self._bringing_up.result()
+    async def _stop_missed_events_task(self) -> None:
+        """Stop sending missed events. Raises the exception of that task, if it failed."""
+        if self._missed_events_task is not None:
+            self._missed_events_task.cancel()
+            await asyncio.wait([self._missed_events_task])
+            if not self._missed_events_task.cancelled():
+                self._missed_events_task.result()
 
-    async def _answer_request(self, id: int | str, request: m.ClientRequest) -> list[protocol.ProtocolAction]:
-        conversation = self._protocol
+    async def _answer_request(self, id: int | str, request: r.ClientRequest) -> list[protocol.ProtocolAction]:
+        server_protocol = self._protocol
         match request:
-            case m.SubscribeRequest() | m.UnsubscribeRequest():
-                return conversation.send_response(
-                    m.SubscribedResponse(id=id, subscribe=conversation.topic_filter.sorted_topics())
+            case r.SubscribeRequest() | r.UnsubscribeRequest():
+                return server_protocol.send_response(
+                    r.SubscribedResponse(id=id, subscribe=server_protocol.topic_filter.sorted_topics())
                 )
-            case m.SnapshotRequest(stream=name) if name in self._hub.streams:
+            case r.SnapshotRequest(stream=name) if name in self._hub.streams:
                 stream = self._hub.streams[name]
-                return conversation.send_response(
-                    m.SnapshotResponse(
+                return server_protocol.send_response(
+                    r.SnapshotResponse(
                         id=id,
                         stream=name,
                         epoch=stream.epoch,
@@ -188,22 +191,22 @@ class ClientConnection:
                         snapshot=stream.snapshot_builder.make_snapshot(),
                     )
                 )
-            case m.SnapshotRequest(stream=name):
-                return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
-            case m.HistoryRequest():
-                past = await self._hub.read_history(id, request)
-                if past is None:
+            case r.SnapshotRequest(stream=name):
+                return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
+            case r.HistoryRequest():
+                response = await self._hub.read_history(id, request)
+                if response is None:
                     why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
-                    return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, why)
-                return conversation.send_response(past)
+                    return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, why)
+                return server_protocol.send_response(response)
             case _:
                 try:
-                    self._hub.handle_control(request, conversation.client or self._session)
+                    self._hub.handle_control(request, server_protocol.client or self._session)
                 except UnknownSubjectError as error:
-                    return conversation.send_error(id, m.RequestErrorCode.NOT_FOUND, str(error))
+                    return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, str(error))
                 except UsageError as error:
-                    return conversation.send_error(id, m.RequestErrorCode.FAILED, str(error))
-                return conversation.send_response(_met(id, request))
+                    return server_protocol.send_error(id, RequestErrorCode.FAILED, str(error))
+                return server_protocol.send_response(_make_control_response(id, request))
 
     def _close_if_unidentified(self) -> None:
         for action in self._protocol.close_if_expired(self._loop.time()):
@@ -211,8 +214,8 @@ class ClientConnection:
                 self.close_connection(action.code, action.reason)
 
 
-def _met(id: int | str, request: m.ControlRequest) -> m.Response:
-    """The answer to a control request that was taken."""
-    if isinstance(request, m.Set):
-        return m.SetAnswer(id=id, stream=request.stream, sensitivity=request.sensitivity)
-    return m.Response(id=id)
+def _make_control_response(id: int | str, request: r.ControlRequest) -> r.Response:
+    """Make the response to a control request that was accepted."""
+    if isinstance(request, r.SetRequest):
+        return r.SetResponse(id=id, stream=request.stream, sensitivity=request.sensitivity)
+    return r.Response(id=id)

@@ -1,8 +1,7 @@
-"""What the port answers to a browser: the page, the state, and nothing else.
+"""HTTP beside the WebSocket: the files of the page, and routes such as `/status`.
 
-Only files that lay in the page's folder when the server started are served, looked up by name: no path can leave
-the folder. Names in `Host` are refused where they could be an attacker's (DNS rebinding): an address, `localhost`,
-or the host of an allowed origin.
+Only files that were in the page's folder when the server started are served, looked up by name: no path can leave the
+folder. Against DNS rebinding, `Host` must be an address, `localhost`, or the host of an allowed origin.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.access_tokens import AccessTokens
+from streamseg.wire.messages import Role
 
-_TYPES = {
+_MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -29,7 +29,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
-_SECURITY = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
         "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -49,17 +49,17 @@ GuardedRoute = Callable[[Role], HttpBody]
 
 
 def make_response(
-    status: HTTPStatus, media_type: str, body: bytes, extra: dict[str, str] | None = None, *, head: bool = False
+    status: HTTPStatus, media_type: str, body: bytes, extra: dict[str, str] | None = None, *, head_only: bool = False
 ) -> Response:
-    """An HTTP response with the security headers and `extra` ones; `head` leaves the body out."""
+    """Make an HTTP response with the security headers and `extra` ones. head_only: without the body."""
     headers = Headers({"Content-Type": media_type, "Content-Length": str(len(body)), "Connection": "close"})
-    headers.update(_SECURITY)
+    headers.update(_SECURITY_HEADERS)
     headers.update(extra or {})
-    return Response(status.value, status.phrase, headers, b"" if head else body)
+    return Response(status.value, status.phrase, headers, b"" if head_only else body)
 
 
 def make_refusal(status: HTTPStatus, why: str, extra: dict[str, str] | None = None) -> Response:
-    """A refusal in plain text."""
+    """Make a refusal in plain text."""
     return make_response(status, "text/plain; charset=utf-8", f"{why}\n".encode(), extra)
 
 
@@ -67,7 +67,7 @@ METHOD_REFUSED = make_refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Al
 
 
 class HttpPages:
-    """Answers GET and HEAD."""
+    """Answers GET and HEAD requests that are not for the WebSocket."""
 
     def __init__(
         self,
@@ -77,11 +77,11 @@ class HttpPages:
         open_routes: dict[str, HttpRoute],
         guarded_routes: dict[str, GuardedRoute],
     ) -> None:
-        """folder: the page. Open routes answer everybody, guarded ones whoever may read, by role."""
+        """List the files of the page. guarded_routes: need a role, and are called with it; open_routes need none."""
         self._files = {
             "/" + file.relative_to(folder).as_posix(): file
             for file in sorted(folder.rglob("*"))
-            if file.is_file() and file.suffix in _TYPES and file.resolve().is_relative_to(folder.resolve())
+            if file.is_file() and file.suffix in _MEDIA_TYPES and file.resolve().is_relative_to(folder.resolve())
         }
         if "/index.html" in self._files:
             self._files["/"] = self._files["/index.html"]
@@ -92,33 +92,33 @@ class HttpPages:
         self._guarded_routes = guarded_routes
 
     def check_origin(self, request: Request) -> Response | None:
-        """None when `Host` and `Origin` are fine; a refusal otherwise."""
-        host = request.headers.get_all("Host")
-        if len(host) != 1 or not self._is_allowed_host(host[0]):
+        """Return a refusal where `Host` or `Origin` is not allowed; None where both are."""
+        hosts = request.headers.get_all("Host")
+        if len(hosts) != 1 or not self._is_allowed_host(hosts[0]):
             return make_refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server is not known by that name")
-        origin = request.headers.get_all("Origin")
-        if not origin:
+        origins = request.headers.get_all("Origin")
+        if not origins:
             return None
-        if len(origin) == 1 and (origin[0] in self._origins or origin[0] in _same_origins(host[0])):
+        if len(origins) == 1 and (origins[0] in self._origins or origins[0] in _same_origins(hosts[0])):
             return None
         return make_refusal(HTTPStatus.FORBIDDEN, "this origin is not allowed")
 
-    def respond(self, request: Request) -> Response:
+    def respond_to_get(self, request: Request) -> Response:
         """Answer a request that is not for the WebSocket."""
         if request.method not in ("GET", "HEAD"):
             return METHOD_REFUSED
-        head = request.method == "HEAD"
+        head_only = request.method == "HEAD"
         path = unquote(request.path.partition("?")[0])
         if route := self._open_routes.get(path):
-            return make_response(HTTPStatus.OK, *route(), head=head)
-        if guarded := self._guarded_routes.get(path):
-            role = self._tokens.bearer_role(request.headers.get("Authorization"))
+            return make_response(HTTPStatus.OK, *route(), head_only=head_only)
+        if guarded_route := self._guarded_routes.get(path):
+            role = self._tokens.role_for_bearer(request.headers.get("Authorization"))
             if role is None:
                 return make_refusal(HTTPStatus.UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
-            return make_response(HTTPStatus.OK, *guarded(role), head=head)
+            return make_response(HTTPStatus.OK, *guarded_route(role), head_only=head_only)
         if file := self._files.get(path):
             try:
-                return make_response(HTTPStatus.OK, _TYPES[file.suffix], file.read_bytes(), head=head)
+                return make_response(HTTPStatus.OK, _MEDIA_TYPES[file.suffix], file.read_bytes(), head_only=head_only)
             except OSError:
                 pass
         return make_refusal(HTTPStatus.NOT_FOUND, "nothing here")
@@ -126,7 +126,7 @@ class HttpPages:
     def _is_allowed_host(self, host: str) -> bool:
         if host in self._hosts:
             return True
-        if "@" in host:  # a name that looks like ours, before the one that is meant
+        if "@" in host:  # `localhost@evil.example` names evil.example
             return False
         try:
             name = urlsplit(f"//{host}").hostname or ""
@@ -142,5 +142,5 @@ class HttpPages:
 
 
 def _same_origins(host: str) -> tuple[str, str]:
-    """The origins of pages that come from that host."""
+    """Return the origins of pages that this host serves."""
     return f"http://{host}", f"https://{host}"

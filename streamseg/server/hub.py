@@ -1,13 +1,13 @@
-"""Where events come in once and go out to everybody.
+"""The hub: takes the events of all streams, has them recorded, and sends them to the clients.
 
-The hub lives on the event loop. Whoever feeds a stream calls `publish` there (a worker thread by
-`loop.call_soon_threadsafe`) and never waits: neither clients nor the disk can hold up the sound.
+The hub lives on the event loop. The producer of a stream calls `publish` there (a worker thread by
+`loop.call_soon_threadsafe`) and never waits: neither clients nor the disk can delay the sound.
 
 ::
 
-    publish ─▶ recorder (own thread: commit) ─▶ stream.deliver ─▶ every listener's buffer
+    publish ─▶ recorder (own thread: commit) ─▶ stream.deliver_batch ─▶ the buffer of every client
                                                     ▲
-    a resuming client: replay (own thread: read) ───┤ joins where the replay has reached the head, in one step
+    a resuming client: history (own thread: read) ──┤ joins where the replay has reached the head, in one step
     any other client: a snapshot of the stream ─────┘ joins where the snapshot was taken, in one step
 """
 
@@ -26,7 +26,7 @@ from streamseg.history.writer_thread import HistoryRecorder, WriteResult
 from streamseg.server.stream import ServedStream
 from streamseg.server.subscribers import Subscribers
 from streamseg.settings import ServerSettings
-from streamseg.wire import messages as m
+from streamseg.wire import requests as r
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import Event, HistoryFailed, HistoryRestored
@@ -36,17 +36,20 @@ _SEND_BYTES = 65_536
 
 
 class HistoryFailure(NamedTuple):
-    """The history fails: why, and since when."""
+    """Why the history cannot be written, and since when (RFC 3339)."""
 
     reason: str
     since: str
 
 
 class Hub:
-    """All streams of one server; its `audience` are those who listen to them."""
+    """All streams of one server, their history, and the clients that receive them (`subscribers`).
+
+    failure: why the history cannot be written now, None while it can. slow_clients, dropped_events: counts for metrics.
+    """
 
     def __init__(self, settings: ServerSettings | None = None, *, history: Path | None = None) -> None:
-        """history: the file to keep events in; None keeps none. `serve` opens and closes it."""
+        """history: the file to record events in; None records none. `serve` opens and closes it."""
         self.settings = settings or ServerSettings()
         self.streams: dict[str, ServedStream] = {}
         self.failure: HistoryFailure | None = None
@@ -54,123 +57,121 @@ class Hub:
         self.dropped_events = 0
         self._history = history
         self._recorder: HistoryRecorder | None = None
-        self._replay: HistoryReader | None = None
-        self._is_replaced: list[HistoryReader] = []  # of files that were set aside
-        self._early_events: list[EventBatch] = []  # what was published before `open`
-        self._deliverable: deque[WriteResult] = deque()
-        self._undelivered: dict[str, Event] = {}
-        self._in_flight = 0  # batches published and not yet sent
-        self.audience = Subscribers(self.streams, self.settings, lambda: self._replay)
+        self._history_reader: HistoryReader | None = None
+        self._replaced_readers: list[HistoryReader] = []  # of files that were set aside
+        self._early_batches: list[EventBatch] = []  # published before `open`
+        self._written_batches: deque[WriteResult] = deque()  # not delivered yet
+        self._restored_events: dict[str, Event] = {}  # by stream: to publish in its next epoch
+        self._in_flight = 0  # batches published and not delivered yet
+        self.subscribers = Subscribers(self.streams, self.settings, lambda: self._history_reader)
 
     @property
     def has_history(self) -> bool:
-        """Whether there is a history at all."""
+        """Whether events are to be recorded at all."""
         return self._history is not None
 
     @property
     def history_path(self) -> Path | None:
-        """The file events are kept in; another than asked where that one was in use."""
+        """The file that events are recorded in; another than the one asked for where that was in use."""
         return self._recorder.path if self._recorder is not None else self._history
 
     async def open(self) -> None:
-        """Open the history and begin to deliver. Raises HistoryFailed when its path can never work."""
+        """Open the history and start to deliver events. Raises HistoryError when its path can never be used."""
         if self._history is not None:
             loop = asyncio.get_running_loop()
 
-            def on_written(outcomes: Sequence[WriteResult]) -> None:
-                loop.call_soon_threadsafe(self._on_written, outcomes)
+            def on_written(results: Sequence[WriteResult]) -> None:
+                loop.call_soon_threadsafe(self._on_written, results)
 
             def on_failed(reason: str, since: str) -> None:
                 loop.call_soon_threadsafe(self._on_history_failed, reason, since)
 
-            def on_restored(reason: str, since: str, broken: frozenset[str]) -> None:
-                loop.call_soon_threadsafe(self._on_history_restored, reason, since, broken)
+            def on_restored(reason: str, since: str, streams: frozenset[str]) -> None:
+                loop.call_soon_threadsafe(self._on_history_restored, reason, since, streams)
 
             self._recorder = HistoryRecorder(self._history, self.settings, on_written, on_failed, on_restored)
             self._recorder.start()
-            self._replay = HistoryReader(self._recorder.path)
-        early, self._early_events = self._early_events, []
-        for batch in early:
+            self._history_reader = HistoryReader(self._recorder.path)
+        batches, self._early_batches = self._early_batches, []
+        for batch in batches:
             self._queue_batch(batch)
 
     async def close(self) -> None:
-        """Write and deliver everything published so far."""
+        """Record and deliver all events published so far, and close the history."""
         if self._recorder is not None:
-            await asyncio.to_thread(
-                self._recorder.finish_and_close
-            )  # its last words are on the loop before this returns
-            while self._deliverable:
+            await asyncio.to_thread(self._recorder.finish_and_close)  # its last results are on the loop afterwards
+            while self._written_batches:
                 await asyncio.sleep(0)
             self._recorder = None
-        replays = [*self._is_replaced, *([self._replay] if self._replay is not None else [])]
-        self._is_replaced, self._replay = [], None  # whoever is still catching up is told to come back
-        for replay in replays:
-            await replay.close()
+        readers = [*self._replaced_readers, *([self._history_reader] if self._history_reader is not None else [])]
+        self._replaced_readers, self._history_reader = [], None  # clients that are still resuming must reconnect
+        for reader in readers:
+            await reader.close()
 
     def add_stream(
         self, name: str, epoch: str, controls: StreamControls | None = None, *, source: str | None = None
     ) -> None:
-        """Announce a stream, before its first event; again with a new epoch when it runs anew.
+        """Announce a stream before its first event; call it again with a new epoch when the stream runs again.
 
-        source: where its sound comes from, a path for instance; told to nobody but who may control.
+        controls: what carries out clients' requests. source: where its sound comes from, a path for instance; shown
+        only to clients that may control.
         """
-        known = self.streams.get(name)
-        if known is None:
-            self.streams[name] = ServedStream(name, epoch, controls)
-        else:
-            known.controls = controls
-        self.streams[name].source = source
+        stream = self.streams.get(name)
+        if stream is None:
+            stream = self.streams[name] = ServedStream(name, epoch, controls)
+        stream.controls = controls
+        stream.source = source
         self._queue_batch(EventBatch(name, epoch, (), None))
 
-    def publish(self, stream: str, envelopes: Iterable[Envelope], position: StreamProgress) -> None:
-        """Events of one stream in order, and how far it was heard when they were said."""
-        kept: list[EncodedEvent] = []
-        passing: list[EncodedEvent] = []
+    def publish(self, stream: str, envelopes: Iterable[Envelope], progress: StreamProgress) -> None:
+        """Record and send events of one stream, in order. progress: of the stream after them."""
+        recorded_events: list[EncodedEvent] = []
+        high_volume_events: list[EncodedEvent] = []
         for envelope in envelopes:
-            said = encode_event(envelope)
-            (passing if said.high_volume else kept).append(said)
-        if passing:
-            self.streams[stream].send_events(passing)
-        for batch in split_by_epoch(stream, kept, position):
+            event = encode_event(envelope)
+            (high_volume_events if event.high_volume else recorded_events).append(event)
+        if high_volume_events:
+            self.streams[stream].send_events(high_volume_events)
+        for batch in split_by_epoch(stream, recorded_events, progress):
             self._queue_batch(batch)
-        if not kept:
-            self._queue_batch(EventBatch(stream, None, (), position))
+        if not recorded_events:
+            self._queue_batch(EventBatch(stream, None, (), progress))
 
     def close_stream(self, name: str) -> None:
-        """Nobody feeds the stream any more; what it said can still be asked for."""
+        """Refuse control requests of a stream from now on, because it ended; its history can still be requested."""
         self.streams[name].controls = None
 
     def send_heartbeats(self) -> None:
-        """Tell every client how far its streams are."""
-        self.audience.send_heartbeats()
+        """Send every client a heartbeat of its streams."""
+        self.subscribers.send_heartbeats()
 
-    async def read_history(self, id: int | str, request: m.HistoryRequest) -> m.HistoryResponse | None:
-        """The answer to a history request; None when that epoch is not known."""
-        if self._replay is None:
+    async def read_history(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
+        """Answer a history request; None where its epoch is not known."""
+        if self._history_reader is None:
             return None
-        return await self._replay.read_for_request(id, request, self.settings.max_queue_bytes // 2)
+        return await self._history_reader.read_for_request(id, request, self.settings.max_queue_bytes // 2)
 
-    def handle_control(self, request: m.ControlRequest, by: str) -> None:
-        """Hand a control request to whoever feeds the stream.
+    def handle_control(self, request: r.ControlRequest, by: str) -> None:
+        """Pass a control request to its stream. by: the name of the client.
 
-        Raises AskedWrongly when nobody does, UnknownSubject when it is about a label or alarm that there is not.
+        Raises UsageError where the stream does not run, UnknownSubjectError where it does not have the label or alarm.
         """
         stream = self.streams.get(request.stream)
         if stream is None or stream.controls is None:
             raise UsageError(f"stream {request.stream!r} takes no requests; it is not being fed")
         match request:
-            case m.FinishRequest():
+            case r.FinishRequest():
                 stream.controls.finish()
-            case m.ResetRequest():
+            case r.ResetRequest():
                 stream.controls.reset()
-            case m.Set(sensitivity=sensitivity):
+            case r.SetRequest(sensitivity=sensitivity):
                 stream.controls.set_sensitivity(sensitivity)
-            case m.MarkRequest(t=t, verdict=verdict):
+            case r.MarkRequest(t=t, verdict=verdict):
                 stream.controls.mark_boundary(t, verdict)
-            case m.NameRequest(label=label, name=name):
+            case r.NameRequest(label=label, name=name):
                 stream.subjects.check_label(stream.name, label)
                 stream.controls.name_label(label, name, by)
-            case m.AcknowledgeRequest(alarm=alarm):
+            case r.AcknowledgeRequest(alarm=alarm):
                 stream.subjects.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge_alarm(alarm, by)
 
@@ -178,33 +179,33 @@ class Hub:
         if self._history is None:
             self.streams[batch.stream].deliver_batch(batch)
         elif self._recorder is None:
-            self._early_events.append(batch)
+            self._early_batches.append(batch)
         elif batch.events or batch.epoch or self._in_flight:
             self._in_flight += 1
             self._recorder.put_batch(batch)
-        else:  # a position alone, and nothing before it: nothing to write
+        else:  # only the progress, and no batch before it: nothing to write
             self.streams[batch.stream].deliver_batch(batch)
 
-    def _on_written(self, outcomes: Sequence[WriteResult]) -> None:
-        idle = not self._deliverable
-        self._deliverable.extend(outcomes)
-        if idle:
-            self._send_pieces()
+    def _on_written(self, results: Sequence[WriteResult]) -> None:
+        was_idle = not self._written_batches
+        self._written_batches.extend(results)
+        if was_idle:
+            self._deliver_written()
 
-    def _send_pieces(self) -> None:
-        """Send what was written, a piece at a time: a burst must not make ready clients look slow."""
+    def _deliver_written(self) -> None:
+        """Deliver written batches, a bounded size at a time: a burst must not make good readers look slow."""
         size = 0
-        while self._deliverable and size < _SEND_BYTES:
-            batch, kept = self._deliverable.popleft()
+        while self._written_batches and size < _SEND_BYTES:
+            batch, is_recorded = self._written_batches.popleft()
             self._in_flight -= 1
             stream = self.streams[batch.stream]
-            begins = batch.epoch not in (None, stream.epoch)
-            stream.deliver_batch(batch, is_recorded=kept)
-            if begins and kept and stream.controls is not None and (owed := self._undelivered.pop(stream.name, None)):
-                stream.controls.publish_event(owed)
-            size += sum(len(said.json) for said in batch.events)
-        if self._deliverable:
-            asyncio.get_running_loop().call_soon(self._send_pieces)
+            starts_epoch = batch.epoch not in (None, stream.epoch)
+            stream.deliver_batch(batch, is_recorded=is_recorded)
+            if starts_epoch and is_recorded and stream.controls is not None and stream.name in self._restored_events:
+                stream.controls.publish_event(self._restored_events.pop(stream.name))
+            size += sum(len(event.json) for event in batch.events)
+        if self._written_batches:
+            asyncio.get_running_loop().call_soon(self._deliver_written)
 
     def _on_history_failed(self, reason: str, since: str) -> None:
         self.failure = HistoryFailure(reason, since)
@@ -212,17 +213,18 @@ class Hub:
             if stream.controls is not None:
                 stream.controls.publish_event(Event("history", HistoryFailed(reason=reason, since=since)))
 
-    def _on_history_restored(self, reason: str, since: str, broken: frozenset[str]) -> None:
+    def _on_history_restored(self, reason: str, since: str, incomplete_streams: frozenset[str]) -> None:
+        """Go on recording. incomplete_streams: their epoch is incomplete, so they must start a new one."""
         self.failure = None
-        if self._recorder is not None and self._replay is not None:
-            self._is_replaced.append(self._replay)
-            self._replay = HistoryReader(self._recorder.path)  # the file may be another one
-        restored = Event("history", HistoryRestored(reason=reason, since=since))
+        if self._recorder is not None and self._history_reader is not None:
+            self._replaced_readers.append(self._history_reader)
+            self._history_reader = HistoryReader(self._recorder.path)  # the file may be another one
+        event = Event("history", HistoryRestored(reason=reason, since=since))
         for name, stream in self.streams.items():
             if stream.controls is None:
                 continue
-            if name in broken:
-                self._undelivered[name] = restored  # said in the new epoch, where it can be kept
+            if name in incomplete_streams:
+                self._restored_events[name] = event  # published in the new epoch, where it can be recorded
                 stream.controls.reset()
             else:
-                stream.controls.publish_event(restored)
+                stream.controls.publish_event(event)

@@ -1,4 +1,4 @@
-"""Listening sockets that count connections as they are accepted, before TLS or a protocol spends memory on them."""
+"""Listening sockets that count connections as they are accepted, before TLS or a protocol uses memory for them."""
 
 from __future__ import annotations
 
@@ -15,110 +15,111 @@ from typing import Any
 from streamseg.server.limits import ConnectionCounter, address_group
 
 _MAX_REFUSALS_PER_ACCEPT = 64
-_PAUSE_S = 0.5  # shorter than asyncio's rest, longer than a round of its loop
+_PAUSE_S = 0.5  # shorter than asyncio's pause, longer than one iteration of its loop
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class LimitedListener(socket.socket):
-    """A listening socket that admits connections by a counter.
+    """A listening socket that closes connections that the counter does not admit.
 
-    Counting in the protocol would be too late: a TLS connection has one only after its handshake, and costs 300 KiB
-    before. It is done there nevertheless where `counts_connections` says that this `accept` is not called.
+    Counting them in the protocol would be too late: a TLS connection has one only after its handshake, and needs
+    300 KiB before. It is done there nevertheless where asyncio does not call this `accept`: see
+    `counts_accepted_connections`.
     """
 
     counter: ConnectionCounter
     _paused_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Called by asyncio, which tries again later after a BlockingIOError."""
+        """Accept the next admitted connection. Called by asyncio, which tries again after a BlockingIOError."""
         for _ in range(_MAX_REFUSALS_PER_ACCEPT):
             try:
-                accepted, where = super().accept()
+                connection, peer = super().accept()
             except OSError as error:
                 if error.errno not in _NO_DESCRIPTORS:
                     raise
-                self._refuse(error)
-                break  # asyncio would log a traceback for each try, a hundred at once
-            stranger = address_group(where[0])
-            if self.counter.admit(stranger):
-                counted = _CountedSocket(self.family, self.type, self.proto, accepted.detach())
-                counted.counter, counted.address = self.counter, stranger
-                return counted, where
-            accepted.close()
+                self._refuse_connection(error)
+                break  # asyncio would log a traceback for each attempt, a hundred at once
+            address = address_group(peer[0])
+            if self.counter.admit_socket(address):
+                counted_socket = _CountedSocket(self.family, self.type, self.proto, connection.detach())
+                counted_socket.counter, counted_socket.address = self.counter, address
+                return counted_socket, peer
+            connection.close()
         raise BlockingIOError
 
-    def _refuse(self, error: OSError) -> None:
-        """Accept with the spare descriptor and hang up: left in the queue, it would wake the loop again and again."""
-        self.counter.report_full(error.strerror or str(error))
+    def _refuse_connection(self, error: OSError) -> None:
+        """Accept with the spare descriptor and close: left in the queue, the connection would keep the loop busy."""
+        self.counter.report_refusal(error.strerror or str(error))
         self.counter.spare_descriptor.release()
         try:
-            accepted, _ = super().accept()
-            accepted.close()
+            connection, _ = super().accept()
+            connection.close()
         except BlockingIOError:
-            pass  # it has hung up meanwhile
+            pass  # the client has hung up in the meantime
         except OSError:
             now = time.monotonic()
             if now >= self._paused_until:
                 self._paused_until = now + _PAUSE_S
-                raise error from None  # asyncio looks for connections again after a second
+                raise error from None  # asyncio accepts again after a second
         finally:
             self.counter.spare_descriptor.reserve()
 
 
 @contextlib.contextmanager
 def without_accept_tracebacks() -> Iterator[None]:
-    """Keep asyncio from logging a traceback for a full table of descriptors: the counter has said so in one line."""
+    """Suppress asyncio's traceback for a full table of descriptors: the counter has logged it in one line."""
 
-    def wanted(record: logging.LogRecord) -> bool:
+    def is_other_message(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("socket.accept() out of system resource")
 
     logger = logging.getLogger("asyncio")
-    logger.addFilter(wanted)
+    logger.addFilter(is_other_message)
     try:
         yield
     finally:
-        logger.removeFilter(wanted)
+        logger.removeFilter(is_other_message)
 
 
 class _CountedSocket(socket.socket):
-    """A socket that tells the counter when it is closed."""
+    """An accepted socket that counts as open until it is closed."""
 
     counter: ConnectionCounter
     address: str
 
     def close(self) -> None:
         if self.fileno() >= 0:
-            self.counter.release(self.address)
+            self.counter.release_socket(self.address)
         super().close()
 
 
-def count_connections(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether the loop accepts connections by `LimitedListener.accept`, which counts them.
+def counts_accepted_connections(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether the loop accepts connections by `LimitedListener.accept`, which counts them.
 
-    On Windows the usual loop has the system accept them instead.
+    On Windows the default loop lets the system accept them.
     """
     return sys.platform != "win32" or not isinstance(loop, asyncio.ProactorEventLoop)
 
 
 async def bind_listeners(host: str, port: int, counter: ConnectionCounter) -> list[LimitedListener]:
-    """A bound socket for each address of the host. Raises OSError."""
+    """Bind a listening socket to each address of the host. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    thresholds: list[LimitedListener] = []
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[LimitedListener] = []
     try:
-        for family, kind, proto, _, where in dict.fromkeys(found):
-            threshold = LimitedListener(family, kind, proto)
-            thresholds.append(threshold)
-            threshold.counter = counter
-            if sys.platform == "win32":  # there SO_REUSEADDR would let any program take over a port that is in use
-                threshold.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        for family, kind, proto, _, address in dict.fromkeys(addresses):
+            listener = LimitedListener(family, kind, proto)
+            listeners.append(listener)
+            listener.counter = counter
+            if sys.platform == "win32":  # where SO_REUSEADDR lets any program take over a port in use
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
             else:
-                threshold.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
-                threshold.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            threshold.bind(where)
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
     except BaseException:
-        for threshold in thresholds:
-            threshold.close()
+        for listener in listeners:
+            listener.close()
         raise
-    return thresholds
+    return listeners

@@ -1,4 +1,4 @@
-"""What an operator scrapes: read from the hub when asked, nothing is counted twice."""
+"""Prometheus metrics, read from the hub at each scrape."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from streamseg.server.hub import Hub
 from streamseg.server.stream import ServedStream
 
 STREAM_GAUGES = (
-    ("lag_seconds", "how far the engine is behind the sound", lambda stream: stream.position.lag_s),
-    ("stream_seconds", "sound heard in this epoch", lambda stream: stream.position.t),
-    ("watermark_seconds", "nothing at or before it changes any more", lambda stream: stream.position.watermark),
-    ("dropped_samples", "samples lost in this epoch, per channel", lambda stream: stream.position.dropped_samples),
-    ("engine_seconds", "time the engine worked in this epoch", lambda stream: stream.position.engine_s),
+    ("lag_seconds", "how far the engine is behind the sound", lambda stream: stream.progress.lag_s),
+    ("stream_seconds", "sound processed in this epoch", lambda stream: stream.progress.t),
+    ("watermark_seconds", "nothing at or before it changes any more", lambda stream: stream.progress.watermark),
+    ("dropped_samples", "samples lost in this epoch, per channel", lambda stream: stream.progress.dropped_samples),
+    ("engine_seconds", "time the engine worked in this epoch", lambda stream: stream.progress.engine_s),
     (
         "engine_seconds_per_second",
         "time the engine works for a second of sound",
-        lambda stream: stream.position.engine_s / stream.position.t if stream.position.t else 0.0,
+        lambda stream: stream.progress.engine_s / stream.progress.t if stream.progress.t else 0.0,
     ),
 )
 
 
 class HubMetrics(Collector):
-    """The hub and its clients as Prometheus metrics."""
+    """Makes the Prometheus metrics of the hub and its clients."""
 
     def __init__(self, hub: Hub, queues: Callable[[], Iterable[int]]) -> None:
-        """queues: bytes that wait for each client."""
+        """queues: returns the bytes that wait for each client."""
         self._hub = hub
         self._queues = queues
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def render(self) -> tuple[str, bytes]:
-        """Media type and content of a scrape."""
+        """Return the media type and the content of a scrape."""
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Called by the registry at each scrape."""
+        """Yield all metrics. Called by the registry at each scrape."""
         streams = list(self._hub.streams.values())
         for name, help_, value in STREAM_GAUGES:
             yield _make_gauge(name, help_, streams, value)
-        events = CounterMetricFamily("streamseg_events", "events sent to listeners", labels=["stream", "type"])
+        events = CounterMetricFamily("streamseg_events", "events sent to clients", labels=["stream", "type"])
         for stream in streams:
             for type_, n in sorted(stream.event_counts.items()):
                 events.add_metric([stream.name, type_], n)
@@ -56,13 +56,13 @@ class HubMetrics(Collector):
         longest = max(queues, default=0)
         yield GaugeMetricFamily("streamseg_queue_bytes_max", "bytes that wait for the slowest client", value=longest)
         yield CounterMetricFamily(
-            "streamseg_slow_clients", "clients hung up on for reading too slowly", value=self._hub.slow_clients
+            "streamseg_slow_clients", "clients closed for reading too slowly", value=self._hub.slow_clients
         )
         yield CounterMetricFamily(
-            "streamseg_shed_events", "high-volume events that slow clients did not get", value=self._hub.dropped_events
+            "streamseg_shed_events", "high-volume events dropped for slow clients", value=self._hub.dropped_events
         )
         failing = self._hub.failure is not None
-        yield GaugeMetricFamily("streamseg_history_failing", "1 while events are not kept", value=int(failing))
+        yield GaugeMetricFamily("streamseg_history_failing", "1 while events are not recorded", value=int(failing))
 
 
 def _make_gauge(

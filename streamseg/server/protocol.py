@@ -1,15 +1,15 @@
-"""One connection's side of the conversation, without a socket and without a clock.
+"""The server's side of the protocol for one connection, without a socket and without a clock.
 
 ::
 
                  hello ▶                 ▶ identified
-    (connected) ────────▶ GREETED ───────────────────▶ OPEN ──┐ request ▶ response
+    (connected) ──────▶ HELLO_SENT ──────────────────▶ OPEN ──┐ request ▶ response
                              │   identify                │ ◀──┘
                              └── anything wrong ─▶ CLOSED ◀── too fast, unreadable, unknown op
 
-Messages and times go in; actions come out: text to send, a code to close with, a client to let in, a request to
-meet. The adapter performs them and calls back. Whatever is wrong with a *message* closes the connection; whatever
-is wrong with a *request* is answered, because the client named the request and can be told.
+Messages and times go in; actions come out: text to send, a code to close with, a client to join, a request to handle.
+`ClientConnection` performs them and calls back. A fault of a *message* closes the connection; a fault of a *request* is
+answered with an error response, because the request has an id.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.rate_limiter import RateLimiter
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames
 from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import CloseCode, RequestErrorCode
 from streamseg.wire.printable import make_one_line
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,34 +40,34 @@ class SendText:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close with this code; nothing more will be said."""
+    """Close the connection with this code; nothing more is sent."""
 
-    code: m.CloseCode
+    code: CloseCode
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JoinStreams:
-    """The client identified itself: join it to its streams, then call `identified`."""
+    """Join the client to its streams, then call `send_identified`."""
 
     topic_filter: TopicFilter
     streams: tuple[str, ...]
-    resume: dict[str, m.Cursor]
+    resume: dict[str, m.EventCursor]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandleRequest:
-    """Meet this request, then call `respond` or `refuse` with its id."""
+    """Carry out this request, then call `send_response` or `send_error` with its id."""
 
     id: int | str
-    request: m.ClientRequest
+    request: r.ClientRequest
 
 
 ProtocolAction: TypeAlias = SendText | CloseConnection | JoinStreams | HandleRequest
 
 
 class ProtocolState(enum.Enum):
-    """Where the conversation stands."""
+    """The state of one connection in the protocol."""
 
     HELLO_SENT = enum.auto()
     OPEN = enum.auto()
@@ -73,10 +75,10 @@ class ProtocolState(enum.Enum):
 
 
 class ServerProtocol:
-    """One client's conversation."""
+    """The protocol with one client. client (its name), role and topic_filter are set when it identifies itself."""
 
     def __init__(self, hello: m.Hello, tokens: AccessTokens, settings: ServerSettings, now: float) -> None:
-        """hello: what to say first. now: seconds on any clock that does not jump, as all `now` below."""
+        """hello: the first message to send. now: seconds on a monotonic clock, here and below."""
         self._hello = hello
         self._tokens = tokens
         self._settings = settings
@@ -84,140 +86,139 @@ class ServerProtocol:
         self._rate_limiter = RateLimiter(settings.messages_per_s, settings.message_burst, now)
         self.state = ProtocolState.HELLO_SENT
         self.client = ""
-        self.role: Role = "read"
+        self.role: m.Role = "read"
         self.topic_filter = TopicFilter()
 
     def send_hello(self) -> list[ProtocolAction]:
-        """The server speaks first."""
+        """Return the first message of the connection: `hello`."""
         return [SendText(frames.encode_message("hello", self._hello))]
 
     def close_if_expired(self, now: float) -> list[ProtocolAction]:
-        """Close when the client has not identified itself in time."""
+        """Close the connection where the client has not identified itself in time."""
         if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
-            return self._close(m.CloseCode.NOT_IDENTIFIED, "no identify in time")
+            return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
     def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
-        """Take in one message."""
+        """Process one message of the client; returns the actions to perform."""
         if self.state is ProtocolState.CLOSED:
             return []
         if not self._rate_limiter.allow(now):
-            return self._close(m.CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
+            return self._close(CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
-            return self._close(m.CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
+            return self._close(CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
         try:
-            received = msgspec.json.decode(text)
+            message = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-            return self._close(m.CloseCode.UNREADABLE, "not JSON")
-        if not isinstance(received, dict):
-            return self._close(m.CloseCode.WRONG_TYPE, "a message is an object with `op` and `d`")
-        for field, kind in (("op", str), ("d", dict)):
-            if field not in received:
-                return self._close(m.CloseCode.MISSING_FIELD, f"no `{field}`")
-            if not isinstance(received[field], kind):
-                return self._close(m.CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
-        match received["op"]:
+            return self._close(CloseCode.UNREADABLE, "not JSON")
+        if not isinstance(message, dict):
+            return self._close(CloseCode.WRONG_TYPE, "a message is an object with `op` and `d`")
+        for field, field_type in (("op", str), ("d", dict)):
+            if field not in message:
+                return self._close(CloseCode.MISSING_FIELD, f"no `{field}`")
+            if not isinstance(message[field], field_type):
+                return self._close(CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
+        match message["op"]:
             case "identify" if self.state is ProtocolState.HELLO_SENT:
-                return self._identify(received["d"])
+                return self._identify(message["d"])
             case "identify":
-                return self._close(m.CloseCode.ALREADY_IDENTIFIED, "identified already")
+                return self._close(CloseCode.ALREADY_IDENTIFIED, "identified already")
             case "request" if self.state is ProtocolState.OPEN:
-                return self._request(received["d"])
+                return self._request(message["d"])
             case "request":
-                return self._close(m.CloseCode.NOT_IDENTIFIED, "identify first")
+                return self._close(CloseCode.NOT_IDENTIFIED, "identify first")
             case _:
-                return self._close(m.CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
+                return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
     def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
-        """The client was joined to its streams."""
+        """Return the `identified` message, once the client was joined to its streams."""
         if self.state is ProtocolState.CLOSED:
             return []
-        said = m.Identified(protocol=m.PROTOCOL, session=session, role=self.role, streams=streams)
-        return [SendText(frames.encode_message("identified", said))]
+        message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
+        return [SendText(frames.encode_message("identified", message))]
 
-    def send_response(self, answer: m.Response) -> list[ProtocolAction]:
-        """A request was met, or not."""
-        return [SendText(frames.encode_message("response", answer))]
+    def send_response(self, response: r.Response) -> list[ProtocolAction]:
+        """Return the message with the response to a request."""
+        return [SendText(frames.encode_message("response", response))]
 
-    def send_error(self, id: int | str, code: m.RequestErrorCode, reason: str) -> list[ProtocolAction]:
-        """A request was not met."""
-        return self.send_response(m.ErrorResponse(id=id, error=m.ErrorDetail(int(code), reason)))
+    def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
+        """Return the message that refuses a request."""
+        return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
         version = d.get("protocol")
-        if isinstance(version, int) and not m.PROTOCOL >= version >= m.PROTOCOL:
-            return self._close(m.CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL}")
+        if isinstance(version, int) and version != m.PROTOCOL_VERSION:
+            return self._close(
+                CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL_VERSION}"
+            )
         try:
-            asked = msgspec.convert(d, m.Identify)
+            identify = msgspec.convert(d, m.Identify)
         except msgspec.ValidationError as error:
             return self._close(_close_code_of(error), str(error))
-        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", asked.auth)
+        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", identify.auth)
         if role is None:
-            return self._close(m.CloseCode.NOT_AUTHORISED, "no valid token")
-        streams = tuple(dict.fromkeys(self._hello.streams if asked.streams is None else asked.streams))
+            return self._close(CloseCode.NOT_AUTHORISED, "no valid token")
+        streams = tuple(dict.fromkeys(self._hello.streams if identify.streams is None else identify.streams))
         unknown = [name for name in streams if name not in self._hello.streams]
         if unknown:
             return self._close(
-                m.CloseCode.WRONG_VALUE, f"no stream {unknown[0]!r}; streams: {', '.join(self._hello.streams)}"
+                CloseCode.WRONG_VALUE, f"no stream {unknown[0]!r}; streams: {', '.join(self._hello.streams)}"
             )
         if len(streams) > self._settings.max_streams_per_client:
-            return self._close(m.CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
-        self.state, self.role, self.client = (
-            ProtocolState.OPEN,
-            role,
-            make_one_line(asked.client),
-        )  # it is said in events
-        self.topic_filter = TopicFilter.from_request(asked.subscribe, asked.min_state)
-        resume = {name: cursor for name, cursor in asked.resume.items() if name in streams}
+            return self._close(CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
+        self.state, self.role = ProtocolState.OPEN, role
+        self.client = make_one_line(identify.client)  # events contain it
+        self.topic_filter = TopicFilter.from_request(identify.subscribe, identify.min_state)
+        resume = {name: cursor for name, cursor in identify.resume.items() if name in streams}
         return [JoinStreams(self.topic_filter, streams, resume)]
 
     def _request(self, d: dict[str, Any]) -> list[ProtocolAction]:
         id = d.get("id")
         if "id" not in d:
-            return self._close(m.CloseCode.MISSING_FIELD, "no `id` in the request")
+            return self._close(CloseCode.MISSING_FIELD, "no `id` in the request")
         if isinstance(id, bool) or not isinstance(id, int | str) or (isinstance(id, str) and len(id) > 200):
-            return self._close(m.CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
+            return self._close(CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
         if "type" not in d:
             return self.send_error(
-                id, m.RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(m.REQUEST_TYPES)}"
+                id, RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(r.REQUEST_TYPES)}"
             )
-        kind = m.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
-        if kind is None:
+        request_class = r.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
+        if request_class is None:
             return self.send_error(
-                id, m.RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(m.REQUEST_TYPES)}"
+                id, RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(r.REQUEST_TYPES)}"
             )
         try:
-            request: m.ClientRequest = msgspec.convert(d, kind)  # type: ignore[assignment]
+            request: r.ClientRequest = msgspec.convert(d, request_class)  # type: ignore[assignment]
         except msgspec.ValidationError as error:
             return self.send_error(id, _error_code_of(error), str(error))
-        if isinstance(request, m.ControlRequest) and self.role != "control":
-            return self.send_error(id, m.RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token")
-        if isinstance(request, m.SubscribeRequest):
+        if isinstance(request, r.ControlRequest) and self.role != "control":
+            return self.send_error(id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token")
+        if isinstance(request, r.SubscribeRequest):
             self.topic_filter = self.topic_filter.with_topics(request.subscribe)
-        elif isinstance(request, m.UnsubscribeRequest):
+        elif isinstance(request, r.UnsubscribeRequest):
             self.topic_filter = self.topic_filter.without_topics(request.subscribe)
         return [HandleRequest(id, request)]
 
-    def _close(self, code: m.CloseCode, reason: str) -> list[ProtocolAction]:
+    def _close(self, code: CloseCode, reason: str) -> list[ProtocolAction]:
         self.state = ProtocolState.CLOSED
         # RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
         return [CloseConnection(code, reason.encode()[:120].decode(errors="ignore"))]
 
 
-def _close_code_of(error: msgspec.ValidationError) -> m.CloseCode:
+def _close_code_of(error: msgspec.ValidationError) -> CloseCode:
     return {
-        m.RequestErrorCode.MISSING_FIELD: m.CloseCode.MISSING_FIELD,
-        m.RequestErrorCode.WRONG_TYPE: m.CloseCode.WRONG_TYPE,
-        m.RequestErrorCode.WRONG_VALUE: m.CloseCode.WRONG_VALUE,
+        RequestErrorCode.MISSING_FIELD: CloseCode.MISSING_FIELD,
+        RequestErrorCode.WRONG_TYPE: CloseCode.WRONG_TYPE,
+        RequestErrorCode.WRONG_VALUE: CloseCode.WRONG_VALUE,
     }[_error_code_of(error)]
 
 
-def _error_code_of(error: msgspec.ValidationError) -> m.RequestErrorCode:
-    # msgspec tells the kinds of fault apart by its sentences alone (tests/integration/test_dependencies.py knows them).
-    # Only their beginnings count: further on stands what the client sent.
-    said = str(error)
-    if said.startswith("Object missing required field"):
-        return m.RequestErrorCode.MISSING_FIELD
-    if said.startswith("Expected") and ", got " in said:
-        return m.RequestErrorCode.WRONG_TYPE
-    return m.RequestErrorCode.WRONG_VALUE
+def _error_code_of(error: msgspec.ValidationError) -> RequestErrorCode:
+    # Only its messages tell msgspec's kinds of fault apart (tests/integration/test_dependencies.py checks them).
+    # Only their beginnings count: the rest may contain what the client sent.
+    text = str(error)
+    if text.startswith("Object missing required field"):
+        return RequestErrorCode.MISSING_FIELD
+    if text.startswith("Expected") and ", got " in text:
+        return RequestErrorCode.WRONG_TYPE
+    return RequestErrorCode.WRONG_VALUE

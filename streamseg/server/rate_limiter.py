@@ -1,20 +1,20 @@
-"""How much somebody may do: so much a second on average, and so much at once."""
+"""A rate limiter: so much a second on average, and so much at once."""
 
 from __future__ import annotations
 
 
 class RateLimiter:
-    """A bucket that fills steadily up to a brim. Every `take` costs something."""
+    """A token bucket: it fills at a steady rate up to a maximum, and every `allow` takes its cost out."""
 
     def __init__(self, per_s: float, burst: float, now: float) -> None:
-        """now: seconds on any clock that does not jump, as below. The bucket begins full."""
+        """Start with a full bucket. now: seconds on a monotonic clock, here and below."""
         self._per_s, self._burst = per_s, burst
         self._available = burst
-        self._counted_at = now
+        self._filled_at = now
 
     def allow(self, now: float, cost: float = 1.0) -> bool:
-        """Whether there was enough."""
-        gained = (now - self._counted_at) * self._per_s
-        self._available = min(self._available + gained, self._burst) - cost
-        self._counted_at = now
+        """Take the cost out of the bucket; returns whether there was enough."""
+        refill = (now - self._filled_at) * self._per_s
+        self._available = min(self._available + refill, self._burst) - cost
+        self._filled_at = now
         return self._available >= 0

@@ -1,7 +1,7 @@
-"""The head of a client's first request, looked at before `websockets` reads it.
+"""Reads the head of a client's first request before `websockets` does.
 
-`websockets` refuses every request with a body by hanging up, and reads whatever follows a request as frames. A browser
-or a script deserves an answer: a body is refused in words, and what follows a request is thrown away.
+`websockets` closes the connection on a request with a body, and reads what follows a request as frames. A browser or a
+script should get an answer instead: a body is refused with a message, and what follows a request is discarded.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from typing import NamedTuple
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
-_METHOD_BEGINS = re.compile(rb"[A-Z]")
+_METHOD_START = re.compile(rb"[A-Z]")
 
 
 class RequestHead(NamedTuple):
-    """A request's head: its bytes, what it says of itself, and what came after it."""
+    """The head of a request: its bytes, its method, two of its properties, and the bytes that came after it."""
 
     head: bytes
     method: str
@@ -24,26 +24,26 @@ class RequestHead(NamedTuple):
 
 
 class RequestHeadReader:
-    """Gathers a client's first bytes until the head of a request is whole."""
+    """Collects the first bytes of a client until the head of its request is complete."""
 
     def __init__(self) -> None:
-        self._received = bytearray()
+        self._data = bytearray()
 
     @property
     def size(self) -> int:
-        """Bytes gathered so far."""
-        return len(self._received)
+        """Bytes collected so far."""
+        return len(self._data)
 
     def push(self, data: bytes) -> RequestHead | None:
-        """Take bytes in; the head once it is whole, None before. Bytes that begin no request are given at once."""
-        unsearched = max(0, len(self._received) - 3)
-        self._received += data
-        if not _METHOD_BEGINS.match(self._received):
-            return RequestHead(bytes(self._received), method="", has_body=False, upgrades=True, rest=b"")
-        end = _END_OF_HEAD.search(self._received, unsearched)
+        """Add bytes; returns the head once it is complete, at once where they begin no request, None before."""
+        search_start = max(0, len(self._data) - 3)
+        self._data += data
+        if not _METHOD_START.match(self._data):
+            return RequestHead(bytes(self._data), method="", has_body=False, upgrades=True, rest=b"")
+        end = _END_OF_HEAD.search(self._data, search_start)
         if end is None:
             return None
-        head, rest = bytes(self._received[: end.end()]), bytes(self._received[end.end() :])
+        head, rest = bytes(self._data[: end.end()]), bytes(self._data[end.end() :])
         first, *lines = head.split(b"\n")
         fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
         lengths = [line for line in lines if line.lower().startswith(b"content-length:")]

@@ -1,7 +1,7 @@
-"""One stream as its listeners see it: what was sent, up to where, and to whom.
+"""One stream as the server sends it: its state, its cursor, and the clients that receive it.
 
 Everything here happens on the event loop, and only for events that may be sent (committed to the history, where
-there is one). So the state, the cursor in heartbeats and the snapshot always agree with what listeners have got.
+there is one). So the state, the cursor in heartbeats and the snapshot always agree with what clients have received.
 """
 
 from __future__ import annotations
@@ -15,128 +15,133 @@ from msgspec import UNSET
 
 from streamseg.history.batches import EncodedEvent, EventBatch
 from streamseg.server.request_subjects import RequestSubjects
+from streamseg.wire.codes import CloseCode
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.frames import encode_event_message, encode_message, make_text_frame
-from streamseg.wire.messages import CloseCode, HeartbeatEntry, JoinedStream, StreamSnapshot
+from streamseg.wire.messages import EventCursor, HeartbeatEntry, JoinedStream, StreamSnapshot
 from streamseg.wire.progress import StreamProgress
 from streamseg.wire.snapshot import SnapshotBuilder
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 
 
 class StreamClient(Protocol):
-    """A client, as a stream sees it."""
+    """What a stream needs of a client; `ClientConnection` implements it."""
 
-    def send(self, frames: bytes) -> None:
-        """Send these frames, or hang up. Never blocks."""
+    def send_frames(self, frames: bytes) -> None:
+        """Send these frames, or close the connection of a slow client. Never blocks."""
 
     def send_piece(self, frames: bytes) -> None:
-        """Send a piece of what is sent only as fast as it is read (see `drained`). Never blocks, never hangs up."""
+        """Send a piece of what is sent only as fast as the client reads (see `wait_until_drained`). Never blocks."""
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send these n events of a topic, or count them as dropped. Never blocks."""
+        """Send these n events of a topic, or drop and count them. Never blocks."""
 
     async def wait_until_drained(self) -> bool:
-        """Wait until little is left to send, and let others have their turn; false when the client is gone."""
+        """Wait until little is left to send, and let other tasks run; false when the client is gone."""
 
     def send_identified(self, streams: dict[str, JoinedStream]) -> None:
-        """Tell the client that it is in, and where it stands in each stream."""
+        """Send `identified`: the client is accepted, and where it starts in each stream."""
 
     def close_connection(self, code: CloseCode, reason: str) -> None:
         """Close the connection."""
 
 
 class ServedStream:
-    """One named stream."""
+    """One named stream and the clients that receive it.
+
+    source: where its sound comes from, shown only to clients that may control. is_recorded: whether its newest events
+    are in the history.
+    """
 
     def __init__(self, name: str, epoch: str, controls: StreamControls | None) -> None:
         self.name = name
         self.controls = controls
-        self.source: str | None = None  # where its sound comes from; for who may control
+        self.source: str | None = None
         self.epoch = epoch
         self.offset = 0
-        self.position = StreamProgress(0.0, 0.0)
+        self.progress = StreamProgress(0.0, 0.0)
         self.is_recorded = True
         self.snapshot_builder = SnapshotBuilder()
         self.snapshot_builder.start_epoch(epoch)
         self.subjects = RequestSubjects()
         self.event_counts: Counter[str] = Counter()
         self._clients: dict[TopicFilter, set[StreamClient]] = {}
-        self._snapshot_frame: bytes | None = None  # encoded once for all who join before the state changes
+        self._snapshot_frame: bytes | None = None  # encoded once for all clients that join before the state changes
 
     @property
-    def cursor(self) -> tuple[str, int]:
-        """The cursor after everything sent so far."""
-        return self.epoch, self.offset
+    def cursor(self) -> EventCursor:
+        """The cursor after all events sent so far."""
+        return EventCursor(self.epoch, self.offset)
 
     def deliver_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
-        """Send events to whoever wants them; the position holds once they are sent."""
+        """Apply a batch to the state and send its events to the clients that want them."""
         self._snapshot_frame = None
         if batch.epoch is not None and batch.epoch != self.epoch:
             self.epoch, self.offset = batch.epoch, 0
-            self.position = StreamProgress(0.0, 0.0)
+            self.progress = StreamProgress(0.0, 0.0)
             self.snapshot_builder.start_epoch(batch.epoch)
-        for said in batch.events:
-            if isinstance(said.envelope.offset, int):
-                self.offset = said.envelope.offset
-            self.snapshot_builder.apply_event(said.envelope)
-            self.subjects.push(said.envelope)
+        for event in batch.events:
+            if isinstance(event.envelope.offset, int):
+                self.offset = event.envelope.offset
+            self.snapshot_builder.apply_event(event.envelope)
+            self.subjects.push(event.envelope)
         if batch.events:
             self.is_recorded = is_recorded
-        if batch.position is not None:
-            self.position = batch.position
-            self.snapshot_builder.set_position(batch.position.t, batch.position.watermark)
+        if batch.progress is not None:
+            self.progress = batch.progress
+            self.snapshot_builder.set_position(batch.progress.t, batch.progress.watermark)
         self.send_events(batch.events, is_recorded=is_recorded)
 
     def send_events(self, events: Sequence[EncodedEvent], *, is_recorded: bool = True) -> None:
-        """Send events to whoever wants them, each with one write a listener."""
+        """Send events to the clients that want them, with one write for each client."""
         if not events:
             return
-        frames = [make_text_frame(encode_event_message(said.json, is_recorded=is_recorded)) for said in events]
-        for said in events:
-            self.event_counts[said.envelope.type] += 1
-        for topic_filter, listeners in list(self._clients.items()):
-            _send_to_clients(topic_filter, listeners, events, frames)
+        frames = [make_text_frame(encode_event_message(event.json, is_recorded=is_recorded)) for event in events]
+        for event in events:
+            self.event_counts[event.envelope.type] += 1
+        for topic_filter, clients in list(self._clients.items()):
+            _send_to_clients(topic_filter, clients, events, frames)
 
-    def add_client(self, listener: StreamClient, topic_filter: TopicFilter) -> None:
-        """From the next event on, this listener hears the stream."""
-        self._clients.setdefault(topic_filter, set()).add(listener)
+    def add_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
+        """Send the stream to this client from the next event on."""
+        self._clients.setdefault(topic_filter, set()).add(client)
 
-    def remove_client(self, listener: StreamClient, topic_filter: TopicFilter) -> None:
-        """It hears it no longer."""
-        listeners = self._clients.get(topic_filter, set())
-        listeners.discard(listener)
-        if not listeners:
+    def remove_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
+        """Send the stream to this client no longer."""
+        clients = self._clients.get(topic_filter, set())
+        clients.discard(client)
+        if not clients:
             self._clients.pop(topic_filter, None)
 
     def make_heartbeat(self) -> HeartbeatEntry:
-        """How far the stream is, for a heartbeat."""
-        at = self.position
+        """Return how far the stream is, for a heartbeat."""
+        progress = self.progress
         return HeartbeatEntry(
             epoch=self.epoch,
-            t=at.t,
-            watermark=at.watermark,
-            lag_s=at.lag_s,
+            t=progress.t,
+            watermark=progress.watermark,
+            lag_s=progress.lag_s,
             offset=self.offset,
-            dropped_samples=at.dropped_samples,
+            dropped_samples=progress.dropped_samples,
             kept=self.is_recorded,
         )
 
-    def make_joined(self, *, recovered: bool, with_snapshot: bool) -> JoinedStream:
-        """Where a client stands that joins now."""
+    def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
+        """Return where a client starts that joins now."""
         snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
-        return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=0, snapshot=snapshot)
+        return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=is_recovered, replayed=0, snapshot=snapshot)
 
-    def snapshot_frame(self) -> bytes:
-        """The frame of the message `snapshot`: the state right after everything sent so far."""
+    def encode_snapshot_frame(self) -> bytes:
+        """Return the frame of a `snapshot` message: the state right after all events sent so far."""
         if self._snapshot_frame is None:
-            now = StreamSnapshot(
+            snapshot = StreamSnapshot(
                 stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.snapshot_builder.make_snapshot()
             )
-            self._snapshot_frame = make_text_frame(encode_message("snapshot", now))
+            self._snapshot_frame = make_text_frame(encode_message("snapshot", snapshot))
         return self._snapshot_frame
 
     def make_status(self) -> dict[str, Any]:
-        """For `/status`: position, cursor, and what sounds now."""
+        """Return progress, cursor and state, for `/status`."""
         return {
             **msgspec.to_builtins(self.make_heartbeat()),
             "snapshot": msgspec.to_builtins(self.snapshot_builder.make_snapshot()),
@@ -144,22 +149,23 @@ class ServedStream:
 
 
 def _send_to_clients(
-    topic_filter: TopicFilter, listeners: set[StreamClient], events: Sequence[EncodedEvent], frames: list[bytes]
+    topic_filter: TopicFilter, clients: set[StreamClient], events: Sequence[EncodedEvent], frames: list[bytes]
 ) -> None:
-    wanted: list[bytes] = []
-    extras: dict[str, list[bytes]] = {}
-    for said, frame in zip(events, frames):
-        if not topic_filter.wants_event(said.topic, said.envelope.type):
+    """Send to clients of one filter the frames that they want, joined into one write; high-volume ones by topic."""
+    wanted_frames: list[bytes] = []
+    high_volume: dict[str, list[bytes]] = {}
+    for event, frame in zip(events, frames):
+        if not topic_filter.wants_event(event.topic, event.envelope.type):
             continue
-        if said.high_volume:
-            extras.setdefault(said.topic, []).append(frame)
+        if event.high_volume:
+            high_volume.setdefault(event.topic, []).append(frame)
         else:
-            wanted.append(frame)
-    if wanted:
-        joined = b"".join(wanted)
-        for listener in tuple(listeners):
-            listener.send(joined)
-    for topic_, some in extras.items():
-        joined = b"".join(some)
-        for listener in tuple(listeners):
-            listener.send_high_volume(topic_, len(some), joined)
+            wanted_frames.append(frame)
+    if wanted_frames:
+        data = b"".join(wanted_frames)
+        for client in tuple(clients):
+            client.send_frames(data)
+    for topic, topic_frames in high_volume.items():
+        data = b"".join(topic_frames)
+        for client in tuple(clients):
+            client.send_high_volume(topic, len(topic_frames), data)

@@ -1,4 +1,4 @@
-"""The port: WebSocket at `/ws`, the page and the state beside it."""
+"""Serves a hub on a port: the WebSocket at `/ws`, and beside it the page, the status and the metrics."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from websockets.typing import Subprotocol
 
 from streamseg.errors import PortInUseError, ServerError, UsageError
 from streamseg.server import protocol
-from streamseg.server.access_tokens import AccessTokens, Role
+from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.connection import ClientConnection
 from streamseg.server.file_descriptors import limit_connections
 from streamseg.server.http import HttpBody, HttpPages, make_refusal
 from streamseg.server.hub import Hub
 from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, limited_connection_class
-from streamseg.server.listening_sockets import bind_listeners, count_connections, without_accept_tracebacks
+from streamseg.server.listening_sockets import bind_listeners, counts_accepted_connections, without_accept_tracebacks
 from streamseg.server.metrics import HubMetrics
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
-from streamseg.wire.printable import make_printable  # a path that is no UTF-8 is no JSON either
+from streamseg.wire.printable import make_printable  # a path may be no UTF-8, which JSON must be
 from streamseg.wire.schemas import make_asyncapi, make_json_schemas
 
 _MIN_TOKEN_LENGTH = 16  # characters
@@ -46,51 +46,54 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """A running server. `port` is the real one when 0 was asked for."""
+    """A running server. port: the one it listens on, even where 0 was asked for. max_clients: at the same time."""
 
-    def __init__(self, hub: Hub, allowed: AccessTokens, host: str, *, secure: bool) -> None:
+    def __init__(self, hub: Hub, tokens: AccessTokens, host: str, *, secure: bool) -> None:
         self.hub = hub
         self.host = host
         self.port = 0
         self.secure = secure
-        self.measurements = HubMetrics(hub, lambda: [client.queue_bytes for client in self.clients])
+        self.metrics = HubMetrics(hub, lambda: [client.queue_bytes for client in self.clients])
         self.clients: set[ClientConnection] = set()
-        self.most_clients = hub.settings.max_connections
-        self._tokens = allowed
-        self._addresses: Counter[str] = Counter()
+        self.max_clients = hub.settings.max_connections
+        self._tokens = tokens
+        self._clients_by_address: Counter[str] = Counter()
 
-    def make_status(self, role: Role) -> dict[str, Any]:
-        """For `/status`; paths on this machine are told only to who may control."""
-        told = role == "control"
+    def make_status(self, role: m.Role) -> dict[str, Any]:
+        """Return the content of `/status`. Only clients that may control get paths on this machine."""
+        may_control = role == "control"
         history: dict[str, Any] = {"kept": self.hub.has_history, "failure": self.hub.failure}
-        if told:
+        if may_control:
             history["path"] = make_printable(str(path)) if (path := self.hub.history_path) else None
         return {
-            "server": m.SERVER,
+            "server": m.SERVER_NAME,
             "clients": len(self.clients),
             "history": history,
             "streams": {
-                name: {**stream.make_status(), **({"source": make_printable(stream.source or "")} if told else {})}
+                name: {
+                    **stream.make_status(),
+                    **({"source": make_printable(stream.source or "")} if may_control else {}),
+                }
                 for name, stream in self.hub.streams.items()
             },
         }
 
     def make_health(self) -> HttpBody:
-        """For `/healthz`: that the event loop answers is the news; whether events are kept is said too."""
+        """Return the content of `/healthz`: the event loop answers, and whether events are recorded."""
         return "text/plain; charset=utf-8", b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
 
     def make_asyncapi_body(self) -> HttpBody:
-        """For `/asyncapi.json`."""
+        """Return the content of `/asyncapi.json`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return _json_body(_asyncapi_text(f"{host}:{self.port}", secure=self.secure))
+        return _json_body(_encode_asyncapi(f"{host}:{self.port}", secure=self.secure))
 
     def make_hello(self) -> m.Hello:
-        """The first word to a client, with a challenge of its own."""
+        """Make the first message to a client, with a challenge for it alone."""
         settings = self.hub.settings
         return m.Hello(
-            server=m.SERVER,
-            protocol=m.PROTOCOL,
-            min_protocol=m.PROTOCOL,
+            server=m.SERVER_NAME,
+            protocol=m.PROTOCOL_VERSION,
+            min_protocol=m.PROTOCOL_VERSION,
             auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.is_set else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,
@@ -101,33 +104,33 @@ class Server:
         )
 
     def check_capacity(self, address: str) -> Response | None:
-        """None when another client of this address may come in; a refusal otherwise."""
+        """Return a refusal where no further client, or none of this address, is allowed; None where one is."""
         settings = self.hub.settings
-        if len(self.clients) >= self.most_clients:
+        if len(self.clients) >= self.max_clients:
             return make_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
-        if self._addresses[address] >= settings.max_connections_per_address:
+        if self._clients_by_address[address] >= settings.max_connections_per_address:
             return make_refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
         return None
 
     async def handle_connection(self, connection: ServerConnection) -> None:
-        """Serve one client from its first to its last message."""
+        """Serve one client until its connection ends."""
         address = _client_address(connection)
-        conversation = protocol.ServerProtocol(
+        server_protocol = protocol.ServerProtocol(
             self.make_hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
         )
-        client = ClientConnection(connection, conversation, self.hub, str(ULID()))
+        client = ClientConnection(connection, server_protocol, self.hub, str(ULID()))
         self.clients.add(client)
-        self._addresses[address] += 1
+        self._clients_by_address[address] += 1
         try:
             await client.run_session()
         finally:
             self.clients.discard(client)
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+            self._clients_by_address[address] -= 1
+            if not self._clients_by_address[address]:
+                del self._clients_by_address[address]
 
     async def run_heartbeats(self) -> None:
-        """Heartbeats, and an eye on clients that stopped reading."""
+        """Send heartbeats, and close the connections of clients that stopped reading, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.hub.settings.heartbeat_s)
@@ -149,25 +152,25 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve the hub's streams until the block is left; pending messages are sent before it ends.
+    """Serve the hub's streams until the block ends; pending messages are sent before that.
 
     host: only a loopback address works without a token; any other needs TLS too, or `insecure`.
     port: 0 picks a free one. origins: further pages that may connect (`https://example.org`).
-    Raises AskedWrongly for an address that would be open to strangers, PortInUse, or ServerFailed.
+    Raises UsageError for an address that would be open to everybody, PortInUseError, or ServerError.
     """
-    allowed = AccessTokens(read_token, control_token)
+    tokens = AccessTokens(read_token, control_token)
     if not _is_loopback(host):
-        if not allowed.is_set:
+        if not tokens.is_set:
             raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
         if tls is None and not insecure:
             raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
-        allowed = allowed.guard_reading()
-        if allowed.shortest_length < _MIN_TOKEN_LENGTH:
-            log.warning("a token of fewer than %d characters can be guessed by strangers", _MIN_TOKEN_LENGTH)
-    server = Server(hub, allowed, host, secure=tls is not None)
+        tokens = tokens.with_protected_reading()
+        if tokens.shortest_length < _MIN_TOKEN_LENGTH:
+            log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
+    server = Server(hub, tokens, host, secure=tls is not None)
     pages = HttpPages(
         page_dir,
-        allowed,
+        tokens,
         origins,
         open_routes={
             "/healthz": server.make_health,
@@ -176,7 +179,7 @@ async def serve(
         },
         guarded_routes={
             "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),
-            "/metrics": lambda _: server.measurements.render(),
+            "/metrics": lambda _: server.metrics.render(),
         },
     )
 
@@ -188,36 +191,36 @@ async def serve(
         if (refusal := pages.check_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
-            return pages.respond(request)
+            return pages.respond_to_get(request)
         return server.check_capacity(_client_address(connection))
 
-    most = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
-    server.most_clients = min(hub.settings.max_connections, most - min(EXTRA_SOCKETS, most // 2))
-    counter = ConnectionCounter(hub.settings, most)
+    max_sockets = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
+    server.max_clients = min(hub.settings.max_connections, max_sockets - min(EXTRA_SOCKETS, max_sockets // 2))
+    counter = ConnectionCounter(hub.settings, max_sockets)
     try:
-        bound = await _bind_servers(server, process_request, host, port, tls, counter)
+        socket_servers = await _bind_servers(server, process_request, host, port, tls, counter)
     except BaseException:
         counter.close()
         raise
-    server.port = next(iter(bound[0].sockets)).getsockname()[1]
+    server.port = next(iter(socket_servers[0].sockets)).getsockname()[1]
     try:
         await hub.open()
-        async with contextlib.AsyncExitStack() as serving:
-            serving.enter_context(without_accept_tracebacks())
-            for sockets in bound:
-                await serving.enter_async_context(sockets)
-                await sockets.start_serving()
-            clock = asyncio.create_task(server.run_heartbeats())
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(without_accept_tracebacks())
+            for socket_server in socket_servers:
+                await stack.enter_async_context(socket_server)
+                await socket_server.start_serving()
+            heartbeats = asyncio.create_task(server.run_heartbeats())
             try:
                 yield server
             finally:
                 await hub.close()
-                clock.cancel()
+                heartbeats.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await clock
+                    await heartbeats
     finally:
-        for sockets in bound:
-            sockets.close()
+        for socket_server in socket_servers:
+            socket_server.close()
         counter.close()
         await hub.close()
 
@@ -225,9 +228,10 @@ async def serve(
 async def _bind_servers(
     server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, counter: ConnectionCounter
 ) -> list[SocketServer]:
-    """A server for each address of the host, not yet serving."""
+    """Make a server for each address of the host; none is serving yet."""
     settings = server.hub.settings
-    connection = limited_connection_class(settings, None if count_connections(asyncio.get_running_loop()) else counter)
+    counts_on_accept = counts_accepted_connections(asyncio.get_running_loop())
+    connection_class = limited_connection_class(settings, None if counts_on_accept else counter)
     try:
         return [
             await serve_sockets(
@@ -237,7 +241,7 @@ async def _bind_servers(
                 start_serving=False,
                 process_request=process_request,
                 select_subprotocol=_select_subprotocol,
-                create_connection=connection,
+                create_connection=connection_class,
                 compression=None,
                 server_header=None,
                 open_timeout=settings.identify_timeout_s,
@@ -248,7 +252,7 @@ async def _bind_servers(
             for listener in await bind_listeners(host, port, counter)
         ]
     except OSError as error:
-        # Windows calls it a lack of permission where another program, or the system, has the port for itself.
+        # Windows reports EACCES where another program, or the system, has the port for itself.
         if error.errno == errno.EADDRINUSE or (sys.platform == "win32" and error.errno == errno.EACCES):
             raise PortInUseError(
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
@@ -257,23 +261,23 @@ async def _bind_servers(
 
 
 async def _abort_connection(connection: ServerConnection) -> Response:
-    """A visitor that asked and hung up is not answered: `websockets` takes the second end of file for a fault."""
+    """Abort a connection whose client has hung up: `websockets` would take the second end of file for a fault."""
     connection.transport.abort()
     await connection.wait_closed()
     return make_refusal(HTTPStatus.BAD_REQUEST, "hung up")
 
 
-@functools.cache  # thirty milliseconds of work, which anybody may ask for
-def _asyncapi_text(where: str, *, secure: bool) -> bytes:
-    return msgspec.json.encode(make_asyncapi(where, secure=secure))
+@functools.cache  # 30 ms of work, which any visitor can request
+def _encode_asyncapi(host: str, *, secure: bool) -> bytes:
+    return msgspec.json.encode(make_asyncapi(host, secure=secure))
 
 
 def _json_body(text: bytes) -> HttpBody:
     return "application/json", text
 
 
-def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
+def _select_subprotocol(_: ServerConnection, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in subprotocols else None
 
 
 def _client_address(connection: ServerConnection) -> str:

@@ -1,1 +1,1 @@
-"""The contract: event types, envelope, protocol messages, schemas, token proof, topic filters. No I/O."""
+"""The protocol: event types, envelope, messages, schemas, token proof, topics. No I/O."""

@@ -1,37 +1,39 @@
-"""What a client may ask of a live stream."""
+"""The control requests that a live stream must be able to carry out."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from streamseg.wire.events import AlarmKind, Event
+from streamseg.wire.event_data import Event
 from streamseg.wire.messages import Verdict
+from streamseg.wire.sound_events import AlarmKind
 
 
 class StreamControls(Protocol):
-    """What clients and the history may ask of whoever feeds a stream.
+    """The interface through which the server controls a live stream; `streamseg.live.session.Session` implements it.
 
-    Called on the event loop: take note and return at once. A method raises AskedWrongly to refuse.
-    What follows (`label.named`, `alarm.acknowledged`, a new epoch) comes back through `Hub.publish`.
+    The server calls the methods on its event loop. They must queue the request and return at once; the events that
+    result (`label.named`, `alarm.acknowledged`, a new epoch) are published later through `Hub.publish`. A method raises
+    UsageError to refuse a request.
     """
 
     def finish(self) -> None:
-        """Say everything pending, then stop the stream."""
+        """Emit all pending events, then stop the stream."""
 
     def reset(self) -> None:
-        """Say everything pending, then begin a new epoch over the same source."""
+        """Emit all pending events, then start a new epoch with the same source."""
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Judge the boundary at `t` (stream seconds), or say that there is one."""
+        """Record feedback on the boundary at `t` (stream seconds), or that one is missing there."""
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give a label a name."""
+        """Give a label a name. by: the name of the client."""
 
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
-        """Take notice of an alarm."""
+        """Acknowledge an alarm. by: the name of the client."""
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Report more or fewer changes (0 to 1) from the next epoch on."""
+        """Set how many changes are reported (0 the fewest, 1 the most) from the next epoch on."""
 
     def publish_event(self, event: Event) -> None:
-        """Stamp this event in order with the stream's own and publish it (`history.failed`, `history.restored`)."""
+        """Publish an event of the server (`history.failed`, `history.restored`) in order with the stream's own."""

@@ -1,7 +1,7 @@
-"""The envelope: one CloudEvents 1.0 object, made once, the same everywhere it goes.
+"""The envelope of an event: a CloudEvents 1.0 object, the same for every output.
 
-The sequencer is the only place where an event gets a number and a wall-clock time. There is one per stream
-and epoch; it is not thread-safe, its owner is the stream's worker.
+Only `EventSequencer` gives an event its offset, revision and wall-clock time. There is one for each epoch of a stream;
+it is not thread-safe and belongs to the stream's worker.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import msgspec
 
 from streamseg.wire.events import EVENT_TYPES, Event, EventData
 
-_MAX_SUBJECTS = 4096  # a subject's revisions come close together; forgetting keeps the memory bounded
+_MAX_SUBJECTS = 4096  # the revisions of a subject come close together, so the oldest subjects can be dropped
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as the world sees it. High-volume events have no `offset`."""
+    """One event as it is sent and stored. High-volume events have no `offset`."""
 
     specversion: str
     id: str
@@ -31,14 +31,33 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     offset: int | msgspec.UnsetType = msgspec.UNSET
     rev: int
-    data: Any  # a Fact; or a plain dict when the type is from a newer version than ours
+    data: Any  # an EventData; a dict where the type is of a newer version than this one
 
     @property
     def event(self) -> Event:
-        """The bare fact, for comparing two runs. Raises TypeError for a type we do not know."""
+        """The event without its envelope. Raises TypeError for an unknown type."""
         if not isinstance(self.data, EventData):
             raise TypeError(f"unknown event type {self.type}")
         return Event(self.subject, self.data)
+
+
+def make_envelope(
+    event: Event, *, stream: str, epoch: str, offset: int | msgspec.UnsetType, rev: int, time: str, id: str
+) -> Envelope:
+    """Make the envelope of an event from its place in a stream. time: as `format_wall_time` gives it."""
+    return Envelope(
+        specversion="1.0",
+        id=id,
+        source=f"/streams/{stream}",
+        type=event.type,
+        subject=event.subject,
+        time=time,
+        datacontenttype="application/json",
+        epoch=epoch,
+        offset=offset,
+        rev=rev,
+        data=event.data,
+    )
 
 
 _encoder = msgspec.json.Encoder()
@@ -46,32 +65,32 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
-    """The JSON text of an envelope, one line, without line end."""
+    """Encode an envelope as JSON, on one line without a line break."""
     return _encoder.encode(envelope)
 
 
 def decode_envelope(text: bytes | str) -> Envelope:
-    """Read an envelope back, its data typed where the type is known.
+    """Decode an envelope from JSON; its data is an `EventData` where the type is known.
 
-    Raises msgspec.ValidationError when it is not an envelope, or its data is not what its type says.
+    Raises msgspec.ValidationError when the text is no envelope or its data does not match its type.
     """
     envelope = _decoder.decode(text)
-    fact = EVENT_TYPES.get(envelope.type)
-    if fact is None:
+    data_class = EVENT_TYPES.get(envelope.type)
+    if data_class is None:
         return envelope
-    return msgspec.structs.replace(envelope, data=msgspec.convert(envelope.data, fact))
+    return msgspec.structs.replace(envelope, data=msgspec.convert(envelope.data, data_class))
 
 
 def format_wall_time(unix_s: float) -> str:
-    """RFC 3339 with milliseconds, in UTC."""
+    """Format Unix seconds as RFC 3339 with milliseconds, in UTC."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class EventSequencer:
-    """Stamps the events of one stream with epoch, offset, revision and time."""
+    """Makes the envelopes of one epoch of a stream: adds epoch, offset, revision and time."""
 
     def __init__(self, stream: str, epoch: str, clock: Callable[[], float]) -> None:
-        """stream: its name. epoch: a ULID. now: the wall clock, Unix seconds."""
+        """stream: its name. epoch: a ULID. clock: returns the wall-clock time in Unix seconds."""
         self.stream = stream
         self.epoch = epoch
         self.offset = 0
@@ -80,7 +99,7 @@ class EventSequencer:
         self._high_volume_counts: dict[str, int] = {}
 
     def stamp_events(self, events: Iterable[Event]) -> list[Envelope]:
-        """Number the events in the order they are given."""
+        """Make the envelopes of these events, numbered in their order."""
         time = format_wall_time(self._clock())
         return [self._stamp_event(event, time) for event in events]
 
@@ -92,18 +111,8 @@ class EventSequencer:
         else:
             self.offset += 1
             offset, rev, identity = self.offset, self._next_revision(event.subject), f"{self.epoch}:{self.offset}"
-        return Envelope(
-            specversion="1.0",
-            id=identity,
-            source=f"/streams/{self.stream}",
-            type=event.type,
-            subject=event.subject,
-            time=time,
-            datacontenttype="application/json",
-            epoch=self.epoch,
-            offset=offset,
-            rev=rev,
-            data=event.data,
+        return make_envelope(
+            event, stream=self.stream, epoch=self.epoch, offset=offset, rev=rev, time=time, id=identity
         )
 
     def _next_revision(self, subject: str) -> int:

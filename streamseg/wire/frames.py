@@ -1,4 +1,7 @@
-"""Messages as bytes: JSON text, and the WebSocket frame around it, made once and shared by all who get it."""
+"""Messages as bytes: their JSON text, and the WebSocket frame around it.
+
+The frames of a server carry no mask and compression is off, so a frame is made once and sent to every client.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,18 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_message(op: str, d: Any) -> bytes:
-    """The JSON text of one message."""
+    """Encode one message as JSON."""
     return _encoder.encode({"op": op, "d": d})
 
 
 def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> bytes:
-    """An event's message around its already encoded envelope, which stays as it is; `kept` stands beside it."""
-    mark = b"" if is_recorded else b'"kept":false,'
-    return b'{"op":"event",' + mark + b'"d":' + envelope_json + b"}"
+    """Make the `event` message of an envelope that is already encoded; `kept` is added where it is not recorded."""
+    marker = b"" if is_recorded else b'"kept":false,'
+    return b'{"op":"event",' + marker + b'"d":' + envelope_json + b"}"
 
 
 def make_text_frame(text: bytes) -> bytes:
-    """One unfragmented, unmasked WebSocket text frame (RFC 6455 §5.2)."""
+    """Make one unfragmented, unmasked WebSocket text frame (RFC 6455 §5.2)."""
     n = len(text)
     if n < 126:
         return bytes((0x81, n)) + text

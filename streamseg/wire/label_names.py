@@ -1,7 +1,7 @@
-"""What a person may call a label or a taught sound.
+"""The rules for names that users give to labels and named sounds.
 
-A name travels far: over the wire, into the memory file, onto screens, into file names and a dozen formats. It is
-checked once, where it is taken, by clients of the WebSocket and by the command line alike.
+A name is sent to clients, stored, shown on screens, and written into file names and a dozen formats. It is checked
+once, when it is entered: in a request over the WebSocket and on the command line.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from streamseg.errors import UsageError
 from streamseg.wire.printable import is_printable, make_one_line
 
 MAX_NAME_BYTES: Final = 200
-_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode's categories
+_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode categories
 
 
 def check_name(name: str) -> str:
-    """The name as it is kept: in Unicode's composed form (NFC), without white space around it.
+    """Return a name as it is stored: in Unicode's composed form (NFC), without surrounding white space.
 
-    Raises AskedWrongly for a name that is blank, longer than LONGEST_BYTES of UTF-8, or holds control characters,
+    Raises UsageError for a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
     bidirectional controls or lone surrogates.
     """
-    cleaned = unicodedata.normalize("NFC", name).strip()
-    if not is_printable(cleaned):
+    clean_name = unicodedata.normalize("NFC", name).strip()
+    if not is_printable(clean_name):
         raise UsageError(
             "a name holds no control characters or line breaks; "
-            f"found {make_one_line(cleaned, 60)!r} (� stands for them)"
+            f"found {make_one_line(clean_name, 60)!r} (� stands for them)"
         )
-    if all(unicodedata.category(character) in _INVISIBLE for character in cleaned):
+    if all(unicodedata.category(character) in _INVISIBLE for character in clean_name):
         raise UsageError("a name holds at least one visible character; a blank one was given")
-    if (length := len(cleaned.encode())) > MAX_NAME_BYTES:
+    if (length := len(clean_name.encode())) > MAX_NAME_BYTES:
         raise UsageError(
-            f"a name takes at most {MAX_NAME_BYTES} bytes of UTF-8; {make_one_line(cleaned, 40)!r} takes {length}"
+            f"a name takes at most {MAX_NAME_BYTES} bytes of UTF-8; {make_one_line(clean_name, 40)!r} takes {length}"
         )
-    return cleaned
+    return clean_name

@@ -1,7 +1,7 @@
-"""Text from elsewhere (file names, tags, stations, servers, clients), made fit to be shown and written.
+"""Make text from outside (file names, tags, stations, servers, clients) safe to show and to write.
 
-A character that commands a terminal, ends a line, reverses the order of reading or cannot be encoded stays data only
-as long as nobody prints it. Whatever shows such text, or writes it into a format of lines, passes it through here.
+Such text may contain characters that control a terminal, end a line, reverse the reading order or cannot be encoded.
+Everything that shows it, or writes it into a format of lines, passes it through a function of this module.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# White space that ends or moves a line: C0 and C1 controls, and Unicode's line and paragraph separators.
+# White space that ends or moves a line: C0 and C1 controls, Unicode's line and paragraph separators.
 _LINE_BREAKS: Final = "\t\n\v\f\r\x85\u2028\u2029"
 _UNPRINTABLE: Final = (
     *range(0x20),  # C0
@@ -17,7 +17,7 @@ _UNPRINTABLE: Final = (
     *range(0x202A, 0x202F),  # bidirectional embeddings and overrides
     *range(0x2066, 0x206A),  # bidirectional isolates
     *range(0xD800, 0xE000),  # surrogates: what was no UTF-8 in a file name
-    0xFFFE,  # no characters; XML forbids both
+    0xFFFE,  # this and the next are no characters; XML forbids both
     0xFFFF,
 )
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -26,31 +26,28 @@ _UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 def make_printable(text: str) -> str:
-    """The text on one line: line breaks and tabs become spaces, other unprintable characters U+FFFD.
-
-    Of the same length in characters as the input.
-    """
+    """Replace line breaks and tabs by spaces, other unprintable characters by U+FFFD; the length stays the same."""
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_PRINTABLE)
 
 
 def make_one_line(text: str, longest: int | None = None) -> str:
-    """`printable`, with single spaces, and cut to `longest` characters where that is given."""
+    """Make text printable, reduce white space to single spaces, and cut it to `longest` characters where given."""
     line = " ".join(make_printable(text).split())
     return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
 
 
 def is_printable(text: str) -> bool:
-    """Whether `printable` would leave the text as it is."""
+    """Return whether `make_printable` leaves the text unchanged."""
     return make_printable(text) == text
 
 
 def escape_unprintable_json(json: str) -> str:
-    """The same JSON document, with control characters that JSON allows inside strings written as escapes.
+    """Escape the control characters of a JSON document that JSON allows inside strings; its content stays the same.
 
-    JSON itself forbids raw C0 characters only; C1 and bidirectional controls reach a terminal otherwise.
+    JSON itself forbids only raw C0 characters, so C1 and bidirectional controls would reach a terminal.
     """
     if json.isascii() and "\x7f" not in json:
         return json
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", json)
+    return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", json)

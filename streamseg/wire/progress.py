@@ -1,4 +1,4 @@
-"""How far a stream has come."""
+"""How far a stream has been processed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import msgspec
 
 
 class StreamProgress(msgspec.Struct, frozen=True):
-    """How far a stream was heard.
+    """How far a stream has been processed.
 
-    t, watermark: stream seconds; nothing at or before the watermark changes any more.
-    lag_s: how far the engine is behind the sound. dropped_samples: lost so far, per channel.
-    engine_s: seconds the engine has worked so far.
+    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: how far the
+    engine is behind the sound. dropped_samples: lost so far, per channel. engine_s: computing time so far, seconds.
     """
 
     t: float

@@ -1,4 +1,4 @@
-"""The protocol for machines: JSON Schemas and an AsyncAPI 3 document, generated from the types themselves."""
+"""The protocol in machine-readable form: JSON Schemas and an AsyncAPI 3 document, generated from the types."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ import msgspec
 
 from streamseg import __version__
 from streamseg.wire import messages as m
+from streamseg.wire import requests as r
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import EVENT_TYPES, EventData
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_RESPONSES = (m.Response, m.SubscribedResponse, m.SetAnswer, m.SnapshotResponse, m.HistoryResponse, m.ErrorResponse)
 _SERVER_MESSAGES: dict[str, tuple[type, ...]] = {
     "hello": (m.Hello,),
     "identified": (m.Identified,),
     "snapshot": (m.StreamSnapshot,),
-    "event": (),  # every type of event; see `event_schema`
+    "event": (),  # every type of event; see `make_event_schema`
     "heartbeat": (m.Heartbeat,),
-    "dropped": (m.Dropped,),
-    "response": _RESPONSES,
+    "dropped": (m.EventsDropped,),
+    "response": r.RESPONSE_TYPES,
 }
-_CLIENT_MESSAGES: dict[str, tuple[type, ...]] = {"identify": (m.Identify,), "request": tuple(m.REQUEST_TYPES.values())}
+_CLIENT_MESSAGES: dict[str, tuple[type, ...]] = {"identify": (m.Identify,), "request": tuple(r.REQUEST_TYPES.values())}
 
 
 def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str, Any]:
-    """The schema of one type of event, whole; `refs` says where the parts of `data` are found."""
-    fact = EVENT_TYPES[event_type]
+    """Make the schema of one type of event, envelope included. refs: the form of references to other definitions."""
+    data_class = EVENT_TYPES[event_type]
     (envelope,), _ = msgspec.json.schema_components([Envelope], ref_template="{name}")
     properties = dict(_make_definitions([Envelope], refs)[envelope["$ref"]]["properties"])
     properties["specversion"] = {"const": "1.0"}
     properties["type"] = {"const": event_type}
     properties["time"] = {"type": "string", "format": "date-time"}
-    properties["data"] = {"$ref": refs.format(name=fact.__name__)}
+    properties["data"] = {"$ref": refs.format(name=data_class.__name__)}
     properties["offset"] = {"type": "integer", "minimum": 1}
     properties["rev"] = {"type": "integer", "minimum": 1}
-    if fact.high_volume:
+    if data_class.high_volume:
         del properties["offset"]
     return {
         "title": event_type,
-        "description": fact.__doc__,
+        "description": data_class.__doc__,
         "type": "object",
         "properties": properties,
         "required": list(properties),
-        "additionalProperties": True,  # CloudEvents: anybody on the way may add an attribute
+        "additionalProperties": True,  # CloudEvents: any intermediary may add an attribute
     }
 
 
 @functools.cache
 def make_json_schemas() -> dict[str, bytes]:
-    """Standalone schemas by path: one for each type of event, and `event.json` for any of them."""
+    """Make standalone schemas by path: one for each type of event, and `event.json` for all of them."""
     schemas: dict[str, dict[str, Any]] = {
-        f"/schemas/{name}.json": {**make_event_schema(name), "$defs": _make_definitions([fact], "#/$defs/{name}")}
-        for name, fact in EVENT_TYPES.items()
+        f"/schemas/{name}.json": {**make_event_schema(name), "$defs": _make_definitions([data_class], "#/$defs/{name}")}
+        for name, data_class in EVENT_TYPES.items()
     }
     schemas["/schemas/event.json"] = {
         "oneOf": [make_event_schema(name) for name in EVENT_TYPES],
@@ -64,17 +64,17 @@ def make_json_schemas() -> dict[str, bytes]:
 
 
 def make_asyncapi(host: str, *, secure: bool) -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of a server at `host` (with its port)."""
+    """Make the AsyncAPI 3.0 document of a server. host: its name and port. secure: whether it is reached by `wss`."""
     refs = "#/components/schemas/{name}"
-    everything: list[type] = [*EVENT_TYPES.values(), m.ErrorDetail]
-    for kinds in (*_SERVER_MESSAGES.values(), *_CLIENT_MESSAGES.values()):
-        everything.extend(kinds)
-    schemas = _make_definitions(everything, refs)
+    types: list[type] = [*EVENT_TYPES.values(), r.ErrorDetail]
+    for message_types in (*_SERVER_MESSAGES.values(), *_CLIENT_MESSAGES.values()):
+        types.extend(message_types)
+    schemas = _make_definitions(types, refs)
     messages: dict[str, Any] = {}
     for event_type in EVENT_TYPES:
         schemas[event_type] = make_event_schema(event_type, refs)
-    for op, kinds in (_SERVER_MESSAGES | _CLIENT_MESSAGES).items():
-        names = [kind.__name__ for kind in kinds] if kinds else list(EVENT_TYPES)
+    for op, message_types in (_SERVER_MESSAGES | _CLIENT_MESSAGES).items():
+        names = [message_type.__name__ for message_type in message_types] or list(EVENT_TYPES)
         payloads = [_make_payload(op, {"$ref": refs.format(name=name)}) for name in names]
         messages[op] = {
             "name": op,
@@ -122,25 +122,18 @@ def _make_payload(op: str, d: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _make_definitions(kinds: list[type], refs: str) -> dict[str, Any]:
-    _, definitions = msgspec.json.schema_components(kinds, ref_template=refs)
-    for kind in kinds:
-        # A fact may gain fields; a request says its own `id` and, by its tag, its `type`.
-        if issubclass(kind, EventData):
-            definitions[kind.__name__]["additionalProperties"] = True
-        elif kind in _CLIENT_MESSAGES["request"]:
-            definition = definitions[kind.__name__]
+def _make_definitions(types: list[type], refs: str) -> dict[str, Any]:
+    _, definitions = msgspec.json.schema_components(types, ref_template=refs)
+    for type_ in types:
+        # The data of an event may gain fields; a request has an `id` and, by its tag, a `type`.
+        if issubclass(type_, EventData):
+            definitions[type_.__name__]["additionalProperties"] = True
+        elif type_ in _CLIENT_MESSAGES["request"]:
+            definition = definitions[type_.__name__]
             definition["properties"]["id"] = {"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 200}]}
             definition["required"] = ["id", *definition["required"]]
-        elif kind in (
-            m.SubscribedResponse,
-            m.SetAnswer,
-            m.SnapshotResponse,
-            m.HistoryResponse,
-            m.ErrorResponse,
-            m.Response,
-        ):
-            definition = definitions[kind.__name__]
-            definition["properties"]["ok"] = {"const": kind is not m.ErrorResponse}
+        elif type_ in r.RESPONSE_TYPES:
+            definition = definitions[type_.__name__]
+            definition["properties"]["ok"] = {"const": type_ is not r.ErrorResponse}
             definition["required"] = sorted({*definition.get("required", ()), "ok"})
     return definitions

@@ -1,7 +1,7 @@
-"""The state of a stream, folded from its events alone.
+"""The state of a stream, computed from its events alone.
 
-A pure fold: the same events give the same state, so a client that folds what it hears arrives at the very
-snapshot that a newcomer is handed.
+The same events give the same state, so a client that applies the events it receives arrives at the snapshot that the
+server sends to a new client.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from streamseg.wire import events as facts
+from streamseg.wire import events as e
 from streamseg.wire.envelope import Envelope
 
 StreamState: TypeAlias = Literal["waiting", "live", "lost", "stopped"]
 RECENT_SECTIONS = 50
 _NAMES_MAX = 1024
-_OPEN_MAX = 256  # undecided boundaries; the engine keeps few, a faulty one must not fill the memory
+_OPEN_MAX = 256  # provisional boundaries; the engine has few, and a faulty one must not fill the memory
 
 
 class OpenSection(msgspec.Struct, kw_only=True):
-    """The section that sounds now. `start` in stream seconds."""
+    """The section that has not ended. `start` in stream seconds."""
 
     section_id: str
     start: float
@@ -30,7 +30,7 @@ class OpenSection(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What a newcomer must know to go on from here."""
+    """The state of a stream at one offset: a client that has it can apply the events that follow."""
 
     state: StreamState = "waiting"
     t: float = 0.0
@@ -43,27 +43,27 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
 
 class SnapshotBuilder:
-    """Keeps one stream's state current."""
+    """Computes the state of one stream from its events, one at a time."""
 
     def __init__(self) -> None:
         self._recent_sections: deque[dict[str, Any]] = deque(maxlen=RECENT_SECTIONS)
         self.start_epoch("")
 
     def start_epoch(self, epoch: str) -> None:
-        """A new epoch: nothing is known of it yet. Closed sections are remembered."""
+        """Reset the state for a new epoch. The recent closed sections stay."""
         self.epoch = epoch
         self.state: StreamState = "waiting"
         self.t = 0.0
         self.watermark = 0.0
-        self._section_start = 0.0  # where the section begins that nobody has named yet
-        self._names: dict[str, str] = {}  # given in this epoch; the engine does not know them before the next
+        self._section_start = 0.0  # start of the section whose id no event has named yet
+        self._names: dict[str, str] = {}  # given in this epoch; the engine uses them from the next one on
         self._section: OpenSection | None = None
         self._sound: dict[str, bool] | None = None
         self._alarms: dict[str, dict[str, Any]] = {}
         self._provisional_boundaries: dict[str, dict[str, Any]] = {}
 
     def make_snapshot(self) -> Snapshot:
-        """The state now, sharing nothing that changes later."""
+        """Return the state now; later events do not change what was returned."""
         return Snapshot(
             state=self.state,
             t=self.t,
@@ -76,30 +76,30 @@ class SnapshotBuilder:
         )
 
     def set_position(self, t: float, watermark: float) -> None:
-        """The stream was heard up to `t` and is settled up to `watermark`, stream seconds."""
+        """Set how far the stream is processed and how far its events are final, both in stream seconds."""
         self.t, self.watermark = t, watermark
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Fold one event in. High-volume events change nothing."""
+        """Apply one event to the state. High-volume events change nothing."""
         if envelope.epoch != self.epoch:
             self.start_epoch(envelope.epoch)
         match envelope.data:
-            case facts.StreamStarted() | facts.StreamResumed():
+            case e.StreamStarted() | e.StreamResumed():
                 self.state = "live"
-            case facts.StreamLost():
+            case e.StreamLost():
                 self.state = "lost"
-            case facts.StreamStopped():
+            case e.StreamStopped():
                 self.state, self._section = "stopped", None
                 self._provisional_boundaries.clear()
-            case facts.StreamGap(t=t, missing_s=missing_s):
+            case e.StreamGap(t=t, missing_s=missing_s):
                 self._section_start = max(self._section_start, t + missing_s)
-            case facts.BoundaryProvisional() as boundary:
+            case e.BoundaryProvisional() as boundary:
                 self._provisional_boundaries[boundary.boundary_id] = msgspec.to_builtins(boundary)
                 if len(self._provisional_boundaries) > _OPEN_MAX:
                     del self._provisional_boundaries[next(iter(self._provisional_boundaries))]
-            case facts.BoundaryRetracted(boundary_id=boundary_id):
+            case e.BoundaryRetracted(boundary_id=boundary_id):
                 self._provisional_boundaries.pop(boundary_id, None)
-            case facts.BoundaryConfirmed() as boundary:
+            case e.BoundaryConfirmed() as boundary:
                 self._provisional_boundaries.pop(boundary.boundary_id, None)
                 self._section_start = boundary.t
                 self._section = OpenSection(
@@ -108,53 +108,53 @@ class SnapshotBuilder:
                     label=boundary.next.label,
                     name=self._names.get(boundary.next.label or ""),
                 )
-            case facts.SectionUpdated() as section:
+            case e.SectionUpdated() as section:
                 self._update_section(section)
-            case facts.SectionClosed() as section:
+            case e.SectionClosed() as section:
                 self._close_section(section)
-            case facts.SectionRelabelled() as section:
+            case e.SectionRelabelled() as section:
                 self._relabel_section(section)
-            case facts.SoundChanged() as sound:
+            case e.SoundChanged() as sound:
                 self._sound = {"speech": sound.speech, "music": sound.music, "silence": sound.silence}
-            case facts.AlarmRaised() as alarm:
+            case e.AlarmRaised() as alarm:
                 self._alarms[alarm.alarm] = {**msgspec.to_builtins(alarm), "acknowledged_by": None}
-            case facts.AlarmCleared(alarm=kind):
+            case e.AlarmCleared(alarm=kind):
                 self._alarms.pop(kind, None)
-            case facts.AlarmAcknowledged(alarm=kind, by=by):
+            case e.AlarmAcknowledged(alarm=kind, by=by):
                 if kind in self._alarms:
                     self._alarms[kind] = {**self._alarms[kind], "acknowledged_by": by}
-            case facts.LabelNamed() as named:
-                self._name_label(named)
+            case e.LabelNamed() as naming:
+                self._name_label(naming)
             case _:
                 pass
 
-    def _update_section(self, section: facts.SectionUpdated) -> None:
+    def _update_section(self, section: e.SectionUpdated) -> None:
         start = self._section.start if self._section is not None else self._section_start
         if self._section is not None and self._section.section_id != section.section_id:
             start = self._section_start
         name = self._names.get(section.label or "", section.name)
         self._section = OpenSection(section_id=section.section_id, start=start, label=section.label, name=name)
 
-    def _close_section(self, section: facts.SectionClosed) -> None:
+    def _close_section(self, section: e.SectionClosed) -> None:
         name = self._names.get(section.label or "", section.name)
         self._recent_sections.append({**msgspec.to_builtins(section), "name": name})
         self._section_start = max(self._section_start, section.end)
         if self._section is not None and self._section.section_id == section.section_id:
             self._section = None
 
-    def _relabel_section(self, section: facts.SectionRelabelled) -> None:
+    def _relabel_section(self, section: e.SectionRelabelled) -> None:
         if self._section is not None and self._section.section_id == section.section_id:
             self._section.label = section.label
-        for i, closed in enumerate(self._recent_sections):
-            if closed["section_id"] == section.section_id:
-                self._recent_sections[i] = {**closed, "label": section.label}
+        for i, recent in enumerate(self._recent_sections):
+            if recent["section_id"] == section.section_id:
+                self._recent_sections[i] = {**recent, "label": section.label}
 
-    def _name_label(self, event: facts.LabelNamed) -> None:
-        self._names[event.label] = event.name
+    def _name_label(self, naming: e.LabelNamed) -> None:
+        self._names[naming.label] = naming.name
         if len(self._names) > _NAMES_MAX:
             del self._names[next(iter(self._names))]
-        if self._section is not None and self._section.label == event.label:
-            self._section.name = event.name
-        for i, closed in enumerate(self._recent_sections):
-            if closed["label"] == event.label:
-                self._recent_sections[i] = {**closed, "name": event.name}
+        if self._section is not None and self._section.label == naming.label:
+            self._section.name = naming.name
+        for i, recent in enumerate(self._recent_sections):
+            if recent["label"] == naming.label:
+                self._recent_sections[i] = {**recent, "name": naming.name}

@@ -8,10 +8,10 @@ import secrets
 
 
 def make_challenge() -> str:
-    """A fresh challenge: 256 random bits, hex."""
+    """Make a new challenge: 256 random bits in hex."""
     return secrets.token_hex(32)
 
 
 def compute_proof(token: str, challenge: str) -> str:
-    """What a client that knows `token` says to `challenge`."""
+    """Compute the proof that answers `challenge`: HMAC-SHA256 with the token as its key, in hex."""
     return hmac.new(token.encode(), challenge.encode(), hashlib.sha256).hexdigest()

@@ -67,7 +67,7 @@ async def test_a_boundary_firms_up_or_vanishes(stage, window):
     stage.play(until(15.0))  # b-1 at 14 s is provisional since 14.8
     provisional = page.locator(".boundary[data-state=provisional]")
     await expect(provisional).to_have_count(1)
-    await expect(provisional).to_contain_text("Perhaps a change")
+    await expect(provisional).to_contain_text("Possible boundary")
     stage.play(itertools.takewhile(lambda said: said[0] <= 18.0, after(15.0)))
     await expect(provisional).to_have_count(0)
     await expect(page.locator(BOUNDARIES)).to_have_count(1)

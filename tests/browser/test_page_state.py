@@ -53,7 +53,7 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
     wrong = await module(
         """async ({ said, cases }) => {
           const { applyEvent, emptyStream } = await import("/state.js");
-          const { rejoined } = await import("/rejoin.js");
+          const { applySnapshot } = await import("/snapshot.js");
           const fold = (events, s = emptyStream("mic")) => (events.forEach((e) => applyEvent(s, e)), s);
           const settled = (s) => JSON.stringify([
             s.sections.map(({ key, start, end, label }) => [key, start, end, label]),
@@ -66,7 +66,7 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
           for (const { left, back, kept, snapshot } of cases) {
             const known = fold(said.slice(0, left));
             const start = { epoch: said[0].epoch, snapshot, past: said.slice(back - kept, back) };
-            const s = fold(said.slice(back), rejoined(known, start));
+            const s = fold(said.slice(back), applySnapshot(known, start));
             if (settled(s) !== whole) wrong.push([left, back, kept, settled(s)]);
           }
           return [wrong.slice(0, 2), wrong.length, whole];
@@ -81,9 +81,9 @@ async def test_an_event_heard_twice_counts_once(module):
         """async () => {
           const { Cursors } = await import("/protocol.js");
           const cursors = new Cursors();
-          const news = ([epoch, offset]) => cursors.admits("mic", { epoch, offset });
+          const news = ([epoch, offset]) => cursors.advance("mic", { epoch, offset });
           const first = [["01A", 1], ["01A", 2], ["01A", 2], ["01A", 1], ["01A", undefined]].map(news);
-          cursors.heard("mic", { epoch: "01A", offset: 7 });
+          cursors.skipTo("mic", { epoch: "01A", offset: 7 });
           const then = [["01A", 7], ["01A", 8], ["01B", 1], ["01A", 9], ["01A", undefined]].map(news);
           return [first, then, cursors.resume(["mic", "other"])];
         }"""
@@ -130,7 +130,7 @@ async def test_a_stream_that_cannot_be_begun_keeps_no_other_from_beginning(modul
           return heard;
         }"""
     )
-    complaint = "stream broken could not be begun"
+    complaint = "stream broken could not be started"
     assert heard == [["event", "broken"], complaint, ["joined", "whole"], ["event", "whole"], ["joined", "late"]]
 
 
@@ -182,8 +182,8 @@ async def test_signs_like_the_server_with_and_without_webcrypto(module, token):
 async def test_a_label_looks_the_same_wherever_it_is_seen(module):
     looks = await module(
         """async () => {
-          const { look } = await import("/labels.js");
-          return ["A", "B", "Z", "AA", "section-12", "Jingle", null].map(look);
+          const { labelLook } = await import("/labels.js");
+          return ["A", "B", "Z", "AA", "section-12", "Jingle", null].map(labelLook);
         }"""
     )
     assert [entry["letters"] for entry in looks] == ["A", "B", "Z", "AA", "S12", "Ji", "?"]

@@ -19,6 +19,7 @@ from streamseg.engine import segment
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.outputs import FORMATS
 from streamseg.settings import PROFILES, Settings, make_settings
+from streamseg.sources import list_devices
 from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes
 from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed
@@ -236,10 +237,24 @@ def test_demo_runs_in_real_time_and_ends_with_ctrl_c():
     assert "found 0 of 0 changes" in out
 
 
-def test_devices_lists_or_says_what_is_missing():
+def test_devices_lists_each_input_or_says_that_there_is_none():
+    names = [device.name for device in list_devices()]
     done = run("devices")
-    assert done.returncode in (0, 1)  # 1: no PortAudio here
-    assert done.stdout or "no input device" in done.stderr or "PortAudio" in done.stderr
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in names)
+    assert ("no input device on this machine" in done.stderr) == (not names)
+    assert "Traceback" not in done.stderr
+
+
+def test_devices_without_portaudio_says_how_to_install_it():
+    program = (
+        "import ctypes.util, sys; ctypes.util.find_library = lambda name: None; sys.argv = ['streamseg', 'devices']"
+    )
+    program += "\nfrom streamseg.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "apt-get install libportaudio2" in done.stderr
+    assert done.stdout == ""
     assert "Traceback" not in done.stderr
 
 

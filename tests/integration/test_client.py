@@ -10,12 +10,13 @@ import threading
 import pytest
 
 from streamseg.client.blocking import subscribe_sync
-from streamseg.client.session import ClientSession, EventsDropped, ResumePoint, StreamHeartbeat, StreamJoined
+from streamseg.client.session import ClientSession, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import subscribe
 from streamseg.errors import ServerRefusedError, SubjectNotFoundError
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire.envelope import Envelope, encode_envelope
+from streamseg.wire.messages import EventCursor, EventsDropped
 from tools.load.event_feed import Feed, Talker
 
 
@@ -48,7 +49,7 @@ async def test_events_come_typed_and_in_order():
         while len(feed.said) < 10:
             feed.step()
         assert await taking == feed.said[:10]
-        assert subscription.recovered == {"mic": False}
+        assert subscription.is_recovered == {"mic": False}
         assert subscription.snapshots["mic"]["state"] == "waiting"
 
 
@@ -56,7 +57,7 @@ async def test_it_comes_back_and_misses_nothing(path):
     hub = Hub(history=path)
     feed = Feed(hub)
     async with serve(hub, port=0) as server:
-        subscription = subscribe(url(server), resume={"mic": ResumePoint(feed.sequencer.epoch, 0)})
+        subscription = subscribe(url(server), resume={"mic": EventCursor(feed.sequencer.epoch, 0)})
         taking = asyncio.create_task(take(subscription, 400))
         while len(feed.said) < 400:
             feed.step()
@@ -67,7 +68,7 @@ async def test_it_comes_back_and_misses_nothing(path):
         events = await taking
         assert events == feed.said[:400]
         assert subscription.connections > 2
-        assert subscription.recovered == {"mic": True}
+        assert subscription.is_recovered == {"mic": True}
 
 
 async def test_it_survives_a_restart_of_the_server(path):
@@ -75,7 +76,7 @@ async def test_it_survives_a_restart_of_the_server(path):
     feed = Feed(hub)
     async with serve(hub, port=0) as server:
         port = server.port
-        subscription = subscribe(url(server), resume={"mic": ResumePoint(feed.sequencer.epoch, 0)})
+        subscription = subscribe(url(server), resume={"mic": EventCursor(feed.sequencer.epoch, 0)})
         taking = asyncio.create_task(take(subscription, 7))
         feed.publish(feed.talker.start(), feed.talker.provisional())
         while not subscription.cursors["mic"].offset:
@@ -115,7 +116,7 @@ async def test_a_blocking_program_hears_the_same(path):
     heard: list[Envelope] = []
     async with serve(hub, port=0) as server:
         address = url(server)
-        start = ResumePoint(feed.sequencer.epoch, 0)
+        start = EventCursor(feed.sequencer.epoch, 0)
 
         def block() -> None:
             for event in subscribe_sync(address, resume={"mic": start}):

@@ -12,7 +12,7 @@ from integration.test_printable import HOSTILE, UNPRINTABLE
 from typer.testing import CliRunner
 
 from streamseg.cli.app import app
-from streamseg.client.blocking import send_request
+from streamseg.client.control import send_request
 from streamseg.errors import SubjectNotFoundError
 from streamseg.server import Hub, serve
 from tools.load.event_feed import Feed

@@ -155,12 +155,12 @@ def test_memory_is_limited(tmp_path, corpus):
     code = f"""
 import resource
 from pathlib import Path
-from streamseg.errors import SourceFailed
-from streamseg.sources.decoder import Decoder
-decoder = Decoder(Path({str(path)!r}), "zeros", memory_bytes=64 << 20)
+from streamseg.errors import SourceError
+from streamseg.sources.decoder import DecoderProcess
+decoder = DecoderProcess(Path({str(path)!r}), "zeros", memory_bytes=64 << 20)
 try:
     print(sum(len(block.samples) for block in decoder))
-except SourceFailed as failure:
+except SourceError as failure:
     print(failure)
 decoder.release()
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
@@ -185,9 +185,9 @@ def test_too_little_memory_is_said(tmp_path):
 @LINUX
 def test_a_lower_limit_of_the_users_own_holds(tmp_path):
     path = sound.write(tmp_path / "short.wav", sound.pulsed_noise(0.3))
-    code = "import resource, sys; from streamseg.sources.audio_file import AudioFile; "
+    code = "import resource, sys; from streamseg.sources.audio_file import AudioFileSource; "
     code += "resource.setrlimit(resource.RLIMIT_DATA, (400 << 20, 400 << 20)); "
-    code += "print(sum(len(block.samples) for block in AudioFile(sys.argv[1])))"
+    code += "print(sum(len(block.samples) for block in AudioFileSource(sys.argv[1])))"
     ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, timeout=60)
     assert int(ran.stdout or 0) == round(0.3 * sound.RATE), ran.stderr
 
@@ -218,8 +218,8 @@ def test_a_decoder_that_works_without_giving_sound_is_ended(tmp_path, corpus):
 def test_where_the_kernel_does_not_watch_a_thread_does(what, kind):
     code = f"""
 import sys
-from streamseg.decoding.limits import Allowance
-allowance = Allowance(64 << 20, 1, lambda kind: print(kind, flush=True), by_kernel=False)
+from streamseg.decoding.limits import ResourceLimits
+limits = ResourceLimits(64 << 20, 1, lambda kind: print(kind, flush=True), by_kernel=False)
 big = {what}
 while True:
     pass
@@ -327,8 +327,8 @@ def test_the_child_ends_with_its_parent(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from streamseg.sources.decoder import Decoder
-decoder = Decoder(Path({str(tmp_path / "pipe")!r}), "pipe")
+from streamseg.sources.decoder import DecoderProcess
+decoder = DecoderProcess(Path({str(tmp_path / "pipe")!r}), "pipe")
 print(decoder.pid, flush=True)
 time.sleep(60)
 """
@@ -423,8 +423,8 @@ def test_file_names_that_are_not_utf_8(tmp_path, corpus):
 
 @POSIX
 def test_standard_input_and_a_shells_substitution_are_files(tmp_path, minute):
-    code = "import sys; from streamseg.sources import AudioFile; "
-    code += "print(sum(len(block.samples) for block in AudioFile(sys.argv[1])))"
+    code = "import sys; from streamseg.sources import AudioFileSource; "
+    code += "print(sum(len(block.samples) for block in AudioFileSource(sys.argv[1])))"
     (tmp_path / "link.mp3").symlink_to("/dev/stdin")
     (tmp_path / "descriptors").symlink_to("/dev/fd")
     (tmp_path / "second link").symlink_to("descriptors/0")

@@ -34,7 +34,8 @@ from streamseg.server.limits import LimitedConnection, limited_connection_class
 from streamseg.server.protocol import _error_code_of
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames
-from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import CloseCode, RequestErrorCode
 
 BOUNDED = {"msgspec", "numba", "pydub", "rich", "river", "sounddevice", "typer", "websockets"}
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -97,7 +98,7 @@ async def test_websockets_calls_what_a_visitor_overrides_and_has_what_a_client_t
         await connection.drain()
         seen.append(why)
         connection.transport.write(frames.make_text_frame(b"beside it"))  # a frame of our own, past the library
-        connection.protocol.send_close(m.CloseCode.SLOW, "too slow")
+        connection.protocol.send_close(CloseCode.SLOW, "too slow")
         connection.send_data()
         assert connection.protocol.state is websockets.protocol.State.CLOSING, why
 
@@ -127,15 +128,15 @@ class Asked(msgspec.Struct):
 
 
 FAULTS = [
-    ({}, m.RequestErrorCode.MISSING_FIELD),
-    ({"n": "x"}, m.RequestErrorCode.WRONG_TYPE),
-    ({"n": None}, m.RequestErrorCode.WRONG_TYPE),
-    ({"n": 1, "short": 1}, m.RequestErrorCode.WRONG_TYPE),
-    ({"n": 1, "word": []}, m.RequestErrorCode.WRONG_TYPE),
-    ({"n": 1, "short": "abc"}, m.RequestErrorCode.WRONG_VALUE),
-    ({"n": 1, "low": 2.0}, m.RequestErrorCode.WRONG_VALUE),
-    ({"n": 1, "word": "Object missing required field"}, m.RequestErrorCode.WRONG_VALUE),
-    ({"n": 1, "word": "Expected `int`, got `str`"}, m.RequestErrorCode.WRONG_VALUE),
+    ({}, RequestErrorCode.MISSING_FIELD),
+    ({"n": "x"}, RequestErrorCode.WRONG_TYPE),
+    ({"n": None}, RequestErrorCode.WRONG_TYPE),
+    ({"n": 1, "short": 1}, RequestErrorCode.WRONG_TYPE),
+    ({"n": 1, "word": []}, RequestErrorCode.WRONG_TYPE),
+    ({"n": 1, "short": "abc"}, RequestErrorCode.WRONG_VALUE),
+    ({"n": 1, "low": 2.0}, RequestErrorCode.WRONG_VALUE),
+    ({"n": 1, "word": "Object missing required field"}, RequestErrorCode.WRONG_VALUE),
+    ({"n": 1, "word": "Expected `int`, got `str`"}, RequestErrorCode.WRONG_VALUE),
 ]
 
 
@@ -149,7 +150,7 @@ def test_msgspec_tells_faults_apart_by_its_sentences(asked, refusal):
 
 def test_msgspec_lets_a_struct_refuse_a_value():
     with pytest.raises(msgspec.ValidationError, match="visible"):
-        msgspec.convert({"stream": "s", "label": "A", "name": " "}, m.NameRequest)
+        msgspec.convert({"stream": "s", "label": "A", "name": " "}, r.NameRequest)
 
 
 # --- numba: streamseg/engine/kernels.py

@@ -16,7 +16,8 @@ from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire.envelope import encode_envelope
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.messages import EventCursor
+from streamseg.wire.topics import TopicFilter
 from tools.load.event_feed import Feed
 from tools.load.plain_client import client, stranger
 
@@ -46,7 +47,7 @@ async def settled(feed: Feed) -> None:
     """Wait until everything said was sent."""
     stream = feed.hub.streams[feed.stream]
     async with asyncio.timeout(60):
-        while stream.cursor != (feed.said[-1].epoch, feed.said[-1].offset):
+        while stream.cursor != EventCursor(feed.said[-1].epoch, feed.said[-1].offset):
             await asyncio.sleep(0.005)
 
 
@@ -216,7 +217,7 @@ async def test_a_head_that_is_behind_the_log(path):
     second = feed.sequencer.epoch
     async with serve(hub, port=0):
         await settled(feed)
-        everything, replay = TopicFilter(), hub._replay
+        everything, replay = TopicFilter(), hub._history_reader
         for cursor_, head, missed in (
             ((first, last), (second, 0), 1),  # the stop that the reset said
             ((first, last + 1), (second, 0), 0),
@@ -227,8 +228,9 @@ async def test_a_head_that_is_behind_the_log(path):
             ((second, 1), ("not begun yet", 1), None),
             ((second, 1), (first, last), None),
         ):
-            assert await replay.count_recoverable("mic", cursor_, head, everything) == missed
-            rows = await replay.read_after("mic", cursor_, head)
+            span = EventCursor(*cursor_), EventCursor(*head)
+            assert await replay.count_recoverable("mic", *span, everything) == missed
+            rows = await replay.read_after("mic", *span)
             assert (rows is None) if missed is None else (len(rows) == missed)
 
 
@@ -295,7 +297,7 @@ async def test_a_replay_overtaken_by_the_pruning_is_broken_off(path, monkeypatch
         feed.step()
     async with serve(hub, port=0) as server:
         await settled(feed)
-        after = hub._replay.read_after
+        after = hub._history_reader.read_after
 
         async def slow_after(*where):
             rows = await after(*where)
@@ -304,7 +306,7 @@ async def test_a_replay_overtaken_by_the_pruning_is_broken_off(path, monkeypatch
             db.close()
             return rows
 
-        monkeypatch.setattr(hub._replay, "read_after", slow_after)
+        monkeypatch.setattr(hub._history_reader, "read_after", slow_after)
         async with client(server.port, resume={"mic": {"epoch": feed.sequencer.epoch, "offset": 0}}) as listener:
             assert await listener.closed() == 4310
 
@@ -550,7 +552,7 @@ async def test_a_clock_set_back_does_not_reorder_epochs(path):
         feed = Feed(hub)
         feed.sequencer.epoch = epoch
         hub.streams.clear()
-        hub._early_events.clear()
+        hub._early_batches.clear()
         hub.add_stream("mic", epoch, feed)
         feed.publish(feed.talker.start())
         async with serve(hub, port=0) as server:

@@ -217,13 +217,13 @@ async def test_what_replaced_the_history_is_not_touched(path):
 def test_a_file_replaced_while_it_is_looked_into_is_not_touched(path, monkeypatch):
     """It was taken for a damaged one of ours, and set aside."""
     notes = path.parent / "notes.sqlite"
-    look = HistoryFileWatch._read_generation
+    look = HistoryFileWatch._check_generation
 
-    def replace_and_look(custody):
+    def replace_and_look(file_watch):
         notes.replace(path)
-        return look(custody)
+        return look(file_watch)
 
-    monkeypatch.setattr(HistoryFileWatch, "_read_generation", replace_and_look)
+    monkeypatch.setattr(HistoryFileWatch, "_check_generation", replace_and_look)
     file = open_history(path)
     foreign(notes, wal=False)
     content = notes.read_bytes()

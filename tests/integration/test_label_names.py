@@ -12,7 +12,8 @@ from streamseg.errors import UsageError
 from streamseg.live.name_store import NameStore
 from streamseg.server.protocol import _error_code_of
 from streamseg.sources import parse_source
-from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import RequestErrorCode
 from streamseg.wire.label_names import MAX_NAME_BYTES, check_name
 
 GOOD = {
@@ -63,19 +64,19 @@ def test_a_checked_name_stays_as_it_is_checked_again(name):
 @pytest.mark.parametrize("name", [name for name in BAD if name and len(name) <= 200 and name != "\ud800"])
 def test_a_client_that_sends_a_bad_name_is_refused_its_value(name):
     with pytest.raises(msgspec.ValidationError) as refused:
-        msgspec.convert({"stream": "mic", "label": "A", "name": name, "type": "name"}, m.NameRequest)
-    assert _error_code_of(refused.value) is m.RequestErrorCode.WRONG_VALUE
+        msgspec.convert({"stream": "mic", "label": "A", "name": name, "type": "name"}, r.NameRequest)
+    assert _error_code_of(refused.value) is RequestErrorCode.WRONG_VALUE
 
 
 def test_a_client_s_name_is_composed():
-    asked = msgspec.convert({"stream": "mic", "label": "A", "name": " Cafe\u0301", "type": "name"}, m.NameRequest)
+    asked = msgspec.convert({"stream": "mic", "label": "A", "name": " Cafe\u0301", "type": "name"}, r.NameRequest)
     assert asked.name == "Café"
 
 
 def test_what_a_client_sends_does_not_choose_the_refusal():
     with pytest.raises(msgspec.ValidationError) as refused:
-        msgspec.convert({"subscribe": ["missing required field"], "type": "subscribe"}, m.SubscribeRequest)
-    assert _error_code_of(refused.value) is m.RequestErrorCode.WRONG_VALUE
+        msgspec.convert({"subscribe": ["missing required field"], "type": "subscribe"}, r.SubscribeRequest)
+    assert _error_code_of(refused.value) is RequestErrorCode.WRONG_VALUE
 
 
 def sound(name):

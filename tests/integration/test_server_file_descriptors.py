@@ -18,7 +18,7 @@ from streamseg.server.file_descriptors import raise_descriptor_limit
 from tools.load.plain_client import client
 
 resource = pytest.importorskip("resource")
-TESTS = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 
 
 def limited(soft: int, hard: int):
@@ -53,7 +53,7 @@ def station(tmp_path):
                 *(sys.executable, "-m", "tools.load.event_feed", "--steps-per-s", "20"),
                 *("--history", str(tmp_path / "history.sqlite"), "--open-files", "512"),
             ],
-            cwd=TESTS,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -146,8 +146,9 @@ def test_a_full_table_turns_connections_away_with_one_line():
 )
 def test_the_soft_limit_is_raised_to_what_is_needed(soft, hard, asked, raised_to, fits):
     code = (
-        "import resource; from streamseg.server.file_descriptors import count_open, fit_connections;"
-        f"n = count_open(); print(n, fit_connections({asked}, 2), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        "import resource; from streamseg.server.file_descriptors import count_open_descriptors, limit_connections;"
+        f"n = count_open_descriptors(); print(n, limit_connections({asked}, 2), "
+        "resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -16,16 +16,17 @@ from websockets.asyncio.server import serve as serve_sockets
 
 from streamseg.cli import terminal
 from streamseg.cli.subscription_printer import print_subscription
-from streamseg.client.session import ClientSession, Disconnected, ResumePoint, StreamJoined
+from streamseg.client.session import ClientSession, Disconnected, StreamJoined
 from streamseg.client.subscription import subscribe
 from streamseg.server import Hub, serve
 from streamseg.server.send_limit import SendLimit
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire import messages as m
+from streamseg.wire.codes import CloseCode
 from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.snapshot import OpenSection, SnapshotBuilder
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire.topics import TopicFilter
 from tools.load.event_feed import Feed
 from tools.load.join_full import CLOCK, Joiner, crowd, fill, names, split_frames, talk
 from tools.load.plain_client import client, stranger
@@ -45,14 +46,14 @@ class Ear:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.gone = False
 
-    def send(self, frames: bytes) -> None:
+    def send_frames(self, frames: bytes) -> None:
         whole, rest = split_frames(frames)
         assert not rest
         for _, text in whole:
             message = json.loads(text)
             self.heard.append((message["op"], message["d"]))
 
-    send_piece = send
+    send_piece = send_frames
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         raise AssertionError("nobody asked for it")
@@ -66,7 +67,7 @@ class Ear:
         await turn
         return not self.gone
 
-    def close_connection(self, code: m.CloseCode, reason: str) -> None:
+    def close_connection(self, code: CloseCode, reason: str) -> None:
         raise AssertionError(f"hung up with {code}: {reason}")
 
 
@@ -125,9 +126,9 @@ class Joining(RuleBasedStateMachine):
     @rule()
     def join(self):
         ear = Ear()
-        audience, everything = self.hub.audience, tuple(self.hub.streams)
+        audience, everything = self.hub.subscribers, tuple(self.hub.streams)
         behind = self.loop.run_until_complete(audience.add_client(ear, TopicFilter(), everything, {}))
-        self.tasks.append(self.loop.create_task(audience.send_past(ear, behind)))
+        self.tasks.append(self.loop.create_task(audience.send_missed_events(ear, behind)))
         self.ears.append(ear)
         self.turn()
 
@@ -146,7 +147,7 @@ class Joining(RuleBasedStateMachine):
     @rule(n=st.integers(0, 5))
     def leave(self, n):
         ear = self.ears.pop(n % len(self.ears))
-        self.hub.audience.remove_client(ear)
+        self.hub.subscribers.remove_client(ear)
         ear.gone = True
         known = len(ear.heard)
         while ear.waiting:
@@ -193,7 +194,7 @@ class Joining(RuleBasedStateMachine):
                 for stream, at in d["streams"].items():
                     assert places[stream] == (at["epoch"], at["offset"])
         for stream in self.hub.streams.values():
-            assert places[stream.name] == stream.cursor
+            assert m.EventCursor(*places[stream.name]) == stream.cursor
             assert state_of(folds[stream.name]) == state_of(stream.snapshot_builder)
 
 
@@ -374,27 +375,27 @@ def receive(session: ClientSession, op: str, **d):
 
 
 def test_the_client_joins_a_stream_when_its_snapshot_is_there():
-    session = ClientSession("ws://x/ws", resume={"mic": ResumePoint("01A", 7)})
+    session = ClientSession("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
     nowhere = {"epoch": "01B", "offset": 3, "recovered": False, "replayed": 0}
     receive(session, "hello", **HELLO)
     assert receive(session, "identified", streams={"mic": nowhere, "line": nowhere})[0] == []
-    assert session.cursors == {"mic": ResumePoint("01A", 7)}  # a break now must not skip what was never given out
+    assert session.cursors == {"mic": m.EventCursor("01A", 7)}  # a break now must not skip what was never given out
     ((joined,), _) = receive(session, "snapshot", stream="mic", epoch="01B", offset=5, snapshot=SNAPSHOT)
     assert joined == StreamJoined(stream="mic", epoch="01B", offset=5, recovered=False, replayed=0, snapshot=SNAPSHOT)
-    assert session.cursors == {"mic": ResumePoint("01B", 5)}
+    assert session.cursors == {"mic": m.EventCursor("01B", 5)}
     assert session.snapshots == {"mic": SNAPSHOT}
-    assert session.recovered == {"mic": False}
+    assert session.is_recovered == {"mic": False}
     _, identify = receive(session, "hello", **HELLO)
     assert identify["resume"] == {"mic": {"epoch": "01B", "offset": 5}}
 
 
 def test_the_client_needs_no_snapshot_where_it_recovered():
-    session = ClientSession("ws://x/ws", resume={"mic": ResumePoint("01A", 7)})
+    session = ClientSession("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
     receive(session, "hello", **HELLO)
     at = {"epoch": "01A", "offset": 9, "recovered": True, "replayed": 2}
     ((joined,), _) = receive(session, "identified", streams={"mic": at})
     assert (joined.recovered, joined.replayed, joined.snapshot) == (True, 2, None)
-    assert session.cursors == {"mic": ResumePoint("01A", 7)}
+    assert session.cursors == {"mic": m.EventCursor("01A", 7)}
 
 
 def test_a_server_that_closes_at_once_is_not_asked_again_at_once():
@@ -444,7 +445,7 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch
 
 def test_a_connection_that_never_stood_is_not_lost():
     session = ClientSession("ws://x/ws")
-    assert session.disconnected(OSError("refused")) == []
+    assert session.end_connection(OSError("refused")) == []
     receive(session, "identified", streams={})
-    assert session.disconnected(OSError("reset")) == [Disconnected(None, "reset")]
-    assert session.disconnected(OSError("refused")) == []
+    assert session.end_connection(OSError("reset")) == [Disconnected(None, "reset")]
+    assert session.end_connection(OSError("refused")) == []

@@ -266,7 +266,7 @@ async def test_off_loopback_without_tls_when_asked_for(page, caplog):
             assert await nobody.closed() == 4009
         async with client(server.port, token="c") as somebody:
             assert somebody.identified["role"] == "control"
-    assert "fewer than 16 characters can be guessed" in caplog.text
+    assert "fewer than 16 characters is easy to guess" in caplog.text
 
 
 async def test_whoever_asks_and_hangs_up_leaves_no_trace(page, caplog):

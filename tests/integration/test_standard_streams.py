@@ -200,10 +200,10 @@ def test_a_closed_stream_costs_its_lines_only():
 
 SIGNALLED = """
 import os, signal
-from streamseg.cli.signals import on_signals
+from streamseg.cli.signals import handle_stop_signals
 signal.signal(signal.SIGHUP, signal.{before})
 stopped = []
-with on_signals(lambda: stopped.append(1)):
+with handle_stop_signals(lambda: stopped.append(1)):
     for _ in range(3):  # a shell says that its terminal closes, then the system does
         os.kill(os.getpid(), signal.SIGHUP)
 print(len(stopped), signal.getsignal(signal.SIGHUP) is signal.{before})

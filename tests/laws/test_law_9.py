@@ -48,7 +48,7 @@ STORES = {
         "teach": ("memory",),
         "names": ("memory",),
         "feedback": ("feedback",),
-        "lessons": ("feedback",),  # the older name of `feedback`
+        "lessons": ("feedback",),  # the old name of that command
     }.items()
     for store in stores
 }

@@ -10,8 +10,8 @@ COUNT = """
 import numpy as np
 from numba import njit
 from numba.core.runtime import rtsys
-from streamseg.engine.features import Features
-from streamseg.engine.features.loudness.meter import Loudness
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.features.loudness.meter import LoudnessMeter
 from streamseg.engine.features.resampling import Resampler
 
 sound = 0.1 * np.random.default_rng(0).standard_normal((96_000, 2)).astype(np.float32)
@@ -25,9 +25,9 @@ copied = njit(lambda x: x.copy())
 copied(sound)  # from now on there is something to count with
 print(allocated(copied, sound))
 for make, whole in (
-    (Features, sound[: 64 * 512, 0].copy()),
+    (FeatureExtractor, sound[: 64 * 512, 0].copy()),
     (lambda: Resampler(48_000), sound),
-    (lambda: Loudness(48_000, 2), sound),
+    (lambda: LoudnessMeter(48_000, 2), sound),
 ):
     stage = make()
     stage.push(whole)

@@ -14,13 +14,14 @@ HOUSE = Path(__file__).parents[2] / "streamseg"
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # no letters but ASCII's
 LOOK = """
 import numpy as np
-from streamseg.engine.kernels import KEPT
-from streamseg.engine.features.texture import gather
+from streamseg.engine.kernels import CACHE_IS_WRITABLE
+from streamseg.engine.features.texture import copy_columns
 
 kept = np.zeros((1, 1))
-gather(np.array([[0.0, 1.0]]), np.array([1]), kept)
+copy_columns(np.array([[0.0, 1.0]]), np.array([1]), kept)
 assert kept[0, 0] == 1.0
-print(KEPT, sum(gather.stats.cache_hits.values()), sum(gather.stats.cache_misses.values()))
+hits, misses = copy_columns.stats.cache_hits, copy_columns.stats.cache_misses
+print(CACHE_IS_WRITABLE, sum(hits.values()), sum(misses.values()))
 """
 
 
@@ -89,9 +90,11 @@ def test_as_long_as_the_files_around_it_say_the_same(copy, tmp_path):
     assert looked(copy, tmp_path) == (True, 0, 1)
 
 
-@pytest.mark.parametrize("old", [b"cno.longer.here\nState\n.", b"cstreamseg.engine.texture\nGone\n.", b"", b"torn"])
+@pytest.mark.parametrize(
+    "old", [b"cno.longer.here\nState\n.", b"cstreamseg.engine.features.texture\nGone\n.", b"", b"torn"]
+)
 def test_what_an_older_release_kept_does_no_harm(compiled, tmp_path, old):
-    (index,) = (compiled / "engine" / "__pycache__").glob("texture.gather*.nbi")
+    (index,) = (compiled / "engine" / "features" / "__pycache__").glob("texture.copy_columns*.nbi")
     index.write_bytes(pickle.dumps(numba.__version__, protocol=-1) + old)
     assert looked(compiled, tmp_path) == (True, 0, 1)
     assert looked(compiled, tmp_path) == (True, 1, 0)
@@ -99,7 +102,7 @@ def test_what_an_older_release_kept_does_no_harm(compiled, tmp_path, old):
 
 @pytest.mark.parametrize("torn", [b"", b"torn", bytes(5000)])
 def test_a_torn_file_is_compiled_again(compiled, tmp_path, torn):
-    (code,) = (compiled / "engine" / "__pycache__").glob("texture.gather*.nbc")
+    (code,) = (compiled / "engine" / "features" / "__pycache__").glob("texture.copy_columns*.nbc")
     code.write_bytes(torn)
     assert looked(compiled, tmp_path) == (True, 0, 1)
     assert looked(compiled, tmp_path) == (True, 1, 0)
@@ -114,10 +117,10 @@ import gc
 
 from numba.core.dispatcher import Dispatcher
 
-from streamseg.cli.serving import warm_up
+from streamseg.cli.serving import compile_kernels
 from streamseg.engine import Segmenter
-from streamseg.settings import PROFILES, settings_for
-from streamseg.sources.demo_programme import SAMPLE_RATE, Programme
+from streamseg.settings import PROFILES, make_settings
+from streamseg.sources.demo_programme import SAMPLE_RATE, DemoProgramme
 
 
 def compiled():
@@ -126,11 +129,11 @@ def compiled():
             kernel.signatures}
 
 
-warm_up()
+compile_kernels()
 before = compiled()
 for profile in PROFILES:
-    programme = Programme()
-    engine = Segmenter(sample_rate=SAMPLE_RATE, settings=settings_for(profile), telemetry=True)
+    programme = DemoProgramme()
+    engine = Segmenter(sample_rate=SAMPLE_RATE, settings=make_settings(profile), telemetry=True)
     for block in programme:
         engine.push(block.samples)
     engine.finish()

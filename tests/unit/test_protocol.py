@@ -20,9 +20,10 @@ from streamseg.server.protocol import (
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames, token_proof
 from streamseg.wire import messages as m
-from streamseg.wire.subscriptions import TopicFilter
+from streamseg.wire import requests as r
+from streamseg.wire.topics import HIGH_VOLUME_TOPICS, TOPICS, TopicFilter
 
-ALL = m.TOPICS - m.HIGH_VOLUME
+ALL = TOPICS - HIGH_VOLUME_TOPICS
 
 
 def connection(*, read=None, control=None, now=0.0, **settings) -> ServerProtocol:
@@ -95,7 +96,7 @@ def test_an_identify_says_what_it_wants():
     }
     (let_in,) = say(connection(), "identify", d)
     wanted = TopicFilter(frozenset({"boundary", "meter"}), "confirmed")
-    assert let_in == JoinStreams(wanted, ("line",), {"line": m.Cursor("E", 4)})
+    assert let_in == JoinStreams(wanted, ("line",), {"line": m.EventCursor("E", 4)})
 
 
 def test_a_clients_name_is_fit_to_be_said_in_events():
@@ -203,17 +204,17 @@ def test_roles(read, control, shown, role):
         assert isinstance(actions[0], JoinStreams)
         assert conn.role == role
     bearer = None if shown is None else f"Bearer {shown}"
-    assert AccessTokens(read, control).bearer_role(bearer) == role
+    assert AccessTokens(read, control).role_for_bearer(bearer) == role
 
 
 def test_auth_that_is_not_even_hex():
     conn = connection(read="r")
     assert code(say(conn, "identify", {"protocol": 1, "auth": "ü" * 64})) == 4009
-    assert AccessTokens("r").bearer_role("Basic r") is None
+    assert AccessTokens("r").role_for_bearer("Basic r") is None
 
 
 def test_off_loopback_the_control_token_guards_reading():
-    guarded = AccessTokens(None, "c").guard_reading()
+    guarded = AccessTokens(None, "c").with_protected_reading()
     assert guarded.role_for_proof("x", None) is None
     assert guarded.role_for_proof("x", token_proof.compute_proof("c", "x")) == "control"
 
@@ -250,12 +251,12 @@ def test_comparing_takes_the_same_time_however_much_is_right():
 
 
 CONTROLS = [
-    ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, m.NameRequest("mic", "A", "news")),
-    ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, m.MarkRequest("mic", 3.0, "reject")),
-    ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, m.AcknowledgeRequest("mic", "silence")),
-    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, m.Set("mic", 0.7)),
-    ({"type": "finish", "stream": "mic"}, m.FinishRequest("mic")),
-    ({"type": "reset", "stream": "mic"}, m.ResetRequest("mic")),
+    ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, r.NameRequest("mic", "A", "news")),
+    ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, r.MarkRequest("mic", 3.0, "reject")),
+    ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, r.AcknowledgeRequest("mic", "silence")),
+    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, r.SetRequest("mic", 0.7)),
+    ({"type": "finish", "stream": "mic"}, r.FinishRequest("mic")),
+    ({"type": "reset", "stream": "mic"}, r.ResetRequest("mic")),
 ]
 
 
@@ -276,9 +277,9 @@ def test_requests_are_handed_on():
     (meet,) = say(
         opened(), "request", {"id": "a", "type": "history", "stream": "mic", "epoch": "E", "from": 1, "to": 9}
     )
-    assert meet == HandleRequest("a", m.HistoryRequest("mic", "E", 1, 9))
+    assert meet == HandleRequest("a", r.HistoryRequest("mic", "E", 1, 9))
     (meet,) = say(opened(), "request", {"id": "a", "type": "snapshot", "stream": "mic"})
-    assert meet == HandleRequest("a", m.SnapshotRequest("mic"))
+    assert meet == HandleRequest("a", r.SnapshotRequest("mic"))
 
 
 def test_subscribing_changes_the_interest():

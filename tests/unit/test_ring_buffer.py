@@ -132,7 +132,7 @@ def test_two_threads_for_three_seconds():
 
 
 def test_a_write_is_over_in_no_time():
-    """Copies 25 ms of stereo; even on a busy machine the median is a fiftieth of a millisecond."""
+    """Copies 25 ms of stereo, in less than 20 µs: the callback of the sound card must never wait."""
     ring = RingBuffer(48_000, 2)
     block = np.zeros((1200, 2), np.float32)
     took = []
@@ -141,7 +141,7 @@ def test_a_write_is_over_in_no_time():
         ring.write_chunk(block, 0.0)
         took.append(time.perf_counter() - start)
         ring.read_chunk()
-    assert np.median(took) < 1e-4
+    assert np.median(took) < 20e-6
 
 
 def test_the_wall_clock_of_a_moment():

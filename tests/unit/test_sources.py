@@ -73,13 +73,13 @@ def test_without_portaudio_only_the_microphone_is_missing(tmp_path):
     code = f"""
 import ctypes.util
 ctypes.util.find_library = lambda name: None
-from streamseg.errors import SystemPartMissing
+from streamseg.errors import MissingLibraryError
 from streamseg.sources import open_source, list_devices
 print(sum(len(item.samples) for item in open_source({str(path)!r})))
 for ask in (lambda: open_source("mic"), list_devices):
     try:
         ask()
-    except SystemPartMissing as error:
+    except MissingLibraryError as error:
         print("libportaudio2" in str(error) and "brew install portaudio" in str(error))
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
@@ -314,9 +314,9 @@ def test_a_capture_cut_short_by_a_kill_can_still_be_heard(tmp_path):
 import os, signal
 import numpy as np
 from streamseg.blocks import Block
-from streamseg.sources import Playback, Recorded
+from streamseg.sources import PlaybackSource, RecordedSource
 given = [Block(np.full((8000, 2), n / 64, np.float32), 8000) for n in range(60)]
-for n, item in enumerate(Recorded(Playback(given, "x", fast=True), {str(path)!r})):
+for n, item in enumerate(RecordedSource(PlaybackSource(given, "x", fast=True), {str(path)!r})):
     if n == 2000:
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -339,10 +339,10 @@ def test_a_capture_that_cannot_be_written_is_said_and_the_sound_goes_on(tmp_path
 import resource
 import numpy as np
 from streamseg.blocks import Block
-from streamseg.sources import Playback, Recorded
+from streamseg.sources import PlaybackSource, RecordedSource
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 given = [Block(np.zeros((8000, 2), np.float32), 8000) for n in range(60)]
-recorded = Recorded(Playback(given, "x", fast=True), {str(tmp_path / "capture.wav")!r})
+recorded = RecordedSource(PlaybackSource(given, "x", fast=True), {str(tmp_path / "capture.wav")!r})
 print(sum(len(item.samples) for item in recorded), recorded.failure)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

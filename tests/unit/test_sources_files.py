@@ -200,9 +200,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
                 file.write(second)
     code = """
 import resource
-from streamseg.sources import AudioFile
+from streamseg.sources import AudioFileSource
 for name in ("short.flac", "long.flac"):
-    print(sum(len(item.samples) for item in AudioFile(name)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(sum(len(item.samples) for item in AudioFileSource(name)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     _, short_peak_kb, heard_samples, long_peak_kb = map(int, ran.stdout.split())

@@ -31,7 +31,9 @@ from streamseg.server.protocol import (
 )
 from streamseg.settings import ServerSettings
 from streamseg.wire import messages as m
+from streamseg.wire import requests as r
 from streamseg.wire import token_proof
+from streamseg.wire.codes import CloseCode, RequestErrorCode
 
 SETTINGS = ServerSettings(messages_per_s=1e9, message_burst=10**9)
 WORDS = [
@@ -159,7 +161,7 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
         found[type(action).__name__] = found.get(type(action).__name__, 0) + 1
         match action:
             case CloseConnection(code=code, reason=reason):
-                assert code in m.CloseCode
+                assert code in CloseCode
                 assert 4000 <= code < 5000
                 assert len(reason.encode()) <= 123
                 assert conn.state is ProtocolState.CLOSED
@@ -168,10 +170,10 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
                 said = msgspec.json.decode(text)
                 assert said["op"] == "response"
                 assert said["d"]["ok"] is False
-                assert said["d"]["error"]["code"] in list(m.RequestErrorCode)
+                assert said["d"]["error"]["code"] in list(RequestErrorCode)
             case HandleRequest(request=request):
-                assert isinstance(request, tuple(m.REQUEST_TYPES.values()))
-                assert conn.role == "control" or not isinstance(request, m.ControlRequest)
+                assert isinstance(request, tuple(r.REQUEST_TYPES.values()))
+                assert conn.role == "control" or not isinstance(request, r.ControlRequest)
                 assert conn.state is ProtocolState.OPEN
             case JoinStreams(streams=streams, resume=resume):
                 assert set(streams) <= {"mic", "line"}

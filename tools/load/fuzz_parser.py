@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.subscriptions"]):
+with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.topics"]):
     from tools.load.fuzz import AUTHS, GOOD, check, conversation
 
 from streamseg.server.protocol import ProtocolState

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Give a label a name; the server says so to everybody, and recognises it in the next run too."""
     from streamseg.cli import terminal
-    from streamseg.client.blocking import send_request
+    from streamseg.client.control import send_request
     from streamseg.wire.label_names import check_name
 
     name = check_name(name)

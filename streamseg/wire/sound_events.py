@@ -1,0 +1,84 @@
+"""Events about the sound itself: speech, music and silence, alarms, levels, and novelty."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
+
+from streamseg.wire.event_data import EventData
+
+AlarmKind: TypeAlias = Literal["silence", "clipping", "mono", "frozen"]
+
+
+class SoundConfidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The probabilities of speech, music and silence, each 0 to 1 and independent of the others."""
+
+    speech: float
+    music: float
+    silence: float
+
+
+class SoundChanged(EventData, frozen=True, kw_only=True):
+    """The kind of sound changed at `t`. Speech over music is both."""
+
+    type: ClassVar[str] = "streamseg.sound.changed.v1"
+    t: float
+    decided_t: float
+    speech: bool
+    music: bool
+    silence: bool
+    confidence: SoundConfidence
+
+
+class AlarmRaised(EventData, frozen=True, kw_only=True):
+    """A fault of the sound began at `since`: silence, clipping, both channels the same, or a frozen sound."""
+
+    type: ClassVar[str] = "streamseg.alarm.raised.v1"
+    alarm: AlarmKind
+    since: float
+    level_db: float | None
+
+
+class AlarmCleared(EventData, frozen=True, kw_only=True):
+    """A fault of the sound ended."""
+
+    type: ClassVar[str] = "streamseg.alarm.cleared.v1"
+    alarm: AlarmKind
+    since: float
+    level_db: float | None
+
+
+class AlarmAcknowledged(EventData, frozen=True, kw_only=True):
+    """A client acknowledged an alarm. by: the client's own name."""
+
+    type: ClassVar[str] = "streamseg.alarm.acknowledged.v1"
+    alarm: AlarmKind
+    by: str
+
+
+class Meter(EventData, frozen=True, kw_only=True):
+    """The levels now; sent only to clients that subscribe to `meter`, at most ten times a second."""
+
+    type: ClassVar[str] = "streamseg.meter.v1"
+    high_volume: ClassVar[bool] = True
+    t: float
+    rms_db: float | None
+    peak_db: float | None
+    momentary_lufs: float | None = None
+    short_term_lufs: float | None = None
+    pitch_hz: float | None = None
+    tempo_bpm: float | None = None
+    key: str | None = None
+
+
+class Novelty(EventData, frozen=True, kw_only=True):
+    """How new the sound is now; sent only to clients that subscribe to `novelty`, at most five times a second."""
+
+    type: ClassVar[str] = "streamseg.novelty.v1"
+    high_volume: ClassVar[bool] = True
+    t: float
+    value: float
+    threshold: float
+    label: str | None
+    label_probabilities: dict[str, float]
