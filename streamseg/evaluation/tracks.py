@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from streamseg.blocks import Block
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.resampling import Resampler
-from streamseg.engine.features.texture import HOP_FRAMES, SPAN_FRAMES, VECTOR_DIMS, TextureExtractor
+from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
+from streamseg.engine.timeline import step_end_time, step_to_time
 from streamseg.evaluation.annotations import AnnotatedFile
-from streamseg.settings import ENGINE_RATE, FRAME, HOP
 from streamseg.sources import AudioFileSource
+
+__all__ = ["TrackTexture", "extract_frames", "extract_texture", "step_end_time", "step_to_time"]
 
 Floats = NDArray[np.float64]
 
@@ -44,16 +46,3 @@ def extract_frames(path: Path) -> Iterator[Floats]:
         if isinstance(item, Block):
             resampler = resampler or Resampler(item.sample_rate)
             yield features.push(resampler.push(item.samples))
-
-
-def step_to_time(step: int | NDArray[np.int64]) -> Floats:
-    """Stream seconds of a change before texture vector `step`."""
-    last_frame = SPAN_FRAMES - 1 + np.asarray(step) * HOP_FRAMES
-    frame = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2
-    seconds: Floats = (frame * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-    return seconds
-
-
-def step_end_time(step: int) -> float:
-    """Stream seconds at which the texture vector before `step` is complete."""
-    return float(((SPAN_FRAMES - 1 + (step - 1) * HOP_FRAMES) * HOP + FRAME) / ENGINE_RATE)

@@ -46,7 +46,7 @@ class LabelNames:
         try:
             if label in self._entry_ids:
                 self._file.replace_entry(self._entry_ids[label], entry)
-            elif (known := segmenter.name_of(label)) is not None:
+            elif (known := segmenter.name_of_label(label)) is not None:
                 self._file.rename_entries(known, entry.name)
             else:
                 self._entry_ids[label] = self._file.add_entry(entry, self._stream)

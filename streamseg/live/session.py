@@ -18,7 +18,7 @@ from ulid import ULID
 from streamseg.blocks import Block, Source, SourceItem
 from streamseg.cli import terminal
 from streamseg.engine import Segmenter
-from streamseg.engine.boundaries.feedback import HISTORY_S, Verdict
+from streamseg.engine.boundaries.feedback import HISTORY_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.live.feedback_store import FeedbackStore, StoredObservation
@@ -28,6 +28,7 @@ from streamseg.server import StreamProgress
 from streamseg.settings import Settings
 from streamseg.wire.envelope import Envelope, EventSequencer
 from streamseg.wire.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
+from streamseg.wire.messages import Verdict
 from streamseg.wire.printable import make_printable
 
 _FEEDBACK_DELAY_S = 12.0  # a mark is learned from when its change is this old

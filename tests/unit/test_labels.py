@@ -26,7 +26,8 @@ from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
 from streamseg.engine.models.loader import load_label_model
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.settings import make_settings
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdated
@@ -372,7 +373,7 @@ class TestSections:
         assert [after.seen_before for after in confirmed] == [True, False, True]
         assert confirmed[0].last_seen is None
         assert [fact.name for fact in facts if isinstance(fact, SectionUpdated) and fact.label == "B"] != []
-        assert again.name_of("B") == "Ads"
+        assert again.name_of_label("B") == "Ads"
 
     def test_what_cannot_be_read_is_passed_over(self):
         memory = NamedSounds((NamedSound(name="Ads", kind="section", content=b"of another version"),))

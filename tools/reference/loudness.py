@@ -46,11 +46,9 @@ def drained(sink):
 def ours(samples, rate):
     """The same from a report."""
     reports = SectionReporter(60.0)
-    loudness, done = LoudnessMeter(rate, samples.shape[1]), 0
+    loudness = LoudnessMeter(rate, samples.shape[1])
     for start in range(0, len(samples), rate):
-        blocks = loudness.push(samples[start : start + rate])
-        reports.push_loudness(done, 0.0, blocks)
-        done += len(blocks)
+        reports.push_loudness(loudness.push(samples[start : start + rate]))
     report = reports.close_section(0.0, len(samples) / rate)
     return report.integrated_lufs, report.loudness_range_lu, report.true_peak_db
 

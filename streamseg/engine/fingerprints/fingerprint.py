@@ -18,7 +18,7 @@ from streamseg.engine.fingerprints.rows import (
     FingerprintRows,
     compute_row,
 )
-from streamseg.engine.named_sounds import pack_arrays, unpack_arrays
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
 from streamseg.settings import ENGINE_RATE, FRAMES_PER_SECOND
 
