@@ -45,7 +45,7 @@ def change(t, prev, to, last_seen=None):
 
 def drawn(screen, width=80):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(screen.drawn(width))
+    console.print(screen.render(width))
     return console.export_text()
 
 
