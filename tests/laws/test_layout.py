@@ -53,7 +53,6 @@ IMPORTS_TOO_MUCH = {
 LONGEST = 300
 LONGER = {
     "engine/features/spectrum.py",
-    "engine/segmenter.py",
     "evaluation/boundary_training.py",
     "wire/events.py",
     "wire/messages.py",
@@ -69,9 +68,8 @@ ENGINE_MAY_USE = {
 ENGINE_EXCEPT = {  # weights and compiled code are read from files; no sound passes here
     "kernels.py": {"pickle", "pathlib", "re"},
     "models/loader.py": {"importlib"},
-    "models/sound_class.py": {"importlib", "io"},
-    "models/weights.py": {"io", "pathlib"},
-    "named_sounds.py": {"io", "zipfile"},
+    "models/weights.py": {"pathlib"},
+    "packed_arrays.py": {"io", "zipfile"},
 }
 IMPURE_BUILTINS = {"open", "input", "print", "exec", "eval", "breakpoint", "__import__"}
 IMPURE_NUMPY = {"savetxt", "fromfile", "tofile", "memmap", "random"}
