@@ -29,7 +29,7 @@ from streamseg.errors import OutputError, PortInUseError, SourceError, UsageErro
 from streamseg.live.session import Session
 from streamseg.server import Hub, StreamProgress, serve
 from streamseg.settings import ServerSettings, make_settings
-from streamseg.sources import RecordedSource
+from streamseg.sources import RecordingSource
 from streamseg.wire.envelope import Envelope
 
 EventCallback = Callable[[Session, list[Envelope]], None]
@@ -206,7 +206,7 @@ def raise_failures(sessions: Sequence[Session]) -> None:
         raise SourceError(f"{len(failures)} of {len(sessions)} streams failed: {', '.join(failures)}")
     for failure in failures.values():
         raise failure
-    captures = [session.source for session in sessions if isinstance(session.source, RecordedSource)]
+    captures = [session.source for session in sessions if isinstance(session.source, RecordingSource)]
     incomplete = [str(capture.failure) for capture in captures if capture.failure]
     if incomplete:
         raise OutputError("; ".join(incomplete))

@@ -19,7 +19,7 @@ from tools.command import run, start
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = {name: each for name, each in typer.main.get_command(app).commands.items() if not each.hidden}
 ENDLESS = ("demo", "listen", "serve", "watch")
 
 
