@@ -2,7 +2,7 @@
 
 `write_atomically` writes a temporary file and renames it; `append_lines` appends to a new file, so that the result can
 be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes and devices
-are written directly, since they cannot be replaced. `cli/read_files.py` checks that no command writes what it reads.
+are written directly, since they cannot be replaced. `cli/input_files.py` checks that no command writes what it reads.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ class TestCommand:
         assert run("teach", "--forget", "--name", "News", "--memory", kept).returncode == 0
         again = run("teach", "--forget", "--name", "News", "--memory", kept)
         assert again.returncode == 2
-        assert "nothing called 'News'" in again.stderr
+        assert "no sound has the name 'News'" in again.stderr
 
     def test_from_and_to_cut_it_out(self, tmp_path):
         soundfile.write(tmp_path / "show.flac", np.concatenate([radio(7.0), JINGLE, radio(3.0)]), ENGINE_RATE)

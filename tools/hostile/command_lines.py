@@ -310,7 +310,7 @@ def faults(
         found.append("did not end")
     elif done.returncode not in (0, 1, 2):
         found.append(f"ended with {done.returncode}")
-    if "Traceback" in done.stderr or "not foreseen" in done.stderr or "Exception ignored" in done.stderr:
+    if "Traceback" in done.stderr or "--debug COMMAND" in done.stderr or "Exception ignored" in done.stderr:
         found.append("traceback")
     after = contents(folder)
     read = {ids.get(name, name) for name in line.read}
