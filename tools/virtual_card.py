@@ -96,7 +96,7 @@ def virtual_card():
 
 def _wait_until_it_answers(card):
     deadline = time.monotonic() + 20
-    while card.handle_control("info").returncode != 0:
+    while card.control("info").returncode != 0:
         if time.monotonic() > deadline or card.process.poll() is not None:
             raise RuntimeError(f"the sound server did not start: {(card.folder / 'log').read_text()}")
         time.sleep(0.1)

@@ -73,7 +73,7 @@ def main() -> None:
             voices = fit_singing_direction([track for track in tracks if track.truth.kind == "sections"])
             train_boundary_model(tracks, np.hstack([kinds, voices]), RECIPE, weight=weights.__getitem__).save(kept)
             print(f"trained {kept}", flush=True)
-        raw = {"prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE), "spoken": IDENTITY_CALIBRATION, "spacing": SPACING}
+        raw = {"prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE), "calibration": IDENTITY_CALIBRATION, "spacing": SPACING}
         return replace(read_boundary_model(kept.read_bytes(), kept.name), **raw)
 
     groups = [group.split(",") for group in asked.groups]

@@ -49,7 +49,7 @@ def measure(held: Path, tracks) -> None:
     for kind in figures:
         pairwise, v = np.mean(figures[kind], axis=0)
         known, back, false, new = (
-            sum(getattr(one, what) for one in counts[kind]) for what in ("recognised", "returning", "false", "new")
+            sum(getattr(one, what) for one in counts[kind]) for what in ("recognised", "returns", "false", "new")
         )
         print(f"{kind}: pairwise F {pairwise:.3f}, V {v:.3f}, recognised {known} of {back}, falsely {false} of {new}")
 

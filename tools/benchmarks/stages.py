@@ -22,14 +22,14 @@ REST = "python between the stages"
 VERBS = {
     "resampling": [(Resampler, "push"), (Resampler, "flush")],
     "loudness and true peak": [(LoudnessMeter, "push")],
-    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "until")],
+    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "take_events_until")],
     "features": [(FeatureExtractor, "push")],
     "texture": [(TextureExtractor, "push")],
-    "evidence and judge": [(BoundaryClassifier, "push"), (BoundaryTracker, "push"), (BoundaryTracker, "settle")],
-    "placing": [(BoundaryRefiner, "push"), (BoundaryRefiner, "place")],
-    "kind of sound": [(SoundClassifier, "push"), (SoundClassifier, "fractions")],
-    "sections and labels": [(SectionTracker, "push"), (SectionTracker, "say"), (SectionTracker, "close")],
-    "report": [(SectionReporter, "push_frames"), (SectionReporter, "push_blocks"), (SectionReporter, "close")],
+    "boundary classifier": [(BoundaryClassifier, "push"), (BoundaryTracker, "push"), (BoundaryTracker, "settle_pending")],
+    "refinement": [(BoundaryRefiner, "push"), (BoundaryRefiner, "refine_boundary")],
+    "sound class": [(SoundClassifier, "push"), (SoundClassifier, "class_fractions")],
+    "sections and labels": [(SectionTracker, "push"), (SectionTracker, "apply_decision"), (SectionTracker, "close_section")],
+    "report": [(SectionReporter, "push_frames"), (SectionReporter, "push_loudness"), (SectionReporter, "close_section")],
 }
 
 

@@ -143,7 +143,7 @@ def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) 
                 print(f"  {name}: closed after {PATIENCE_S:.0f} s, {result.samples} samples", flush=True)
             if result.outcome.startswith(("crash", "memory", "spinning", "fault")):
                 print(f"  {name}: {result.outcome} after {result.samples} samples", flush=True)
-                if args.store:
+                if args.keep:
                     path.rename(args.keep / name)
             path.unlink(missing_ok=True)
             peak.look(done)

@@ -88,7 +88,7 @@ class Joiner(Subscription):
         super().__init__(url, streams=streams)
         self.progress = Progress(streams)
 
-    def receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
+    def receive_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
         received = super().receive_message(text)
         if self.connections and self.progress.identified_s is None:
             self.progress.identified_s = self.progress.now_s

@@ -18,7 +18,7 @@ def cents(a, b):
 def praat(samples, times):
     import parselmouth
 
-    pitch = parselmouth.SoundClassifier(samples, RATE).to_pitch_ac(
+    pitch = parselmouth.Sound(samples, RATE).to_pitch_ac(
         time_step=0.005, pitch_floor=LOWEST_HZ, pitch_ceiling=HIGHEST_HZ
     )
     return np.array([np.nan_to_num(pitch.get_value_at_time(t)) for t in times])

@@ -134,7 +134,7 @@ def main() -> None:
     for part in asked.train:
         folder, _, weight = part.partition("=")
         weights |= {track: float(weight or 1) for track in load_tracks(Path(folder), asked.cache)}
-    programmes = [track for folder in asked.kind_odds for track in load_tracks(folder, asked.cache)]
+    programmes = [track for folder in asked.kinds for track in load_tracks(folder, asked.cache)]
     classifiers = {truth.audio for truth in find_annotated_files(asked.judged)}
 
     def make(test: list[TrackTexture]) -> BoundaryModel:

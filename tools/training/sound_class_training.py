@@ -155,8 +155,8 @@ class NetworkTrainer:
         sizes = np.array([len(lesson.features) for lesson in self._programmes], float)
         for i, which in enumerate(self._rng.choice(len(sizes), _BATCH, p=sizes / sizes.sum())):
             lesson = self._programmes[which]
-            start = int(self._rng.integers(0, max(1, len(lesson.stats) - _LENGTH + 1)))
-            taken = np.minimum(np.arange(start, start + _LENGTH), len(lesson.stats) - 1)
+            start = int(self._rng.integers(0, max(1, len(lesson.features) - _LENGTH + 1)))
+            taken = np.minimum(np.arange(start, start + _LENGTH), len(lesson.features) - 1)
             told[i], answers[i] = lesson.features[taken], lesson.targets[taken]
         told = np.clip((told - self._mean) / self._std, -4.0, 4.0)
         told += 0.1 * self._rng.standard_normal(told.shape, np.float32)

@@ -139,11 +139,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="how many scores are left to other worlds")
     asked = parser.parse_args()
-    left = (
-        {path.stem.rpartition("_")[2] for path in asked.exclude_sources.glob("*.ogg")}
-        if asked.exclude_sources
-        else set()
-    )
+    left = {path.stem.rpartition("_")[2] for path in asked.without.glob("*.ogg")} if asked.without else set()
     scores = [path for path in sorted(asked.scores.glob("*.mid")) if path.stem not in left]
     np.random.default_rng(5).shuffle(scores)
     asked.out.mkdir(parents=True, exist_ok=True)
