@@ -22,14 +22,13 @@ from streamseg.engine.models.weights import IDENTITY_CALIBRATION, BoundaryModel,
 from streamseg.evaluation.boundary_training import (
     CLOSE_LOOK_NEGATIVE_SHARE,
     RECIPES,
-    fit_singing_direction,
-    fit_sound_classes,
     train_boundary_model,
 )
 from streamseg.evaluation.thresholds import boundary_history, predict_track, score_policy
 from streamseg.evaluation.timeliness import measure_timeliness, reliability_diagrams
 from streamseg.evaluation.tracks import TrackTexture
 from streamseg.settings import make_settings
+from tools.training.directions import fit_singing_direction, fit_sound_classes
 from tools.training.shipped_models import calibrate_prior, fit_calibration, load_tracks
 
 SETTINGS, RECIPE = make_settings("music"), RECIPES["songs"]

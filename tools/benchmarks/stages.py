@@ -25,11 +25,23 @@ VERBS = {
     "alarms": [(AlarmDetector, "push"), (AlarmDetector, "take_events_until")],
     "features": [(FeatureExtractor, "push")],
     "texture": [(TextureExtractor, "push")],
-    "boundary classifier": [(BoundaryClassifier, "push"), (BoundaryTracker, "push"), (BoundaryTracker, "settle_pending")],
+    "boundary classifier": [
+        (BoundaryClassifier, "push"),
+        (BoundaryTracker, "push"),
+        (BoundaryTracker, "settle_pending"),
+    ],
     "refinement": [(BoundaryRefiner, "push"), (BoundaryRefiner, "refine_boundary")],
     "sound class": [(SoundClassifier, "push"), (SoundClassifier, "class_fractions")],
-    "sections and labels": [(SectionTracker, "push"), (SectionTracker, "apply_decision"), (SectionTracker, "close_section")],
-    "report": [(SectionReporter, "push_frames"), (SectionReporter, "push_loudness"), (SectionReporter, "close_section")],
+    "sections and labels": [
+        (SectionTracker, "push"),
+        (SectionTracker, "apply_decision"),
+        (SectionTracker, "close_section"),
+    ],
+    "report": [
+        (SectionReporter, "push_frames"),
+        (SectionReporter, "push_loudness"),
+        (SectionReporter, "close_section"),
+    ],
 }
 
 

@@ -30,7 +30,7 @@ from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.models.weights import LabelModel
 from streamseg.evaluation.annotations import find_annotated_files
-from streamseg.evaluation.boundary_training import fit_discriminant
+from streamseg.evaluation.discriminant import fit_discriminant
 from streamseg.evaluation.tracks import extract_texture, step_to_time
 from tools.training.corpora.mixes import load_tracks
 

@@ -28,8 +28,6 @@ from streamseg.evaluation.boundary_training import (
     RECIPES,
     TrainingRecipe,
     boundary_targets,
-    fit_singing_direction,
-    fit_sound_classes,
     train_boundary_model,
 )
 from streamseg.evaluation.calibration import fit_platt
@@ -44,6 +42,7 @@ from streamseg.evaluation.timeliness import TimelinessCounts, measure_timeliness
 from streamseg.evaluation.tracks import TrackTexture, extract_texture
 from streamseg.settings import make_settings
 from tools.training.corpora.material import normalise_name
+from tools.training.directions import fit_singing_direction, fit_sound_classes
 
 _PROFILES = {"songs": make_settings("music"), "mixes": make_settings("dj"), "programmes": make_settings("broadcast")}
 _FOLDS = {"songs": 5, "mixes": 5, "programmes": 2}
