@@ -8,13 +8,9 @@ same memory give the same events.
 from __future__ import annotations
 
 import hashlib
-from io import BytesIO
-from typing import Any, Literal, TypeAlias
-from zipfile import BadZipFile
+from typing import Literal, TypeAlias
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
@@ -23,7 +19,7 @@ class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
     """One sound with its name.
 
     kind: `section`, what a section with a named label sounded like; `cue`, a short sound found again note for note.
-    content: arrays as `pack` packs them; what they are, only the engine's room for the kind knows.
+    content: arrays as `pack_arrays` packs them; what they are, only the engine's room for the kind knows.
     """
 
     name: str
@@ -46,19 +42,3 @@ class NamedSounds(msgspec.Struct, frozen=True):
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
         """What is remembered of one kind."""
         return tuple(entry for entry in self.entries if entry.kind == kind)
-
-
-def pack_arrays(**arrays: NDArray[Any]) -> bytes:
-    """Arrays as bytes; the same arrays give the same bytes."""
-    file = BytesIO()
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # its stubs take a flag of that name for an array
-    return file.getvalue()
-
-
-def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """What `pack` packed, by name. Raises ValueError when it is something else."""
-    try:
-        with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError, BadZipFile) as error:
-        raise ValueError(f"no packed arrays: {error}") from None

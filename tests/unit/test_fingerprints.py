@@ -11,7 +11,8 @@ from streamseg.engine import Segmenter
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.fingerprints.fingerprint import MAX_DURATION_S, fingerprint_from_bytes, make_fingerprint
 from streamseg.engine.fingerprints.matcher import FingerprintMatcher
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays
 from streamseg.errors import UsageError
 from streamseg.evaluation.annotations import LabelledSpan
 from streamseg.live.name_store import NameStore

@@ -26,7 +26,8 @@ from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
 from streamseg.engine.models.loader import load_label_model
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.settings import make_settings
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdated

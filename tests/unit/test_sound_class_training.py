@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from streamseg.engine.models.sound_class import SpeechMusicWeights
-from streamseg.engine.sound_class.network import DECISION_LAG
+from streamseg.engine.sound_class.network import DECISION_LAG, SpeechMusicWeights
 from streamseg.engine.sound_class.window_features import N_STATISTICS, WINDOW_FRAMES
 from streamseg.evaluation.annotations import LabelledSpan, find_annotated_files
 from streamseg.settings import ENGINE_RATE

@@ -1,6 +1,6 @@
 """Train the exact placing of boundaries on annotated sound: a conditional logit over the frames near each boundary.
 
-`python -m tools.training.refinement_training OUT.py DIR…` writes `streamseg/engine/models/refinement.py`.
+`python -m tools.training.refinement_training OUT.npz DIR…` writes `streamseg/engine/models/refinement.npz`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def fit_refinement(features: NDArray[np.float32], answers: Floats) -> Floats:
 
 
 def main() -> None:
-    """Train and write the module."""
+    """Train and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
@@ -92,15 +92,7 @@ def main() -> None:
             told += more
             answers += right
     weights = fit_refinement(np.array(told, np.float32), np.array(answers))
-    rows = [", ".join(f"{w:.5g}" for w in weights[i : i + 8]) for i in range(0, len(weights), 8)]
-    body = "\n".join(f"    {row}," for row in rows)
-    asked.out.write_text(
-        '"""Weights of the exact placing of boundaries (`streamseg.engine.boundaries.refinement`).\n\n'
-        f"Trained by `tools.training.refinement_training` on {len(answers)} cases from "
-        f'{", ".join(folder.name for folder in asked.folders)}.\n"""\n\n'
-        "from __future__ import annotations\n\nimport numpy as np\n\n"
-        f"WEIGHTS = np.array([\n{body}\n])  # fmt: skip\n"
-    )
+    np.savez_compressed(asked.out, weights=np.array([float(f"{w:.5g}") for w in weights]))
 
 
 if __name__ == "__main__":

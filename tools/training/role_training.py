@@ -1,6 +1,6 @@
 """Train the guess of a section's role, and say how often it is right on songs that were left out.
 
-    python -m tools.training.role_training SONGS OUT.py --folds FOLDS
+    python -m tools.training.role_training SONGS OUT.npz --folds FOLDS
 
 SONGS have sections in POP909's letters: `i` is an intro, `o` an outro, `A` what is sung first (verse-like), `B` and `C`
 what is sung next (chorus-like), everything else of a known letter bridge-like: our rule, not the annotators'. FOLDS is
@@ -124,12 +124,10 @@ def main() -> None:
             rows += collect_rows(truths[song.name], song, list(heard.sections.values()))
     sys.stdout.write(cross_validate(rows) + "\n")
     arrays = fit_roles(np.array([row[2] for row in rows]), np.array([row[1] for row in rows]))
-    lines = [
-        f"{name} = np.array({np.round(array, 4).tolist()})\n"
-        for name, array in zip(("MEAN", "DEVIATION", "WEIGHTS", "BIAS"), arrays, strict=True)
-    ]
-    head = '"""What tells roles apart; written by `tools.training.role_training`."""\n\nimport numpy as np\n\n'
-    asked.out.write_text(head + "".join(lines), encoding="utf-8")
+    np.savez_compressed(
+        asked.out,
+        **{name: np.round(array, 4) for name, array in zip(("mean", "std", "weights", "bias"), arrays, strict=True)},
+    )
 
 
 if __name__ == "__main__":

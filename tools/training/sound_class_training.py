@@ -18,9 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.models.sound_class import SpeechMusicWeights
 from streamseg.engine.sound_class.classifier import SoundClassifier
-from streamseg.engine.sound_class.network import CONTEXT_WINDOWS, DECISION_LAG, MEAN_DECAYS, SpeechMusicNetwork
+from streamseg.engine.sound_class.network import (
+    CONTEXT_WINDOWS,
+    DECISION_LAG,
+    MEAN_DECAYS,
+    SpeechMusicNetwork,
+    SpeechMusicWeights,
+)
 from streamseg.engine.sound_class.window_features import (
     CONTEXT_FRAMES,
     N_STATISTICS,

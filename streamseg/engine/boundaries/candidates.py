@@ -40,9 +40,8 @@ from streamseg.engine.boundaries.running_sums import (
 )
 from streamseg.engine.boundaries.trees import BoostedTrees, sum_leaves
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS
-from streamseg.engine.features.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS
+from streamseg.engine.features.texture import LEVEL_DIMS, STANDARDISED_DIMS, TEXTURE_DIMS, TEXTURE_MEAN, TEXTURE_STD
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
 from streamseg.engine.models.weights import BoundaryModel
 
 _GAMMAS = np.array([0.5, 0.7, 4.0, 0.7])
@@ -206,8 +205,8 @@ class CandidateFeatures:
             vector,
             model.projection,
             model.classes,
-            MEAN,
-            STD,
+            TEXTURE_MEAN,
+            TEXTURE_STD,
             state,
             self._offsets,
             _GAMMAS,

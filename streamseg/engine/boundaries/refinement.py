@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
-from streamseg.engine.models.refinement import REFINEMENT_WEIGHTS
-from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.engine.features.texture import TEXTURE_MEAN, TEXTURE_STD
+from streamseg.engine.models.loader import load_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
+REFINEMENT_WEIGHTS = load_arrays("refinement")["weights"]
 SEARCH_FRAMES = round(1.5 * FRAMES_PER_SECOND)  # frames to either side of the coarse place
 _SPANS = tuple(round(s * FRAMES_PER_SECOND) for s in (0.3, 0.6, 1.2, 2.5))  # compared on either side of a frame
 _MAX_SPAN = _SPANS[-1]
@@ -85,9 +86,9 @@ def refinement_columns(frames: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     """How different the sound is before and after each frame, shape (frames, CURVES); frames as from `kept`."""
-    mfcc = (frames[:, _COLUMN_GROUPS["mfcc"]] - MEAN[:20]) / STD[:20]
-    chroma = (frames[:, _COLUMN_GROUPS["chroma"]] - MEAN[20:32]) / STD[20:32]
-    contrast = (frames[:, _COLUMN_GROUPS["contrast"]] - MEAN[32:39]) / STD[32:39]
+    mfcc = (frames[:, _COLUMN_GROUPS["mfcc"]] - TEXTURE_MEAN[:20]) / TEXTURE_STD[:20]
+    chroma = (frames[:, _COLUMN_GROUPS["chroma"]] - TEXTURE_MEAN[20:32]) / TEXTURE_STD[20:32]
+    contrast = (frames[:, _COLUMN_GROUPS["contrast"]] - TEXTURE_MEAN[32:39]) / TEXTURE_STD[32:39]
     spectrum = np.clip((frames[:, _COLUMN_GROUPS["log_mel"]] - _LOG_MEL_MEAN_DB) / _LOG_MEL_STD_DB, -4, 4)
     groups = (slice(0, 20), slice(20, 32), slice(32, 39), slice(39, 103), slice(39 + _BASS.start, 39 + _BASS.stop))
     sums = _running_sums(np.hstack([mfcc, chroma, contrast, spectrum]))

@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
+from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.engine.models.loader import load_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
 HOP_FRAMES = 21
 SPAN_FRAMES = 43
 STEP_S = HOP_FRAMES / FRAMES_PER_SECOND
 _CLIP = 5.0  # standard deviations; beyond it a dimension says "very different", and how much is noise
+
+# Mean and standard deviation of each standardised dimension (card: `models/texture_scaling.md`).
+_SCALING = load_arrays("texture_scaling")
+TEXTURE_MEAN, TEXTURE_STD = _SCALING["mean"], _SCALING["std"]
 
 _TEXTURE = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"], COLUMNS["contrast"]]
 _LEVEL = np.r_[COLUMNS["rms_db"], COLUMNS["onset"], COLUMNS["flatness"], COLUMNS["zero_crossing_rate"]]
@@ -33,7 +38,6 @@ LEVEL_DIMS = 2 * len(_LEVEL)
 STANDARDISED_DIMS = TEXTURE_DIMS + LEVEL_DIMS
 VECTOR_DIMS = STANDARDISED_DIMS + PERIODICITY_DIMS
 _ONSET = len(_TEXTURE) + 1  # among the means
-_BUFFER_FRAMES = 4 * PERIODICITY_FRAMES  # frames, so that the past is moved once in a while only
 
 # Where each kind of evidence lies in a vector.
 TIMBRE = np.r_[0:20, 32:39]
@@ -72,8 +76,8 @@ class TextureExtractor:
     """Frames in, texture vectors out; the same vectors however the frames are cut."""
 
     def __init__(self) -> None:
-        self._past = np.zeros((_BUFFER_FRAMES, len(_MEANS)))
-        self._frame_count = PERIODICITY_FRAMES  # silence, before the first
+        self._past = RowBuffer(len(_MEANS), PERIODICITY_FRAMES)
+        self._past.extend(PERIODICITY_FRAMES)[:] = 0.0  # silence, before the first
         self._frames_missing = SPAN_FRAMES  # frames still missing until the next vector is due
 
     def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
@@ -93,16 +97,10 @@ class TextureExtractor:
         return due
 
     def _append_frames(self, frames: NDArray[np.float64]) -> None:
-        if self._frame_count + len(frames) > _BUFFER_FRAMES:
-            self._past[:PERIODICITY_FRAMES] = self._past[
-                self._frame_count - PERIODICITY_FRAMES : self._frame_count
-            ].copy()
-            self._frame_count = PERIODICITY_FRAMES
-        copy_columns(frames, _MEANS, self._past[self._frame_count :])
-        self._frame_count += len(frames)
+        copy_columns(frames, _MEANS, self._past.extend(len(frames)))
 
     def _compute_vector(self) -> NDArray[np.float64]:
-        past = self._past[self._frame_count - PERIODICITY_FRAMES : self._frame_count]
+        past: NDArray[np.float64] = self._past.rows
         std, mean = np.empty((2, len(_MEANS)))
         mean_and_std(past[-SPAN_FRAMES:], std, mean)
         texture = len(_TEXTURE)
@@ -112,5 +110,5 @@ class TextureExtractor:
 
 def standardise(raw: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
-    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - MEAN) / STD, -_CLIP), _CLIP)
+    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - TEXTURE_MEAN) / TEXTURE_STD, -_CLIP), _CLIP)
     return vectors

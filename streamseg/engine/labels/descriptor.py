@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
+from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, TEXTURE_MEAN, TEXTURE_STD, VECTOR_DIMS
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
-from streamseg.engine.named_sounds import pack_arrays, unpack_arrays
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 
 Floats = NDArray[np.float64]
 
@@ -26,8 +25,8 @@ WINDOW_STEPS = 4  # texture vectors averaged into one block
 PROGRESSION_STEPS = 96
 _CHROMA_MIDDLE = 0.29  # of a chroma band, over all music
 _CHROMA_SCALE, _CHROMA_SHIFT = (
-    STD[HARMONY],
-    MEAN[HARMONY] - _CHROMA_MIDDLE,
+    TEXTURE_STD[HARMONY],
+    TEXTURE_MEAN[HARMONY] - _CHROMA_MIDDLE,
 )  # from standardised to chroma about its middle
 
 

@@ -2,7 +2,7 @@
 
 Nobody is asked what a verse is: sections are taken for what they mostly are, by how often their label was heard
 before, by how loud they are beside the ones before them, and by where in the song they lie. A multinomial logistic
-regression (`models/roles.py`) turns eleven numbers into probabilities.
+regression (`models/roles.npz`) turns eleven numbers into probabilities.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import LEVEL
 from streamseg.engine.labels.descriptor import SectionDescriptor
-from streamseg.engine.models import roles as trained
+from streamseg.engine.models.loader import load_arrays
 
 Floats = NDArray[np.float64]
 
 ROLES: Final = ("intro", "verse-like", "chorus-like", "bridge-like", "outro")
 N_ROLE_FEATURES: Final = 11
+_WEIGHTS: Final = load_arrays("roles")
 _MAX_SONG_S: Final = 360.0  # what goes on for longer is no song; nothing like it was trained on, and nothing is said
 
 
@@ -40,7 +41,7 @@ class RoleClassifier:
         if self._start is not None and start - self._start > _MAX_SONG_S:
             return {}
         numbers = self.describe_section(descriptor, label, start, end)
-        odds = (numbers - trained.MEAN) / trained.STD @ trained.WEIGHTS + trained.BIAS
+        odds = (numbers - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
         likely = np.exp(odds - odds.max())
         return {role: float(chance) for role, chance in zip(ROLES, likely / likely.sum(), strict=True)}
 

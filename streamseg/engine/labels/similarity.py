@@ -20,10 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
+from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, TEXTURE_MEAN, TEXTURE_STD, VECTOR_DIMS
 from streamseg.engine.kernels import allocating_kernel, subkernel
 from streamseg.engine.labels.descriptor import MAX_WINDOWS, SectionDescriptor
-from streamseg.engine.models.texture_scaling import MEAN, STD
 from streamseg.engine.models.weights import LabelModel
 
 Floats = NDArray[np.float64]
@@ -87,7 +86,7 @@ def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> Prep
     blocks[:kept] = raw @ model.projection
     generic, used = np.zeros(MAX_WINDOWS), np.empty(len(model.codebook))
     _nearest_distances(blocks, kept, model.codebook.astype(np.float32), len(used), generic, used)
-    chroma = mean[HARMONY] * STD[HARMONY] + MEAN[HARMONY]
+    chroma = mean[HARMONY] * TEXTURE_STD[HARMONY] + TEXTURE_MEAN[HARMONY]
     chroma = chroma - chroma.mean()
     chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
     return PreparedDescriptor(

@@ -22,8 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS, COLUMNS_TOTAL
-from streamseg.engine.models.sound_class import SPEECH_MUSIC_WEIGHTS, SpeechMusicWeights
-from streamseg.engine.sound_class.network import DECISION_LAG, SpeechMusicNetwork
+from streamseg.engine.sound_class.network import (
+    DECISION_LAG,
+    SPEECH_MUSIC_WEIGHTS,
+    SpeechMusicNetwork,
+    SpeechMusicWeights,
+)
 from streamseg.engine.sound_class.silence_detector import SilenceChange, SilenceDetector
 from streamseg.engine.sound_class.window_features import (
     CONTEXT_FRAMES,
