@@ -22,7 +22,7 @@ from streamseg.engine.sound_class.classifier import SoundClassifier
 from streamseg.evaluation import sound_class_scores
 from streamseg.evaluation.annotations import find_annotated_files
 from streamseg.settings import ENGINE_RATE, make_settings
-from tools.training.corpora.material import decode_file
+from tools.training.corpora import decode_file
 
 RATE, CHUNK, CONTEXT = 16_000, 512, 64
 

@@ -5,7 +5,7 @@ Each takes and gives mono sound at ENGINE_RATE and keeps its length, so the trut
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Final, cast
 
@@ -15,7 +15,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from streamseg.engine.features.resampling import Resampler
+from streamseg.blocks import Block
+from streamseg.engine.features.mono import convert_to_mono
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import noises
 
@@ -49,21 +50,16 @@ def apply_codec(sound: Signal, codec: str, kbit_s: int, rate: int | None = None)
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    return _align(_decode_buffer(buffer), sound)
+    decoded = np.concatenate([np.zeros(0, np.float32), *convert_to_mono(_decode_buffer(buffer))])
+    return _align(decoded, sound)
 
 
-def _decode_buffer(buffer: BytesIO) -> Signal:
-    parts: list[Signal] = [np.zeros(0, np.float32)]
-    resampler: Resampler | None = None
-    plain = av.AudioResampler(format="flt", layout="mono")
+def _decode_buffer(buffer: BytesIO) -> Iterator[Block]:
+    converter = av.AudioResampler(format="flt", layout="mono")
     with cast(InputContainer, av.open(buffer)) as container:
         for frame in container.decode(audio=0):
-            resampler = resampler or Resampler(frame.sample_rate)
-            heard = np.concatenate([each.to_ndarray().reshape(-1, 1) for each in plain.resample(frame)])
-            parts.append(resampler.push(heard.astype(np.float32)))
-    if resampler is not None:
-        parts.append(resampler.flush())
-    return np.concatenate(parts)
+            for piece in converter.resample(frame):
+                yield Block(piece.to_ndarray().reshape(-1, 1), frame.sample_rate)
 
 
 def _align(late: Signal, sound: Signal) -> Signal:

@@ -16,11 +16,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.blocks import Block
-from streamseg.engine.features.resampling import Resampler
 from streamseg.evaluation.annotations import read_spans
 from streamseg.settings import ENGINE_RATE
-from streamseg.sources import AudioFileSource
+from tools.training.corpora import decode_file
 
 Signal = NDArray[np.float32]  # mono, at ENGINE_RATE
 
@@ -171,19 +169,6 @@ class DecodedCache:
         while self.held_samples > _DECODED_MOST and len(self.decoded) > 1:
             self.held_samples -= len(self.decoded.pop(next(iter(self.decoded))))
         return sound[round(clip.start_s * ENGINE_RATE) : round(clip.end_s * ENGINE_RATE)]
-
-
-def decode_file(path: Path) -> Signal:
-    """A whole file as the engine hears it: mono at ENGINE_RATE."""
-    resampler: Resampler | None = None
-    parts = []
-    for item in AudioFileSource(path):
-        if isinstance(item, Block):
-            resampler = resampler or Resampler(item.sample_rate)
-            parts.append(resampler.push(item.samples))
-    if resampler is not None:
-        parts.append(resampler.flush())
-    return np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
 
 
 def _sound_files(folder: Path) -> list[Path]:
