@@ -11,7 +11,8 @@ from streamseg.evaluation.sound_class_scores import TRUTH_CLASSES
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import decode_file, material, noises, programmes
 from tools.training.corpora.material import DecodedCache
-from tools.training.corpora.programmes import BROADCAST_STYLE, SceneMaker, make_programme, write_programme
+from tools.training.corpora.programmes import make_programme, write_programme
+from tools.training.corpora.scenes import BROADCAST_STYLE, SceneMaker
 
 RNG = np.random.default_rng(3)
 

@@ -22,7 +22,8 @@ from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdat
 from tools.accuracy.fingerprints import judge, lay_in, melody
 from tools.command import run
 from tools.training.corpora import degradation, noises
-from tools.training.corpora.programmes import GeneratedScene, join_scenes
+from tools.training.corpora.programmes import join_scenes
+from tools.training.corpora.scenes import AnnotatedSound
 
 JINGLE = melody(np.random.default_rng(2))
 OTHER = melody(np.random.default_rng(4))
@@ -220,7 +221,7 @@ def test_the_bench_lays_cues_in_where_it_says():
 
 def speech_scene(seconds):
     sound = radio(seconds, round(seconds))
-    return GeneratedScene(sound, (LabelledSpan(0.0, len(sound) / ENGINE_RATE, "speech"),), ())
+    return AnnotatedSound(sound, (LabelledSpan(0.0, len(sound) / ENGINE_RATE, "speech"),), ())
 
 
 class TestCommand:

@@ -11,7 +11,8 @@ from streamseg.evaluation.annotations import LabelledSpan, find_annotated_files
 from streamseg.settings import ENGINE_RATE
 from tools.training import network_trainer, sound_class_training
 from tools.training.corpora import noises
-from tools.training.corpora.programmes import GeneratedScene, join_scenes, write_programme
+from tools.training.corpora.programmes import join_scenes, write_programme
+from tools.training.corpora.scenes import AnnotatedSound
 from tools.training.network_trainer import NetworkTrainer
 from tools.training.sound_class_training import (
     TrainingProgramme,
@@ -24,7 +25,7 @@ from tools.training.sound_class_training import (
 
 def scene(kind, label, source, seed):
     sound = (0.05 * noises.normalise_rms(noises.KINDS[kind](np.random.default_rng(seed), 16.0))).astype(np.float32)
-    return GeneratedScene(sound, (LabelledSpan(0.0, 16.0, label),), (LabelledSpan(0.0, 16.0, source),))
+    return AnnotatedSound(sound, (LabelledSpan(0.0, 16.0, label),), (LabelledSpan(0.0, 16.0, source),))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from streamseg.settings import ENGINE_RATE, make_settings
 from streamseg.wire.events import BoundaryConfirmed
 from tools.training.corpora import degradation, noises, programmes
 from tools.training.corpora.material import DecodedCache, MaterialCollection
-from tools.training.corpora.programmes import SceneMaker, make_programme
+from tools.training.corpora.programmes import make_programme
+from tools.training.corpora.scenes import SceneMaker
 
 KINDS = ("plain", "plain", "under talk", "re-encoded")
 NEAR_S = 1.0  # farther off is another place
