@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import EmpiricalCovariance
+from sklearn.covariance import empirical_covariance
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 Floats = NDArray[np.float64]
@@ -12,13 +12,12 @@ Floats = NDArray[np.float64]
 _RIDGE = 0.05  # added to the variances within groups
 
 
-class RidgeCovariance(EmpiricalCovariance):  # type: ignore[misc]
-    """The empirical covariance with `_RIDGE` added to its diagonal."""
+class RidgeCovariance:
+    """A covariance estimator of scikit-learn: the empirical covariance with `_RIDGE` added to its diagonal."""
 
-    def fit(self, X: Floats, y: None = None) -> RidgeCovariance:
-        """Compute `covariance_`; X: shape (n, d)."""
-        super().fit(X, y)
-        self.covariance_ = self.covariance_ + _RIDGE * np.eye(len(self.covariance_))
+    def fit(self, vectors: Floats) -> RidgeCovariance:
+        """Compute `covariance_`, shape (d, d), from vectors of shape (n, d)."""
+        self.covariance_: Floats = empirical_covariance(vectors) + _RIDGE * np.eye(vectors.shape[1])
         return self
 
 

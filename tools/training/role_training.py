@@ -132,10 +132,8 @@ def main() -> None:
             examples += collect_examples(truths[song.name], song, list(history.sections.values()))
     sys.stdout.write(cross_validate(examples) + "\n")
     arrays = fit_roles(np.array([row for _, _, row in examples]), np.array([role for _, role, _ in examples]))
-    np.savez_compressed(
-        asked.out,
-        **{name: np.round(array, 4) for name, array in zip(("mean", "std", "weights", "bias"), arrays, strict=True)},
-    )
+    mean, std, weights, bias = (np.round(array, 4) for array in arrays)
+    np.savez_compressed(asked.out, mean=mean, std=std, weights=weights, bias=bias)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def _decode_buffer(buffer: BytesIO) -> Iterator[Block]:
     with cast(InputContainer, av.open(buffer)) as container:
         for frame in container.decode(audio=0):
             for piece in converter.resample(frame):
-                yield Block(piece.to_ndarray().reshape(-1, 1), frame.sample_rate)
+                yield Block(piece.to_ndarray().reshape(-1, 1).astype(np.float32), frame.sample_rate)
 
 
 def _align(late: Signal, sound: Signal) -> Signal:
