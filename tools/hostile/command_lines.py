@@ -2,7 +2,7 @@
 
 Every file's content is compared before and after each command. It may differ only where the command was told to write
 (`--force`, a database or lessons of ours, standard output appended to it) and does not read the same file.
-Each command is a fork of one warm process (`forked.py`), in a folder made anew.
+Each command is a fork of one warm process (`tools.forked_commands`), in a folder made anew.
 
     python -m tools.hostile.command_lines --runs 2000 --seed 1
 """
@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from forked import CommandForks, Done
 
 from streamseg.blocks import Block, Gap
 from streamseg.engine.models.loader import load_boundary_model
@@ -38,6 +37,7 @@ from streamseg.live.session import Session
 from streamseg.settings import make_settings
 from streamseg.sources import RecordedSource, open_source
 from streamseg.wire.envelope import encode_envelope
+from tools.forked_commands import CommandForks, Done
 
 RATE = 8_000
 PATIENCE_S = 90.0

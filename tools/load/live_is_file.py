@@ -1,9 +1,12 @@
-"""Live is file, on five minutes of any sound: `python -m tools.load.live_is_file FILE [SECONDS [PROFILE]]`.
+"""Law 5 (live is file) on minutes of any sound.
 
-The file is played into a virtual sound card; `streamseg serve mic:…` hears and saves it, `streamseg watch` receives
-it; then the saved capture and the file itself are analysed, and all three accounts are compared.
+    python -m tools.load.live_is_file FILE [SECONDS [PROFILE]]
+
+The file is played into a virtual sound card; `streamseg serve mic:…` analyses and saves it, and `streamseg watch`
+receives the events. Then the saved capture and the file itself are analysed, and all three results are compared.
 """
 
+import argparse
 import dataclasses
 import json
 import subprocess
@@ -15,9 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tools.alignment import START_UP_S, differing, start_of
 from tools.command import PATIENCE_S, command, run, start
@@ -126,12 +126,12 @@ def _analysed(path, profile):
     return done.stdout.splitlines()
 
 
-def main(file, seconds="300", profile="dj"):
+def main(file, seconds, profile):
     with tempfile.TemporaryDirectory() as name, virtual_card() as card:
         folder = Path(name)
         played = folder / "played.wav"
         # fmt: off
-        subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-t", seconds, "-ar", str(RATE), "-ac", "2", played],
+        subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-t", str(seconds), "-ar", str(RATE), "-ac", "2", played],
                        check=True)
         # fmt: on
         found = compare(card, played, folder, profile)
@@ -145,4 +145,9 @@ def main(file, seconds="300", profile="dj"):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("seconds", type=float, nargs="?", default=300)
+    parser.add_argument("profile", nargs="?", default="dj")
+    asked = parser.parse_args()
+    sys.exit(main(asked.file, asked.seconds, asked.profile))

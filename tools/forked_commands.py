@@ -64,8 +64,9 @@ class CommandForks:
         """Run one. append_to: where standard output goes instead, as `>>` does. nobody: without root's rights."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "forked"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                cwd=Path(__file__).parent,
+                [sys.executable, "-m", "tools.forked_commands"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                cwd=Path(__file__).parents[1],
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"},
             )  # fmt: skip
         out, err = Path(self._folder.name, "out"), Path(self._folder.name, "err")
