@@ -39,7 +39,6 @@ class Reader:
     slow: int = 0
     connection: object = None
     stall_until: float = 0.0
-    last_heard: float = 0.0
 
     async def run(self, port: int) -> None:
         while True:
@@ -64,7 +63,6 @@ class Reader:
             await asyncio.sleep(random.uniform(0, 0.05))
 
     async def hear(self, text: str) -> None:
-        self.last_heard = time.monotonic()
         if text.startswith(EVENT):
             event = json.loads(text)["d"]
             stream = event["source"].removeprefix("/streams/")

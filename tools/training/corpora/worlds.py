@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from tools.training.corpora.scores import Score, read_score, render_parts, scale
 from tools.training.corpora.singing import SungTone, render_singing
 
 Signal = NDArray[np.float32]
-RenderKind: TypeAlias = Literal["band", "song", "score", "piano"]
 
 _PIANOS = (0, 0, 0, 1, 1, 2, 3, 6, 46, 24)
 _RAPPED, _SUNG = 0.12, 0.6  # share of bands whose singer raps, that have a singer
