@@ -31,7 +31,7 @@ LIMIT_S = 0.150
 
 
 class Witness:
-    """A second microphone, which knows of every sample when it was captured."""
+    """A second microphone, which records when each sample was captured."""
 
     def __init__(self):
         self.source = open_source(f"mic:{NAME}")
@@ -51,13 +51,13 @@ class Witness:
         self._ends = np.cumsum([len(block.samples) for block in self.blocks])
 
     def captured_at(self, sample):
-        """Unix seconds at which this sample came out of the card."""
+        """Return the Unix seconds at which this sample was captured."""
         n = int(np.searchsorted(self._ends, sample, side="right"))
         return self.blocks[n].captured_at - (self._ends[n] - sample) / RATE
 
 
 def one_run(card, played, folder):
-    """The latency of every event of one run, seconds, with its type."""
+    """Return the type and the latency, seconds, of every event of one run."""
     capture = folder / "capture.wav"
     received = []
     witness = Witness()

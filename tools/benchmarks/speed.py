@@ -1,11 +1,12 @@
-"""How fast everything is, in one table, on one sound.
+"""Speed of all parts, in one table, on one sound.
 
     python -m tools.benchmarks.speed               # the demo's programme
     python -m tools.benchmarks.speed FILE          # a recording of yours
     python -m tools.benchmarks.speed FILE --seconds 60 --only engine
 
-Figures are medians of CPU time (two threads: of the clock), as multiples of real time on one core; what is compared
-is measured in turn, on the same samples, in the same run. Nothing is asserted: speed is the machine's.
+Figures are medians of CPU time (for two threads: wall-clock time), as multiples of real time on one core. What is
+compared is measured in turn, on the same samples, in the same run. Nothing is asserted, since speed depends on the
+machine.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def line(what: str, found: str, asked: str = "") -> None:
 
 
 def medians_s(*works: Callable[[], object], times: int = 5) -> list[float]:
-    """Median CPU seconds of each, taken in turn, after one run each that nobody counts."""
+    """Return the median CPU seconds of each function; they run in turn, after one run each that does not count."""
     taken: list[list[float]] = [[] for _ in works]
     for turn in range(times + 1):
         for work, seconds in zip(works, taken, strict=True):
@@ -63,7 +64,7 @@ def heard(blocks, rate: int) -> None:
 
 
 def features(sound, length_s: float) -> None:
-    """The feature kernel alone."""
+    """Measure the feature kernel alone."""
     blocks, frames = cut(sound, BLOCK), cut(sound, HOP)
     in_blocks, by_frame = medians_s(
         lambda: pushed(FeatureExtractor(), blocks), lambda: pushed(FeatureExtractor(), frames)
@@ -74,7 +75,7 @@ def features(sound, length_s: float) -> None:
 
 
 def full_rate(sound, length_s: float) -> None:
-    """Resampling, loudness and true peak of 48 kHz stereo."""
+    """Measure resampling, loudness and true peak of 48 kHz stereo."""
     blocks = cut(stereo(sound), FULL_RATE // 2)
 
     def both() -> None:
@@ -92,7 +93,7 @@ def full_rate(sound, length_s: float) -> None:
 
 
 def engine(sound, length_s: float) -> None:
-    """Everything between samples and events, stage by stage."""
+    """Measure everything between samples and events, stage by stage."""
     for what, samples, rate, asked in (
         ("22,050 Hz mono", sound, ENGINE_RATE, "asked 500 x"),
         ("48 kHz stereo", stereo(sound), FULL_RATE, "asked 350 x"),
@@ -108,7 +109,7 @@ def engine(sound, length_s: float) -> None:
 
 
 def tiny(sound, length_s: float) -> None:
-    """The whole engine with very few samples in each push."""
+    """Measure the whole engine with very few samples in each push."""
     length_s = min(length_s, TINY_S)
     full = stereo(sound[: round(length_s * ENGINE_RATE)])
     for what, samples in (("48 kHz mono", np.ascontiguousarray(full[:, 0])), ("48 kHz stereo", full)):
@@ -119,7 +120,7 @@ def tiny(sound, length_s: float) -> None:
 
 
 def peers(sound, length_s: float) -> None:
-    """The field's own programs beside our features."""
+    """Measure other programs beside our features."""
     part = sound[: round(60 * ENGINE_RATE)]
     length_s = min(length_s, 60.0)
     blocks = cut(part, BLOCK)
@@ -134,7 +135,7 @@ def peers(sound, length_s: float) -> None:
 
 
 def threads(sound, length_s: float) -> None:
-    """Two streams on two cores, in threads of one process and in two processes."""
+    """Measure two streams on two cores, in threads of one process and in two processes."""
     blocks = cut(sound, BLOCK)
 
     def clocked(count: int, work: Callable[[], None]) -> float:
@@ -163,7 +164,7 @@ def threads(sound, length_s: float) -> None:
 
 
 def decoding(path: Path) -> None:
-    """What reading the whole file costs before anything is heard."""
+    """Measure the decoding of the whole file."""
 
     def read() -> None:
         nonlocal length_s

@@ -1,8 +1,8 @@
-"""Random command lines over a folder of sound, events, databases, models and links; nothing that exists may be lost.
+"""Random command lines over a folder of sound, events, databases, models and links; no existing file may be lost.
 
-Every file's content is compared before and after each command. It may differ only where the command was told to write
-(`--force`, a database or lessons of ours, standard output appended to it) and does not read the same file.
-Each command is a fork of one warm process (`tools.forked_commands`), in a folder made anew.
+The content of every file is compared before and after each command. It may differ only if the command was told to write
+the file (`--force`, a database or feedback file, standard output appended to it) and does not read it. Each command is
+a fork of one warm process (`tools.forked_commands`), in a new folder.
 
     python -m tools.hostile.command_lines --runs 2000 --seed 1
 """
@@ -50,7 +50,7 @@ DEVICES = ("/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/full", "-", "sub", "")
 
 
 class Chunks:
-    """A source for the one capture with marks."""
+    """A source for the capture with marks."""
 
     name = "mic"
     dropped_samples = 40
@@ -64,7 +64,7 @@ class Chunks:
 
 
 def make_folder(folder: Path) -> None:
-    """Everything that a command line can name."""
+    """Make the files that a command line can name."""
     chance = np.random.default_rng(7)
     for number, name in enumerate(("s1.wav", "s2.flac", "s3.ogg")):
         soundfile.write(folder / name, 0.1 * chance.standard_normal(int(RATE * (1.5 + number / 4))), RATE)
@@ -105,7 +105,7 @@ HARD_LINKS = {"hard.wav": "s1.wav", "hard.jsonl": "s1.jsonl", "hard.csv": "s2.fl
 
 
 def link_files(folder: Path) -> None:
-    """Other names of some files; `copytree` would make hard links files of their own."""
+    """Link some files under other names; `copytree` would copy hard links as separate files."""
     for name, target in LINKS.items():
         (folder / name).symlink_to(folder / target)
     for name, target in HARD_LINKS.items():
@@ -114,7 +114,7 @@ def link_files(folder: Path) -> None:
 
 @dataclass
 class Line:
-    """One command line, and which of the folder's files it names as what. `None` in `stdin`: nothing comes."""
+    """One command line, and the files of the folder that it names. stdin: None for no input."""
 
     arguments: list[str]
     read: set[str] = field(default_factory=set)
@@ -127,13 +127,13 @@ class Line:
 
 
 class Generator:
-    """Command lines from a seed."""
+    """Makes random command lines."""
 
     def __init__(self, chance: random.Random, folder: Path, files: list[str]) -> None:
         self._chance, self._folder, self._files = chance, folder, files
 
     def line(self) -> Line:
-        """One of them."""
+        """Make one command line."""
         chance = self._chance
         line = Line([])
         commands = {
@@ -153,7 +153,7 @@ class Generator:
     def _pick(
         self, names: list[str] | None = None, wanted: tuple[str, ...] = (), *, new: float = 0.0
     ) -> tuple[str, str]:
-        """How it is written, and the file's name in the folder; "" for what is none."""
+        """Return a spelling of a file's path, and its name in the folder, or "" for none."""
         chance = self._chance
         if chance.random() < new:
             name = chance.choice(NEW)
@@ -272,7 +272,7 @@ class Generator:
 
 
 def contents(folder: Path) -> dict[str, tuple[str, str]]:
-    """Of each file: where its links lead, and a digest of its content."""
+    """Map each file to the target of its links and a digest of its content."""
     return {
         str(path.relative_to(folder)): (
             str(path.readlink()) if path.is_symlink() else "",
@@ -284,7 +284,7 @@ def contents(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def rows_lost(store: Path) -> bool:
-    """Whether a store of ours no longer holds what it held."""
+    """Tell whether a database lacks rows that it had."""
     if store.name == "memory.sqlite":
         return "Jingle" not in {entry.name for entry in NameStore(store).list_entries()}
     if store.name == "history.sqlite":
@@ -304,7 +304,7 @@ def identity(folder: Path, name: str) -> tuple[int, int] | str:
 def faults(
     line: Line, done: Done, folder: Path, before: dict[str, tuple[str, str]], ids: dict[str, object]
 ) -> list[str]:
-    """What this command did that no command may do."""
+    """Return what the command did that no command may do."""
     found = []
     if done.returncode is None:
         found.append("did not end")
@@ -338,7 +338,7 @@ def faults(
 
 
 def run_one(number: int, seed: int, pristine: Path, place: Path, commands: CommandForks) -> tuple[str, list[dict]]:
-    """One command line in a folder of its own; its exit code, and its faults."""
+    """Run one command line in a folder of its own; returns its exit code and its faults."""
     folder, data = place / "run", place / "data"
     for old in (folder, data):
         shutil.rmtree(old, ignore_errors=True)
@@ -363,7 +363,7 @@ def run_one(number: int, seed: int, pristine: Path, place: Path, commands: Comma
 
 
 def campaign(runs: int, seed: int, *, jobs: int = 1, report: bool = False) -> dict:
-    """So many random command lines; what they did. report: say every fault at once, and how far it is."""
+    """Run random command lines; returns counts and faults. report: print each fault at once, and the progress."""
     codes: Counter[str] = Counter()
     bad: list[dict] = []
     began = time.monotonic()

@@ -1,11 +1,11 @@
-"""Damaged files, playlists that name other places, and pipes that deliver nothing: no file ends the program.
+"""Damaged files, playlists that name other places, and pipes without data: none may end the program.
 
     python -m tools.hostile.decoder [--files 5000] [--playlists 500] [--blocked 200] [--seed 1] [--keep FOLDER]
 
-All of it in this one process, several at a time, while a witness plays in real time beside them. Prints a line every
-250 files and a summary; exit code 1 when anything hung, the witness lost a sample, a playlist was followed, this
-process grew by more than 50 MB, or a child took more than its limit. A death of this process would be seen by its
-exit code. With --keep, files whose decoder crashed are kept in that folder.
+All of them are decoded in this process, several at a time, while another stream plays in real time. Prints a line every
+250 files and a summary. Exit code 1 if a file hung, the other stream lost a sample, a playlist was followed, this
+process grew by more than 50 MB, or a child exceeded its limit. With --keep, files whose decoder crashed are moved to
+that folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ COMMANDS = 6  # of the blocked inputs are given to the command itself, which tak
 
 
 class Result:
-    """What came of one file."""
+    """The result of one file."""
 
     def __init__(self, path: Path) -> None:
         self.samples, self.outcome, self.closed, self.hung = 0, "whole", False, False
@@ -85,7 +85,7 @@ def outcome(message: str, kind: str) -> str:
 
 
 class Witness(threading.Thread):
-    """Another stream of this process, in real time through the ring: every sample must come, as it is in the file."""
+    """Another stream of this process, in real time through the ring: every sample must be that of the file."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(name="witness", daemon=True)
@@ -113,7 +113,7 @@ class Witness(threading.Thread):
 
 
 def resident_mb() -> float:
-    """Memory in use; what malloc keeps for later, which differs from thread to thread, is given back first."""
+    """Return the resident memory, MB, after malloc has released what it can."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     with Path("/proc/self/smaps_rollup").open() as lines:
@@ -121,7 +121,7 @@ def resident_mb() -> float:
 
 
 def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) -> tuple[collections.Counter, int]:
-    """How all mutated files ended, and how many hung."""
+    """Decode mutated files; returns how they ended, and how many hung."""
     outcomes: collections.Counter[str] = collections.Counter()
     hung = 0
 
@@ -154,7 +154,7 @@ def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) 
 
 
 class Peak:
-    """How much this process has grown since it had settled."""
+    """The growth of this process since it had settled."""
 
     def __init__(self) -> None:
         self.now_mb = self.first_mb = 0.0
@@ -169,7 +169,7 @@ class Peak:
 
 
 def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:
-    """How many lists gave any sound or a connection, and how many hung."""
+    """Decode playlists; returns how many gave sound or a connection, and how many hung."""
     other = "other.mp3"
     (folder / other).write_bytes(corpus.content("stereo.mp3"))
     called = []
@@ -209,7 +209,7 @@ def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[i
 
 
 def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, float]:
-    """How many pipes that deliver nothing or drip kept a source from ending, and the longest end in seconds."""
+    """Read pipes that deliver nothing or little; returns how many did not close, and the longest time to close."""
     whole = corpus.content("s16.wav"), corpus.content("bare.mp3"), corpus.content("vorbis.ogg")
 
     def one(number: int) -> float:
@@ -263,7 +263,7 @@ def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int
 
 
 def interrupted(path: Path) -> float:
-    """Seconds from Ctrl-C to the end of the command."""
+    """Return the seconds from Ctrl-C to the end of the command."""
     with subprocess.Popen(
         command("analyze", path),
         stdout=subprocess.DEVNULL,

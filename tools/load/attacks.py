@@ -1,7 +1,7 @@
-"""What a stranger could try, tried for real: against a server process of its own, a witness listening all the while.
+"""Attacks by clients without a token, against a server process of its own that also serves a well-behaved client.
 
-For each attack: what became of it, how much the server's memory grew, what it cost in CPU, and how long the witness
-had to wait for an answer meanwhile.
+Prints for each attack its outcome, the growth of the server's memory, its CPU time, and the longest response time for
+the well-behaved client.
 
     python -m tools.load.attacks
 """
@@ -28,7 +28,7 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def frame(payload: bytes, first: int = 0x81) -> bytes:
-    """A client's frame; its mask is zeros."""
+    """Make a client's frame whose mask is zeros."""
     size = len(payload)
     head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
     return bytes([first]) + head + b"\0\0\0\0" + payload
@@ -39,7 +39,7 @@ def message(op: str, **d: object) -> bytes:
 
 
 class Target:
-    """A server that is there already."""
+    """A server that is already running."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -49,7 +49,7 @@ class Target:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
     def enter(self) -> socket.socket:
-        """A client that is in."""
+        """Connect a client and complete the handshake."""
         sock = self.connect()
         sock.sendall(UPGRADE)
         wait_for(sock, b'"op":"hello"')
@@ -59,7 +59,7 @@ class Target:
 
 
 class Process(Target):
-    """A station with the limits that users have."""
+    """A server process with the default limits."""
 
     def __init__(self, history: Path) -> None:
         command = [
@@ -86,7 +86,7 @@ class Process(Target):
         return sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13])) * TICK_S
 
     def end(self) -> str:
-        """What it said on standard error."""
+        """End the process and return its standard error."""
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()
@@ -108,7 +108,7 @@ def wait_for(sock: socket.socket, op: bytes) -> bytes:
 
 
 class Witness:
-    """A good client that asks ten times a second, and remembers the longest wait."""
+    """A well-behaved client that sends ten requests a second and records the longest response time."""
 
     def __init__(self, server: Target) -> None:
         self.worst_s = 0.0
@@ -133,7 +133,7 @@ class Witness:
 
 
 def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
-    """The same again and again, as fast as it goes, and never read."""
+    """Make an attack that sends the same bytes as fast as possible and never reads."""
 
     def attack(server: Target) -> str:
         blob = piece * max(1, 65_536 // len(piece))
@@ -161,7 +161,7 @@ def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
 
 
 def endless_greetings(server: Target) -> str:
-    """Half-open connections, each with headers without end."""
+    """Open connections whose HTTP headers never end."""
     line = b"X: " + b"a" * 8000 + b"\r\n"
     socks = [server.connect() for _ in range(200)]
     live = set(socks)
@@ -185,7 +185,7 @@ def endless_greetings(server: Target) -> str:
 
 
 def history_in_a_loop(server: Target) -> str:
-    """Thirty clients that ask for everything, as often as they may."""
+    """Request the whole history from thirty clients, as often as they may."""
     socks = [server.enter() for _ in range(30)]
     epoch = server.greeting.rpartition(b'"epoch":"')[2].partition(b'"')[0].decode()
     asked = message("request", id=1, type="history", stream="mic", epoch=epoch, **{"from": 0, "to": 2**53})
@@ -205,7 +205,7 @@ def history_in_a_loop(server: Target) -> str:
 
 
 def visits(path: str) -> Callable[[Target], str]:
-    """A page three hundred times."""
+    """Make an attack that requests a page three hundred times."""
 
     def attack(server: Target) -> str:
         began = time.monotonic()
@@ -217,7 +217,7 @@ def visits(path: str) -> Callable[[Target], str]:
 
 
 def knocks(server: Target) -> str:
-    """As many connections, each with one guess at a token, as can be made."""
+    """Open as many connections as possible, each with one wrong token."""
     n, until = 0, time.monotonic() + SECONDS
     while time.monotonic() < until:
         with server.connect() as sock:
@@ -230,7 +230,7 @@ def knocks(server: Target) -> str:
 
 
 def said(server: Target, request: bytes) -> bytes:
-    """All that is answered to raw bytes."""
+    """Send raw bytes and return the whole response."""
     with server.connect() as sock:
         sock.sendall(request)
         heard = b""
@@ -259,7 +259,7 @@ ATTACKS: dict[str, Callable[[Target], str]] = {
 
 
 def tried(names: list[str]) -> list[dict]:
-    """Every attack, one after the other."""
+    """Run the attacks of these names one after the other; returns their results."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         server = Process(Path(folder) / "history.sqlite")

@@ -1,6 +1,6 @@
-"""Hostile input, a lot of it: no crash, no hang, no leak, no answer outside the contract.
+"""Fuzzing of the protocol: no crash, no hang, no leak, no response outside the contract.
 
-Frames are fuzzed against the conversation itself; handshakes and raw bytes against a real port.
+Messages are fuzzed against the protocol object; handshakes and raw bytes against a real port.
 
     python -m tools.load.fuzz --frames 1000000 --connections 3000
 """
@@ -62,7 +62,7 @@ AUTHS = [token_proof.compute_proof(token, "c0ffee") for token in ("read", "contr
 
 
 class Mutator:
-    """Messages between perfect and hopeless."""
+    """Makes random messages, valid to malformed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -84,7 +84,7 @@ class Mutator:
         return text.replace('"AUTH"', f'"{chance.choice(AUTHS)}"')
 
     def mutated(self, value: object) -> object:
-        """The same, with something in it changed."""
+        """Return the value with one part of it changed."""
         chance = self.random
         if isinstance(value, dict) and value and chance.random() < 0.8:
             key = chance.choice(list(value))
@@ -110,7 +110,7 @@ class Mutator:
         return chance.choice(WORDS) if roll < 0.6 else chance.choice(VALUES)
 
     def scratched(self, text: str) -> str:
-        """The text with some characters changed, cut, doubled or nested deep."""
+        """Return the text with some characters changed, cut, doubled or deeply nested."""
         chance = self.random
         for _ in range(chance.randrange(1, 4)):
             at = chance.randrange(len(text) + 1)
@@ -137,7 +137,7 @@ class Mutator:
 
 
 def conversation(chance: random.Random) -> ServerProtocol:
-    """A new one, with or without tokens."""
+    """Make a new protocol object, with or without tokens."""
     allowed = chance.choice((AccessTokens(), AccessTokens("read", "control"), AccessTokens(None, "control")))
     hello = m.Hello(
         server="s",
@@ -153,7 +153,7 @@ def conversation(chance: random.Random) -> ServerProtocol:
 
 
 def check(actions: list, conn: ServerProtocol, found: dict) -> None:
-    """Every action is one the contract knows, and fits where the conversation stands."""
+    """Check that every action is in the contract and fits the state of the protocol."""
     for action in actions:
         found[type(action).__name__] = found.get(type(action).__name__, 0) + 1
         match action:
@@ -181,7 +181,7 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
 
 
 def frames(n: int, seed: int) -> dict:
-    """Fuzz the conversation with n messages."""
+    """Fuzz the protocol object with n messages; returns the findings."""
     mutator, found, began, longest = Mutator(seed), {}, time.perf_counter(), 0.0
     chance = mutator.random
     conn = conversation(chance)
@@ -226,7 +226,7 @@ def rss_kib() -> int:
 
 
 async def handshakes(n: int, seed: int) -> dict:
-    """Fuzz a real port with n connections of broken handshakes and frames, a witness listening all the while."""
+    """Fuzz a real port with n broken handshakes and frames, beside a well-behaved client; returns the findings."""
     from tools.load.event_feed import Feed
     from tools.load.plain_client import client
 

@@ -1,9 +1,10 @@
-"""Clients on slow lines join many full streams while events go on; what they get, and what the others notice of it.
+"""Clients on slow lines join many full streams while events go on; prints what they receive, and the effect on others.
 
     python -m tools.load.join_full --streams 200 --clients 100 --rate 1000000
 
-The server is one process on a core of its own, the crowd on slow lines another; 50 clients of one more stream, in this
-one, time its events without the crowd and with it. Ends with 1 when a client was closed, or missed or doubled anything.
+The server is one process on a core of its own, the clients on slow lines are another process; 50 clients of one more
+stream, in this process, time its events without and with them. Exit code 1 if a client was closed, or missed or
+repeated events.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _OTHERS_EVENTS_PER_S = 20
 
 
 class Progress:
-    """What one client got and when, and what was wrong with it."""
+    """The progress of one client: what it received and when, and its faults."""
 
     def __init__(self, streams: list[str]) -> None:
         self.began_s = time.monotonic()
@@ -82,7 +83,7 @@ class Progress:
 
 
 class Joiner(Subscription):
-    """Our own client."""
+    """A client of `streamseg.client`."""
 
     def __init__(self, url: str, streams: list[str]) -> None:
         super().__init__(url, streams=streams)
@@ -111,7 +112,7 @@ class Joiner(Subscription):
                 progress.closed.append(code)
 
     async def run(self, tail_s: float) -> Progress:
-        """Until everything is there and so long after, or a minute."""
+        """Run until everything has arrived and tail_s more have passed, or for a minute."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(60), contextlib.aclosing(self.messages()) as messages:
                 async for message in messages:
@@ -127,7 +128,7 @@ _EVENT = re.compile(rb'{"op":"event".*?"source":"/streams/([^"]+)".*?"epoch":"([
 
 
 async def join_raw(port: int, streams: list[str], bytes_per_s: float, tail_s: float) -> Progress:
-    """A client that reads so fast and no faster, and looks at no more than it must: many fit into one process."""
+    """Run a client that reads at a fixed rate and parses as little as possible, so that many fit into one process."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     sock.setblocking(False)
@@ -179,12 +180,12 @@ async def join_raw(port: int, streams: list[str], bytes_per_s: float, tail_s: fl
 
 
 def masked(text: bytes) -> bytes:
-    """A client's text frame of 126 to 65,535 bytes; its mask is zeros."""
+    """Make a client's text frame of 126 to 65,535 bytes, whose mask is zeros."""
     return b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text
 
 
 def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole frames (opcode, payload) at the beginning, and the rest."""
+    """Split data into its complete frames (opcode, payload) and the rest."""
     frames, at = [], 0
     while len(data) - at >= 2:
         size, body = data[at + 1] & 127, at + 2
@@ -199,7 +200,7 @@ def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 
 
 async def crowd(port: int, streams: list[str], ours: int, raw: int, bytes_per_s: float, tail_s: float = 1.0) -> dict:
-    """Clients join at once, each on a line of its own: ours over a relay, raw ones that read slowly themselves."""
+    """Join clients at once, each on a line of its own: ours through a relay, and raw ones that read slowly."""
     began = time.process_time(), time.monotonic()
     async with slow_line(port, bytes_per_s) as slow_port:
         progresses = await asyncio.gather(
@@ -224,7 +225,7 @@ async def crowd(port: int, streams: list[str], ours: int, raw: int, bytes_per_s:
 
 
 async def fill(hub: Hub, streams: list[str]) -> list[Feed]:
-    """Streams with more closed sections than a snapshot holds. A hub with a history must be open."""
+    """Fill streams with more closed sections than a snapshot has. A hub with a history must be open."""
     feeds = [Feed(hub, name, seed=n) for n, name in enumerate(streams)]
     for feed in feeds:
         feed.keep_said = False
@@ -237,7 +238,7 @@ async def fill(hub: Hub, streams: list[str]) -> list[Feed]:
 
 
 async def talk(feeds: list[Feed], steps_per_s: float, clock: Feed | None = None) -> None:
-    """Each stream says what an engine might, so often; the clock's events carry the moment they were said."""
+    """Publish plausible events on each stream at this rate; those of the clock stream carry the time of publication."""
     began = time.monotonic()
     said = ticks = 0
     while True:
@@ -274,7 +275,7 @@ async def be_server(options: argparse.Namespace) -> None:
 
 
 class Turns:
-    """What the turns of an event loop cost, in CPU time: that tells on a busy machine too how long others wait."""
+    """The CPU time of the turns of an event loop, which shows the delay of others on a busy machine too."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turns_s: list[float] = []
@@ -288,7 +289,7 @@ class Turns:
         loop._run_once = timed  # type: ignore[attr-defined]
 
     def phase(self) -> dict:
-        """Since the last phase."""
+        """Return the statistics since the last call."""
         turns, self._turns_s = self._turns_s, []
         return {
             "cpu_s": round(sum(turns), 2),
@@ -302,7 +303,7 @@ def names(n: int) -> list[str]:
 
 
 def time_others(others: Clients, until: Callable[[], bool]) -> dict:
-    """The others' delays until `until()`; they are fresh each time."""
+    """Return the delays of the other clients, which are new each time, until `until()` returns."""
     others.latencies_s.clear()
     while not until():
         others.read(0.05)
@@ -317,7 +318,7 @@ def time_others(others: Clients, until: Callable[[], bool]) -> dict:
 
 
 def main(options: argparse.Namespace) -> dict:
-    """One campaign."""
+    """Run one campaign."""
     cores = sorted(os.sched_getaffinity(0))
 
     def start(role: str, *arguments: str, **pipes) -> subprocess.Popen:

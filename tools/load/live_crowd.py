@@ -1,7 +1,7 @@
-"""The engine is never late because of clients: a real (virtual) sound card is heard while everything else is tried.
+"""Clients must not delay the engine: a virtual sound card is captured under load from clients and attacks.
 
-Noise is played into the card; `streamseg serve mic:…` hears and saves it, while a crowd listens to all it says, some
-of them without reading, and strangers attack it. Then the capture is compared with what was played, sample by sample.
+Noise is played into the card; `streamseg serve mic:…` analyses and saves it, while many clients subscribe to all
+events, some of them without reading, and others attack. Then the capture is compared with the played samples.
 
     python -m tools.load.live_crowd --clients 1000 --stalled 100 --seconds 60
 """
@@ -31,7 +31,7 @@ from tools.virtual_card import NAME, RATE, virtual_card
 
 
 def strangers(target: Target, done: threading.Event, seed: int) -> dict[str, int]:
-    """Attack after attack, and connections that say nonsense and are dropped, until done; how many of each."""
+    """Run attacks and send malformed messages until `done`; returns how many of each."""
     chance, mutator = random.Random(seed), Mutator(seed)
     drops = 0
     for attacks, name in enumerate(itertools.cycle(ATTACKS)):
@@ -48,7 +48,7 @@ def strangers(target: Target, done: threading.Event, seed: int) -> dict[str, int
 
 
 def hear(options: argparse.Namespace, folder: Path) -> dict:
-    """One session at the card."""
+    """Run one session with the card."""
     played = sound.pulsed_noise(options.seconds, RATE)
     path, capture = sound.write(folder / "played.wav", played), folder / "capture.wav"
     arguments = ["serve", f"live=mic:{NAME}", "--port", "0", "--save", capture, "--history", folder / "history.db"]

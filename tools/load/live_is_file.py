@@ -29,7 +29,7 @@ TOLERANCE_S = 0.1
 
 @dataclasses.dataclass
 class Comparison:
-    """What the three accounts have in common. Events are `(type, subject, data)`."""
+    """The comparison of the three results. Events are `(type, subject, data)`."""
 
     live: list
     replayed: list
@@ -42,7 +42,7 @@ class Comparison:
 
 
 def facts(lines):
-    """Events without what names the run itself: where the sound came from, and why it ended."""
+    """Return the events without what identifies the run: source and reason of the end."""
     found = []
     for line in lines:
         event = json.loads(line)
@@ -56,7 +56,7 @@ def facts(lines):
 
 
 def boundaries(events, until_s):
-    """When they are, of those decided by then: what the end settles depends on what follows the sound."""
+    """Return the times of the boundaries decided before until_s; the end of a stream settles others differently."""
     return [
         data["t"]
         for kind, _, data in events
@@ -65,10 +65,7 @@ def boundaries(events, until_s):
 
 
 def compare(card, played, folder, profile):
-    """Play the file into the card while the command line listens, then compare.
-
-    played: a WAV at the card's rate. folder: for the capture and the history.
-    """
+    """Play the file into the card while the command line captures it, then compare."""
     capture = folder / "capture.wav"
     # fmt: off
     serving = ["serve", f"live=mic:{NAME}", "--port", "0", "--profile", profile,

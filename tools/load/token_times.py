@@ -1,4 +1,4 @@
-"""Does the time a wrong token takes say how wrong it is? Answers of every kind in turn, the median time of each.
+"""Timing of wrong tokens: whether the time of a refusal depends on how the token is wrong.
 
 python -m tools.load.token_times --rounds 100000
 """
@@ -18,7 +18,7 @@ CHALLENGE = "c0ffee" * 8
 
 
 def measured(rounds: int, seed: int = 1) -> dict[str, float]:
-    """Median nanoseconds, by how the answer is wrong."""
+    """Measure all kinds of answers in turn; returns the median nanoseconds of each kind."""
     allowed = AccessTokens("a reading token of some length", "a control token of some length")
     right = token_proof.compute_proof("a reading token of some length", CHALLENGE)
     other = {"0": "1"}.get(right[0], "0"), {"0": "1"}.get(right[-1], "0")

@@ -1,4 +1,4 @@
-"""Pitch of real voices against librosa's pyin. Truth is where Praat and Harvest (WORLD), of different kind, agree."""
+"""Pitch of real voices compared with librosa's pyin; the reference is where Praat and Harvest (WORLD) agree."""
 
 import librosa
 import numpy as np
@@ -39,7 +39,7 @@ def pyin(samples, count):
 
 
 def speech(path):
-    """The spans of speech alone, up to SECONDS_A_FILE, from the truth beside the file."""
+    """Return the spans of speech alone, up to SECONDS_A_FILE, from the annotation of the file."""
     left = SECONDS_A_FILE
     for line in path.with_name(f"{path.stem}.segments.tsv").read_text().splitlines():
         start, end, label = line.split("\t")
