@@ -23,7 +23,7 @@ import soundfile
 from streamseg.blocks import Block
 from streamseg.sources import devices, open_source
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
-from tools.alignment import start_of
+from tools.alignment import find_start
 from tools.command import PATIENCE_S, command, start
 from tools.virtual_card import NAME, RATE, virtual_card
 
@@ -89,7 +89,7 @@ def one_run(card, played, folder):
     finally:
         witness.stop()
     original, heard = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
-    ahead = start_of(original, witness.samples, RATE) - start_of(original, heard, RATE)
+    ahead = find_start(original, witness.samples, RATE) - find_start(original, heard, RATE)
     return [
         (event["type"], at - witness.captured_at(ahead + round(event["data"]["decided_t"] * RATE)))
         for at, event in received

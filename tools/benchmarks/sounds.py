@@ -21,7 +21,7 @@ def mono(path: Path | None, seconds: float):
     """Return at most `seconds` of the file, float32 at 22,050 Hz, shape (n,)."""
     if path is None:
         programme = np.tile(render_programme(), (int(np.ceil(seconds * SAMPLE_RATE / len(render_programme()))), 1))
-        return brought(programme, SAMPLE_RATE)[: round(seconds * ENGINE_RATE)]
+        return convert(programme, SAMPLE_RATE)[: round(seconds * ENGINE_RATE)]
     blocks, heard, rate = [], 0, 0
     for item in open_source(parse_source(str(path))[1]):
         if isinstance(item, Block):
@@ -29,10 +29,10 @@ def mono(path: Path | None, seconds: float):
             heard, rate = heard + len(item.samples), item.sample_rate
             if heard > seconds * rate:
                 break
-    return brought(np.concatenate(blocks), rate)[: round(seconds * ENGINE_RATE)]
+    return convert(np.concatenate(blocks), rate)[: round(seconds * ENGINE_RATE)]
 
 
-def brought(samples, rate):
+def convert(samples, rate):
     resampler = Resampler(rate)
     pieces = [resampler.push(samples[at : at + PIECE]) for at in range(0, len(samples), PIECE)]
     return np.concatenate([*pieces, resampler.flush()])

@@ -120,7 +120,9 @@ def resident_mb() -> float:
         return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))) / 1024
 
 
-def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) -> tuple[collections.Counter, int]:
+def decode_damaged(
+    folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak
+) -> tuple[collections.Counter, int]:
     """Decode mutated files; returns how they ended, and how many hung."""
     outcomes: collections.Counter[str] = collections.Counter()
     hung = 0
@@ -168,7 +170,7 @@ class Peak:
         self.growth_mb = max(self.growth_mb, self.now_mb - self.first_mb)
 
 
-def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:
+def decode_playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:
     """Decode playlists; returns how many gave sound or a connection, and how many hung."""
     other = "other.mp3"
     (folder / other).write_bytes(corpus.content("stereo.mp3"))
@@ -208,7 +210,7 @@ def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[i
     return followed, sum(result.hung or result.closed for result in results)
 
 
-def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, float]:
+def close_blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, float]:
     """Read pipes that deliver nothing or little; returns how many did not close, and the longest time to close."""
     whole = corpus.content("s16.wav"), corpus.content("bare.mp3"), corpus.content("vorbis.ogg")
 
@@ -236,7 +238,7 @@ def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int
         if kind != "no writer":
             threading.Thread(target=write, daemon=True).start()
         if number < COMMANDS:
-            took_s = interrupted(path)
+            took_s = measure_interrupt(path)
         else:
             source = AudioFileSource(path)
             played = PlaybackSource(source, "pipe") if rng.random() < 0.5 else source
@@ -262,7 +264,7 @@ def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int
     return sum(seconds > HANG_S for seconds in took), max(took, default=0.0)
 
 
-def interrupted(path: Path) -> float:
+def measure_interrupt(path: Path) -> float:
     """Return the seconds from Ctrl-C to the end of the command."""
     with subprocess.Popen(
         command("analyze", path),
@@ -293,11 +295,11 @@ def main() -> None:
         folder = Path(place)
         corpus, witness, peak = Corpus(folder), Witness(folder), Peak()
         witness.start()
-        outcomes, hung = damaged(folder, corpus, args, peak)
+        outcomes, hung = decode_damaged(folder, corpus, args, peak)
         child_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        followed, lists_hung = playlists(folder, corpus, args)
+        followed, lists_hung = decode_playlists(folder, corpus, args)
         print(f"{args.playlists} playlists: {followed} followed, {lists_hung} hung", flush=True)
-        pipes_hung, longest_s = blocked(folder, corpus, args)
+        pipes_hung, longest_s = close_blocked(folder, corpus, args)
         print(f"{args.blocked} pipes: {pipes_hung} hung, the longest took {longest_s:.1f} s to end", flush=True)
         witness.ending.set()
         witness.join(30)

@@ -132,7 +132,7 @@ class Witness:
         self._sock.close()
 
 
-def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
+def make_flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
     """Make an attack that sends the same bytes as fast as possible and never reads."""
 
     def attack(server: Target) -> str:
@@ -160,7 +160,7 @@ def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
     return attack
 
 
-def endless_greetings(server: Target) -> str:
+def send_endless_headers(server: Target) -> str:
     """Open connections whose HTTP headers never end."""
     line = b"X: " + b"a" * 8000 + b"\r\n"
     socks = [server.connect() for _ in range(200)]
@@ -184,7 +184,7 @@ def endless_greetings(server: Target) -> str:
     return f"{200 - len(live)} of 200 cut off"
 
 
-def history_in_a_loop(server: Target) -> str:
+def request_history_in_a_loop(server: Target) -> str:
     """Request the whole history from thirty clients, as often as they may."""
     socks = [server.enter() for _ in range(30)]
     epoch = server.greeting.rpartition(b'"epoch":"')[2].partition(b'"')[0].decode()
@@ -204,19 +204,19 @@ def history_in_a_loop(server: Target) -> str:
     return f"{heard / 1e6:.0f} MB heard"
 
 
-def visits(path: str) -> Callable[[Target], str]:
+def make_page_flood(path: str) -> Callable[[Target], str]:
     """Make an attack that requests a page three hundred times."""
 
     def attack(server: Target) -> str:
         began = time.monotonic()
         for _ in range(300):
-            said(server, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            send_raw(server, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         return f"{(time.monotonic() - began) / 0.3:.1f} ms each"
 
     return attack
 
 
-def knocks(server: Target) -> str:
+def guess_tokens(server: Target) -> str:
     """Open as many connections as possible, each with one wrong token."""
     n, until = 0, time.monotonic() + SECONDS
     while time.monotonic() < until:
@@ -229,7 +229,7 @@ def knocks(server: Target) -> str:
     return f"{n / SECONDS:.0f} a second"
 
 
-def said(server: Target, request: bytes) -> bytes:
+def send_raw(server: Target, request: bytes) -> bytes:
     """Send raw bytes and return the whole response."""
     with server.connect() as sock:
         sock.sendall(request)
@@ -241,24 +241,24 @@ def said(server: Target, request: bytes) -> bytes:
 
 
 ATTACKS: dict[str, Callable[[Target], str]] = {
-    "pings": flood(frame(b"", 0x89)),
-    "pings of twenty": flood(frame(b"", 0x89), 20),
-    "large pings, pongs unread": flood(frame(b"x" * 125, 0x89)),
-    "pongs": flood(frame(b"", 0x8A)),
-    "one message in empty pieces": flood(frame(b"{", 0x01) + frame(b"", 0x00) * 100_000),
-    "requests": flood(message("request", id=1, type="snapshot", stream="mic")),
-    "nested JSON": flood(frame(b"[" * 16_000)),
-    "long subscriptions": flood(message("request", id=1, type="subscribe", subscribe=["meter"] * 1600)),
-    "endless greetings": endless_greetings,
-    "history in a loop": history_in_a_loop,
-    "guesses": knocks,
-    "/asyncapi.json": visits("/asyncapi.json"),
-    "/metrics": visits("/metrics"),
-    "/": visits("/"),
+    "pings": make_flood(frame(b"", 0x89)),
+    "pings of twenty": make_flood(frame(b"", 0x89), 20),
+    "large pings, pongs unread": make_flood(frame(b"x" * 125, 0x89)),
+    "pongs": make_flood(frame(b"", 0x8A)),
+    "one message in empty pieces": make_flood(frame(b"{", 0x01) + frame(b"", 0x00) * 100_000),
+    "requests": make_flood(message("request", id=1, type="snapshot", stream="mic")),
+    "nested JSON": make_flood(frame(b"[" * 16_000)),
+    "long subscriptions": make_flood(message("request", id=1, type="subscribe", subscribe=["meter"] * 1600)),
+    "endless greetings": send_endless_headers,
+    "history in a loop": request_history_in_a_loop,
+    "guesses": guess_tokens,
+    "/asyncapi.json": make_page_flood("/asyncapi.json"),
+    "/metrics": make_page_flood("/metrics"),
+    "/": make_page_flood("/"),
 }
 
 
-def tried(names: list[str]) -> list[dict]:
+def run_attacks(names: list[str]) -> list[dict]:
     """Run the attacks of these names one after the other; returns their results."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -291,5 +291,5 @@ def tried(names: list[str]) -> list[dict]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attack", nargs="*", default=list(ATTACKS), help=f"any of {', '.join(ATTACKS)}")
-    for row in tried(parser.parse_args().attack):
+    for row in run_attacks(parser.parse_args().attack):
         print(json.dumps(row))

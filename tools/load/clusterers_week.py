@@ -74,7 +74,7 @@ class Listener:
         return events
 
 
-def resumes(listener: Listener, steps: list[Step]) -> bool:
+def is_resumable(listener: Listener, steps: list[Step]) -> bool:
     """Tell whether a pickled copy gives the same labels over these steps; the listener processes them too."""
     back = pickle.loads(pickle.dumps(listener))
     return all(back.hear(step) == listener.hear(step) for step in steps)
@@ -97,7 +97,7 @@ def main() -> int:
                 listener.hear(step)
                 took_ms[i] = 1e3 * (time.perf_counter() - began)
             mean, (p50, p99) = took_ms.mean(), np.percentile(took_ms, [50, 99])
-            size, same = len(pickle.dumps(listener)), resumes(listener, [*islice(steps, RESUMED)])
+            size, same = len(pickle.dumps(listener)), is_resumable(listener, [*islice(steps, RESUMED)])
             days.append((mean, p99, size, same))
             figures = f"{mean:.3f} ms an update (p50 {p50:.3f}, p99 {p99:.3f}), {size / 1024:.0f} KiB"
             resumed = "resumes the same" if same else "RESUMES DIFFERENTLY"

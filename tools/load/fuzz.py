@@ -76,14 +76,14 @@ class Mutator:
         if roll < 0.25:
             text = json.dumps(good)
         elif roll < 0.75:
-            text = json.dumps(self.mutated(json.loads(json.dumps(good))))
+            text = json.dumps(self.mutate(json.loads(json.dumps(good))))
         elif roll < 0.8:
             text = json.dumps(self.anything(4))
         else:
-            text = self.scratched(json.dumps(good))
+            text = self.scratch(json.dumps(good))
         return text.replace('"AUTH"', f'"{chance.choice(AUTHS)}"')
 
-    def mutated(self, value: object) -> object:
+    def mutate(self, value: object) -> object:
         """Return the value with one part of it changed."""
         chance = self.random
         if isinstance(value, dict) and value and chance.random() < 0.8:
@@ -96,7 +96,7 @@ class Mutator:
             elif roll < 0.4:
                 value[chance.choice(WORDS)] = self.anything(2)
             else:
-                value[key] = self.mutated(value[key])
+                value[key] = self.mutate(value[key])
             return value
         return self.anything(2)
 
@@ -109,7 +109,7 @@ class Mutator:
             return [self.anything(depth - 1) for _ in range(chance.randrange(4))]
         return chance.choice(WORDS) if roll < 0.6 else chance.choice(VALUES)
 
-    def scratched(self, text: str) -> str:
+    def scratch(self, text: str) -> str:
         """Return the text with some characters changed, cut, doubled or deeply nested."""
         chance = self.random
         for _ in range(chance.randrange(1, 4)):

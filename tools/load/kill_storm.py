@@ -98,7 +98,7 @@ def read_log(path: Path) -> dict[str, list[tuple[str, int, str]]]:
     return log
 
 
-def expected(log: list[tuple[str, int, str]], begin: dict) -> list[str]:
+def expected_texts(log: list[tuple[str, int, str]], begin: dict) -> list[str]:
     """Return the texts that a client that started at this event must have."""
     if begin["offset"] == 0:
         first = next((i for i, (epoch, _, _) in enumerate(log) if epoch >= begin["epoch"]), len(log))
@@ -167,7 +167,7 @@ async def storm(options: argparse.Namespace, folder: Path) -> dict:
     holes = doubles = strange = compared = behind = 0
     for reader in readers:
         for stream, texts in reader.texts.items():
-            wanted = expected(log[stream], reader.begin[stream])
+            wanted = expected_texts(log[stream], reader.begin[stream])
             known = set(wanted)
             doubles += len(texts) - len(set(texts))
             strange += sum(text not in known for text in texts)

@@ -33,7 +33,7 @@ EVERY_S = 600
 LONG_S = 20.0
 
 
-def portraits(truth, vectors):
+def describe_long_sections(truth, vectors):
     """Compute the descriptors of the long sections of a file."""
     at = step_to_time(np.arange(len(vectors)))
     for span in truth.segments:
@@ -53,7 +53,7 @@ def main() -> int:
     asked = parser.parse_args()
     settings = make_settings(asked.profile)
     files = [(truth, extract_texture(truth.audio)) for truth in find_annotated_files(asked.folder)]
-    probes = [portrait for truth, vectors in files for portrait in portraits(truth, vectors)]
+    probes = [portrait for truth, vectors in files for portrait in describe_long_sections(truth, vectors)]
     model = load_boundary_model(settings.profile)
     judge, changes = BoundaryClassifier(model), BoundaryTracker(settings, model)
     sections = SectionTracker(settings, LOOKBACK_S, load_label_model(settings.profile), NamedSounds())

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tools.alignment import START_UP_S, differing, start_of
+from tools.alignment import START_UP_S, count_differing, find_start
 from tools.command import PATIENCE_S, command, run, start
 from tools.virtual_card import NAME, RATE, virtual_card
 
@@ -98,7 +98,7 @@ def compare(card, played, folder, profile):
         replayed = replayed[replayed.index(live[0]) :]
     original, captured = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
     original = np.repeat(original, captured.shape[1] // original.shape[1], axis=1)
-    first = start_of(original, captured, RATE)
+    first = find_start(original, captured, RATE)
     start_s = first / RATE
     played_s = len(original) / RATE
     expected = [t + start_s for t in boundaries(facts(_analysed(played, profile)), played_s)]
@@ -109,7 +109,7 @@ def compare(card, played, folder, profile):
         live=live,
         replayed=replayed,
         lost_samples=sum(round(data["missing_s"] * RATE) for kind, _, data in live if "gap" in kind),
-        differing_samples=differing(original, captured, first, RATE),
+        differing_samples=count_differing(original, captured, first, RATE),
         start_s=start_s,
         unmatched_s=[round(t, 2) for t, by in zip([*heard, *expected], off) if by > TOLERANCE_S],
         boundaries=len(heard),

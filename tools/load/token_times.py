@@ -17,7 +17,7 @@ from streamseg.wire import token_proof
 CHALLENGE = "c0ffee" * 8
 
 
-def measured(rounds: int, seed: int = 1) -> dict[str, float]:
+def measure_times(rounds: int, seed: int = 1) -> dict[str, float]:
     """Measure all kinds of answers in turn; returns the median nanoseconds of each kind."""
     allowed = AccessTokens("a reading token of some length", "a control token of some length")
     right = token_proof.compute_proof("a reading token of some length", CHALLENGE)
@@ -45,6 +45,6 @@ def measured(rounds: int, seed: int = 1) -> dict[str, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100_000)
-    found = measured(parser.parse_args().rounds)
+    found = measure_times(parser.parse_args().rounds)
     wrong = [ns for kind, ns in found.items() if not kind.startswith("right")]
     print(json.dumps({"median_ns": found, "wrong_ones_differ_by": round(max(wrong) / min(wrong) - 1, 4)}))

@@ -26,14 +26,14 @@ def ebur128(samples, rate):
         frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="flt", layout="stereo")
         frame.sample_rate, frame.pts = rate, start
         source.push(frame)
-        last = drained(sink) or last
+        last = newest_figures(sink) or last
     source.push(None)
-    last = drained(sink) or last
+    last = newest_figures(sink) or last
     peaks = [float(value) for name, value in last.items() if "true_peaks_ch" in name]
     return float(last["lavfi.r128.I"]), float(last["lavfi.r128.LRA"]), 20 * np.log10(max(peaks))
 
 
-def drained(sink):
+def newest_figures(sink):
     """Return the newest figures at the filter's output."""
     last = {}
     while True:

@@ -50,7 +50,7 @@ def accuracy(estimate, truth):
     return near[0], any(near)
 
 
-def aubios(samples):
+def aubio_tempo(samples):
     import aubio
 
     tempo = aubio.tempo("default", 1_024, HOP, RATE)
@@ -58,7 +58,7 @@ def aubios(samples):
     return 60.0 / float(np.median(np.diff(beats))) if len(beats) > 2 else 0.0
 
 
-def said_of_the_whole(rows):
+def report_tempo(rows):
     """Return the tempo that a report has for all frames."""
     tally = FrameStatistics()
     tally.add_frames(rows[:, REPORT_COLUMNS].astype(np.float32))
@@ -72,10 +72,10 @@ def tempo_rows(folder):
     estimators = {
         f"ours, at {AT_S:.0f} s": lambda path: frames(path)[at, COLUMNS["tempo_bpm"].start],
         f"librosa, first {AT_S:.0f} s": lambda path: float(librosa.feature.tempo(y=sound(path)[:first], sr=RATE)[0]),
-        f"aubio, first {AT_S:.0f} s": lambda path: aubios(sound(path)[:first]),
-        "ours, of the whole song": lambda path: said_of_the_whole(frames(path)),
+        f"aubio, first {AT_S:.0f} s": lambda path: aubio_tempo(sound(path)[:first]),
+        "ours, of the whole song": lambda path: report_tempo(frames(path)),
         "librosa, of the whole song": lambda path: float(librosa.feature.tempo(y=sound(path), sr=RATE)[0]),
-        "aubio, of the whole song": lambda path: aubios(sound(path)),
+        "aubio, of the whole song": lambda path: aubio_tempo(sound(path)),
     }
     for name, estimate in estimators.items():
         try:

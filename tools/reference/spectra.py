@@ -10,7 +10,7 @@ RATE = 22_050
 SECONDS = 60
 
 
-def librosas(samples):
+def compute_librosa(samples):
     """Compute librosa's features, by our names, each of shape (n, frames), with `center=False`."""
     x = samples.astype(np.float64)
     magnitude = np.abs(librosa.stft(x, n_fft=2048, hop_length=512, center=False))
@@ -46,7 +46,7 @@ def rows(folder):
         samples = soundfile.read(path, frames=SECONDS * RATE, start=start, dtype="float32", always_2d=True)[0].mean(
             axis=1
         )
-        ours, theirs = FeatureExtractor().push(samples), librosas(samples)
+        ours, theirs = FeatureExtractor().push(samples), compute_librosa(samples)
         for name, value in theirs.items():
             mine = ours[:, COLUMNS[name]]
             if name in alike:
