@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
-import ctypes
 import os
 import random
 import resource
@@ -24,11 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from streamseg.blocks import Block
 from streamseg.errors import StreamsegError
@@ -36,11 +31,11 @@ from streamseg.sources import AudioFileSource, PlaybackSource
 from streamseg.sources.decoder import MEMORY_BYTES
 from tools.command import command
 from tools.hostile.files import RECIPES, Corpus, playlist
+from tools.hostile.witness import Peak, Witness
 
 PATIENCE_S = 60.0  # with one file; then it is closed, as Ctrl-C does
 HANG_S = 10.0  # from being closed to having ended
 MOST_GROWTH_MB = 50.0
-SETTLED = 250  # files after which growth is counted
 AT_ONCE = 8
 COMMANDS = 6  # of the blocked inputs are given to the command itself, which takes seconds to load
 
@@ -84,42 +79,6 @@ def outcome(message: str, kind: str) -> str:
     return kind
 
 
-class Witness(threading.Thread):
-    """Another stream of this process, in real time through the ring: every sample must be that of the file."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(name="witness", daemon=True)
-        self.path = folder / "witness.wav"
-        self.expected = np.random.default_rng(3).integers(-9000, 9000, (20 * 48_000, 2)).astype("<i2")
-        with wave.open(str(self.path), "wb") as file:
-            file.setparams((2, 2, 48_000, 0, "NONE", ""))
-            file.writeframes(self.expected.tobytes())
-        self.heard = self.lost = self.wrong = 0
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        while not self.ending.is_set():
-            source = PlaybackSource(AudioFileSource(self.path), "witness")
-            at = 0
-            for item in source:
-                if isinstance(item, Block):
-                    expected = self.expected[at : at + len(item.samples)].astype(np.float32) / 32768
-                    self.wrong += int((item.samples != expected).any(axis=1).sum())
-                    at += len(item.samples)
-                if self.ending.is_set():
-                    source.close()
-            self.heard += at
-            self.lost += source.dropped_samples + (0 if self.ending.is_set() else len(self.expected) - at)
-
-
-def resident_mb() -> float:
-    """Return the resident memory, MB, after malloc has released what it can."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with Path("/proc/self/smaps_rollup").open() as lines:
-        return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))) / 1024
-
-
 def decode_damaged(
     folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak
 ) -> tuple[collections.Counter, int]:
@@ -153,21 +112,6 @@ def decode_damaged(
                 took_s = time.monotonic() - began
                 print(f"{done} files in {took_s:.0f} s: {dict(outcomes)}, {peak.now_mb:.0f} MB", flush=True)
     return outcomes, hung
-
-
-class Peak:
-    """The growth of this process since it had settled."""
-
-    def __init__(self) -> None:
-        self.now_mb = self.first_mb = 0.0
-        self.growth_mb = 0.0
-
-    def look(self, done: int) -> None:
-        if done < SETTLED or done % 50:
-            return
-        self.now_mb = resident_mb()
-        self.first_mb = self.first_mb or self.now_mb
-        self.growth_mb = max(self.growth_mb, self.now_mb - self.first_mb)
 
 
 def decode_playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:

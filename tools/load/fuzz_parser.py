@@ -19,7 +19,8 @@ def fuzz(runs: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.subscriptions"]):
-        from tools.load.fuzz import AUTHS, GOOD, check, conversation
+        from tools.load.fuzz import check, conversation
+        from tools.load.mutator import AUTHS, GOOD
 
     from streamseg.server.protocol import ProtocolState
 
