@@ -17,10 +17,10 @@ from streamseg.errors import SettingRangeError
 from streamseg.settings import Profile, make_settings
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 from streamseg.wire.events import BoundaryConfirmed, Event, SectionClosed, StreamStarted
-from tools.accuracy.fingerprints import melody
+from tools.accuracy.fingerprints import make_melody
 from tools.command import run
 
-JINGLE = melody(np.random.default_rng(2))  # at the engine's rate, half of the programme's
+JINGLE = make_melody(np.random.default_rng(2))  # at the engine's rate, half of the programme's
 KNOWN = NamedSounds((NamedSound(name="News", kind="cue", content=make_fingerprint("News", JINGLE).to_bytes()),))
 AS_PLAYED = np.repeat(JINGLE, 2)[:, None]
 SCALE = (0.0, 0.3, 0.5, 0.7, 1.0)

@@ -1,4 +1,4 @@
-"""Where the engine's time goes: a stopwatch around the verbs of every stage, exact to the switch."""
+"""CPU time of each stage of the engine, measured by wrapping its methods."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ VERBS = {
 
 
 class Stopwatch:
-    """CPU seconds by stage; a stage that calls another is not charged for it."""
+    """CPU seconds by stage; a stage does not include the stages that it calls."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys([*VERBS, REST], 0.0)
         self._stage, self._since = REST, 0.0
 
     def turn(self, stage: str) -> str:
-        """Charge what passed to the stage that ran, and let `stage` run; returns the one that ran."""
+        """Add the time since the last call to the current stage, and switch to `stage`; returns the former one."""
         now = time.process_time()
         self.seconds[self._stage] += now - self._since
         before, self._stage, self._since = self._stage, stage, now
@@ -71,7 +71,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Every engine that runs in this block is timed."""
+        """Time all engines that run in this block."""
         plain = [(kind, verb, getattr(kind, verb), stage) for stage, verbs in VERBS.items() for kind, verb in verbs]
         for kind, verb, method, stage in plain:
             setattr(kind, verb, self.around(stage, method))
