@@ -58,7 +58,7 @@ def subkernel(function: Callable[..., Any]) -> Any:
     return njit(function, **_OPTIONS, **_NO_ALLOCATION, **_NO_PYTHON_ENTRY)
 
 
-class _SlpForKernels(event.Listener):  # type: ignore[misc]  # numba ships no types
+class _SlpForKernels(event.Listener):
     """Switches SLP on while numba compiles a kernel of ours, and back: the host program's setting stays.
 
     numba (from 0.61 on) reads the setting at each compilation, and only one thread compiles at a time.
@@ -82,7 +82,7 @@ def _is_ours(compilation: Any) -> bool:
     return module.partition(".")[0] == _PACKAGE
 
 
-event.register("numba:compile", _SlpForKernels())
+event.register("numba:compile", _SlpForKernels())  # type: ignore[no-untyped-call]
 
 
 def _compile_with_cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:

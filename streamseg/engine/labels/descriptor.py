@@ -116,7 +116,9 @@ class SectionDescriptor:
 
     def copy(self) -> SectionDescriptor:
         """Return an independent copy."""
-        return SectionDescriptor(DescriptorArrays(*(array.copy() for array in self.arrays)), dict(self.cluster_votes))
+        return SectionDescriptor(
+            DescriptorArrays._make(array.copy() for array in self.arrays), dict(self.cluster_votes)
+        )
 
     @property
     def count(self) -> int:

@@ -24,24 +24,26 @@ _CLIP: Final = 4.0  # standard deviations
 
 
 class SpeechMusicWeights(NamedTuple):
-    """Trained weights, float64; S features a window, H and K hidden units."""
+    """Trained weights; S features of a window, H and K hidden units."""
 
-    mean: Floats  # (S,)
-    std: Floats  # (S,)
-    w1: Floats  # (S, H)
-    b1: Floats  # (H,)
-    w2: Floats  # (H * (CONTEXT_WINDOWS + len(MEAN_DECAYS)), K): the oldest window first, then the running means
-    b2: Floats  # (K,)
-    w3: Floats  # (K, 2): speech, music
-    b3: Floats  # (2,)
+    mean: Floats  # float64 (S,)
+    std: Floats  # float64 (S,)
+    w1: Floats  # float64 (S, H)
+    b1: Floats  # float64 (H,)
+    w2: Floats  # float64 (H * (CONTEXT_WINDOWS + len(MEAN_DECAYS)), K): the oldest window first, then the running means
+    b2: Floats  # float64 (K,)
+    w3: Floats  # float64 (K, 2): speech, music
+    b3: Floats  # float64 (2,)
 
 
 class NetworkState(NamedTuple):
-    """Memory and scratch of the network, float64."""
+    """Memory and scratch of the network; H and K hidden units."""
 
-    memory: Floats  # (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) the first layer's outputs, oldest first; their means
-    hidden_layer: Floats  # (H,) scratch
-    second_layer: Floats  # (K,) scratch
+    memory: (
+        Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) the first layer's outputs, oldest first; their means
+    )
+    hidden_layer: Floats  # float64 (H,) scratch
+    second_layer: Floats  # float64 (K,) scratch
 
 
 SPEECH_MUSIC_WEIGHTS: Final = SpeechMusicWeights(**load_arrays("sound_class"))

@@ -26,16 +26,16 @@ _MIN_SILENT_FRAMES: Final = 4  # after which a click is over
 
 
 class SilenceState(NamedTuple):
-    """State of the detector, each of shape (1,). Frames are counted from the start of the stretch."""
+    """State of the detector. Frames are counted from the start of the stretch."""
 
-    is_silent: Flags
-    frames_pushed: Ints
-    silent_since: Ints  # the first frame of the low level, -1 while the level is not low
-    steady_since: Ints  # the first frame of the steady part of it
-    mean_db: Floats  # running mean of the steady part, dB
-    loud_since: Ints  # the first loud frame within a silence
-    loud_count: Ints  # loud frames since then
-    silent_count: Ints  # low frames since the last loud one
+    is_silent: Flags  # bool (1,)
+    frames_pushed: Ints  # int64 (1,)
+    silent_since: Ints  # int64 (1,) the first frame of the low level, -1 while the level is not low
+    steady_since: Ints  # int64 (1,) the first frame of the steady part of it
+    mean_db: Floats  # float64 (1,) running mean of the steady part, dB
+    loud_since: Ints  # int64 (1,) the first loud frame within a silence
+    loud_count: Ints  # int64 (1,) loud frames since then
+    silent_count: Ints  # int64 (1,) low frames since the last loud one
 
 
 class SilenceChange(NamedTuple):
