@@ -25,13 +25,13 @@ VERBS = {
     "alarms": [(AlarmDetector, "push"), (AlarmDetector, "take_events_until")],
     "features": [(FeatureExtractor, "push")],
     "texture": [(TextureExtractor, "push")],
-    "boundary classifier": [
+    "boundary classifier and tracker": [
         (BoundaryClassifier, "push"),
         (BoundaryTracker, "push"),
         (BoundaryTracker, "settle_pending"),
     ],
     "refinement": [(BoundaryRefiner, "push"), (BoundaryRefiner, "refine_boundary")],
-    "sound class": [(SoundClassifier, "push"), (SoundClassifier, "class_fractions")],
+    "sound class": [(SoundClassifier, "push")],
     "sections and labels": [
         (SectionTracker, "push"),
         (SectionTracker, "apply_decision"),

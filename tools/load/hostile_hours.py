@@ -60,7 +60,7 @@ def blocks(sound: str, minutes: float, seed: int = 0) -> Iterator[NDArray[np.flo
                 yield bar[n % len(bar)]
 
 
-def find_confirmed(sound: str, minutes: float, profile: Profile, seed: int = 0) -> list[float]:
+def confirmed(sound: str, minutes: float, profile: Profile, seed: int = 0) -> list[float]:
     """Return the boundaries confirmed after the first minute, stream seconds."""
     events = segment(blocks(sound, minutes, seed), make_settings(profile), sample_rate=RATE)
     return [event.data.t for event in events if isinstance(event.data, BoundaryConfirmed) and event.data.t > SETTLED_S]
@@ -77,7 +77,7 @@ def main() -> int:
     failed = 0
     for sound in asked.sound or SOUNDS:
         for profile in asked.profile or PROFILES:
-            said = find_confirmed(sound, asked.minutes, profile, asked.seed)
+            said = confirmed(sound, asked.minutes, profile, asked.seed)
             failed += len(said) > ALLOWED
             verdict = "ok" if len(said) <= ALLOWED else "TOO MANY"
             where = " ".join(f"{t:.1f}" for t in said[:12])
