@@ -344,7 +344,7 @@ def test_what_is_installed_is_what_is_imported():
 
     def module(need):
         name = re.split(r"[\s>=<\[;]", need)[0].lower().replace("-", "_")
-        return {"python_ulid": "ulid", "audioop_lts": "audioop"}.get(name, name)
+        return {"python_ulid": "ulid", "audioop_lts": "audioop", "scikit_learn": "sklearn"}.get(name, name)
 
     imported = {name.partition(".")[0] for path in FILES for name, _ in imports(path)}
     needed = {module(need) for need in asked["dependencies"]}
