@@ -2,7 +2,7 @@
 
 `write_atomically` writes a temporary file and renames it; `append_lines` appends to a new file, so that the result can
 be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes and devices
-are written directly, since they cannot be replaced. `cli/read_files.py` checks that no command writes what it reads.
+are written directly, since they cannot be replaced. `cli/input_files.py` checks that no command writes what it reads.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambd
     raise FileExistsError(errno.EEXIST, f"{_MAX_NUMBER} numbered files exist", str(path))
 
 
-def remove_unfinished() -> None:
+def remove_temporary_files() -> None:
     """Remove the temporary files of incomplete results; for a process that exits immediately."""
     for temporary in tuple(_unfinished_files):
         with suppress(OSError):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from forked import CommandForks
 from side_by_side import (  # noqa: F401  pytest calls them
     pytest_collection_modifyitems,
     pytest_sessionstart,
@@ -19,6 +18,7 @@ from side_by_side import (  # noqa: F401  pytest calls them
 )
 
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
+from tools.forked_commands import CommandForks
 
 # Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)

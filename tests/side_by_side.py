@@ -68,7 +68,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_sessionstart(session: pytest.Session) -> None:
     """In a new clone, compile once, before the workers and all their commands would do so at the same time."""
     if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
-        subprocess.run([sys.executable, "-m", "forked"], cwd=TESTS, stdin=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tools.forked_commands"], cwd=TESTS.parent, stdin=subprocess.DEVNULL, check=True
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,4 @@
-"""All commands, and what they have in common."""
+"""The command line application: all commands, the options before them, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -26,35 +26,38 @@ from streamseg.cli.commands import (
     tune,
     watch,
 )
+from streamseg.cli.terminal import print_logged_warnings
 from streamseg.errors import StreamsegError
 from streamseg.wire.printable import make_printable
 
 
 class _CommandGroup(TyperGroup):
-    """Says a failure in one line and answers with its exit code; `--debug` lets the traceback through."""
+    """Prints an error as one line and exits with its code; with `--debug` the traceback is printed."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        print_logged_warnings()
         if ctx.params["debug"]:
             return super().invoke(ctx)
         try:
             return super().invoke(ctx)
         except StreamsegError as error:
             _exit_with_error(str(error), error.exit_code)
-        except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
+        except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer handles these
             raise
         except OSError as error:
-            where = error.filename or "a file, or a standard stream,"
-            _exit_with_error(f"{where} cannot be read or written: {error.strerror or error}", 1)
+            file = error.filename or "a file or a standard stream"
+            _exit_with_error(f"{file} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
-            if type(error).__module__.split(".")[0] in ("typer", "click"):  # as its version has it, inside or beside
+            if type(error).__module__.split(".")[0] in ("typer", "click"):  # some versions of typer contain click
                 _clean_message(error)
                 raise
             _exit_with_error(
-                f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1
+                f"unexpected {type(error).__name__}: {error}; `streamseg --debug COMMAND …` shows where it happened", 1
             )
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """As typer's, for the options before the command's name."""
+        """Parse the options before the command's name; messages are made printable."""
         try:
             return super().make_context(*args, **options)
         except Exception as error:
@@ -63,9 +66,9 @@ class _CommandGroup(TyperGroup):
 
 
 def _clean_message(usage_error: Exception) -> None:
-    """What was typed may be a file's name, and typer prints it as it is."""
+    """Make the message printable: it may contain the name of a file, which typer prints unchanged."""
     message = getattr(usage_error, "message", None)
-    if isinstance(message, str):  # some versions name the exception's kind before a wrong choice
+    if isinstance(message, str):  # some versions put the exception's kind before the message
         usage_error.message = make_printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
 
 
@@ -80,18 +83,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: streamseg demo",
+    epilog="To start: streamseg demo",
 )
 
 
-def _print_version(requested: bool) -> None:
-    if requested:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         print(f"streamseg {__version__}", flush=True)  # noqa: T201
         raise typer.Exit
 
 
-def _print_settings_and_exit(requested: bool) -> None:
-    if requested:
+def _print_settings_and_exit(is_given: bool) -> None:
+    if is_given:
         from streamseg.cli.settings_table import print_settings
 
         print_settings()
@@ -100,9 +103,9 @@ def _print_settings_and_exit(requested: bool) -> None:
 
 @app.callback()
 def _main_options(
-    debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where (a traceback).")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where: a traceback.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     settings: Annotated[
         bool,
@@ -110,7 +113,7 @@ def _main_options(
             "--settings",
             callback=_print_settings_and_exit,
             is_eager=True,
-            help="Show what --set can change in each profile, and end.",
+            help="Show all settings that --set can change, and exit.",
         ),
     ] = False,
 ) -> None:

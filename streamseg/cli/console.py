@@ -1,4 +1,4 @@
-"""Rich's console, for text from elsewhere and for streams that may fail."""
+"""Rich's console, made safe for text from outside and for streams that may fail."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from streamseg.wire.printable import make_printable
 
 
 class PrintableConsole(Console):
-    """A console from which nothing but its own styles and cursor movements commands the terminal.
+    """A console that removes control characters from what is printed, so that text cannot control the terminal.
 
-    Text from elsewhere needs no cleaning before it is printed here: strings lose their line breaks and control
-    characters, text in tables and panels its control characters.
+    Only its own styles and cursor movements pass. Strings lose line breaks and control characters, text in tables and
+    panels loses control characters; text from outside needs no other cleaning.
     """
 
     _tolerant: TolerantStream | None = None
 
     @property
     def file(self) -> IO[str]:
-        """Where it prints to, tolerant of failures."""
+        """The stream that it prints to, as a `TolerantStream`."""
         stream = cast("IO[str]", Console.file.fget(self))  # type: ignore[attr-defined]
         if isinstance(stream, TolerantStream):
             return cast("IO[str]", stream)
@@ -37,11 +37,11 @@ class PrintableConsole(Console):
         Console.file.fset(self, new_file)  # type: ignore[attr-defined]
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's, strings on one line."""
+        """Print as rich does; each string becomes one line."""
         super().print(*(make_printable(each) if isinstance(each, str) else each for each in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich's, without control characters in what is not the console's own."""
+        """Render as rich does, without the control characters of the text itself."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             if control or (text.isascii() and text.isprintable()):
@@ -51,6 +51,6 @@ class PrintableConsole(Console):
 
 
 def _report_output_error(error: OSError) -> None:
-    if isinstance(error, BrokenPipeError):  # which ends the command
+    if isinstance(error, BrokenPipeError):  # the reader has ended, which ends the command
         raise error
     report_lost_output(error)

@@ -1,4 +1,4 @@
-"""What comes with an extra of the installation, and how to say that it is missing."""
+"""Reports a missing extra of the installation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from streamseg.errors import UsageError
 
 @contextmanager
 def require_extra(extra: str) -> Iterator[None]:
-    """Import inside it what an extra brings. Raises AskedWrongly that says how to install it."""
+    """Within the block, turn a missing module into a UsageError that names the extra to install."""
     try:
         yield
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] == "streamseg":
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "streamseg":
             raise
         raise UsageError(
-            f"this needs {missing.name}, which is not installed; get it with: pip install 'streamseg[{extra}]'"
+            f"this needs {error.name}, which is not installed; install it with: pip install 'streamseg[{extra}]'"
         ) from None

@@ -1,10 +1,10 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they stand for."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import typer
@@ -32,13 +32,17 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         "-p",
-        help="What is listened for: sections of a song, track changes of a mix, parts of a programme, "
-        "any change of a scene.",
+        help="What the settings are chosen for: sections of a song (music), track changes of a mix (dj), parts of a "
+        "radio programme (broadcast), any change of a scene (room).",
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change one number of the profile (see: streamseg --settings)."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting of the profile; may be repeated (streamseg --settings lists them).",
+    ),
 ]
 _LOOKAHEAD = _SETTINGS["lookahead_s"]
 LookaheadOption = Annotated[
@@ -66,58 +70,73 @@ SensitivityOption = Annotated[
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
+    typer.Option(
+        metavar="FILE", help="The boundary classifier, as `streamseg tune` writes it, instead of the shipped one."
+    ),
 ]
-FEEDBACK_FILE = "lessons.json"
 FeedbackOption = Annotated[
     Path | None,
     typer.Option(
         "--lessons",
         metavar="FILE",
-        help="What listeners taught by marking boundaries; with a history, beside it by default.",
+        help="File of the feedback: boundaries that listeners marked as right, wrong or missed. Default: lessons.json "
+        "beside the history.",
     ),
 ]
 AnnotatedFolder = Annotated[
     Path,
     typer.Argument(
-        metavar="DIR", help="Sound files, each with its truth beside it: start, end, label, separated by tabs."
+        metavar="DIR",
+        help="Folder of sound files, each with its annotation beside it: start, end and label, separated by tabs.",
     ),
 ]
 TruthOption = Annotated[
     Literal["auto", "sections", "transitions", "segments"],
-    typer.Option(help="Which truth: NAME.sections.tsv and so on; auto takes the most telling one there is."),
+    typer.Option(help="Which annotation: NAME.sections.tsv and so on; auto takes the most detailed one of each file."),
 ]
 HistoryOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Where events are kept for clients that resume; your data folder by default."),
+    typer.Option(
+        metavar="FILE", help="File of the event history, from which clients resume. Default: in your data folder."
+    ),
 ]
-NoHistoryOption = Annotated[bool, typer.Option("--no-history", help="Keep no events: who was away has missed them.")]
+NoHistoryOption = Annotated[
+    bool, typer.Option("--no-history", help="Keep no events: a client that reconnects does not get those it missed.")
+]
 MemoryOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Where named labels and taught sounds are kept; beside the history by default."),
+    typer.Option(
+        metavar="FILE", help="File of named labels and taught sounds. Default: memory.sqlite beside the history."
+    ),
 ]
 FormatOption = Annotated[
     str, typer.Option("--format", "-f", metavar="FORMAT", callback=_check_format, help=f"One of: {', '.join(FORMATS)}.")
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write here instead of standard output.")
+    Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write to this file instead of standard output.")
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace an existing file (never one that is read).", show_default=False)
+    bool,
+    typer.Option(
+        "--force", help="Replace an existing file, but never one that this command reads.", show_default=False
+    ),
 ]
 
 
 def settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> Settings:
-    """The profile with every `name=value` applied. Raises UnknownSetting or SettingOutOfRange."""
+    """The profile's settings with every `name=value` applied. Raises UnknownSettingError or SettingRangeError."""
     return make_settings(profile, **_parse_values(changes, lookahead_s, sensitivity))
 
 
 def server_settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> tuple[Settings, ServerSettings]:
-    """The same where there is a server too: its settings are changed by the same option."""
+    """The settings of engine and server with every `name=value` applied; `--set` takes those of both.
+
+    Raises UnknownSettingError or SettingRangeError.
+    """
     values = _parse_values(changes, lookahead_s, sensitivity)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
     check_setting_ranges(ServerSettings, server)
@@ -125,9 +144,9 @@ def server_settings_from_options(
 
 
 def load_chosen_model(path: Path | None) -> BoundaryModel | None:
-    """The model in that file; None, which takes the shipped one, without a file.
+    """Read the boundary classifier of `--model`; None, which stands for the shipped one, without the option.
 
-    Raises SourceNotFound where there is no file, AskedWrongly where it is something else.
+    Raises SourceNotFoundError when there is no such file, UsageError when it is something else.
     """
     from streamseg.engine.models.weights import read_boundary_model
 
@@ -144,12 +163,12 @@ def _parse_values(changes: list[str] | None, lookahead_s: float | None, sensitiv
         name, equals, value = change.partition("=")
         if not equals:
             raise SettingRangeError(
-                f"--set {change!r} names no value; write --set {name}=VALUE (streamseg --settings lists them)"
+                f"--set {change!r} has no value; write --set {name}=VALUE (streamseg --settings lists the settings)"
             )
         try:
             values[name.strip()] = json.loads(value)
         except ValueError:
-            values[name.strip()] = value  # a word, such as the name of a clusterer
+            values[name.strip()] = value  # not JSON: a word, such as the name of a clusterer
     if lookahead_s is not None:
         values["lookahead_s"] = lookahead_s
     if sensitivity is not None:
@@ -157,42 +176,40 @@ def _parse_values(changes: list[str] | None, lookahead_s: float | None, sensitiv
     return values
 
 
-def choose_history_path(history: Path | None, *, none: bool) -> Path | None:
-    """Where to keep events, if at all. Raises AskedWrongly when that is a file of another kind."""
-    import platformdirs
+class Stores(NamedTuple):
+    """The files that a live command reads and writes beside the sound; each is None when it is not used."""
 
-    if none:
-        return None
-    if history is not None:
-        from streamseg.history.database import check_history
+    history: Path | None
+    names: NameStore | None
+    feedback: FeedbackStore | None
 
+    @property
+    def databases(self) -> list[Path | None]:
+        """The paths of the SQLite files."""
+        return [self.history, self.names.path if self.names else None]
+
+    @property
+    def feedback_path(self) -> Path | None:
+        """The path of the feedback file."""
+        return self.feedback.path if self.feedback else None
+
+
+def open_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> Stores:
+    """Choose and check the files of the options; without a history only those that are named are used.
+
+    Raises UsageError when one of them is something else or cannot be read.
+    """
+    from streamseg.history.database import check_history
+    from streamseg.live import default_history_path, open_feedback_store, open_name_store
+
+    if no_history:
+        history = None
+    elif history is None:
+        history = default_history_path()
+    else:
         check_history(history)
-    return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
-
-
-def open_name_store(memory: Path | None, history: Path | None) -> NameStore | None:
-    """The file of named sounds: as asked, else beside the history; None where there is neither.
-
-    Raises AskedWrongly when something else lies there.
-    """
-    from streamseg.live.name_store import NameStore
-
-    if memory is None and history is None:
-        return None
-    file = NameStore(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
-    file.check()
-    return file
-
-
-def open_feedback_store(path: Path | None, history: Path | None) -> FeedbackStore | None:
-    """The file of what listeners taught: as asked, else beside the history; None where there is neither.
-
-    Raises AskedWrongly when it cannot be read.
-    """
-    from streamseg.live.feedback_store import FeedbackStore
-
-    if path is None and history is None:
-        return None
-    book = FeedbackStore(path or history.with_name(FEEDBACK_FILE))  # type: ignore[union-attr]
-    book.read_all()  # a damaged one is said now, not when the sound begins
-    return book
+    return Stores(
+        history,
+        open_name_store(memory, history) if memory or history else None,
+        open_feedback_store(feedback, history) if feedback or history else None,
+    )

@@ -1,4 +1,4 @@
-"""A result, piece by piece, to a file or to standard output."""
+"""Writes a result, piece by piece, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from streamseg.destinations import append_lines, make_write_error, write_atomica
 
 
 def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = False, growing: bool = False) -> None:
-    """Write every piece as it comes, to `out` or, without it, to standard output. Raises OutputFailed.
+    """Write each piece when it comes, to `out` or, if that is None, to standard output. Raises OutputError.
 
-    The file is made at the first piece, so that a result that cannot be made leaves no file. It appears when it is
-    complete; growing: a new one grows where it is. replace: an existing file may give way.
+    The file is made at the first piece, so that a result that fails before leaves no file. It appears when it is
+    complete; growing: it appears at once and grows. replace: an existing file may be replaced.
     """
     if out is None:
         write_standard_output(pieces)
@@ -33,15 +33,15 @@ def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = Fal
 
 def _write_each(pieces: Iterable[str], write_piece: Callable[[bytes], object]) -> None:
     for piece in pieces:
-        write_piece(piece.encode("utf-8", "surrogateescape"))  # a file's name may be no UTF-8
+        write_piece(piece.encode("utf-8", "surrogateescape"))  # the name of a file may not be UTF-8
 
 
 def write_standard_output(pieces: Iterable[str]) -> None:
-    """Write and flush piece by piece. Raises OutputFailed; BrokenPipeError when the reader has gone."""
+    """Write and flush piece by piece. Raises OutputError; BrokenPipeError when the reader has ended."""
     for piece in pieces:
         try:
             sys.stdout.write(piece)
-            sys.stdout.flush()  # whoever reads a pipe wants events as they come
+            sys.stdout.flush()  # the reader of a pipe needs events when they happen
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -50,8 +50,8 @@ def write_standard_output(pieces: Iterable[str]) -> None:
 
 
 def silence_standard_output() -> None:
-    """What is still in its buffer goes nowhere, so that nothing fails again when the program ends."""
+    """Discard what is still in the buffer, so that it does not fail again when the program ends."""
     with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,4 +1,4 @@
-"""What a command reads, what it may write, and the question whether an existing file may be replaced."""
+"""Checks what a command may write: none of its inputs, and an existing file only when that is allowed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streamseg.cli.read_files import ReadFiles
+from streamseg.cli.input_files import InputFiles
 
 
 def collect_inputs(
@@ -14,73 +14,77 @@ def collect_inputs(
     sounds: Iterable[str | Path] = (),
     files: Iterable[str | Path | None] = (),
     databases: Iterable[Path | None] = (),
-    lessons: Path | None = None,
-) -> ReadFiles:
-    """Everything that a command reads, so that nothing of it is written.
+    feedback_file: Path | None = None,
+) -> InputFiles:
+    """Collect the files that a command reads, so that none of them is written.
 
-    sounds: sources as the user wrote them, without a stream's name. files: others; None is left out, - is standard
-    input. databases: history and memory; what SQLite lays beside them is theirs. lessons: their file.
-    Raises AskedWrongly when a database or the lessons are one of the other files, or standard output goes into one.
+    sounds: sources as the user wrote them, without a stream's name. files: other files; None is left out, - is standard
+    input. databases: history and name store, with the files that SQLite makes beside them. feedback_file: of the
+    feedback store. The last two are written too, so they must be none of the others.
+    Raises UsageError when a database or the feedback file is one of the other files, or standard output goes into one.
     """
     from streamseg.sources.capture import capture_marks_path
 
-    reads = ReadFiles()
+    inputs = InputFiles()
     for sound in map(str, sounds):
         if sound == "-":
-            reads.add_standard_input()
+            inputs.add_standard_input()
         elif sound != "mic" and not sound.startswith("mic:"):
-            reads.add_path(sound)
+            inputs.add_path(sound)
             if Path(sound).name:
-                reads.add_path(capture_marks_path(Path(sound)))
+                inputs.add_path(capture_marks_path(Path(sound)))
     for file in files:
         if file is not None and str(file) == "-":
-            reads.add_standard_input()
+            inputs.add_standard_input()
         elif file is not None:
-            reads.add_path(file)
-    stores = [] if lessons is None else [[lessons]]
+            inputs.add_path(file)
+    stores = [] if feedback_file is None else [[feedback_file]]
     for database in databases:
         if database is not None:
             from streamseg.history.sqlite_file import database_files
 
             stores.append(database_files(database))
     for store in stores:
-        for part in store:
-            reads.refuse_output(part)
-        for part in store:
-            reads.add_path(part)
-    reads.refuse_standard_streams()
-    return reads
+        for path in store:
+            inputs.refuse_output(path)
+        for path in store:
+            inputs.add_path(path)
+    inputs.refuse_standard_streams()
+    return inputs
 
 
-def check_outputs(paths: Sequence[Path], reads: ReadFiles, *, force: bool, folder_to_make: Path | None = None) -> bool:
-    """Look, before the work begins, whether results may be written; returns whether they may replace existing files.
+def check_outputs(
+    paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
+) -> bool:
+    """Check, before the work begins, that results may be written; returns whether they may replace existing files.
 
-    On a terminal the user is asked. folder_to_make: need not exist yet. Raises AskedWrongly, OutputFailed.
+    On a terminal the user is asked before a file is replaced. folder_to_make: a folder that need not exist yet.
+    Raises UsageError, OutputError.
     """
-    asking = ask_user if is_interactive() else None
-    return reads.check_output(paths, force=force, ask=asking, folder_to_make=folder_to_make)
+    ask = ask_user if is_interactive() else None
+    return inputs.check_outputs(paths, force=force, ask=ask, folder_to_make=folder_to_make)
 
 
-def check_output(out: Path | None, reads: ReadFiles, *, force: bool) -> bool:
-    """The same of one file; None is standard output."""
-    return check_outputs([] if out is None else [out], reads, force=force)
+def check_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
+    """Check one result as `check_outputs` does; None is standard output."""
+    return check_outputs([] if out is None else [out], inputs, force=force)
 
 
-def refuse_capture(capture: Path, reads: ReadFiles) -> None:
-    """Raise AskedWrongly when a capture, or the marks beside it, would be a file that is read."""
+def refuse_capture(capture: Path, inputs: InputFiles) -> None:
+    """Raise UsageError when a capture, or the file of marks beside it, is an input."""
     from streamseg.sources.capture import capture_marks_path
 
-    reads.refuse_output(capture)
-    reads.refuse_output(capture_marks_path(capture))
+    inputs.refuse_output(capture)
+    inputs.refuse_output(capture_marks_path(capture))
 
 
 def is_interactive() -> bool:
-    """Whether the program was started at a terminal."""
+    """Whether standard input and standard error are a terminal, so that the user can be asked."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask_user(question: str) -> bool:
-    """Ask at the terminal; anything but a yes is a no."""
+    """Ask at the terminal; returns whether the answer is yes."""
     from streamseg.cli import terminal
 
     terminal.stderr.print(f"{question} [y/N] ", end="")

@@ -1,4 +1,4 @@
-"""The live view of one stream in a terminal: where we are, the ribbon of sections, the level, the last changes."""
+"""The live view of one stream in a terminal: the current section, a ribbon of sections, the level, the last events."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
 from streamseg.wire.printable import make_printable
 
-RIBBON_S = 240.0  # how much of the past the ribbon shows
+RIBBON_S = 240.0  # the past that the ribbon shows
 _LINES = 8
-_DRAW_EVERY_S = 0.1
-_LOWEST_DB = -60.0
+_DRAW_INTERVAL_S = 0.1
+_MIN_DB = -60.0
 
 
 class LiveScreen:
-    """Fed with events, drawn ten times a second at most, and less often where drawing is slow.
+    """Draws the state of one stream from its events, at most ten times a second, less often if drawing is slow.
 
-    Drawing happens where clients are served, so it may take a fifth of that time and no more.
+    It is drawn on the event loop that serves clients, so drawing takes at most a fifth of the time.
     """
 
     def __init__(self, source: str, live: Live | None = None) -> None:
-        """source: what is listened to. live: where to draw; the terminal when left out."""
+        """source: name of the source. live: where to draw; the terminal by default."""
         self.summary = EventSummary()
         self._source = source
         self._draw_at = 0.0
@@ -45,17 +45,17 @@ class LiveScreen:
         self._live = live or Live(console=terminal.stdout, auto_refresh=False)
 
     def show_address(self, page: str) -> None:
-        """The page has an address."""
+        """Show the address of the page from now on."""
         self._address = page
 
-    def on_events(self, _: Session, envelopes: list[Envelope]) -> None:
-        """Take in what was said, and draw it if it is time."""
+    def show_events(self, _: Session, envelopes: list[Envelope]) -> None:
+        """Update the state from new events, and draw it if the last drawing was long enough ago."""
         self.push(envelopes)
-        began = time.monotonic()
-        if began >= self._draw_at:
+        start = time.monotonic()
+        if start >= self._draw_at:
             self._draw()
             now = time.monotonic()
-            self._draw_at = now + max(_DRAW_EVERY_S, 4 * (now - began))
+            self._draw_at = now + max(_DRAW_INTERVAL_S, 4 * (now - start))
 
     def _draw(self) -> None:
         if not self._live.is_started:
@@ -63,7 +63,7 @@ class LiveScreen:
         self._live.update(self.render(terminal.stdout.width), refresh=True)
 
     def push(self, envelopes: list[Envelope]) -> None:
-        """Take in what was said."""
+        """Update the state from new events; draws nothing."""
         self.summary.push(envelopes)
         for envelope in envelopes:
             match envelope.data:
@@ -75,8 +75,8 @@ class LiveScreen:
                     self._label = label
                 case BoundaryProvisional(t=t):
                     self._provisional_t = t
-                case BoundaryConfirmed(t=t, next=after):
-                    self._start, self._label, self._provisional_t = t, after.label, None
+                case BoundaryConfirmed(t=t, next=next_section):
+                    self._start, self._label, self._provisional_t = t, next_section.label, None
                 case SectionClosed(start=start, end=end, label=label):
                     self._sections.append((start, end, label))
             text = terminal.event_line(envelope)
@@ -84,52 +84,51 @@ class LiveScreen:
                 self._lines.append(text)
 
     def close(self) -> None:
-        """Leave the last picture standing and say what it came to."""
+        """Draw the final state, leave it on the terminal, and print the summary."""
         self._draw()
         self._live.stop()
         terminal.stderr.print(f"{self.summary}")
 
     def render(self, width: int) -> RenderableType:
-        """The picture, `width` characters wide."""
+        """The current state as a panel, `width` characters wide."""
         inner = max(20, width - 4)
         now = terminal.label_text(self._label) + f"  for {terminal.format_clock(max(0.0, self._t - self._start))}"
         if self._provisional_t is not None:
-            now.append(f"   perhaps another since {terminal.format_clock(self._provisional_t)}", "dim italic")
+            now.append(f"   perhaps a new one since {terminal.format_clock(self._provisional_t)}", "dim italic")
         parts = [now, self._ribbon(inner), self._meter(inner), Text(""), *self._lines]
-        title = Text(
-            make_printable(f"{self._source}  {terminal.format_clock(self._t)}")
-        )  # a plain string would be read as markup
+        # A plain string would be read as markup.
+        title = Text(make_printable(f"{self._source}  {terminal.format_clock(self._t)}"))
         subtitle = Text(self._address) if self._address else None
         return Panel(Group(*parts), title=title, title_align="left", subtitle=subtitle, width=width)
 
     def _ribbon(self, width: int) -> Text:
-        """A cell for each stretch of the last minutes, in the colour of its label, which stands where it begins."""
+        """A cell for each interval of the last minutes in the colour of its label; the first of a section shows it."""
         text = Text(no_wrap=True)
         step = RIBBON_S / width
         first = max(0.0, self._t - RIBBON_S)
-        before: tuple[float, str | None] | None = None
+        previous: tuple[float, str | None] | None = None
         for cell in range(width):
             t = first + (cell + 0.5) * step
             if t > self._t:
                 break
-            here = self._section_at(t)
-            label = here[1]
+            section = self._section_at(t)
+            label = section[1]
             text.append(
-                make_printable(label[0]) if label and here != before else " ",
+                make_printable(label[0]) if label and section != previous else " ",
                 f"bold black on {terminal.label_colour(label)}",
             )
-            before = here
+            previous = section
         return text
 
     def _section_at(self, t: float) -> tuple[float, str | None]:
-        """Start and label of the section that `t` lies in."""
+        """Start and label of the section at `t`."""
         if t >= self._start:
             return self._start, self._label
         return next(((start, label) for start, end, label in self._sections if start <= t < end), (0.0, None))
 
     def _meter(self, width: int) -> Text:
         db = self._rms_db
-        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _LOWEST_DB)))
-        text = Text("▪" * filled, "green", no_wrap=True)
-        text.append("·" * (width - filled), "dim")
+        level = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _MIN_DB)))
+        text = Text("▪" * level, "green", no_wrap=True)
+        text.append("·" * (width - level), "dim")
         return text

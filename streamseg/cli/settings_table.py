@@ -1,4 +1,4 @@
-"""Every setting as `settings.py` has it: its value in each profile, its range, what it is."""
+"""`streamseg --settings`: each setting with its value in each profile, its range and its description."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _WIDTH_WHEN_PIPED = 160
 def print_settings() -> None:
     """Print the tables to standard output."""
     profiles = [make_settings(profile) for profile in PROFILES]
-    _print_table("hearing: --set NAME=VALUE", Settings, dict(zip(PROFILES, profiles, strict=True)))
+    _print_table("engine: --set NAME=VALUE", Settings, dict(zip(PROFILES, profiles, strict=True)))
     _print_table("server: --set NAME=VALUE with serve", ServerSettings, {"default": ServerSettings()})
 
 
 def _print_table(title: str, kind: type[msgspec.Struct], columns: dict[str, Any]) -> None:
-    table = Table("setting", *columns, "range", "what it is", title=title, title_justify="left")
+    table = Table("setting", *columns, "range", "description", title=title, title_justify="left")
     schema = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
     for name, field in schema.items():
         if name != "profile":

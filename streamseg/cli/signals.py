@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP (SIGBREAK on Windows), the same everywhere.
+"""Handles Ctrl-C, SIGTERM and SIGHUP (SIGBREAK on Windows).
 
-First finish what was begun, at the second call end at once.
+The first signal finishes the work that was begun, the second ends the process at once.
 """
 
 from __future__ import annotations
@@ -12,43 +12,44 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamseg.cli import terminal
-from streamseg.destinations import remove_unfinished
+from streamseg.destinations import remove_temporary_files
 
 
-def _signals() -> list[signal.Signals]:
-    """Those that end a command. SIGHUP says that the terminal is gone, unless `nohup` had it ignored.
+def _stop_signals() -> list[signal.Signals]:
+    """The signals that end a command.
 
-    Windows has SIGBREAK for Ctrl-Break and for a console window that is closed.
+    SIGHUP means that the terminal has been closed; `nohup` has it ignored. On Windows SIGBREAK means Ctrl-Break or a
+    console window that is closed.
     """
-    ending = [signal.SIGINT, signal.SIGTERM]
+    numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform == "win32":
-        ending.append(signal.SIGBREAK)
+        numbers.append(signal.SIGBREAK)
     elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        ending.append(signal.SIGHUP)
-    return ending
+        numbers.append(signal.SIGHUP)
+    return numbers
 
 
 def _end_at_once(exit_code: int) -> None:
-    remove_unfinished()
+    remove_temporary_files()
     os._exit(exit_code)
 
 
 @contextmanager
 def handle_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first signal calls `stop`, which must only take note; the second ends the process."""
-    signals = _signals()
+    """Within the block the first signal calls `stop`, which must return at once; the second ends the process."""
+    numbers = _stop_signals()
 
-    def first(number: int, _frame: object) -> None:
-        for each in signals:
-            # A terminal that closes sends SIGHUP twice, by its shell and by the system: that is one call.
-            again = each in (signal.SIGINT, signal.SIGTERM)
-            signal.signal(each, (lambda *_: _end_at_once(128 + number)) if again else signal.SIG_IGN)
+    def handle_first(number: int, _frame: object) -> None:
+        for each in numbers:
+            # A terminal that is closed sends SIGHUP twice, by its shell and by the system; that counts once.
+            ends_at_once = each in (signal.SIGINT, signal.SIGTERM)
+            signal.signal(each, (lambda *_: _end_at_once(128 + number)) if ends_at_once else signal.SIG_IGN)
         stop()
-        terminal.stderr.print("stopping; what is pending is said first (once more ends at once)")
+        terminal.stderr.print("stopping after the pending events (a second Ctrl-C stops at once)")
 
-    before = [(each, signal.signal(each, first)) for each in signals]
+    previous_handlers = [(each, signal.signal(each, handle_first)) for each in numbers]
     try:
         yield
     finally:
-        for each, handler in before:
+        for each, handler in previous_handlers:
             signal.signal(each, handler)

@@ -1,4 +1,4 @@
-"""A subscription printed until somebody stops it."""
+"""Prints the events of a subscription until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from streamseg.wire.printable import make_printable
 
 
 class _SubscriptionPrinter:
-    """Prints messages, and keeps track of which streams are still running."""
+    """Prints messages, and keeps the set of streams that are still running."""
 
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.summary = EventSummary()
-        self.running: set[str] = set()
-        self._joined: set[str] = set()
-        self.has_reported_waiting = False  # whether we have said that nobody answers
+        self.running_streams: set[str] = set()
+        self._joined_streams: set[str] = set()
+        self.has_reported_waiting = False  # "no answer yet" was printed
         self._subscription = subscription
         self._as_json = as_json
 
     @property
     def all_stopped(self) -> bool:
-        """Whether every stream is known, and none is running."""
-        return not self.running and self._joined.issuperset(self._subscription.streams)
+        """Whether every stream of the subscription has been joined and has stopped."""
+        return not self.running_streams and self._joined_streams.issuperset(self._subscription.streams)
 
     def print_message(self, message: Message) -> None:
+        """Print one message of the subscription."""
         match message:
             case Envelope(data=data):
                 stream = message.source.removeprefix("/streams/")
@@ -41,35 +42,40 @@ class _SubscriptionPrinter:
                 else:
                     terminal.print_lines([message], f"{make_printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
-                    self.running.discard(stream)
+                    self.running_streams.discard(stream)
             case StreamJoined(stream=stream, snapshot=snapshot):
-                self._joined.add(stream)
+                self._joined_streams.add(stream)
                 if snapshot is not None and snapshot["state"] != "stopped":
-                    self.running.add(stream)
-                elif not message.recovered:  # else its end is among the events that follow
-                    self.running.discard(stream)
+                    self.running_streams.add(stream)
+                elif not message.recovered:  # otherwise `stream.stopped` is among the events that follow
+                    self.running_streams.discard(stream)
                 if self._subscription.connections > 1:
-                    terminal.stderr.print(f"{make_printable(stream)}: connected again; {_missed(message)}")
+                    terminal.stderr.print(
+                        f"{make_printable(stream)}: connected again; {_describe_missed_events(message)}"
+                    )
                 elif self.has_reported_waiting:
                     terminal.stderr.print(f"{make_printable(stream)}: connected")
             case Disconnected(code=code, reason=reason):
-                why = f"the server closed it with {code}, {make_printable(reason)}" if code else "it broke"
-                terminal.stderr.print(f"connection lost ({why}); trying again")
+                cause = f"the server closed it with {code}, {make_printable(reason)}" if code else "network error"
+                terminal.stderr.print(f"connection lost ({cause}); trying again")
             case EventsDropped(type=topic, n=n):
                 terminal.stderr.print(f"{n} {topic} events were left out, because they are read too slowly")
 
 
-def _missed(joined: StreamJoined) -> str:
-    """What became of the events between two connections."""
-    if not joined.recovered:
-        return "what was said meanwhile is no longer to be had"
-    if joined.replayed:
-        return f"nothing was missed; {joined.replayed} events that were said meanwhile follow"
-    return "nothing was missed"
+def _describe_missed_events(message: StreamJoined) -> str:
+    """What happened to the events between two connections."""
+    if not message.recovered:
+        return "the events in between are lost: the server no longer has them"
+    if message.replayed:
+        return f"no event was missed; {message.replayed} events from in between follow"
+    return "no event was missed"
 
 
 async def print_subscription(subscription: Subscription, *, as_json: bool, until_stopped: bool) -> None:
-    """Print until stopped, or until every stream has. Raises ConnectionRefused."""
+    """Print events until a signal stops it; until_stopped: or until every stream has stopped.
+
+    Raises ServerRefusedError.
+    """
     printer = _SubscriptionPrinter(subscription, as_json=as_json)
 
     async def print_all() -> None:
@@ -79,17 +85,17 @@ async def print_subscription(subscription: Subscription, *, as_json: bool, until
                 return
 
     loop = asyncio.get_running_loop()
-    watching = loop.create_task(print_all())
+    printing = loop.create_task(print_all())
 
     def stop() -> None:
-        loop.call_soon_threadsafe(watching.cancel)
+        loop.call_soon_threadsafe(printing.cancel)
 
     with handle_stop_signals(stop):
-        done, _ = await asyncio.wait([watching], timeout=1.0)
-        if not done and not subscription.connections:
+        finished_tasks, _ = await asyncio.wait([printing], timeout=1.0)
+        if not finished_tasks and not subscription.connections:
             printer.has_reported_waiting = True
-            terminal.stderr.print(f"no answer from {subscription.url} yet; trying on (Ctrl-C ends)")
-        await asyncio.wait([watching])
-    if not watching.cancelled():
-        watching.result()
+            terminal.stderr.print(f"no answer from {subscription.url} yet; trying again (Ctrl-C ends)")
+        await asyncio.wait([printing])
+    if not printing.cancelled():
+        printing.result()
     terminal.stderr.print(f"{printer.summary}; connected {subscription.connections} ×")

@@ -1,4 +1,4 @@
-"""The last words of a command: what it came to."""
+"""The summary line at the end of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamseg.wire.printable import make_printable
 
 
 class EventSummary:
-    """Counts what is said; the same memory after a month as after a minute."""
+    """Counts boundaries, sections and lost sound in a stream of events, in constant memory."""
 
     def __init__(self) -> None:
         self.t = 0.0
@@ -20,7 +20,7 @@ class EventSummary:
         self._sections: Counter[str] = Counter()
 
     def push(self, envelopes: Iterable[Envelope]) -> None:
-        """Take note."""
+        """Count these events."""
         for envelope in envelopes:
             match envelope.data:
                 case BoundaryConfirmed():
@@ -37,7 +37,7 @@ class EventSummary:
         from streamseg.cli.terminal import format_clock
 
         sections = sum(self._sections.values())
-        parts = [f"{format_clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
+        parts = [f"{format_clock(self.t)} processed", f"{self.boundaries} changes", f"{sections} sections"]
         most = [f"{make_printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""

@@ -1,8 +1,8 @@
-"""Whether a file ended before it said it would.
+"""Detects truncated files: those that end before the length that they declare.
 
-No one sign serves all formats, and a false alarm on an ordinary file is worse than a missed cut: a length
-that was only estimated from the bit rate says nothing, a few frames of encoder delay do not count, and what
-players write into a header they cannot go back to (0, or the largest number) is no promise.
+Each format needs its own test, and a false alarm on an intact file is worse than a missed truncation. So a length that
+FFmpeg only estimated from the bit rate is ignored, as are a few frames of encoder delay, and the placeholders (0, or
+the largest number) that programs write into a header which they cannot update later.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _TOLERANCE_S = 0.5  # encoder delay, padding, edit lists
 _TOLERANCE_BYTES = 4096
-_WITHOUT_DURATION = 0x7FFF_0000  # RIFF sizes from here on are what a pipe's writer puts in
+_WITHOUT_DURATION = 0x7FFF_0000  # RIFF sizes from this value on are placeholders of programs that write to a pipe
 _DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 
 @dataclass(slots=True)
 class DecodeResult:
-    """What came out of a file so far."""
+    """The state of decoding: duration in seconds so far, the last packet, and whether it could be decoded."""
 
     duration_s: float = 0.0
     last_packet: Packet[AudioStream] | None = None
@@ -32,25 +32,30 @@ class DecodeResult:
 
 
 def find_truncation(path: Path, container: InputContainer, stream: AudioStream, result: DecodeResult) -> str | None:
-    """Why the file must be taken for cut off, or None."""
+    """Check a decoded file; returns the reason to call it truncated, or None."""
     kind = container.format.name
-    promised_s = _declared_duration_s(path, container, stream)
-    if promised_s is not None:
-        if result.duration_s < promised_s - max(_TOLERANCE_S, 0.002 * promised_s):
-            return f"it promises {promised_s:.1f} s and {result.duration_s:.1f} s could be read"
+    declared_s = _read_declared_duration(path, container, stream)
+    if declared_s is not None:
+        if result.duration_s < declared_s - max(_TOLERANCE_S, 0.002 * declared_s):
+            return f"it promises {declared_s:.1f} s and {result.duration_s:.1f} s could be read"
         return None
     if kind in ("wav", "w64") and _is_riff_truncated(path):
         return "its header promises more bytes than there are"
     if kind == "ogg" and _is_ogg_truncated(path):
         return "its last page is cut off, or not marked as the last"
-    if kind == "mp3" and result.last_packet and _mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size:
+    if (
+        kind == "mp3"
+        and result.last_packet
+        and _compute_mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size
+    ):
         return "its last frame is cut off"
     if result.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
     return None
 
 
-def _declared_duration_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+def _read_declared_duration(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+    """Return the duration in seconds that the file declares; None where it declares none that can be relied on."""
     kind = container.format.name
     if kind == "caf" and stream.frames and stream.codec_context.name.startswith("pcm_"):
         return stream.frames / stream.codec_context.sample_rate
@@ -64,24 +69,27 @@ def _declared_duration_s(path: Path, container: InputContainer, stream: AudioStr
 
 
 def _is_riff_truncated(path: Path) -> bool:
-    """RIFF: the size after the first four letters; RF64: in the chunk `ds64`; Sony's w64: after its 16-byte name."""
+    """Compare the size in the header with that of the file.
+
+    RIFF has it after the first four letters, RF64 in the chunk `ds64`, Sony's w64 after its 16-byte name.
+    """
     with path.open("rb") as file:
         head = file.read(32)
     if head[:4] == b"RIFF":
-        promised = int.from_bytes(head[4:8], "little") + 8
-        if promised >= _WITHOUT_DURATION:
+        declared_bytes = int.from_bytes(head[4:8], "little") + 8
+        if declared_bytes >= _WITHOUT_DURATION:
             return False
     elif head[:4] == b"RF64":
-        promised = int.from_bytes(head[20:28], "little") + 8
+        declared_bytes = int.from_bytes(head[20:28], "little") + 8
     elif head[:4] == b"riff":
-        promised = int.from_bytes(head[16:24], "little")
+        declared_bytes = int.from_bytes(head[16:24], "little")
     else:
         return False
-    return promised < 1 << 62 and promised > path.stat().st_size + _TOLERANCE_BYTES
+    return declared_bytes < 1 << 62 and declared_bytes > path.stat().st_size + _TOLERANCE_BYTES
 
 
 def _is_ogg_truncated(path: Path) -> bool:
-    """Every page says how long it is, and the last one that it is the last (RFC 3533, section 6)."""
+    """Check the last page: each page has its length, and the last one a flag (RFC 3533, section 6)."""
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 1 << 17), 2)  # a page is at most 65,307 bytes
         tail = file.read()
@@ -90,15 +98,15 @@ def _is_ogg_truncated(path: Path) -> bool:
         return True
     segments = tail[page + 27 : page + 27 + tail[page + 26]]
     end = page + 27 + tail[page + 26] + sum(segments)
-    marked_last = bool(tail[page + 5] & 4)
-    return end > len(tail) or not marked_last
+    is_last_page = bool(tail[page + 5] & 4)
+    return end > len(tail) or not is_last_page
 
 
 def _has_mp3_frame_count(path: Path) -> bool:
-    """Whether the first frame is a Xing, Info or VBRI header; without one a duration is only an estimate."""
+    """Whether the first frame is a Xing, Info or VBRI header; without one the duration is only an estimate."""
     with path.open("rb") as file:
         head = file.read(10)
-        if head[:3] == b"ID3":  # its length is in four bytes of seven bits
+        if head[:3] == b"ID3":  # the length of the tag is in four bytes of seven bits
             file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
         else:
             file.seek(0)
@@ -111,8 +119,8 @@ _MP3_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
 
 
-def _mp3_frame_bytes(header: bytes) -> int:
-    """Length of an MPEG layer III frame by its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 where it is none."""
+def _compute_mp3_frame_bytes(header: bytes) -> int:
+    """Compute the length of an MPEG layer III frame from its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 if invalid."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
     version = header[1] >> 3 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5

@@ -1,7 +1,7 @@
-"""What the listeners of this installation taught, kept in one small file.
+"""The feedback store: clients' marks of right, wrong and missed boundaries, in one JSON file (`lessons.json`).
 
-All streams of a process share one book. It is read when an epoch begins and written when somebody marks a boundary,
-so a lesson is in force from the next epoch on, in this process or another.
+All streams of a process share one store. It is read when an epoch begins and written when a client marks a boundary,
+so a mark has effect from the next epoch on, in this process or another.
 """
 
 from __future__ import annotations
@@ -17,57 +17,61 @@ from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservat
 from streamseg.errors import UsageError
 from streamseg.settings import Profile
 
-_MAX_OBSERVATIONS = 500  # of one profile; the oldest are forgotten
-_SAME_BOUNDARY_S = 1.0  # marks nearer than this in one epoch speak of one boundary, and the later one holds
+_MAX_OBSERVATIONS = 500  # of one profile; the oldest are dropped
+_SAME_BOUNDARY_S = 1.0  # marks at most this far apart in one epoch are of one boundary; the later replaces the earlier
 
 
 class StoredObservation(
     FeedbackObservation, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """A mark, and where it was made."""
+    """One mark: what the engine measured there, the client's judgement, and the epoch and time (seconds) of it."""
 
     epoch: str
     t: float
 
 
 class FeedbackStore:
-    """The marks of each profile, oldest first."""
+    """Reads and writes the file of observations: those of each profile, the oldest first."""
 
     def __init__(self, path: Path) -> None:
+        """path: the file; it is made when the first observation is added."""
         self.path = path
-        self._lock = Lock()  # several streams learn, each in its own thread
+        self._lock = Lock()  # the streams of a process write it, each from its own thread
 
     def observations(self, profile: Profile) -> list[StoredObservation]:
-        """Those of one profile. Raises AskedWrongly when the file is damaged."""
+        """The observations of one profile, the oldest first. Raises UsageError when the file is damaged."""
         return self.read_all().get(profile, [])
 
     def fit_model(self, profile: Profile) -> FeedbackModel | None:
-        """What the marks amount to. Raises AskedWrongly when the file is damaged."""
+        """Fit the feedback model of one profile; None without observations. Raises UsageError for a damaged file."""
         return fit_feedback(self.observations(profile))
 
-    def add_observation(self, profile: Profile, mark: StoredObservation) -> None:
-        """Keep one more mark. Raises OutputFailed when it cannot be written."""
+    def add_observation(self, profile: Profile, observation: StoredObservation) -> None:
+        """Write one more observation; it replaces one of the same boundary.
+
+        Raises UsageError when the file is damaged, OutputError when it cannot be written.
+        """
         with self._lock:
-            everything = self.read_all()
+            observations = self.read_all()
             others = [
-                kept
-                for kept in everything.get(profile, [])
-                if kept.epoch != mark.epoch or abs(kept.t - mark.t) > _SAME_BOUNDARY_S
+                other
+                for other in observations.get(profile, [])
+                if other.epoch != observation.epoch or abs(other.t - observation.t) > _SAME_BOUNDARY_S
             ]
-            everything[profile] = [*others, mark][-_MAX_OBSERVATIONS:]
-            self._write_all(everything)
+            observations[profile] = [*others, observation][-_MAX_OBSERVATIONS:]
+            self._write_all(observations)
 
     def delete_all(self) -> int:
-        """Unlearn everything; how many marks there were. Works on a damaged file of lessons too.
+        """Delete the file, even a damaged one; returns how many observations could be read from it.
 
-        Raises AskedWrongly when the file is something else, OutputFailed when it cannot be removed.
+        Raises UsageError when the file is something else, OutputError when it cannot be removed.
         """
         count = 0
         try:
             count = sum(len(marks) for marks in self.read_all().values())
         except UsageError:
-            if not self.path.is_file() or not _is_lessons(self.path.read_bytes()):
-                raise UsageError(f"{self.path} holds no lessons and is left as it is") from None
+            if not self.path.is_file() or not _is_feedback(self.path.read_bytes()):
+                raise UsageError(f"{self.path} is not a feedback file and was not deleted") from None
         else:
             if not count:
                 return 0
@@ -76,30 +80,30 @@ class FeedbackStore:
         return count
 
     def read_all(self) -> dict[Profile, list[StoredObservation]]:
-        """All marks by profile. Raises AskedWrongly when the file is damaged."""
+        """All observations by profile; empty when there is no file. Raises UsageError when the file is damaged."""
         try:
-            if self.path.exists() and not self.path.is_file():  # a device may never end
+            if self.path.exists() and not self.path.is_file():  # reading a device may never end
                 raise UsageError(f"{self.path} is not a file; name another with --lessons")
             return msgspec.json.decode(self.path.read_bytes(), type=dict[Profile, list[StoredObservation]])
         except FileNotFoundError:
             return {}
         except (msgspec.DecodeError, OSError) as error:
             raise UsageError(
-                f"cannot read the lessons in {self.path} ({error}); `streamseg lessons --forget` begins anew"
+                f"cannot read the feedback in {self.path} ({error}); `streamseg feedback --forget` deletes it"
             ) from None
 
-    def _write_all(self, everything: dict[Profile, list[StoredObservation]]) -> None:
+    def _write_all(self, observations: dict[Profile, list[StoredObservation]]) -> None:
         make_folder(self.path.parent)
-        with write_atomically(self.path, replace=True) as file:  # whoever reads meanwhile finds the old or the new one
-            file.write(msgspec.json.encode(everything))
+        with write_atomically(self.path, replace=True) as file:  # a reader finds either the old file or the new one
+            file.write(msgspec.json.encode(observations))
 
 
-def _is_lessons(content: bytes) -> bool:
-    """Whether a file holds lessons, or did before it was damaged: it begins with a profile and its marks."""
+def _is_feedback(content: bytes) -> bool:
+    """Whether a file holds observations, or did before it was damaged: it starts with a profile and its list."""
     profiles = get_args(Profile)
     try:
-        known = msgspec.json.decode(content, type=dict[str, list[msgspec.Raw]])
+        content_by_profile = msgspec.json.decode(content, type=dict[str, list[msgspec.Raw]])
     except (msgspec.DecodeError, UnicodeDecodeError):
         start = bytes(content[:40]).replace(b" ", b"")
         return any(start.startswith(f'{{"{profile}":['.encode()) for profile in profiles)
-    return known.keys() <= set(profiles)
+    return content_by_profile.keys() <= set(profiles)

@@ -1,10 +1,11 @@
-"""One stream being heard: a source's items through the engine, out as stamped envelopes.
+"""One session: the items of a source go through the engine and come out as stamped events.
 
-The same for `analyze`, which simply loops over it, and for the live commands, whose workers do.
+`analyze` iterates a session itself; for live sources `Supervisor` iterates each in a worker thread.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 from collections.abc import Iterator
@@ -16,43 +17,56 @@ import msgspec
 from ulid import ULID
 
 from streamseg.blocks import Block, Source, SourceItem
-from streamseg.cli import terminal
 from streamseg.engine import Segmenter
-from streamseg.engine.boundaries.feedback import HISTORY_S, Verdict
+from streamseg.engine.boundaries.feedback import HISTORY_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.live.feedback_store import FeedbackStore, StoredObservation
-from streamseg.live.given_names import LabelNames
+from streamseg.live.label_name_recorder import LabelNameRecorder
 from streamseg.live.name_store import NameStore
-from streamseg.server import StreamProgress
 from streamseg.settings import Settings
 from streamseg.wire.envelope import Envelope, EventSequencer
 from streamseg.wire.events import AlarmAcknowledged, AlarmKind, Event, LabelNamed, StreamStarted
+from streamseg.wire.messages import Verdict
 from streamseg.wire.printable import make_printable
+from streamseg.wire.progress import StreamProgress
 
-_FEEDBACK_DELAY_S = 12.0  # a mark is learned from when its change is this old
-_MAX_CLOCK_LEAD_S = 2.0  # a page's clock may run ahead of the sound by this
+_FEEDBACK_DELAY_S = 12.0  # a mark is stored when the stream is this far past it: its candidate is complete then
+_MAX_CLOCK_LEAD_S = 2.0  # the clock of a page may be ahead of the stream by this
+
+log = logging.getLogger(__name__)
 
 
 def public_name(source: str) -> str:
-    """What listeners are told of a source: a file's name without its folder, which is nobody's business."""
+    """The name of a source that clients may see: of a file its name without the folder, which stays private."""
     if source == "-" or source == "mic" or source.startswith("mic:") or "://" in source:
         return source
     return PurePath(source).name or source
 
 
-class _PendingMark(NamedTuple):
-    """A listener's word, on its way to the hearing thread."""
+class _Mark(NamedTuple):
+    """A client's judgement of the boundary at stream time `t` (seconds), waiting for the session's thread."""
 
     t: float
     verdict: Verdict
 
 
 class Session:
-    """Iterated once, in one thread, it gives what is said, as it is said, to the last word.
+    """Runs one source through the engine: iterating it gives the new events of each block, as a list of envelopes.
 
-    A source that fails ends it like any other end; `failure` then holds why. The other methods may be called
-    from any thread: they take note, and the hearing thread acts at the next block.
+    Iterate it once, in one thread, to the end; an empty list means that a block gave no events. A source that fails
+    ends the iteration like any other end, and `failure` then has the error. The methods below (`finish`, `reset`,
+    `name_label` …) may be called from any thread; they take effect at the next block. Together they are the
+    `streamseg.wire.controls.StreamControls` that a server's `Hub.add_stream` takes.
+
+    Attributes
+    ----------
+    stream: name of the stream.
+    source, settings: as given; `settings` are those of the current epoch.
+    epoch: the id of the current run over the source, a ULID.
+    progress: how far the stream has been processed.
+    failure: the error of the source; None while there is none.
+    is_stopped: whether `finish` was called.
     """
 
     def __init__(
@@ -66,25 +80,28 @@ class Session:
         name_store: NameStore | None = None,
         feedback_store: FeedbackStore | None = None,
     ) -> None:
-        """stream: its name. telemetry: also say `meter` and `novelty`. model: judges changes instead of the shipped.
+        """The source is opened when the iteration begins.
 
-        memory: where named sounds are kept. lessons: what listeners taught, and where marks go.
+        stream: name of the stream. telemetry: emit `meter` and `novelty` events too. model: the boundary classifier;
+        None takes the shipped one of the profile. name_store: named sounds to recognise, and where new label names are
+        stored; None recognises none. feedback_store: marks to learn from, and where new ones are stored; None refuses
+        marks.
         """
         self.stream = stream
         self.source = source
         self.settings = settings
-        self._next_settings = settings  # in force from the next epoch
+        self._next_settings = settings  # used from the next epoch on
         self.failure: StreamsegError | None = None
         self.epoch = str(ULID())
-        self.position = StreamProgress(0.0, 0.0)
+        self.progress = StreamProgress(0.0, 0.0)
         self._telemetry = telemetry
         self._model = model
         self._name_store = name_store
         self._feedback_store = feedback_store
-        self._incoming_marks: queue.SimpleQueue[_PendingMark] = queue.SimpleQueue()
-        self._pending_marks: list[_PendingMark] = []  # marks of changes too young to be learned from
+        self._incoming_marks: queue.SimpleQueue[_Mark] = queue.SimpleQueue()
+        self._pending_marks: list[_Mark] = []  # too recent to be stored
         self._sequencer = EventSequencer(stream, self.epoch, time.time)
-        self._label_names = LabelNames(stream, name_store)
+        self._label_names = LabelNameRecorder(stream, name_store)
         self._segmenter: Segmenter | None = None
         self.is_stopped = False
         self._reset_requested = False
@@ -92,28 +109,28 @@ class Session:
         self._engine_s = 0.0
 
     def __iter__(self) -> Iterator[list[Envelope]]:
-        early: list[SourceItem] = []  # the engine is made for a rate, and only a block tells it
+        early_items: list[SourceItem] = []  # before the first block, which has the sample rate the engine needs
         try:
             for item in self.source:
                 if self._segmenter is None:
-                    early.append(item)
+                    early_items.append(item)
                     if not isinstance(item, Block):
                         continue
                     self._segmenter = self._make_segmenter(item.sample_rate)
-                yield self._process_items(self._segmenter, early or [item])
-                early = []
+                yield self._process_items(self._segmenter, early_items or [item])
+                early_items = []
                 if self._reset_requested:
-                    yield self._finish("reset")
+                    yield self._finish_epoch("reset")
                     self._start_epoch(self._segmenter.sample_rate)
-        except StreamsegError as failure:
-            self.failure = failure
-        yield self._finish("failed" if self.failure else "stopped" if self.is_stopped else "end")
+        except StreamsegError as error:
+            self.failure = error
+        yield self._finish_epoch("failed" if self.failure else "stopped" if self.is_stopped else "end")
 
     def _make_segmenter(self, sample_rate: int) -> Segmenter:
         return Segmenter(
             self.settings,
             sample_rate=sample_rate,
-            source=make_printable(public_name(self.source.name)),  # a name that is no UTF-8 is no JSON either
+            source=make_printable(public_name(self.source.name)),  # JSON cannot hold a file name that is not UTF-8
             telemetry=self._telemetry,
             model=self._model,
             named_sounds=self._name_store.load_named_sounds() if self._name_store else None,
@@ -125,38 +142,38 @@ class Session:
         self.settings = self._next_settings
         self.epoch = str(ULID())
         self._sequencer = EventSequencer(self.stream, self.epoch, time.time)
-        self._label_names = LabelNames(self.stream, self._name_store)
+        self._label_names = LabelNameRecorder(self.stream, self._name_store)
         self._segmenter = self._make_segmenter(sample_rate)
 
     def _process_items(self, segmenter: Segmenter, items: list[SourceItem]) -> list[Envelope]:
         events: list[Event] = []
         captured_at = None
-        began = time.perf_counter()
+        start = time.perf_counter()
         for item in items:
             events += segmenter.push_item(item)
             if isinstance(item, Block):
                 captured_at = item.captured_at
-        self._engine_s += time.perf_counter() - began
-        if len(items) > 1:  # a title may come before the first sample, but a run begins with its start
+        self._engine_s += time.perf_counter() - start
+        if len(items) > 1:  # a title may come before the first sample, but `stream.started` is the first event
             events.sort(key=lambda event: not isinstance(event.data, StreamStarted))
-        self._update_position(segmenter, captured_at)
-        self._store_feedback(segmenter, segmenter.t - _FEEDBACK_DELAY_S)
-        return self._stamp(segmenter, [*events, *self._take_requested_events()])
+        self._update_progress(segmenter, captured_at)
+        self._store_marks(segmenter, segmenter.t - _FEEDBACK_DELAY_S)
+        return self._stamp_events(segmenter, [*events, *self._take_requested_events()])
 
-    def _finish(self, reason: str) -> list[Envelope]:
+    def _finish_epoch(self, reason: str) -> list[Envelope]:
         if self._segmenter is None:
             return []
         events = [*self._take_requested_events(), *self._segmenter.finish(reason)]
-        self._update_position(self._segmenter, None)
-        self._store_feedback(self._segmenter, self._segmenter.t)
-        return self._stamp(self._segmenter, events)
+        self._update_progress(self._segmenter, None)
+        self._store_marks(self._segmenter, self._segmenter.t)
+        return self._stamp_events(self._segmenter, events)
 
-    def _stamp(self, segmenter: Segmenter, events: list[Event]) -> list[Envelope]:
+    def _stamp_events(self, segmenter: Segmenter, events: list[Event]) -> list[Envelope]:
         self._label_names.store_names(events, segmenter)
         return self._sequencer.stamp_events(events)
 
-    def _update_position(self, segmenter: Segmenter, captured_at: float | None) -> None:
-        self.position = StreamProgress(
+    def _update_progress(self, segmenter: Segmenter, captured_at: float | None) -> None:
+        self.progress = StreamProgress(
             t=segmenter.t,
             watermark=segmenter.watermark,
             lag_s=0.0 if captured_at is None else max(0.0, time.time() - captured_at),
@@ -164,67 +181,76 @@ class Session:
             engine_s=self._engine_s,
         )
 
-    def _store_feedback(self, segmenter: Segmenter, until_t: float) -> None:
-        """Keep what was marked at or before until_t, for the epochs to come."""
+    def _store_marks(self, segmenter: Segmenter, until_t: float) -> None:
+        """Store the marks at or before `until_t` (stream seconds) as observations for later epochs."""
         with suppress(queue.Empty):
             while True:
                 self._pending_marks.append(self._incoming_marks.get_nowait())
-        settled = [mark for mark in self._pending_marks if mark.t <= until_t]
-        if not settled:
+        due_marks = [mark for mark in self._pending_marks if mark.t <= until_t]
+        if not due_marks:
             return
         self._pending_marks = [mark for mark in self._pending_marks if mark.t > until_t]
-        for t, verdict in settled:
-            told = segmenter.find_candidate(t, verdict)
-            if told is None or self._feedback_store is None:
+        for t, verdict in due_marks:
+            candidate = segmenter.find_candidate(t, verdict)
+            if candidate is None or self._feedback_store is None:
                 continue
-            right = verdict != "reject"
-            mark = StoredObservation(
-                distances=told.distances, log_odds=told.log_odds, is_boundary=right, epoch=self.epoch, t=t
+            observation = StoredObservation(
+                distances=candidate.distances,
+                log_odds=candidate.log_odds,
+                is_boundary=verdict != "reject",
+                epoch=self.epoch,
+                t=t,
             )
             try:
-                self._feedback_store.add_observation(self.settings.profile, mark)
-            except StreamsegError as failure:  # the sound matters more than the lesson
-                terminal.stderr.print(f"streamseg: {self.stream}: {failure}")
+                self._feedback_store.add_observation(self.settings.profile, observation)
+            except StreamsegError as error:  # the stream goes on without it
+                log.warning("%s: the mark at %.1f s is not stored: %s", self.stream, t, error)
 
     def _take_requested_events(self) -> Iterator[Event]:
         with suppress(queue.Empty):
             while True:
                 yield self._requested_events.get_nowait()
 
-    # What the server's clients may ask (`streamseg.server.Controls`).
+    # What clients and the history may request (`streamseg.wire.controls.StreamControls`), from any thread.
 
     def finish(self) -> None:
-        """Say everything pending, then stop."""
+        """Close the source; what it has delivered is processed and all pending events are emitted."""
         self.is_stopped = True
         self.source.close()
 
     def reset(self) -> None:
-        """Say everything pending, then begin a new epoch over the same source."""
+        """Emit all pending events, then begin a new epoch over the same source."""
         self._reset_requested = True
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Learn from a listener's word on the boundary at `t`; in force from the next epoch."""
+        """Store a judgement of the boundary at `t` (stream seconds), for the engine to use from the next epoch on.
+
+        Raises UsageError without a feedback store, or for a time that is too long ago or in the future.
+        """
         if self._feedback_store is None:
             raise UsageError(f"{self.stream} does not learn: it is played without lessons")
-        if not self.position.t - HISTORY_S <= t <= self.position.t + _MAX_CLOCK_LEAD_S:
+        if not self.progress.t - HISTORY_S <= t <= self.progress.t + _MAX_CLOCK_LEAD_S:
             raise UsageError(
-                f"nothing to learn at {t:.1f} s: {self.stream} is at {self.position.t:.1f} s "
+                f"nothing to learn at {t:.1f} s: {self.stream} is at {self.progress.t:.1f} s "
                 f"and remembers {HISTORY_S:.0f} s"
             )
-        self._incoming_marks.put(_PendingMark(t, verdict))
+        self._incoming_marks.put(_Mark(t, verdict))
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give a label a name: said at once, heard by the engine from the next epoch on."""
+        """Give a label a name: emits `label.named` now; the engine recognises the sound by name from the next epoch on.
+
+        Parameters: by: who gave the name, such as a client's name.
+        """
         self.publish_event(Event(label, LabelNamed(label=label, name=name, by=by)))
 
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
-        """Take notice of an alarm."""
+        """Emit `alarm.acknowledged`."""
         self.publish_event(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Report more or fewer changes (0 to 1) from the next epoch on; `reset` begins one."""
+        """Report more or fewer boundaries (0 to 1) from the next epoch on; `reset` begins one."""
         self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def publish_event(self, event: Event) -> None:
-        """Stamp this event in order with the stream's own."""
+        """Add an event to the stream; it is stamped in order with the engine's own at the next block."""
         self._requested_events.put(event)

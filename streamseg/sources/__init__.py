@@ -1,10 +1,11 @@
-"""The world coming in: one module per kind of source, each giving blocks, gaps, absences and titles.
+"""Sound sources, one module for each kind: microphone, audio file, raw PCM; playback in real time; capture to a file.
 
-`open_source` understands what a user writes:
+Iterating a source yields the items of `streamseg.blocks`: blocks, gaps, absences and titles. `open_source` opens what a
+user writes:
 
-    mic             the default input device          mic:USB      the one whose name holds "USB"
-    some/file.mp3   any file FFmpeg can read          -            raw PCM on standard input
-    name=SOURCE     any of these, as stream `name` (`parse_spec`)
+    mic             the default input device          mic:USB      the input device with "USB" in its name
+    some/file.mp3   any file that FFmpeg can read     -            raw PCM on standard input
+    name=SOURCE     any of these, as stream `name` (`parse_source`)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from streamseg.blocks import Source
 from streamseg.errors import UsageError
 from streamseg.sources.audio_file import AudioFileSource
-from streamseg.sources.capture import RecordedSource
+from streamseg.sources.capture import RecordingSource
 from streamseg.sources.devices import InputDevice, list_devices
 from streamseg.sources.microphone import Microphone
 from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcmSource, SampleFormat
@@ -28,7 +29,7 @@ __all__ = [
     "Microphone",
     "PlaybackSource",
     "RawPcmSource",
-    "RecordedSource",
+    "RecordingSource",
     "SampleFormat",
     "list_devices",
     "open_source",
@@ -40,18 +41,18 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def parse_source(spec: str) -> tuple[str, str]:
-    """The stream's name and the source of `name=SOURCE` or `SOURCE`; unnamed, a stream is called after its source.
+    """Split `name=SOURCE` or `SOURCE` into the stream's name and the source.
 
-    A file whose own name holds `=` is taken as the file it is. Raises AskedWrongly for a name that cannot be a
-    stream's in front of a source that exists.
+    Without a name, the stream is named after its source. If a file with `=` in its name exists, it is that file. Raises
+    UsageError when a source that exists follows a name that is not allowed.
     """
-    name, equals, rest = spec.partition("=")
-    if equals and rest and _STREAM_NAME.fullmatch(name) and not _exists(spec):
-        return name, rest
-    if equals and rest and not _exists(spec) and _is_source(rest):
+    name, equals, source = spec.partition("=")
+    if equals and source and _STREAM_NAME.fullmatch(name) and not _path_exists(spec):
+        return name, source
+    if equals and source and not _path_exists(spec) and _is_source(source):
         raise UsageError(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
-            f"or digit, as in studio={rest}"
+            f"or digit, as in studio={source}"
         )
     if spec == "-":
         return "stdin", spec
@@ -65,10 +66,10 @@ def _is_source(spec: str) -> bool:
     return spec in ("-", "mic") or spec.startswith("mic:") or Path(spec).is_file()
 
 
-def _exists(path: str) -> bool:
+def _path_exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except OSError:  # too long for a name, or in a folder that may not be read
+    except OSError:  # too long for a file name, or in a folder without read permission
         return False
 
 
@@ -83,16 +84,17 @@ def open_source(
     sample_format: SampleFormat = "s16le",
     pcm_advice: str = PCM_ADVICE,
 ) -> Source:
-    """The source that `spec` (without a stream's name) stands for.
+    """Open the source that `spec` names (without a stream name: see `parse_source`).
 
-    live: files are played in real time, through the ring that a microphone uses; with `fast`, through the
-    same ring as fast as they are read. Microphones and standard input are live by themselves.
-    save: write what comes to this WAV file, to be analysed again.
-    sample_rate (Hz), channels: what to ask of a microphone (its own by default), and what raw PCM consists of
-    (44,100 Hz, 2 channels by default); sample_format: of raw PCM. A file says these itself.
-    pcm_advice: how to say these otherwise, for the message that raw PCM did not fit.
+    live: play files in real time, through the ring buffer that a microphone uses. Microphones and standard input are
+    always live.
+    fast: with `live`, play files through the ring buffer as fast as they are read.
+    save: also write the sound to this WAV file, so that it can be analysed again.
+    sample_rate (Hz), channels: of a microphone (default: its own) or of raw PCM (default: 44,100 Hz, 2 channels). A
+    file declares its own. sample_format: of raw PCM. pcm_advice: how to change these three, for the message that the
+    bytes of raw PCM do not fit.
 
-    Raises AskedWrongly and its kinds (DeviceNotFound, SourceNotFound), SourceFailed, SystemPartMissing.
+    Raises UsageError and its subclasses DeviceNotFoundError and SourceNotFoundError; SourceError; MissingLibraryError.
     """
     source: Source
     if spec == "-":
@@ -101,10 +103,10 @@ def open_source(
         )
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
-    elif _ADDRESS.match(spec) and not _exists(spec):
+    elif _ADDRESS.match(spec) and not _path_exists(spec):
         raise UsageError(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
     else:
         source = AudioFileSource(spec)
         if live:
             source = PlaybackSource(source, source.name, fast=fast)
-    return RecordedSource(source, save) if save is not None else source
+    return RecordingSource(source, save) if save is not None else source

@@ -1,6 +1,6 @@
-"""Any audio file, decoded by FFmpeg (PyAV) as it is needed: an hour costs no more memory than a second.
+"""Audio files, decoded by FFmpeg (PyAV) block by block, so that memory does not depend on their length.
 
-Decoding happens in a child process (`decoder.py`), so that no file can take the program with it.
+A child process decodes (`decoder.py`), so that no damaged file can end the program.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ class AudioFileSource:
     """The first audio stream of a file, all its channels, at its own rate."""
 
     def __init__(self, path: Path | str) -> None:
-        """Look whether it is there, and begin to decode it. Raises SourceNotFound, SourceFailed."""
+        """Check that the file exists, and start to decode it. Raises SourceNotFoundError, SourceError."""
         self.path = Path(path)
-        self.name = display_name(path)
-        self.dropped_samples = 0  # of a replayed capture; a file drops nothing
+        self.name = format_path(path)
+        self.dropped_samples = 0  # missing samples of a replayed capture; other files have none
         self._close_event = threading.Event()
-        self._check()
-        self._decoder: set[DecoderProcess] = set()
-        # Begun here and not at the first block: a child takes a tenth of a second to start, and so does the engine.
-        self._has_begun: DecoderProcess | None = DecoderProcess(self.path, self.name)
-        self._finalizer = weakref.finalize(self, self._has_begun.release)
+        self._check_file()
+        self._active_decoders: set[DecoderProcess] = set()
+        # Started here and not at the first block: the child takes a tenth of a second to start, and so does the engine
+        self._first_decoder: DecoderProcess | None = DecoderProcess(self.path, self.name)
+        self._finalizer = weakref.finalize(self, self._first_decoder.release)
 
     def close(self) -> None:
-        """End the iteration, from any thread or signal handler, whatever it is waiting for."""
+        """End the iteration, from any thread or signal handler, even while it waits for data."""
         self._close_event.set()
-        for decoder in (*tuple(self._decoder), self._has_begun):
+        for decoder in (*tuple(self._active_decoders), self._first_decoder):
             if decoder is not None:
                 decoder.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Blocks of about a second; of a capture (`recorded.py`), its gaps as well, where they were.
+        """Yield blocks of about a second; for a capture (`capture.py`) also its gaps, absences and titles.
 
-        Raises NotAudio, SourceFailed; SourceTruncated after the last block.
+        Raises NotAudioError, SourceError; TruncatedSourceError after the last block.
         """
         if not capture_marks_path(self.path).exists():
-            yield from self._blocks()
+            yield from self._decode_blocks()
             return
-        for item in replay_capture(self._blocks(), self.path):
+        for item in replay_capture(self._decode_blocks(), self.path):
             if isinstance(item, Gap):
                 self.dropped_samples += item.missing_samples
             yield item
 
-    def _check(self) -> None:
+    def _check_file(self) -> None:
         try:
             if not self.path.exists():
                 raise SourceNotFoundError(
@@ -63,18 +63,18 @@ class AudioFileSource:
         except OSError as error:
             raise SourceError(f"{self.name} cannot be looked at: {error.strerror}") from None
 
-    def _blocks(self) -> Iterator[SourceItem]:
-        decoder, self._has_begun = self._has_begun or DecoderProcess(self.path, self.name), None
+    def _decode_blocks(self) -> Iterator[SourceItem]:
+        decoder, self._first_decoder = self._first_decoder or DecoderProcess(self.path, self.name), None
         self._finalizer.detach()
-        self._decoder.add(decoder)
+        self._active_decoders.add(decoder)
         try:
-            if not self._close_event.is_set():  # asked after the decoder can be found by `close`
+            if not self._close_event.is_set():  # checked once `close` can find the decoder
                 yield from decoder
         finally:
-            self._decoder.discard(decoder)
+            self._active_decoders.discard(decoder)
             decoder.release()
 
 
-def display_name(path: Path | str) -> str:
-    """A file's name as it is shown and sent: bytes that are not UTF-8 become U+FFFD."""
+def format_path(path: Path | str) -> str:
+    """Format a path as it is shown and sent: bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(path).decode("utf-8", "replace")

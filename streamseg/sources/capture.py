@@ -1,13 +1,13 @@
-"""Keeps what a live source gave, so that analysing it again gives the very same events.
+"""Captures a live source in a WAV file, so that a later analysis of the file gives exactly the same events.
 
-The samples go to a WAV file as they are (float32, nothing rounded). What is no sound (gaps, the device's
-absence, titles) goes to a text file beside it, `capture.wav.marks.jsonl`, one object a line with the number of
-samples written before it; it is there only if there was something to say. `replay` (`marks.py`) puts both together
-again, and an opened capture is replayed without being asked.
+The WAV file holds the samples as they are (float32, not rounded). Gaps, absences of the device, and titles are written
+to a text file beside it, `capture.wav.marks.jsonl`: one JSON object per line, with the number of samples before it.
+This file exists only if it has a line. `replay_capture` (`capture_marks.py`) merges both again; `AudioFileSource` uses
+it for every file that has marks.
 
-An existing file is never written: a capture takes the next free number (`capture-2.wav`). A disk that is full loses
-samples of the capture and nothing else: it is said, listening goes on, writing is tried again, and what is missing
-then is marked as a gap, so that times in the capture stay right.
+A capture never writes to an existing file: it takes the next free number (`capture-2.wav`). A full disk affects the
+capture only: a warning is logged, the source continues, writing is tried again, and the samples that are missing in
+the file are marked as a gap, so that times in the capture stay correct.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from streamseg.sources.wav_writer import WavWriter
 if TYPE_CHECKING:
     from streamseg.blocks import Source
 
-__all__ = ["RecordedSource", "capture_marks_path", "replay_capture"]
+__all__ = ["RecordingSource", "capture_marks_path", "replay_capture"]
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ _RETRY_INTERVAL_S: Final = 1.0
 _REPORT_INTERVAL_S: Final = 60.0
 
 
-class RecordedSource:
-    """A source whose items are written down as they pass."""
+class RecordingSource:
+    """Passes on the items of another source, and writes them to a capture."""
 
     def __init__(self, source: Source, path: Path | str) -> None:
-        """path: a file whose name ends in .wav; where it exists, a numbered one is made instead.
+        """Check the destination. path: a name that ends in .wav; if the file exists, a numbered one is created.
 
-        Raises AskedWrongly, or OutputFailed where no file can be made.
+        Raises UsageError, or OutputError where no file can be created.
         """
         self._source = source
         self.path = Path(path)
@@ -55,11 +55,11 @@ class RecordedSource:
             raise UsageError(f"{str(path)!r} is a folder; name a WAV file in it")
         check_folder(self.path.parent)
         self.name = source.name
-        self.failure: OutputError | None = None  # when the capture lacks something; known at the end
+        self.failure: OutputError | None = None  # set at the end when the capture is incomplete
 
     @property
     def dropped_samples(self) -> int:
-        """As the source says."""
+        """Samples (per channel) that the source has lost so far."""
         return self._source.dropped_samples
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class RecordedSource:
         self._source.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """The source's own items, whatever happens to the capture."""
+        """Yield the source's items, also when the capture cannot be written."""
         writer = _CaptureWriter(self.path)
         try:
             for item in self._source:
@@ -78,43 +78,43 @@ class RecordedSource:
 
 
 class _CaptureWriter:
-    """A capture and its marks, as far as they can be written."""
+    """Writes a capture and its marks; tries again after errors of the disk."""
 
     def __init__(self, path: Path) -> None:
         self._requested_path = self._path = path
         self._file: io.FileIO | None = None
         self._marks: io.FileIO | None = None
         self._wav: WavWriter | None = None
-        self._pending_marks: list[NonSoundItem] = []  # to be marked before the next sample
+        self._pending_marks: list[NonSoundItem] = []  # to be written before the next sample
         self._sample_rate = 0
-        self._missing_samples = 0  # samples lost to the disk since it failed
+        self._missing_samples = 0  # samples not written since the disk failed
         self._total_missing_samples = 0
-        self._failure = False
+        self._is_failing = False
         self._retry_at = self._report_at = 0.0
 
     def push(self, item: SourceItem) -> None:
-        """Write it, or remember that it is missing. Never raises for the disk."""
+        """Write an item, or count it as missing. Raises no OSError."""
         now = time.monotonic()
         if isinstance(item, Block):
             self._sample_rate = self._sample_rate or item.sample_rate
         else:
             self._write_missing_mark()
             self._pending_marks.append(item)
-        if self._failure and now < self._retry_at:
+        if self._is_failing and now < self._retry_at:
             self._count_missing(item)
             return
         try:
-            self._write(item)
+            self._write_item(item)
         except OSError as error:
             self._count_missing(item)
             self._report_failure(error, now)
             return
-        if self._failure:
-            self._failure = False
+        if self._is_failing:
+            self._is_failing = False
             log.warning("the capture %s is written again; what is missing is marked in it as a gap", self._path)
 
     def close(self) -> OutputError | None:
-        """Finish both files; a failure when something is missing, None when nothing is."""
+        """Finish both files; returns an error when the capture is incomplete, else None."""
         self._write_missing_mark()
         if self._wav is not None and self._wav.frames:
             with suppress(OSError):
@@ -124,28 +124,28 @@ class _CaptureWriter:
                 with suppress(OSError):
                     file.close()
         if self._file is not None and (self._wav is None or not self._wav.frames):
-            with suppress(OSError):  # after it was closed: Windows removes no open file
+            with suppress(OSError):  # after closing: Windows does not remove an open file
                 self._path.unlink(missing_ok=True)
-        lacks = []
+        missing_parts = []
         if self._total_missing_samples:
-            lacks.append(f"{self._total_missing_samples / self._sample_rate:.1f} s of sound")
+            missing_parts.append(f"{self._total_missing_samples / self._sample_rate:.1f} s of sound")
         if self._pending_marks and self._wav is not None:
-            lacks.append(f"its last {len(self._pending_marks)} marks")
-        if not lacks:
+            missing_parts.append(f"its last {len(self._pending_marks)} marks")
+        if not missing_parts:
             return None
-        return OutputError(f"the capture {self._path} lacks {' and '.join(lacks)}: the disk was full or failed")
+        return OutputError(f"the capture {self._path} lacks {' and '.join(missing_parts)}: the disk was full or failed")
 
-    def _write(self, item: SourceItem) -> None:
+    def _write_item(self, item: SourceItem) -> None:
         if self._wav is None:
             if not isinstance(item, Block):
-                return  # marks wait for the first sample
-            self._wav = self._open(item)
+                return  # marks are written after the first block has created the file
+            self._wav = self._open_wav(item)
         self._write_missing_mark()
         self._write_marks()
         if isinstance(item, Block):
             self._wav.append(item.samples)
 
-    def _open(self, block: Block) -> WavWriter:
+    def _open_wav(self, block: Block) -> WavWriter:
         if self._file is None:
             self._path, self._file = create_numbered_file(
                 self._requested_path, lambda path: capture_marks_path(path).exists()
@@ -175,7 +175,7 @@ class _CaptureWriter:
             self._missing_samples = 0
 
     def _report_failure(self, error: OSError, now: float) -> None:
-        self._failure, self._retry_at = True, now + _RETRY_INTERVAL_S
+        self._is_failing, self._retry_at = True, now + _RETRY_INTERVAL_S
         if now >= self._report_at:
             self._report_at = now + _REPORT_INTERVAL_S
             log.warning(

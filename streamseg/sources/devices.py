@@ -1,7 +1,7 @@
-"""The input devices of this machine, and PortAudio itself.
+"""Lists and finds the input devices of this machine, and loads PortAudio.
 
-PortAudio is a library of the operating system, loaded at the first use of a microphone only: without it
-everything else works.
+PortAudio is a library of the operating system. It is loaded at the first use of a microphone, so that everything else
+works without it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 @dataclass(frozen=True, slots=True)
 class InputDevice:
-    """One input of this machine. `index` is PortAudio's, good until the next rescan."""
+    """One input device. `index`: PortAudio's, valid until the next rescan; `system`: host API; `sample_rate`: Hz."""
 
     index: int
     name: str
@@ -30,7 +30,7 @@ class InputDevice:
 
 
 def import_portaudio() -> ModuleType:
-    """The `sounddevice` module. Raises SystemPartMissing where PortAudio is not installed."""
+    """Import the `sounddevice` module. Raises MissingLibraryError where PortAudio is not installed."""
     try:
         return importlib.import_module("sounddevice")
     except OSError as error:
@@ -41,10 +41,10 @@ def import_portaudio() -> ModuleType:
 
 
 def list_devices() -> list[InputDevice]:
-    """The inputs of this machine, as PortAudio saw them when it was started. Raises SystemPartMissing."""
+    """List the input devices, as of the time when PortAudio was started. Raises MissingLibraryError."""
     sounddevice = import_portaudio()
     default = sounddevice.default.device[0]
-    if default < 0:  # nobody chose one: the system's
+    if default < 0:  # not set by the program: use the system's default
         with contextlib.suppress(sounddevice.PortAudioError):
             default = sounddevice.query_devices(kind="input")["index"]
     systems = sounddevice.query_hostapis()
@@ -63,30 +63,30 @@ def list_devices() -> list[InputDevice]:
 
 
 def find_device(name: str | None) -> InputDevice:
-    """The device that bears the name, or whose name alone holds it (case aside); the default for None.
+    """Find the device with this name, or the only one whose name contains it (ignoring case); None: the default.
 
-    Raises DeviceNotFound, which lists what there is.
+    Raises DeviceNotFoundError, which lists the devices.
     """
     devices = list_devices()
     if not devices:
         raise DeviceNotFoundError("no input device on this machine; plug one in, then see `streamseg devices`")
-    listed = f"{len(devices)} found: {', '.join(device.name for device in devices)} (streamseg devices)"
+    device_list = f"{len(devices)} found: {', '.join(device.name for device in devices)} (streamseg devices)"
     if name is None:
         default = next((device for device in devices if device.is_default), None)
         if default is None:
-            raise DeviceNotFoundError(f"no default input device; name one as mic:NAME; {listed}")
+            raise DeviceNotFoundError(f"no default input device; name one as mic:NAME; {device_list}")
         return default
-    wanted = name.casefold()
-    same = [device for device in devices if device.name.casefold() == wanted]
-    matches = same or [device for device in devices if wanted in device.name.casefold()]
+    folded_name = name.casefold()
+    exact_matches = [device for device in devices if device.name.casefold() == folded_name]
+    matches = exact_matches or [device for device in devices if folded_name in device.name.casefold()]
     if not matches:
-        raise DeviceNotFoundError(f"no input device matching {name!r}; {listed}")
-    if len(matches) > 1 and not same:
+        raise DeviceNotFoundError(f"no input device matching {name!r}; {device_list}")
+    if len(matches) > 1 and not exact_matches:
         raise DeviceNotFoundError(
             f"{len(matches)} input devices match {name!r}: {', '.join(device.name for device in matches)}; "
             "write more of the name"
         )
-    return matches[0]  # one name under two host systems is one device: the first is the system's own choice
+    return matches[0]  # the same name under two host APIs is one device: take the one that the system lists first
 
 
 _open_streams = 0
@@ -94,8 +94,8 @@ _open_streams_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def hold_open_stream() -> Iterator[None]:
-    """Say that a stream is open, so that no rescan pulls PortAudio away from under it."""
+def prevent_rescan() -> Iterator[None]:
+    """Context manager for an open stream: `rescan_devices` does not restart PortAudio meanwhile."""
     global _open_streams
     with _open_streams_lock:
         _open_streams += 1
@@ -107,29 +107,29 @@ def hold_open_stream() -> Iterator[None]:
 
 
 def rescan_devices() -> None:
-    """Make PortAudio look again for devices: it reads their list once, when it starts.
+    """Restart PortAudio, so that it reads the list of devices again; does nothing while a stream is open.
 
-    There is no other way than to restart it, and that ends every open stream of the process. So while another
-    microphone is running the old list stays, and a device comes back under its old entry or not at all.
+    PortAudio reads the list only when it starts, and a restart ends every open stream of the process. So while another
+    microphone is open the old list stays, and a device can only return under its old entry.
     """
     sounddevice = import_portaudio()
     with _open_streams_lock:
         if _open_streams == 0:
             with silence_stderr():
-                if sounddevice._initialized:  # the documented way, in spite of the names
+                if sounddevice._initialized:  # private names, but the documented way
                     sounddevice._terminate()
                 sounddevice._initialize()
 
 
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Keep the system's sound libraries from writing to the terminal; they report to us by return value as well."""
-    sys_stderr = 2
-    kept = os.dup(sys_stderr)
+    """Context manager: the system's sound libraries cannot write to the terminal. Return values report their errors."""
+    stderr = 2
+    stderr_copy = os.dup(stderr)
     try:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 — a device, not a path
-            os.dup2(nowhere.fileno(), sys_stderr)
+        with open(os.devnull, "w") as null_device:  # noqa: PTH123 — a device, not a path
+            os.dup2(null_device.fileno(), stderr)
         yield
     finally:
-        os.dup2(kept, sys_stderr)
-        os.close(kept)
+        os.dup2(stderr_copy, stderr)
+        os.close(stderr_copy)

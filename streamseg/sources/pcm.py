@@ -1,4 +1,4 @@
-"""Raw PCM on standard input, or any other byte stream with a file descriptor."""
+"""Reads raw PCM from standard input, or from any other byte stream with a file descriptor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIXED_PCM_ADVICE = (
 
 
 class RawPcmSource:
-    """Interleaved samples without a header, handed on as they come."""
+    """Interleaved samples without a header, passed on as they arrive."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class RawPcmSource:
         sample_format: SampleFormat = "s16le",
         advice: str = PCM_ADVICE,
     ) -> None:
-        """stream: standard input by default. sample_rate: Hz. advice: what to do when the bytes do not fit.
+        """Check the arguments; the iteration reads.
 
-        Raises AskedWrongly.
+        stream: standard input by default. sample_rate: Hz. advice: end of the message that the bytes do not fit.
+        Raises UsageError.
         """
         if sample_format not in _BYTES:
             raise UsageError(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
@@ -47,7 +48,7 @@ class RawPcmSource:
         if self._stream.isatty():
             raise UsageError("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
         self.name = "-"
-        self.dropped_samples = 0  # a pipe waits, it never drops
+        self.dropped_samples = 0  # always: a pipe waits for its reader
         self.sample_rate = sample_rate
         self.channels = channels
         self._format = sample_format
@@ -59,38 +60,41 @@ class RawPcmSource:
         self._close_event.set()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Read until the end. Raises NotAudio when nothing came, SourceTruncated when the last frame is cut."""
+        """Yield blocks until the data end.
+
+        Raises NotAudioError when there was no frame, TruncatedSourceError when the last frame is incomplete.
+        """
         frame_bytes = _BYTES[self._format] * self.channels
-        left = b""
-        heard = False
-        for read in read_pipe(self._stream.fileno(), self._close_event):
-            data = left + read
-            whole = len(data) - len(data) % frame_bytes
-            left = data[whole:]
-            if whole:
-                heard = True
-                samples = _convert_samples(data[:whole], self._format).reshape(-1, self.channels)
+        remainder = b""
+        is_empty = True
+        for chunk in read_pipe(self._stream.fileno(), self._close_event):
+            data = remainder + chunk
+            end = len(data) - len(data) % frame_bytes
+            remainder = data[end:]
+            if end:
+                is_empty = False
+                samples = _convert_samples(data[:end], self._format).reshape(-1, self.channels)
                 yield Block(samples, self.sample_rate, time.time())
         if self._close_event.is_set():
             return
-        if left:
+        if remainder:
             raise TruncatedSourceError(
-                f"standard input ended {len(left)} bytes into a frame of {frame_bytes} "
+                f"standard input ended {len(remainder)} bytes into a frame of {frame_bytes} "
                 f"({self.channels} channels of {self._format}); {self._advice}"
             )
-        if not heard:
+        if is_empty:
             raise NotAudioError("standard input ended before the first frame; pipe raw PCM into it")
 
 
 def _convert_samples(data: bytes, sample_format: SampleFormat) -> Samples:
-    """Full scale ±1, shape (n * channels,)."""
+    """Convert bytes to float32 samples: full scale ±1, shape (n * channels,)."""
     if sample_format == "f32le":
         return np.frombuffer(data, "<f4").astype(np.float32)
     if sample_format == "s16le":
         return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(1 << 15)
     if sample_format == "s32le":
         return (np.frombuffer(data, "<i4") / (1 << 31)).astype(np.float32)
-    # three bytes, put into the upper three of four, so that the sign comes along
-    wide = np.zeros((len(data) // 3, 4), np.uint8)
-    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    return (wide.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)
+    # s24le: the three bytes become the upper three of four, which keeps the sign
+    padded_bytes = np.zeros((len(data) // 3, 4), np.uint8)
+    padded_bytes[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return (padded_bytes.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Reads a pipe as data arrives, and stops when told to, although no more data arrives.
+"""Reads a pipe as data arrives, and can be stopped while no data arrives.
 
-POSIX systems can wait for a pipe and a time limit together (`select`). On Windows `select` takes sockets only, and a
-read that has begun cannot be interrupted: there a daemon thread reads, and is left behind when the reading is stopped.
+POSIX systems can wait for a pipe with a time limit (`select`). On Windows `select` accepts only sockets, and a read
+that has started cannot be interrupted: there a daemon thread reads, and stays blocked after reading was stopped.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from collections.abc import Iterator
 from typing import Final
 
 _READ_BYTES: Final = 1 << 18
-_MAX_QUEUED_READS: Final = 4  # reads of the thread that may wait to be used
+_MAX_QUEUED_READS: Final = 4  # the thread reads this many pieces ahead
 _CLOSE_CHECK_INTERVAL_S: Final = 0.1
 
 
-def read_pipe(descriptor: int, closed: threading.Event) -> Iterator[bytes]:
-    """Yield what arrives, in pieces of 1 to 262,144 bytes, until the end of the data or until `closed` is set.
+def read_pipe(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
+    """Yield data as they arrive, 1 to 262,144 bytes at a time, until they end or `close_event` is set.
 
     Raises OSError.
     """
     try:
         select.select([descriptor], [], [], 0)
-    except (OSError, ValueError):  # no socket on Windows; a number too large for `select` elsewhere
-        return _read_in_thread(descriptor, closed)
-    return _read_when_ready(descriptor, closed)
+    except (OSError, ValueError):  # Windows: not a socket; elsewhere: a number too large for `select`
+        return _read_in_thread(descriptor, close_event)
+    return _read_when_ready(descriptor, close_event)
 
 
-def _read_when_ready(descriptor: int, closed: threading.Event) -> Iterator[bytes]:
-    while not closed.is_set():
+def _read_when_ready(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
+    while not close_event.is_set():
         if not select.select([descriptor], [], [], _CLOSE_CHECK_INTERVAL_S)[0]:
             continue
         data = os.read(descriptor, _READ_BYTES)
@@ -41,27 +41,27 @@ def _read_when_ready(descriptor: int, closed: threading.Event) -> Iterator[bytes
         yield data
 
 
-def _read_in_thread(descriptor: int, closed: threading.Event) -> Iterator[bytes]:
+def _read_in_thread(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
     reads: queue.Queue[bytes | OSError] = queue.Queue(_MAX_QUEUED_READS)
 
-    def put(item: bytes | OSError) -> None:
-        while not closed.is_set():
+    def put_item(item: bytes | OSError) -> None:
+        while not close_event.is_set():
             with contextlib.suppress(queue.Full):
                 reads.put(item, timeout=_CLOSE_CHECK_INTERVAL_S)
                 return
 
-    def read() -> None:
+    def read_all() -> None:
         try:
             while data := os.read(descriptor, _READ_BYTES):
-                put(data)
-                if closed.is_set():
+                put_item(data)
+                if close_event.is_set():
                     return
-            put(b"")
+            put_item(b"")
         except OSError as error:
-            put(error)
+            put_item(error)
 
-    threading.Thread(target=read, name="read pipe", daemon=True).start()
-    while not closed.is_set():
+    threading.Thread(target=read_all, name="read pipe", daemon=True).start()
+    while not close_event.is_set():
         try:
             item = reads.get(timeout=_CLOSE_CHECK_INTERVAL_S)
         except queue.Empty:

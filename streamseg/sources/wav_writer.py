@@ -1,8 +1,8 @@
-"""A WAV file of float32 samples that grows on disk and is whole after every block.
+"""Writes a WAV file of float32 samples that is valid after every block.
 
-Written here and not by a library, because a disk that is full must cost nothing but the samples that do not fit:
-a block is written entirely or not at all, and the header says after each block how much there is. Beyond 4 GB the file
-is RF64 (EBU Tech 3306): its place for the large sizes is kept free from the start.
+No library is used, because a full disk must lose only the samples that do not fit: a block is written entirely or not
+at all, and the sizes in the header are updated after each block. Beyond 4 GB the file becomes RF64 (EBU Tech 3306); the
+header has space for the large sizes from the start.
 """
 
 from __future__ import annotations
@@ -21,41 +21,44 @@ _MAX_FILE_BYTES: Final = 0xFFFF_FFFF
 _MAX_RIFF_BYTES = _MAX_FILE_BYTES
 _EXTENSIBLE: Final = 0xFFFE
 _FLOAT_SUBFORMAT: Final = bytes.fromhex("0300000000001000800000aa00389b71")
-_SPEAKERS: Final = {1: 4, 2: 3}  # front centre; front left and right; of others nothing is known
+_SPEAKERS: Final = {1: 4, 2: 3}  # front centre; front left and right; unknown for other channel counts
 _HEADER_BYTES: Final = 12 + 36 + 48 + 12 + 8
 
 
 class WavWriter:
-    """Blocks appended to an open, empty file."""
+    """Appends blocks to an open, empty file."""
 
     def __init__(self, file: io.FileIO, sample_rate: int, channels: int) -> None:
-        """file: unbuffered, at its beginning. sample_rate: Hz. Raises OSError, the file empty as before."""
+        """Write the header. file: unbuffered, at its beginning. sample_rate: Hz.
+
+        Raises OSError; the file then is empty as before.
+        """
         self._file = file
         self._sample_rate, self._channels = sample_rate, channels
         self.frames = 0
-        write_all(file, self._make_header())
+        write_all(file, self._format_header())
 
     def append(self, samples: Samples) -> None:
-        """Write samples, shape (n, channels). Raises OSError, the file as it was before."""
+        """Append samples, float32, shape (n, channels). Raises OSError; the file then is as before."""
         write_all(self._file, np.ascontiguousarray(samples, "<f4").tobytes())
         self.frames += len(samples)
         self._update_header()
 
     def _update_header(self) -> None:
-        """Say how much there is. Where even that takes room and there is none, the next block's update says it."""
+        """Update the sizes in the header. If that fails (a full disk may have no room), the next update repairs it."""
         end = self._file.tell()
         with suppress(OSError):
             self._file.seek(0)
-            self._file.write(self._make_header())
+            self._file.write(self._format_header())
         self._file.seek(end)
 
-    def _make_header(self) -> bytes:
+    def _format_header(self) -> bytes:
         data_bytes = self.frames * self._channels * 4
         riff_bytes = _HEADER_BYTES - 8 + data_bytes
         large = riff_bytes > _MAX_RIFF_BYTES
         sizes = struct.pack("<QQQI", riff_bytes, data_bytes, self.frames, 0) if large else bytes(28)
         frame_bytes = self._channels * 4
-        form = struct.pack(
+        format_chunk = struct.pack(
             "<HHIIHHHHI",
             _EXTENSIBLE,
             self._channels,
@@ -77,7 +80,7 @@ class WavWriter:
                 sizes,
                 b"fmt ",
                 struct.pack("<I", 40),
-                form,
+                format_chunk,
                 _FLOAT_SUBFORMAT,
                 b"fact",
                 struct.pack("<II", 4, min(_MAX_FILE_BYTES, self.frames)),

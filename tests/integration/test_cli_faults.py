@@ -120,7 +120,7 @@ def test_off_loopback_without_a_token(programme: Path):
 
 
 def test_two_streams_of_one_name(programme: Path):
-    failed(run("serve", programme, programme, "--no-history", "--port", "0"), 2, "'programme'; name them")
+    failed(run("serve", programme, programme, "--no-history", "--port", "0"), 2, "'programme'; give each its own")
 
 
 def test_output_that_cannot_be_written(programme: Path, tmp_path: Path):
@@ -162,7 +162,7 @@ def test_analyze_stopped_says_what_it_has(programme: Path, number):
     assert analysis.returncode == 1
     last = json.loads(out.splitlines()[-1])
     assert (last["type"], last["data"]["reason"]) == ("streamseg.stream.stopped.v1", "stopped")
-    assert b"0:20.0 heard" in messages
+    assert b"0:20.0 processed" in messages
     assert b"stopped at 0:20.0, before the end" in messages
 
 
@@ -179,7 +179,7 @@ def test_serve_stopped_says_everything_pending_to_its_clients(programme: Path, n
     assert last[-2].at_end
     assert last[-1].reason == "stopped"
     assert "stopped (stopped)" in out
-    assert re.search(r"programme: 0:0\d\.\d heard, 0 changes, 1 sections", messages)
+    assert re.search(r"programme: 0:0\d\.\d processed, 0 changes, 1 sections", messages)
 
 
 def events_until_stopped(events):
@@ -229,8 +229,8 @@ def test_one_stream_that_fails_leaves_the_other_alone(programme: Path, cut_mp3: 
     done = run("serve", f"good={programme}", f"bad={cut_mp3}", "--fast", "--port", "0", "--no-history")
     failed(done, 1, "1 of 2 streams failed: bad")
     assert "streamseg: bad: " in done.stderr
-    assert re.search(r"good: 1:18\.0 heard", done.stderr)
-    assert re.search(r"bad: 0:50\.\d heard", done.stderr)
+    assert re.search(r"good: 1:18\.0 processed", done.stderr)
+    assert re.search(r"bad: 0:50\.\d processed", done.stderr)
 
 
 def test_what_was_served_is_kept_and_analysed_again(programme: Path, tmp_path: Path):
@@ -264,7 +264,7 @@ def test_watch_resumes_when_the_server_comes_back(programme: Path, tmp_path: Pat
                 events.append(json.loads(watching.process.stdout.readline()))
 
         watching.wait_for_message("no answer")
-        for said in (r"programme: connected\n", "connected again; nothing was missed"):
+        for said in (r"programme: connected\n", "connected again; no event was missed"):
             with start("serve", programme, "--port", port, "--history", history) as serving:
                 watching.wait_for_message(said)  # it tries every ten seconds at least; the server waits for it
                 read_until("meter")

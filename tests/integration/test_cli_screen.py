@@ -45,7 +45,7 @@ def change(t, prev, to, last_seen=None):
 
 def drawn(screen, width=80):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(screen.drawn(width))
+    console.print(screen.render(width))
     return console.export_text()
 
 
@@ -60,7 +60,7 @@ def test_the_screen_follows():
     assert "mic:USB" in rows[0]
     assert "0:20.0" in rows[0]
     assert "B  for 0:07.7" in rows[1]
-    assert "perhaps another since 0:18.0" in rows[1]
+    assert "perhaps a new one since 0:18.0" in rows[1]
     assert rows[2].strip("│ ").split() == ["A", "B"]
     assert rows[3].count("▪") == pytest.approx(38, abs=1)  # half the way from -60 to 0 dB
     assert "A → B" in text
@@ -84,7 +84,7 @@ def test_lines_for_people():
     said = [terminal.event_line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0), again)]
     assert [text.plain for text in said] == [
         "   0:03.0  0.50 s of sound lost (overflow)",
-        "1:01:01.0  A → B   sure after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
+        "1:01:01.0  A → B   confirmed after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
         "           now Chorus   again, last heard at 0:30.0",
     ]
 

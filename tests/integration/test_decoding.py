@@ -304,7 +304,7 @@ def test_one_stream_crashes_and_the_other_loses_nothing(tmp_path, minute):
 
     def tell(hearing, envelopes):
         if hearing is bad and envelopes and not told["bad"]:
-            for decoder in bad_file._decoder:
+            for decoder in bad_file._active_decoders:
                 os.kill(decoder.pid, signal.SIGSEGV)
         told[hearing.stream] += envelopes
 
@@ -374,14 +374,14 @@ def test_ctrl_c_ends_analyze_of_a_pipe_that_has_fallen_silent(tmp_path):
 
 def test_what_was_never_iterated_leaves_nothing(tmp_path, minute):
     source = AudioFileSource(minute)
-    process = source._has_begun._process
+    process = source._first_decoder._process
     del source
     assert process.poll() is not None
 
 
 def test_what_is_closed_before_it_is_iterated_leaves_no_process(minute):
     source = AudioFileSource(minute)
-    process = source._has_begun._process
+    process = source._first_decoder._process
     source.close()
     assert process.wait(GENEROUS_S) != 0
     assert list(source) == []

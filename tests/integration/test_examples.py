@@ -1,8 +1,10 @@
 """Every example, run as its first lines say, against a real server and real counterparts."""
 
+import asyncio
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from streamseg import BoundaryConfirmed, subscribe
 from streamseg.sources.demo_programme import demo_scenes
 from tools.command import start
 
@@ -63,6 +66,23 @@ def test_own_sink_posts_cloud_events(programme):
     assert len(posted) == out.count("204") >= 5
     assert {event["specversion"] for event in posted} == {"1.0"}
     assert posted[-1]["data"]["ended_by"] == "end"
+
+
+async def test_serve_microphone_serves_a_page_and_events_without_the_command_line(programme_from_8_s):
+    with example("serve_microphone.py", programme_from_8_s, "0") as running:
+        try:
+            page = next(line for line in running.stdout if line.startswith("page: "))
+            address = page.removeprefix("page: http").strip() + "ws"
+            async with asyncio.timeout(100):
+                async for event in subscribe(f"ws{address}", subscribe=["boundary"]):
+                    if isinstance(event.data, BoundaryConfirmed):
+                        break
+            printed = next(running.stdout)
+            assert re.fullmatch(r" *([\d.]+) s  section \w+ begins\n", printed)
+            assert abs(float(printed.split()[0]) - event.data.t) < 0.01
+        finally:
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == 0
 
 
 def test_live_clients_hear_the_changes(programme_from_8_s):

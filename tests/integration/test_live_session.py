@@ -151,7 +151,7 @@ def test_marks_are_refused_where_nothing_learns():
 def test_the_position_follows_the_sound_and_its_lag():
     late = Block(second().samples, RATE, captured_at=1.0)  # 1970
     hearing = Session("s", Items(late, Gap(RATE, "overflow"), late), make_settings())
-    seen = [hearing.position for _ in hearing]
+    seen = [hearing.progress for _ in hearing]
     assert [position.t for position in seen] == [1.0, 2.0, 3.0, 3.0]
     assert seen[0].lag_s > 1e9
     assert seen[1].lag_s == 0.0

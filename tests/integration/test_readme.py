@@ -19,7 +19,7 @@ from tools.command import run, start
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = {name: each for name, each in typer.main.get_command(app).commands.items() if not each.hidden}
 ENDLESS = ("demo", "listen", "serve", "watch")
 
 
@@ -58,13 +58,24 @@ def folder(programme, tmp_path_factory) -> Path:
 
 
 def test_the_python_example_runs(folder: Path):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     assert len(example.splitlines()) <= 10
     done = subprocess.run(
         [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=True, timeout=120
     )
     assert re.search(r"at 1[34]\.\d\d s a change, known \d+\.\d s later", done.stdout)
     assert re.search(r"\w: 6[12]\.\d\d to 78\.00 s", done.stdout)
+
+
+def test_the_server_example_runs(folder: Path):
+    _, example = blocks("python")
+    played = example.replace('open_source("mic")', 'open_source("show.ogg", live=True, fast=True)')
+    played = played.replace("port=8765", "port=0").replace("hub.publish", "print(events) or hub.publish")
+    assert played.count("fast=True") == played.count("port=0") == played.count("print(events)") == 1
+    done = subprocess.run(
+        [sys.executable, "-c", played], cwd=folder, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "StreamStopped(t=78.0, reason='end'" in done.stdout
 
 
 def test_the_commands_run(folder: Path, tmp_path: Path):

@@ -28,7 +28,8 @@ from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.snapshot import OpenSection, SnapshotBuilder
 from streamseg.wire.topics import TopicFilter
 from tools.load.event_feed import Feed
-from tools.load.join_full import CLOCK, Joiner, crowd, fill, names, split_frames, talk
+from tools.load.join_clients import Joiner, crowd, split_frames
+from tools.load.join_full import CLOCK, fill, names, talk
 from tools.load.plain_client import client, stranger
 from tools.load.slow_line import slow_line
 
@@ -437,9 +438,9 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch
     lost = "connection lost (the server closed it with 4308, too \N{REPLACEMENT CHARACTER}[31mslow); trying again"
     assert printed.getvalue().splitlines()[:4] == [
         lost,
-        "mic: connected again; nothing was missed; 3 events that were said meanwhile follow",
+        "mic: connected again; no event was missed; 3 events from in between follow",
         lost,
-        "mic: connected again; what was said meanwhile is no longer to be had",
+        "mic: connected again; the events in between are lost: the server no longer has them",
     ]
 
 

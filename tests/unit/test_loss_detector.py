@@ -145,7 +145,7 @@ def test_what_the_ring_dropped_is_said_exactly_and_once():
 def test_a_reopened_card_has_no_backlog_and_its_gap_says_why():
     the_watch = watch()
     hear(on_time(100), the_watch)
-    the_watch.expect_loss("device-lost", reopened=True)
+    the_watch.expect_loss("device-lost", is_reopened=True)
     back = 2.5 + 4.0
     arrivals = [back, back + 0.001, back + 0.02, *(back + 0.02 + 0.025 * n for n in range(1, 100))]
     second, _, _ = hear(arrivals, the_watch)
@@ -159,7 +159,7 @@ def test_a_reopened_card_has_no_backlog_and_its_gap_says_why():
 def test_a_feared_loss_that_did_not_come_is_forgotten():
     the_watch = watch()
     hear(on_time(100), the_watch)
-    the_watch.expect_loss("stalled", reopened=False)
+    the_watch.expect_loss("stalled", is_reopened=False)
     freeze_end = 2.5 + 2.0
     backlog = [freeze_end + 0.0001 * n for n in range(80)]
     hear(backlog + [freeze_end + 0.025 * (n + 1) for n in range(40)], the_watch)

@@ -23,7 +23,7 @@ def test_gives_back_what_went_in_write_by_write():
     first, second = ring.read_chunk(), ring.read_chunk()
     np.testing.assert_array_equal(first.samples, numbered(0, 4))
     np.testing.assert_array_equal(second.samples, numbered(4, 3))
-    assert (first.arrived, second.arrived) == (1.0, 2.0)
+    assert (first.arrival_s, second.arrival_s) == (1.0, 2.0)
     assert ring.read_chunk() is None
 
 

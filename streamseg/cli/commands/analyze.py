@@ -1,4 +1,4 @@
-"""`streamseg analyze`: a file, as fast as the machine allows."""
+"""`streamseg analyze`: the sections of a recording."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ from streamseg.cli.options import (
     ProfileOption,
     SensitivityOption,
     SetOption,
-    choose_history_path,
     load_chosen_model,
-    open_feedback_store,
-    open_name_store,
     settings_from_options,
 )
 
@@ -56,65 +53,66 @@ def command(
     force: ForceOption = False,
     memory: MemoryOption = None,
 ) -> None:
-    """Find the sections of a recording.
+    """Find the sections of a recording, as fast as the machine allows.
 
-    Writes one event object a line, the same events as live, or another format; how far it is goes to standard error.
+    Writes the same events as live, one JSON object a line, or another format. Progress goes to standard error.
     """
     from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_source
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
     stream, spec = parse_source(file)
-    # first, because another process decodes it and starts while the engine is loaded here
+    # Opened first: the process that decodes it starts while the engine is imported here.
     source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
 
     from streamseg.cli import terminal
-    from streamseg.cli.commands.export import NEEDS_PATH, set_audio_path
     from streamseg.cli.output_file import write_output
     from streamseg.cli.paths import check_output, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.errors import OutputError
-    from streamseg.live.session import Session
+    from streamseg.live import Session, open_feedback_store, open_name_store
     from streamseg.outputs import FORMATS
+    from streamseg.outputs.audio_path import FORMATS_WITH_PATH, set_audio_path
 
-    data = choose_history_path(None, none=False)
-    remembered, book = open_name_store(memory, data), open_feedback_store(feedback, data)
-    reads = collect_inputs(
-        sounds=[spec],
-        files=[model],
-        databases=[remembered.path if remembered else None],
-        lessons=book.path if book else None,
+    name_store, feedback_store = open_name_store(memory), open_feedback_store(feedback)
+    inputs = collect_inputs(
+        sounds=[spec], files=[model], databases=[name_store.path], feedback_file=feedback_store.path
     )
-    replace = check_output(out, reads, force=force)
+    replace = check_output(out, inputs, force=force)
     session = Session(
-        stream, source, settings, model=load_chosen_model(model), name_store=remembered, feedback_store=book
+        stream,
+        source,
+        settings,
+        model=load_chosen_model(model),
+        name_store=name_store,
+        feedback_store=feedback_store,
     )
     try:
         with handle_stop_signals(session.finish):
             events = iterate_with_progress(session)
-            if format_ in NEEDS_PATH:
+            if format_ in FORMATS_WITH_PATH:
                 events = set_audio_path(events, spec)
             write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
     except OutputError:
-        if session.failure and session.position.t == 0.0:  # no sound, so that there was nothing to write
+        if session.failure and session.progress.t == 0.0:  # no sound, so that there was nothing to write
             raise session.failure from None
         raise
     if session.failure:
         raise session.failure
     if session.is_stopped:
-        terminal.stderr.print(f"streamseg: stopped at {terminal.format_clock(session.position.t)}, before the end")
+        terminal.stderr.print(f"streamseg: stopped at {terminal.format_clock(session.progress.t)}, before the end")
         raise typer.Exit(1)
 
 
 def iterate_with_progress(session: Session) -> Iterator[Envelope]:
-    """Everything said of a recording, with progress and a closing summary on standard error."""
+    """All events of a session, with progress and a closing summary on standard error."""
     from streamseg.cli import terminal
     from streamseg.cli.summary import EventSummary
 
-    summary, began = EventSummary(), time.perf_counter()
+    summary, start = EventSummary(), time.perf_counter()
     for envelopes in terminal.iterate_with_status(session):
         summary.push(envelopes)
         yield from envelopes
-    if session.failure and not session.position.t:
-        return  # the failure says it all
-    took_s = time.perf_counter() - began
-    terminal.stderr.print(f"{summary}; took {took_s:.1f} s ({session.position.t / took_s:.0f} × real time)")
+    if session.failure and not session.progress.t:
+        return  # the error message is enough
+    took_s = time.perf_counter() - start
+    terminal.stderr.print(f"{summary}; took {took_s:.1f} s ({session.progress.t / took_s:.0f} × real time)")

@@ -1,4 +1,4 @@
-"""`streamseg devices`: what can be listened to."""
+"""`streamseg devices`: the input devices of this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def command() -> None:
 
     devices = list_devices()
     if not devices:
-        terminal.stderr.print("no input device on this machine; plug one in, or play a file: streamseg serve FILE")
+        terminal.stderr.print("no input device on this machine; connect one, or play a file: streamseg serve FILE")
         return
     table = Table("", "name", "system", "channels", "rate", box=None)
     for device in devices:

@@ -1,4 +1,4 @@
-"""`streamseg evaluate`: how good it is on annotated sound."""
+"""`streamseg evaluate`: accuracy on annotated sound."""
 
 from __future__ import annotations
 
@@ -41,26 +41,25 @@ def command(
     sensitivity: SensitivityOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write one row a track as well.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write one row for each track.")] = None,
     pictures: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Draw each track (novelty, what is true, what was heard) and how reliable "
-            "probabilities are, as PNG files.",
+            help="Also draw each track (novelty, true and detected sections) and a reliability diagram, as PNG files.",
         ),
     ] = None,
     beside: Annotated[
         Literal["checkerboard"] | None,
-        typer.Option(help="Score this on the same files too: causal novelty, nothing trained."),
+        typer.Option(help="Score this on the same files too: causal checkerboard novelty, not trained."),
     ] = None,
     force: ForceOption = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Files to process at a time.")] = 1,
 ) -> None:
-    """Score what is found against what is true: changes, how late they were known, labels, kind of sound.
+    """Score the events against annotations: boundaries, their delay, labels, kind of sound.
 
-    Nothing scored has seen the future. Of a folder of folders each is scored by itself, the worst first. The intervals
-    are bootstrapped over tracks. Needs the extra [evaluation].
+    All scores are causal. Of a folder of folders each is scored by itself, the worst first. The intervals are
+    bootstrapped over tracks. Needs the extra [evaluation].
     """
     from rich.table import Table
 
@@ -79,23 +78,24 @@ def command(
     classifier = load_chosen_model(model)
     folders = worlds.group_by_world(folder, truth)
     if len(folders) > 1 and (csv is not None or pictures is not None):
-        raise UsageError(f"{folder} holds {len(folders)} folders of sound; --csv and --pictures take one of them")
-    written = [] if csv is None else [csv]
+        raise UsageError(f"{folder} has {len(folders)} folders of sound; --csv and --pictures need one of them as DIR")
+    outputs = [] if csv is None else [csv]
     if pictures is not None:
-        written += picture_paths(pictures, (track.audio.stem for track in find_annotated_files(folder, truth)))
-    read = [path for one in folders for path in files_in(one)]
-    replace = check_outputs(written, collect_inputs(files=[model, *read]), force=force, folder_to_make=pictures)
-    found: list[worlds.World] = []
-    for one in folders:
+        outputs += picture_paths(pictures, (track.audio.stem for track in find_annotated_files(folder, truth)))
+    inputs = collect_inputs(files=[model, *(path for world_folder in folders for path in files_in(world_folder))])
+    replace = check_outputs(outputs, inputs, force=force, folder_to_make=pictures)
+    scored_worlds: list[worlds.World] = []
+    for world_folder in folders:
         with terminal.progress_counter(
-            "listening (the first run after installing compiles, about half a minute)"
+            "analyzing (the first run after installing compiles, about half a minute)"
         ) as progress:
-            evaluation = evaluate_folder(one, settings, truth=truth, model=classifier, jobs=jobs, progress=progress)
-            found.append(
-                worlds.World(one.name, evaluation.tracks, worlds.score_checkerboard(evaluation, jobs) if beside else ())
+            evaluation = evaluate_folder(
+                world_folder, settings, truth=truth, model=classifier, jobs=jobs, progress=progress
             )
-    hours = sum(track.duration_s for one in found for track in one.tracks) / 3600
-    tracks = sum(len(one.tracks) for one in found)
+            checkerboard = worlds.score_checkerboard(evaluation, jobs) if beside else ()
+            scored_worlds.append(worlds.World(world_folder.name, evaluation.tracks, checkerboard))
+    hours = sum(track.duration_s for world in scored_worlds for track in world.tracks) / 3600
+    tracks = sum(len(world.tracks) for world in scored_worlds)
     terminal.stdout.print(f"{tracks} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")
     if len(folders) == 1:
         table = Table("figure", "mean over tracks", "95 %", box=None)
@@ -104,12 +104,12 @@ def command(
         terminal.stdout.print(table)
     if len(folders) > 1 or beside:
         table = Table(*worlds.COLUMNS, box=None, padding=(0, 1, 0, 0))
-        for one_world in worlds.sort_worst_first(found):
-            for row in one_world.rows():
+        for world in worlds.sort_worst_first(scored_worlds):
+            for row in world.rows():
                 table.add_row(*row)
         terminal.stdout.print(table)
     if csv is not None:
         evaluation.write_csv(csv, replace=replace)
-        terminal.stderr.print(f"a row a track: {csv}")
+        terminal.stderr.print(f"one row for each track in {csv}")
     if pictures is not None:
         terminal.stderr.print(f"{len(draw_evaluation(evaluation, pictures, replace=replace))} pictures in {pictures}")

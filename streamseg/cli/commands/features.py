@@ -1,4 +1,4 @@
-"""`streamseg features`: what is heard in each frame of a recording, as a table."""
+"""`streamseg features`: the features of each frame of a recording, as a table."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ def command(
     out: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="Where to write: .npz (NumPy), .csv, or .parquet (needs pyarrow)."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write: .npz (NumPy), .csv, or .parquet (needs the extra [parquet]).",
         ),
     ],
     force: ForceOption = False,
 ) -> None:
-    """Write what is heard in each frame, 43 a second: timbre, harmony, rhythm, pitch, loudness.
+    """Write the features of each frame, 43 a second: timbre, harmony, rhythm, pitch, loudness.
 
-    Names, units and definitions are in docs/features.md; how far it is goes to standard error.
+    Names, units and definitions are in docs/features.md. Progress goes to standard error.
     """
     from streamseg.cli import terminal
     from streamseg.cli.paths import check_output, collect_inputs
@@ -58,9 +61,9 @@ def command(
     run = _FeatureRun(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
     with handle_stop_signals(run.stop):
         write(run.frames(), COLUMNS)
-    took_s = time.perf_counter() - run.began
+    took_s = time.perf_counter() - run.start_time
     terminal.stderr.print(
-        f"{run.count} frames of {terminal.format_clock(run.t)} in {out}; "
+        f"{run.frame_count} frames of {terminal.format_clock(run.t)} in {out}; "
         f"took {took_s:.1f} s ({run.t / took_s:.0f} × real time)"
     )
     if run.failure:
@@ -71,21 +74,21 @@ def command(
 
 
 class _FeatureRun:
-    """Frames as they come, counted; what cuts the sound short is kept until they are written."""
+    """Iterates the frames of a source and counts them; an error of the source is stored until they are written."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.failure: StreamsegError | None = None
         self.is_stopped = False
-        self.count, self.t, self.began = 0, 0.0, time.perf_counter()
+        self.frame_count, self.t, self.start_time = 0, 0.0, time.perf_counter()
 
     def stop(self) -> None:
-        """Take nothing more from the source."""
+        """Close the source; the frames of what it has delivered still come."""
         self.is_stopped = True
         self.source.close()
 
     def frames(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Times and rows. Raises what the source raises before its first sample."""
+        """Times and rows of new frames. Raises what the source raises before its first sample."""
         from rich.status import Status
 
         from streamseg.cli import terminal
@@ -94,20 +97,20 @@ class _FeatureRun:
         from streamseg.settings import ENGINE_RATE, FRAME
 
         with terminal.show_busy(f"{self.source.name}: opening (the first run after installing compiles)") as status:
-            heard = False
+            has_started = False
             try:
                 for times, rows in iterate_feature_frames(self.source):
-                    heard = True
+                    has_started = True
                     if len(times):
-                        self.count += len(times)
+                        self.frame_count += len(times)
                         self.t = float(times[-1]) + FRAME / 2 / ENGINE_RATE
-                        pace = self.t / (time.perf_counter() - self.began)
+                        speed = self.t / (time.perf_counter() - self.start_time)
                         if isinstance(status, Status):
                             status.update(
-                                f"{self.source.name}: {terminal.format_clock(self.t)} ({pace:.0f} × real time)"
+                                f"{self.source.name}: {terminal.format_clock(self.t)} ({speed:.0f} × real time)"
                             )
                     yield times, rows
-            except StreamsegError as failure:
-                if not heard:
+            except StreamsegError as error:
+                if not has_started:
                     raise
-                self.failure = failure
+                self.failure = error

@@ -1,4 +1,4 @@
-"""`streamseg lessons`: what the listeners of this installation taught, and how to unlearn it."""
+"""`streamseg feedback`: shows or deletes what was learned from listeners' marks."""
 
 from __future__ import annotations
 
@@ -6,46 +6,51 @@ from typing import Annotated
 
 import typer
 
-from streamseg.cli.options import FEEDBACK_FILE, FeedbackOption
+from streamseg.cli.options import FeedbackOption
 
 EXAMPLES = """Examples:
 
-streamseg lessons
+streamseg feedback
 
-streamseg lessons --forget
+streamseg feedback --forget
 """
 
 
 def command(
     feedback: FeedbackOption = None,
-    forget: Annotated[bool, typer.Option("--forget", help="Unlearn everything, from the next start on.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Delete all marks; streams that start later do not use them.")
+    ] = False,
 ) -> None:
-    """Show what marks (confirm, reject, "boundary here") have taught, or forget it.
+    """Show what was learned from listeners' marks (confirm, reject, "boundary here"), or delete the marks.
 
-    Marks are made on the page or over the WebSocket, with the control token where there is one. Each profile learns
-    by itself; what was learned shifts the log-odds of a change by at most 2.5 either way.
+    Marks are made on the page or over the WebSocket, with the control token if the server has one. Each profile learns
+    separately. What was learned changes the log-odds of a boundary by at most 2.5 in either direction.
     """
-    import platformdirs
     from rich.table import Table
 
     from streamseg.cli import terminal
     from streamseg.engine.boundaries.feedback import FEATURE_GROUPS
-    from streamseg.live.feedback_store import FeedbackStore
+    from streamseg.live import FeedbackStore, default_history_path, open_feedback_store
+    from streamseg.live.store_files import FEEDBACK_FILE
     from streamseg.settings import PROFILES
 
-    book = FeedbackStore(feedback or platformdirs.user_data_path("streamseg") / FEEDBACK_FILE)
-    if forget:
-        terminal.stdout.print(f"{book.delete_all()} marks forgotten ({book.path})")
+    if forget:  # without reading the file, which may be damaged
+        store = FeedbackStore(feedback or default_history_path().with_name(FEEDBACK_FILE))
+        terminal.stdout.print(f"{store.delete_all()} marks deleted ({store.path})")
         return
+    store = open_feedback_store(feedback)
     table = Table("profile", "marks", "right", "hash", "always", *FEATURE_GROUPS, box=None)
     for profile in PROFILES:
-        marks = book.observations(profile)
-        learned = book.fit_model(profile)
-        if learned is not None:
-            shifts = (f"{shift:+.2f}" for shift in (learned.bias, *learned.weights))
-            table.add_row(profile, str(len(marks)), str(sum(mark.is_boundary for mark in marks)), learned.hash, *shifts)
+        marks = store.observations(profile)
+        model = store.fit_model(profile)
+        if model is not None:
+            shifts = (f"{shift:+.2f}" for shift in (model.bias, *model.weights))
+            table.add_row(profile, str(len(marks)), str(sum(mark.is_boundary for mark in marks)), model.hash, *shifts)
     if table.row_count:
         terminal.stdout.print(table)
-        terminal.stdout.print("log-odds added to a change: always, and as far as each part of the sound moves (0 to 1)")
+        terminal.stdout.print(
+            "log-odds added to a boundary: always, and times how far each part of the sound changes (0 to 1)"
+        )
     else:
-        terminal.stdout.print(f"nothing was taught yet ({book.path})")
+        terminal.stdout.print(f"no marks yet ({store.path})")

@@ -1,4 +1,4 @@
-"""`streamseg listen`: the microphone, live in the terminal."""
+"""`streamseg listen`: a microphone, live in the terminal."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from streamseg.cli.options import (
     ProfileOption,
     SensitivityOption,
     SetOption,
-    choose_history_path,
     load_chosen_model,
-    open_feedback_store,
-    open_name_store,
+    open_stores,
     server_settings_from_options,
 )
 
@@ -39,12 +37,10 @@ def command(
         str | None, typer.Option(metavar="NAME", help="An input device, by part of its name (see: streamseg devices).")
     ] = None,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve it as well: page and WebSocket on this machine.")
+        bool, typer.Option("--serve", help="Serve the events too: page and WebSocket, on this machine only.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")] = 8765,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE.wav", help="Keep what comes in, to analyze it again.")
-    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="Save the sound, to analyze it again.")] = None,
     history: HistoryOption = None,
     no_history: NoHistoryOption = False,
     memory: MemoryOption = None,
@@ -55,38 +51,33 @@ def command(
     model: ModelOption = None,
     feedback: FeedbackOption = None,
 ) -> None:
-    """Listen to a microphone and show sections, level and changes as they come."""
+    """Listen to a microphone and show its sections, level and changes while they happen."""
     from streamseg.cli import serving, terminal
     from streamseg.cli.paths import collect_inputs, refuse_capture
     from streamseg.cli.screen import LiveScreen
-    from streamseg.live.session import Session
+    from streamseg.live import Session
     from streamseg.sources import open_source
 
-    engine, server = server_settings_from_options(profile, changes, lookahead, sensitivity)
-    kept = choose_history_path(history, none=no_history)
-    remembered, book = open_name_store(memory, kept), open_feedback_store(feedback, kept)
-    reads = collect_inputs(
-        files=[model], databases=[kept, remembered.path if remembered else None], lessons=book.path if book else None
-    )
+    settings, server_settings = server_settings_from_options(profile, changes, lookahead, sensitivity)
+    stores = open_stores(history, memory, feedback, no_history=no_history)
+    inputs = collect_inputs(files=[model], databases=stores.databases, feedback_file=stores.feedback_path)
     if save is not None:
-        refuse_capture(save, reads)
+        refuse_capture(save, inputs)
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
     session = Session(
         "mic",
         source,
-        engine,
+        settings,
         telemetry=True,
         model=load_chosen_model(model),
-        name_store=remembered,
-        feedback_store=book,
+        name_store=stores.names,
+        feedback_store=stores.feedback,
     )
-    where = None
-    if serve:
-        where = serving.ServeOptions(port=port, settings=server, history=kept)
+    options = serving.ServeOptions(port=port, settings=server_settings, history=stores.history) if serve else None
     if not terminal.stdout.is_terminal:
-        serving.run_and_print([session], where)
+        serving.run_and_print([session], options)
         return
     screen = LiveScreen(source.name)
-    serving.run_sessions([session], screen.on_events, where, screen.show_address)
+    serving.run_sessions([session], screen.show_events, options, screen.show_address)
     screen.close()
     serving.raise_failures([session])

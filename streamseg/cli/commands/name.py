@@ -1,4 +1,4 @@
-"""`streamseg name`: give a label of a running server a name."""
+"""`streamseg name`: gives a name to a label of a running server."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ streamseg name ws://127.0.0.1:8765/ws C "Jingle 1" --stream studio
 
 def command(
     address: Annotated[str, typer.Argument(metavar="ws://HOST:PORT/ws", help="The server's address.")],
-    label: Annotated[str, typer.Argument(metavar="LABEL", help="The letter it is known by so far.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called from now on.")],
-    stream: Annotated[str | None, typer.Option(help="The stream, where the server has several.")] = None,
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="The label, such as B.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name from now on.")],
+    stream: Annotated[str | None, typer.Option(help="The stream, if the server has several.")] = None,
     token: Annotated[
         str | None, typer.Option(envvar="STREAMSEG_CONTROL_TOKEN", help="The server's control token.")
     ] = None,
 ) -> None:
-    """Give a label a name; the server says so to everybody, and recognises it in the next run too."""
+    """Give a label a name. All clients receive it, and later runs recognise the sound by this name."""
     from streamseg.cli import terminal
     from streamseg.client.control import send_request
     from streamseg.wire.label_names import check_name
 
     name = check_name(name)
-    answer = send_request(address, "name", stream=stream, token=token, label=label, name=name)
-    terminal.stderr.print(f"{answer['stream']}: {label} is called {name} now")
+    response = send_request(address, "name", stream=stream, token=token, label=label, name=name)
+    terminal.stderr.print(f"{response['stream']}: {label} is called {name} now")

@@ -1,4 +1,4 @@
-"""`streamseg names`: the named sounds that are kept from one run to the next."""
+"""`streamseg names`: the named sounds that later runs recognise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streamseg.cli.options import MemoryOption, choose_history_path, open_name_store
+from streamseg.cli.options import MemoryOption
 
 EXAMPLES = """Examples:
 
@@ -18,30 +18,30 @@ streamseg names --forget Jingle
 
 
 def command(
-    forget: Annotated[str | None, typer.Option(metavar="NAME", help="Forget every sound of this name.")] = None,
+    forget: Annotated[str | None, typer.Option(metavar="NAME", help="Delete every sound of this name.")] = None,
     memory: MemoryOption = None,
 ) -> None:
-    """Show which sounds have a name and are recognised in the next run, or forget one."""
+    """List the named sounds that later runs recognise, or delete one."""
     from rich.table import Table
 
     from streamseg.cli import terminal
     from streamseg.errors import UsageError
+    from streamseg.live import open_name_store
     from streamseg.wire.printable import make_printable
 
-    file = open_name_store(memory, choose_history_path(None, none=False))
-    assert file is not None  # noqa: S101  there is always a place for a history
+    store = open_name_store(memory)
     if forget is not None:
-        gone = file.delete_entries(forget)
-        if not gone:
-            known = ", ".join(sorted({entry.name for entry in file.list_entries()})) or "nothing"
-            raise UsageError(f"no sound is called {forget!r}; remembered: {known}")
-        terminal.stderr.print(f"{gone} of {forget!r} forgotten, from the next run on")
+        count = store.delete_entries(forget)
+        if not count:
+            names = ", ".join(sorted({entry.name for entry in store.list_entries()})) or "none"
+            raise UsageError(f"no sound has the name {forget!r} in {store.path}; names there: {names}")
+        terminal.stderr.print(f"{count} of {forget!r} deleted, from the next run on")
         return
-    entries = file.list_entries()
+    entries = store.list_entries()
     if not entries:
-        terminal.stderr.print(f"nothing has a name in {file.path} yet (streamseg name, or the page)")
+        terminal.stderr.print(f"no sound has a name in {store.path} yet; give one with `streamseg name` or on the page")
     table = Table("name", "kind", "heard on", "named", box=None)
     for entry in entries:
-        named = datetime.fromtimestamp(entry.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        table.add_row(make_printable(entry.name), entry.kind, make_printable(entry.stream or "-"), named)
+        created_at = datetime.fromtimestamp(entry.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        table.add_row(make_printable(entry.name), entry.kind, make_printable(entry.stream or "-"), created_at)
     terminal.stdout.print(table)

@@ -1,4 +1,4 @@
-"""`streamseg serve`: sources to every client, and a page, on one port."""
+"""`streamseg serve`: the events of one or more sources for any number of clients, and a page, on one port."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from streamseg.cli.options import (
     ProfileOption,
     SensitivityOption,
     SetOption,
-    choose_history_path,
     load_chosen_model,
-    open_feedback_store,
-    open_name_store,
+    open_stores,
     server_settings_from_options,
 )
 
@@ -46,9 +44,9 @@ def command(
         ),
     ],
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Any but loopback needs a token and TLS.")
+        str, typer.Option(help="Address to serve on. Any but loopback needs a token and TLS.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve on; 0 takes a free one.")] = 8765,
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
     sensitivity: SensitivityOption = None,
@@ -59,57 +57,65 @@ def command(
         bool, typer.Option("--fast", help="Play files as fast as possible instead of in real time.")
     ] = False,
     keep_serving: Annotated[
-        bool, typer.Option("--stay", help="Serve on after every source has ended, until Ctrl-C.")
+        bool, typer.Option("--stay", help="Go on serving after every source has ended, until Ctrl-C.")
     ] = False,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Keep what comes in: a .wav file, or a folder for several streams."),
+        typer.Option(metavar="PATH", help="Save the sound: a .wav file, or a folder for several streams."),
     ] = None,
     history: HistoryOption = None,
     no_history: NoHistoryOption = False,
     memory: MemoryOption = None,
     sample_rate: Annotated[
-        int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone, in Hz.")
+        int | None, typer.Option(min=1, help="Sample rate of raw PCM, or to ask of the microphone, in Hz.")
     ] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="Of raw PCM, or asked of the microphone.")] = None,
-    sample_format: Annotated[Literal["s16le", "s24le", "s32le", "f32le"], typer.Option(help="Of raw PCM.")] = "s16le",
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="Channels of raw PCM, or to ask of the microphone.")
+    ] = None,
+    sample_format: Annotated[
+        Literal["s16le", "s24le", "s32le", "f32le"], typer.Option(help="Sample format of raw PCM.")
+    ] = "s16le",
     read_token: Annotated[
         str | None,
-        typer.Option(envvar="STREAMSEG_READ_TOKEN", help="Clients must know it to listen; better set by its variable."),
+        typer.Option(
+            envvar="STREAMSEG_READ_TOKEN", help="Token that clients need to read; better set by the variable."
+        ),
     ] = None,
     control_token: Annotated[
-        str | None, typer.Option(envvar="STREAMSEG_CONTROL_TOKEN", help="Clients must know it to change anything.")
+        str | None, typer.Option(envvar="STREAMSEG_CONTROL_TOKEN", help="Token that clients need to change anything.")
     ] = None,
-    origin: Annotated[list[str] | None, typer.Option(help="Another page that may connect; may be repeated.")] = None,
-    cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
-    key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Origin of another page that may connect; may be repeated.")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS certificate, a PEM file.")] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS key, a PEM file.")] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Off loopback without TLS: anyone on the way can read.")
+        bool, typer.Option("--insecure", help="Serve on any address without TLS: anyone on the network path can read.")
     ] = False,
 ) -> None:
-    """Listen to one or more sources and serve what is heard: WebSocket at /ws, a page at /."""
+    """Serve the events of one or more sources: WebSocket at /ws, a page at /."""
     from streamseg.cli import serving, terminal
     from streamseg.cli.paths import collect_inputs, refuse_capture
     from streamseg.destinations import check_folder, make_folder
-    from streamseg.live.session import Session
+    from streamseg.live import Session
+    from streamseg.live.supervisor import refuse_same_names
     from streamseg.sources import open_source, parse_source
 
-    engine, server = server_settings_from_options(profile, changes, lookahead, sensitivity)
+    settings, server_settings = server_settings_from_options(profile, changes, lookahead, sensitivity)
     classifier = load_chosen_model(model)
-    kept = choose_history_path(history, none=no_history)
-    remembered, book = open_name_store(memory, kept), open_feedback_store(feedback, kept)
-    named = [parse_source(source) for source in sources]
-    serving.refuse_same_names([name for name, _ in named])
-    reads = collect_inputs(
-        sounds=[spec for _, spec in named],
+    stores = open_stores(history, memory, feedback, no_history=no_history)
+    named_sources = [parse_source(source) for source in sources]
+    refuse_same_names([name for name, _ in named_sources])
+    inputs = collect_inputs(
+        sounds=[spec for _, spec in named_sources],
         files=[model, cert, key],
-        databases=[kept, remembered.path if remembered else None],
-        lessons=book.path if book else None,
+        databases=stores.databases,
+        feedback_file=stores.feedback_path,
     )
-    captures = [_save_path(save, name, alone=len(named) == 1) for name, _ in named]
+    captures = [_capture_path(save, name, alone=len(named_sources) == 1) for name, _ in named_sources]
     for capture in captures:
         if capture is not None:
-            refuse_capture(capture, reads)
+            refuse_capture(capture, inputs)
     tls = _load_tls(cert, key)
     if save is not None and save not in captures:
         check_folder(save)
@@ -125,19 +131,19 @@ def command(
                 sample_rate=sample_rate,
                 channels=channels,
                 sample_format=sample_format,
-                pcm_advice="do --channels and --sample-format say what was sent?",
+                pcm_advice="do --channels and --sample-format describe what was sent?",
             ),
-            engine,
+            settings,
             telemetry=True,
             model=classifier,
-            name_store=remembered,
-            feedback_store=book,
+            name_store=stores.names,
+            feedback_store=stores.feedback,
         )
-        for (name, spec), capture in zip(named, captures, strict=True)
+        for (name, spec), capture in zip(named_sources, captures, strict=True)
     ]
     if insecure:
         terminal.stderr.print(
-            "--insecure: everything said here, tokens aside, can be read on the way", style="bold red"
+            "--insecure: anyone on the network path can read all events (tokens are not sent)", style="bold red"
         )
     options: dict[str, Any] = {
         "read_token": read_token,
@@ -148,21 +154,23 @@ def command(
     }
     serving.run_and_print(
         sessions,
-        serving.ServeOptions(host, port, keep_serving=keep_serving, settings=server, history=kept, options=options),
+        serving.ServeOptions(
+            host, port, keep_serving=keep_serving, settings=server_settings, history=stores.history, options=options
+        ),
     )
 
 
-def _save_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:
+def _capture_path(save: Path | None, stream: str, *, alone: bool) -> Path | None:
     from streamseg.errors import UsageError
 
     if save is None:
         return None
     if save.suffix.lower() == ".wav":
         if not alone:
-            raise UsageError(f"several streams cannot be kept in one file {str(save)!r}; name a folder")
+            raise UsageError(f"several streams cannot be saved in one file {str(save)!r}; name a folder")
         return save
     if save.exists() and not save.is_dir():
-        raise UsageError(f"{save} is neither a .wav file nor a folder; what comes in is kept in one of these")
+        raise UsageError(f"{save} is neither a .wav file nor a folder; give --save one of these")
     return save / f"{stream}.wav"
 
 
@@ -174,12 +182,12 @@ def _load_tls(cert: Path | None, key: Path | None) -> Any:
     if cert is None:
         if key is not None:
             raise UsageError(
-                f"--key {key} was given without --cert, so nothing would be encrypted; name the certificate as well, "
-                "or, where one file holds both, that file as --cert"
+                f"--key {key} was given without --cert, so nothing would be encrypted; name the certificate too, "
+                "or, if one file holds both, that file as --cert"
             )
         return None
     for path in (cert, key):
-        if path is not None and path.is_char_device():  # it may never end
+        if path is not None and path.is_char_device():  # reading it may never end
             raise UsageError(f"{path} is a device; a certificate and its key are PEM files")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -1,4 +1,4 @@
-"""`streamseg split`: a recording cut into its sections."""
+"""`streamseg split`: cuts a recording into its sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from streamseg.cli.options import (
     SensitivityOption,
     SetOption,
     load_chosen_model,
-    open_feedback_store,
     settings_from_options,
 )
 
@@ -32,20 +31,24 @@ streamseg split song.wav --events song.jsonl -o parts
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A sound file of any kind.")],
     folder: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write into; made if need be.")
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder to write to; it is made if it does not exist."),
     ],
     audio_format: Annotated[
-        Literal["flac", "wav", "mp3", "ogg"], typer.Option("--format", "-f", help="What to write.")
+        Literal["flac", "wav", "mp3", "ogg"], typer.Option("--format", "-f", help="Format of the files.")
     ] = "flac",
     events: Annotated[
         Path | None,
-        typer.Option(metavar="EVENTS.jsonl", help="Cut as an earlier `analyze` found, instead of listening again."),
+        typer.Option(
+            metavar="EVENTS.jsonl", help="Cut by the events of an earlier `analyze` instead of analyzing again."
+        ),
     ] = None,
     force: Annotated[
         bool,
         typer.Option(
             "--force",
-            help="Replace existing files (never one that is read); cut by events that seem to be of another sound.",
+            help="Replace existing files, but never one that this command reads; cut even if the events seem to be of "
+            "another recording.",
             show_default=False,
         ),
     ] = False,
@@ -56,22 +59,22 @@ def command(
     model: ModelOption = None,
     feedback: FeedbackOption = None,
 ) -> None:
-    """Write one tagged sound file per section. Needs the ffmpeg program."""
+    """Write one tagged sound file for each section. Needs the ffmpeg program."""
     from streamseg.cli import terminal
     from streamseg.cli.commands.analyze import iterate_with_progress
-    from streamseg.cli.commands.export import read_events
     from streamseg.cli.paths import check_outputs, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.destinations import check_folder
     from streamseg.errors import OutputError
-    from streamseg.live.session import Session
+    from streamseg.live import Session, open_feedback_store
     from streamseg.outputs import collect_recording
+    from streamseg.outputs.event_file import read_events
     from streamseg.outputs.recording_match import check_same_recording
     from streamseg.outputs.split import check_readable_twice, make_part_paths, split_recording
     from streamseg.sources import AudioFileSource
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
-    reads = collect_inputs(sounds=[file.absolute()], files=[events, model], lessons=feedback)
+    inputs = collect_inputs(sounds=[file.absolute()], files=[events, model], feedback_file=feedback)
     check_folder(folder)
     check_readable_twice(file)
     source = AudioFileSource(file)
@@ -79,7 +82,7 @@ def command(
     if events is not None:
         recording = collect_recording(read_events(events))
         if force:
-            for _ in source:  # what is no sound (a playlist, say) never comes to the ffmpeg program, which follows it
+            for _ in source:  # refuses what is not sound, such as a playlist, whose entries the ffmpeg program opens
                 break
         else:
             with terminal.show_busy(f"comparing {events} with {file}"):
@@ -90,13 +93,13 @@ def command(
             source,
             settings,
             model=load_chosen_model(model),
-            feedback_store=open_feedback_store(feedback, None),
+            feedback_store=open_feedback_store(feedback) if feedback else None,
         )
         try:
             with handle_stop_signals(session.finish):
                 recording = collect_recording(iterate_with_progress(session))
         except OutputError:
-            if session.failure:  # no sound, so that there was no section
+            if session.failure:  # no sound, so there is no section
                 raise session.failure from None
             raise
         if session.is_stopped:
@@ -104,7 +107,7 @@ def command(
             raise typer.Exit(1)
         failure = session.failure
     parts = make_part_paths(recording, folder, audio_format)
-    replace = check_outputs(parts, reads, force=force, folder_to_make=folder)
+    replace = check_outputs(parts, inputs, force=force, folder_to_make=folder)
     total_s = 0.0
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
         terminal.stdout.print(f"{part.path}  {terminal.format_clock(part.duration_s)}")

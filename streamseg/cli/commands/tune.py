@@ -1,4 +1,4 @@
-"""`streamseg tune`: the detector fitted to your own annotated sound."""
+"""`streamseg tune`: fits the boundary classifier to your own annotated sound."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ Then: streamseg serve mic --profile dj --model mine.npz
 
 def command(
     folder: AnnotatedFolder,
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="Where to write the model.")],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.npz", help="File to write the model to.")],
     force: ForceOption = False,
     truth: TruthOption = "auto",
     profile: ProfileOption = "music",
     lookahead: LookaheadOption = None,
     changes: SetOption = None,
     model: ModelOption = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Files at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Files to process at a time.")] = 1,
 ) -> None:
-    """Fit what judges changes to sound that you have annotated, and say honestly what that gains.
+    """Fit the boundary classifier to sound that you have annotated, and report the gain on held-out files.
 
-    Every figure comes from folds by file: what scores a file was fitted to the others. With little sound only the
-    probabilities and the thresholds are fitted; with hours of it new trees are grown too, and the best of these is
-    written. Needs the extra [evaluation].
+    Every score comes from folds by file: the model that scores a file was fitted to the others. With little sound only
+    probabilities and thresholds are fitted; with hours of it new trees are trained too. The best model is written.
+    Needs the extra [evaluation].
     """
     from rich.table import Table
 
@@ -61,24 +61,24 @@ def command(
     replace = check_output(out, collect_inputs(files=[model, *files_in(folder)]), force=force)
     start = load_chosen_model(model) or load_boundary_model(profile)
     with terminal.progress_counter(
-        "listening (the first run after installing compiles, about half a minute)"
+        "analyzing (the first run after installing compiles, about half a minute)"
     ) as progress:
-        tuned = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
-    tuned.model.save(out, replace=replace)
-    files = len(tuned.steps[0].tracks)
+        tuning = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
+    tuning.model.save(out, replace=replace)
+    files = len(tuning.steps[0].tracks)
     terminal.stdout.print(
-        f"{files} files, {tuned.hours:.1f} h, {tuned.changes} changes; {tuned.folds} folds by file, "
+        f"{files} files, {tuning.hours:.1f} h, {tuning.changes} changes; {tuning.folds} folds by file, "
         f"profile {profile}, {settings.lookahead_s:g} s"
     )
     table = Table("", "F (3 s)", "95 %", "precision", "recall", "false/h", "delay", "p90", box=None)
-    for tried in tuned.steps:
-        table.add_row(*tried.table_row(), style="bold" if tried.step == tuned.best else "")
+    for step in tuning.steps:
+        table.add_row(*step.table_row(), style="bold" if step.step == tuning.best else "")
     terminal.stdout.print(table)
-    if len(tuned.steps) == 2:
+    if len(tuning.steps) == 2:
         terminal.stdout.print(
-            f"no new trees were grown: that takes {MIN_HOURS_FOR_TREES:g} h and {MIN_FILES_FOR_TREES} files at least"
+            f"no new trees were trained: that needs at least {MIN_HOURS_FOR_TREES:g} h and {MIN_FILES_FOR_TREES} files"
         )
-    if tuned.best == "as it is":
-        terminal.stdout.print(f"nothing was better than the model it began with, so {out} is that model")
+    if tuning.best == "as it is":
+        terminal.stdout.print(f"no fit was better than the model it started from, so {out} is that model")
     else:
-        terminal.stdout.print(f"{out} is the model {tuned.best}, fitted to all files (hash {tuned.model.hash})")
+        terminal.stdout.print(f"{out} is the model '{tuning.best}', fitted to all files (hash {tuning.model.hash})")

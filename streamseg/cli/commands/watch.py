@@ -1,4 +1,4 @@
-"""`streamseg watch`: what a server says, as lines for people or for programs."""
+"""`streamseg watch`: prints the events of a server."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ streamseg watch ws://127.0.0.1:8765/ws --subscribe boundary --subscribe sound
 
 def command(
     address: Annotated[str, typer.Argument(metavar="ws://HOST:PORT/ws", help="The server's address.")],
-    stream: Annotated[
-        list[str] | None, typer.Option(help="A stream to hear (all by default); may be repeated.")
-    ] = None,
+    stream: Annotated[list[str] | None, typer.Option(help="A stream to watch; may be repeated. Default: all.")] = None,
     subscribe: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TOPIC",
-            help="boundary, section, sound, alarm, stream, label, history, meter, novelty; may be repeated.",
+            help="boundary, section, sound, alarm, stream, label, history, meter or novelty; may be repeated. "
+            "Default: all but meter and novelty.",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One event object a line instead of lines for people.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")] = False,
     until_stopped: Annotated[
-        bool, typer.Option("--until-stopped", help="End when every stream has stopped, instead of waiting for more.")
+        bool,
+        typer.Option("--until-stopped", help="End when every stream has stopped, instead of waiting for more events."),
     ] = False,
     token: Annotated[
-        str | None, typer.Option(envvar="STREAMSEG_READ_TOKEN", help="The server's token, where it asks for one.")
+        str | None, typer.Option(envvar="STREAMSEG_READ_TOKEN", help="The server's read token, if it has one.")
     ] = None,
 ) -> None:
-    """Subscribe to a server and print what it says; after a break it resumes without a hole."""
+    """Print the events of a server while they happen; after a lost connection it resumes and misses none."""
     from streamseg.cli.subscription_printer import print_subscription
     from streamseg.client.subscription import subscribe as subscribe_to
 

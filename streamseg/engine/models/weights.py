@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import MISSING, dataclass, field, fields
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.destinations import write_atomically
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
 
 IDENTITY_CALIBRATION = np.array(
@@ -36,10 +36,8 @@ class TrainedArrays:
         replace: an older file gives way. Raises OutputFailed, AskedWrongly.
         """
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
-        content = BytesIO()  # at once, since an archive that fails half-way cannot be closed
-        np.savez_compressed(content, **arrays)
         with write_atomically(path, replace=replace) as file:
-            file.write(content.getbuffer())
+            file.write(pack_arrays(**arrays))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +124,9 @@ def read_label_model(content: bytes, name: str) -> LabelModel:
 
 def _read_arrays(kind: type[ModelKind], content: bytes, name: str) -> ModelKind:
     try:
-        with np.load(BytesIO(content), allow_pickle=False) as arrays:
-            stored = {_RENAMED_FIELDS.get(name, name): arrays[name] for name in arrays.files}
-            wanted = [
-                part.name
-                for part in fields(kind)  # type: ignore[arg-type]
-                if part.name in stored or part.default_factory is MISSING  # a model made before there was such a part
-            ]
-            return kind(**{name: stored[name] for name in wanted})
-    except (ValueError, OSError, KeyError, EOFError) as error:
+        stored = {_RENAMED_FIELDS.get(key, key): array for key, array in unpack_arrays(content).items()}
+        required = [part.name for part in fields(kind) if part.default_factory is MISSING]  # type: ignore[arg-type]
+        optional = [part.name for part in fields(kind) if part.name in stored]  # type: ignore[arg-type]
+        return kind(**{field_name: stored[field_name] for field_name in (*required, *optional)})
+    except (ValueError, KeyError) as error:
         raise UsageError(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None

@@ -1,4 +1,4 @@
-"""The files that a command reads: none of them may be its output, under whatever name."""
+"""The files that a command reads: none of them may be its output, under any name."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ from streamseg.destinations import check_destination, check_folder, would_replac
 from streamseg.errors import UsageError
 
 
-class ReadFiles:
-    """The files that a command reads. None of them may be written, whatever was allowed."""
+class InputFiles:
+    """The files that a command reads. None of them may be written, not even with `--force`."""
 
     def __init__(self, paths: Iterable[Path | str] = ()) -> None:
-        """paths: files that may exist or not."""
+        """paths: files, existing or not."""
         self._files: dict[tuple[int, int], str] = {}
         self._absent_paths: dict[str, str] = {}
         for path in paths:
             self.add_path(path)
 
     def add_standard_input(self) -> None:
-        """Standard input is read, which a file may have been redirected to."""
+        """Add the file that standard input comes from, if it is a file."""
         with suppress(OSError, ValueError, AttributeError):
             self._add_file(os.fstat(sys.stdin.fileno()), "standard input")
 
     def add_path(self, path: Path | str) -> None:
-        """One more file."""
+        """Add a file, existing or not."""
         try:
             self._add_file(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
         except (OSError, ValueError):
             self._absent_paths[_normalise_path(path)] = str(path)
 
-    def _add_file(self, found: os.stat_result, name: str) -> None:
-        if stat.S_ISREG(found.st_mode):
-            self._files.setdefault((found.st_dev, found.st_ino), name)
+    def _add_file(self, status: os.stat_result, name: str) -> None:
+        if stat.S_ISREG(status.st_mode):
+            self._files.setdefault((status.st_dev, status.st_ino), name)
 
     def name_of(self, path: Path | str) -> str | None:
-        """Under which name this very file is read; None when it is not."""
+        """The name under which this very file is read; None when it is not read."""
         try:
-            found = os.stat(path)  # noqa: PTH116
+            status = os.stat(path)  # noqa: PTH116
         except (OSError, ValueError):
             return self._absent_paths.get(_normalise_path(path))
-        return self._files.get((found.st_dev, found.st_ino))
+        return self._files.get((status.st_dev, status.st_ino))
 
     def refuse_standard_streams(self) -> None:
-        """Raise AskedWrongly when standard output or standard error goes into a file that is read."""
-        for stream, what in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
+        """Raise UsageError when standard output or standard error goes into a file that is read."""
+        for stream, stream_name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
             try:
-                found = os.fstat(stream.fileno())
-            except (OSError, ValueError, AttributeError):  # closed, or no file
+                status = os.fstat(stream.fileno())
+            except (OSError, ValueError, AttributeError):  # closed, or not a file
                 continue
-            name = self._files.get((found.st_dev, found.st_ino))
+            name = self._files.get((status.st_dev, status.st_ino))
             if name is not None:
-                raise UsageError(f"{what} goes into {name}, which is read; send it elsewhere")
+                raise UsageError(f"{stream_name} goes into {name}, which is read; send it elsewhere")
 
     def refuse_output(self, path: Path | str) -> None:
-        """Raise AskedWrongly when this file is one of those that are read."""
+        """Raise UsageError when this file is one of those that are read."""
         name = self.name_of(path)
         if name is not None:
             same = "it" if name == str(path) else f"it under the name {name}"
             raise UsageError(f"{path} is not written: this command reads {same}; name another file")
 
-    def check_output(
+    def check_outputs(
         self,
         paths: Sequence[Path],
         *,
@@ -73,18 +73,19 @@ class ReadFiles:
         ask: Callable[[str], bool] | None = None,
         folder_to_make: Path | None = None,
     ) -> bool:
-        """Raise unless all these destinations may be written; returns whether existing files may be replaced.
+        """Check that all these files may be written; returns whether existing ones may be replaced.
 
-        force: they may. ask: called with a question when they may not; None refuses. folder_to_make: need not exist.
-        Raises AskedWrongly (an input, a folder, an existing file, one file twice), OutputFailed (no folder, not
-        permitted).
+        force: existing files may be replaced. ask: called with a question when `force` is false; None refuses.
+        folder_to_make: a folder that need not exist yet.
+        Raises UsageError (an input, a folder, an existing file, the same file twice), OutputError (no folder, no
+        permission).
         """
         for path in paths:
             self.refuse_output(path)
         spellings = [_normalise_path(path) for path in paths]
         for path, spelling in zip(paths, spellings, strict=True):
             if spellings.count(spelling) > 1:
-                raise UsageError(f"two results would be written to {path}; name another file, or rename what is read")
+                raise UsageError(f"two results would be written to {path}; name another file, or rename the inputs")
         if folder_to_make is not None:
             check_folder(folder_to_make)
         for path in paths:
@@ -102,5 +103,5 @@ class ReadFiles:
 
 
 def _normalise_path(path: Path | str) -> str:
-    """The same for names of one file that does not exist, as far as names can tell."""
+    """One spelling for all paths of a file that does not exist, as far as the paths show it."""
     return os.path.normcase(os.path.realpath(path))

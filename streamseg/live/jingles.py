@@ -1,0 +1,51 @@
+"""Teaches a jingle from a recording: its fingerprint goes into the name store."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from streamseg.blocks import Block, Samples
+from streamseg.engine.features.resampling import Resampler
+from streamseg.engine.fingerprints.fingerprint import MAX_DURATION_S, Fingerprint, make_fingerprint
+from streamseg.engine.named_sounds import NamedSound
+from streamseg.live.name_store import NameStore
+from streamseg.settings import ENGINE_RATE, FRAME
+from streamseg.sources import AudioFileSource
+from streamseg.wire.label_names import check_name
+
+
+def teach_jingle(
+    store: NameStore, name: str, file: Path | str, start_s: float = 0.0, end_s: float | None = None
+) -> Fingerprint:
+    """Store a short sound under a name, so that streams that start later recognise it; returns its fingerprint.
+
+    file: a recording of it. start_s, end_s: where in the file it lies, seconds; None is the end of the file. At least
+    1.5 s are needed, and the first 8 s are used.
+
+    Raises UsageError for a name that is refused or a sound that is too short or too uniform, what `AudioFileSource`
+    raises for the file, and HistoryError when the store cannot be written.
+    """
+    name = check_name(name)
+    fingerprint = make_fingerprint(name, _read_excerpt(Path(file), start_s, end_s))
+    store.add_entry(NamedSound(name=name, kind="cue", content=fingerprint.to_bytes()))
+    return fingerprint
+
+
+def _read_excerpt(file: Path, start_s: float, end_s: float | None) -> Samples:
+    """The samples between two times of a file, but no more than a fingerprint needs: mono, 22,050 Hz, shape (n,)."""
+    stop_s = min(math.inf if end_s is None else end_s, start_s + MAX_DURATION_S + FRAME / ENGINE_RATE)
+    resampler: Resampler | None = None
+    parts = [np.zeros(0, np.float32)]
+    for item in AudioFileSource(file):
+        if isinstance(item, Block):
+            resampler = resampler or Resampler(item.sample_rate)
+            parts.append(resampler.push(item.samples))
+            if sum(map(len, parts)) > stop_s * ENGINE_RATE:
+                break
+    else:
+        if resampler is not None:
+            parts.append(resampler.flush())
+    return np.concatenate(parts)[round(start_s * ENGINE_RATE) : round(stop_s * ENGINE_RATE)]
