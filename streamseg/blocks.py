@@ -32,7 +32,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples are missing here. missing_samples: how many per channel, at the sample rate of the source."""
+    """A gap in the sound. missing_samples: per channel, at the sample rate of the source."""
 
     missing_samples: int
     cause: GapCause
@@ -40,7 +40,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source is interrupted and being reopened; with `back`, it has returned, after `away_s` seconds."""
+    """The source is unavailable and being reopened; with `back`, it is available again, after `away_s` seconds."""
 
     reason: str
     back: bool = False

@@ -175,7 +175,7 @@ def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambd
     raise FileExistsError(errno.EEXIST, f"{_MAX_NUMBER} numbered files exist", str(path))
 
 
-def remove_unfinished() -> None:
+def remove_temporary_files() -> None:
     """Remove the temporary files of incomplete results; for a process that exits immediately."""
     for temporary in tuple(_unfinished_files):
         with suppress(OSError):

@@ -183,5 +183,5 @@ def _format_value(value: Any) -> str:
 
 
 def hash_settings(settings: Settings) -> str:
-    """Hash the settings to twelve hex digits; other settings have another hash."""
+    """Compute the hash of the settings, twelve hex digits."""
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Where in a capture lies what was played, and whether all of it is there."""
+"""Finds played sound in a capture and counts lost or changed samples."""
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -7,14 +7,14 @@ ROUNDING = 1 / 32_000  # what 16 bits leave
 START_UP_S = 0.5  # the player's first buffers may fall before the card runs
 
 
-def start_of(played, captured, rate):
-    """The sample of the capture at which the first sample played stands. Both float32, shape (n, channels)."""
+def find_start(played, captured, rate):
+    """Return the sample of the capture at which the played sound starts; both float32, shape (n, channels)."""
     piece = slice(round(START_UP_S * rate), round((START_UP_S + 8) * rate))
     return int(np.argmax(fftconvolve(captured[:, 0], played[piece, 0][::-1], mode="valid"))) - piece.start
 
 
-def differing(played, captured, start, rate):
-    """How many samples of what was played are not found, unchanged, at their place in the capture."""
+def count_differing(played, captured, start, rate):
+    """Count the played samples that are missing or changed in the capture."""
     settled = round(START_UP_S * rate)
     heard = captured[start + settled : start + len(played)]
     wanted = played[settled:]

@@ -1,4 +1,4 @@
-"""The `streamseg` command as a process of its own, for tests."""
+"""The `streamseg` command as a process, for tests and tools."""
 
 import contextlib
 import os
@@ -19,19 +19,19 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def run(*arguments: str | Path, **options) -> subprocess.CompletedProcess[str]:
-    """Run it to its end; never raises for its exit code."""
+    """Run the command to its end; never raises for its exit code."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE_S, **options)
 
 
 class Running:
-    """A command under way. `stop` sends it a signal and gives exit code, output and messages."""
+    """A running command. `stop` sends a signal and returns exit code, output and messages."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         self.messages = ""
 
     def wait_for_message(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
-        """Read standard error until the pattern turns up in it."""
+        """Read standard error until the pattern occurs in it."""
         assert self.process.stderr is not None
         deadline = time.monotonic() + patience_s
         while not (match := re.search(pattern, self.messages)):
@@ -43,7 +43,7 @@ class Running:
         return match
 
     def wait_for_address(self) -> str:
-        """The WebSocket's address, once it is open."""
+        """Return the address of the WebSocket, once it is open."""
         return self.wait_for_message(r"WebSocket: (ws://\S+)").group(1)
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
@@ -58,7 +58,7 @@ class Running:
 
 @contextlib.contextmanager
 def start(*arguments: str | Path, **options) -> Iterator[Running]:
-    """Start it; whatever happens, it does not outlive the block."""
+    """Start the command, and kill it at the end of the block."""
     with subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     ) as process:

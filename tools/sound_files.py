@@ -1,4 +1,4 @@
-"""Sound made for the tests, always the same, and written in the formats that people have."""
+"""Deterministic test sound, written in the formats that users have."""
 
 import av
 import numpy as np
@@ -22,7 +22,7 @@ CODECS = {
 
 
 def pulsed_noise(seconds=4.0, rate=RATE, channels=2, seed=7):
-    """Noise in pulses with a tone below it: loud enough to find, and unlike itself at every moment.
+    """Make noise in pulses with a tone below it, which differs from itself at every other time.
 
     float32, shape (n, channels).
     """
@@ -55,7 +55,7 @@ def write(path, samples, rate=RATE, **options):
 
 
 def cut(path, fraction=0.6):
-    """The same file, ending early."""
+    """Write the file cut short, as NAME with the prefix `cut-`, and return its path."""
     data = path.read_bytes()
     shorter = path.with_name(f"cut-{path.name}")
     shorter.write_bytes(data[: int(len(data) * fraction) + 77])

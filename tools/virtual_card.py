@@ -1,7 +1,7 @@
-"""A sound card without a sound card: a PulseAudio of our own with a null sink, whose monitor is the microphone.
+"""A virtual sound card: a private PulseAudio server with a null sink, whose monitor is the microphone.
 
-It runs as any user, as root too, without D-Bus, and knows nothing of the machine's own sound: its socket, its
-state and ALSA's configuration lie in a folder of their own. PortAudio reaches it through ALSA's pulse plugin.
+It runs as any user, also as root, without D-Bus and apart from the machine's own sound: its socket, its state and
+ALSA's configuration are in a folder of their own. PortAudio reaches it through ALSA's pulse plugin.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _ALSA = f"""pcm.{NAME} {{
 
 
 class VirtualCard:
-    """The running sound server. `env`: what a process needs to see the card."""
+    """The running sound server. env: the environment for processes that use the card."""
 
     def __init__(self, folder, env, process):
         self.folder = folder
@@ -34,7 +34,7 @@ class VirtualCard:
         self.process = process
 
     def play(self, path):
-        """Start playing a file into the card; the process that does. It reads ahead, in case the machine is busy."""
+        """Start a process that plays a file into the card, and return it. It reads ahead, for busy machines."""
         return subprocess.Popen([*_FIRST, "paplay", "--latency-msec=500", "--device=seg_sink", str(path)], env=self.env)
 
     def control(self, *words):
@@ -55,7 +55,7 @@ class VirtualCard:
 
 @contextlib.contextmanager
 def virtual_card():
-    """Start it, wait until it answers, and end it by its process id, whatever happens."""
+    """Start the server, wait until it answers, and end it by its process id at the end of the block."""
     for program in ("pulseaudio", "pactl", "paplay"):
         if shutil.which(program) is None:
             raise RuntimeError(f"{program} is missing: sh scripts/test.sh installs it (pulseaudio, pulseaudio-utils)")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from streamseg.cli import terminal
-from streamseg.destinations import remove_unfinished
+from streamseg.destinations import remove_temporary_files
 
 
 def _stop_signals() -> list[signal.Signals]:
@@ -30,7 +30,7 @@ def _stop_signals() -> list[signal.Signals]:
 
 
 def _end_at_once(exit_code: int) -> None:
-    remove_unfinished()
+    remove_temporary_files()
     os._exit(exit_code)
 
 

@@ -1,8 +1,8 @@
 """Alarms: dead air, clipping, lost stereo, a frozen stream.
 
-Decided from what `LoudnessMeter` measures in each tenth of a second, in all channels at the source's rate, because a
+They rest on what `LoudnessMeter` measures in each tenth of a second, in all channels at the source's rate, because a
 downmix hides clipping and stereo. A condition must hold for a while before its alarm is raised, and be absent for a
-while before it is cleared. Dead air is quiet that has stopped falling: the tail of a fade-out is not dead air yet.
+while before it is cleared. Dead air is silence whose level has stopped falling: the end of a fade-out is not dead air.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from streamseg.engine.features.loudness.meter import CHANNEL_DIFFERENCE, CLIPPED
 from streamseg.settings import Settings
 from streamseg.wire.events import AlarmCleared, AlarmKind, AlarmRaised, Event
 
-_ROWS_PER_SECOND = ROWS_PER_SECOND
 _FLOOR_DB = -100.0
 _MIN_CLIPPED_ROWS = 3  # of the last second
 _MONO_RATIO = 1e-6  # -60 dB: channels that differ by less are one channel
-_FALLING_DB = 1.0  # between the halves of a second: quiet that falls faster is a fade-out
+_FALLING_DB = 1.0  # between the halves of a second: a level that falls faster is a fade-out
 _HALF_ROWS = 5
 
-# How long each must hold until it is raised, and be away until it is cleared, seconds.
-# Dead air has its own settings: `dead_air_s`, `silence_db`.
+# Seconds that each condition must hold until the alarm is raised, and be absent until it is cleared.
+# Silence is raised after the setting `dead_air_s`.
 _HYSTERESIS_S: dict[AlarmKind, tuple[float, float]] = {
     "silence": (0.0, 1.0),
     "clipping": (2.0, 10.0),
@@ -37,7 +36,7 @@ _HYSTERESIS_S: dict[AlarmKind, tuple[float, float]] = {
 
 @dataclass(slots=True)
 class _AlarmHysteresis:
-    """A condition, and whether its alarm is raised. All counts in tenths of a second."""
+    """Raises and clears the alarm of one condition. All counts are in tenths of a second."""
 
     raise_after: int
     clear_after: int
@@ -46,17 +45,17 @@ class _AlarmHysteresis:
     since: float = 0.0
     is_raised: bool = False
 
-    def update(self, now: bool | None, t: float) -> bool:
-        """Take the condition of the tenth that ended at t (None: cannot be told). True when the alarm turned."""
-        if now is None:
+    def update(self, condition: bool | None, t: float) -> bool:
+        """Process the condition in the tenth that ended at t, None if unknown; True when the alarm changed."""
+        if condition is None:
             return False
-        if now == self.is_raised:
-            # Silence must be unbroken to be dead air; talk that ends it has its pauses.
+        if condition == self.is_raised:
+            # Silence must be unbroken to be dead air, but the speech that ends it may pause.
             self.rows_true, self.rows_false = 0, max(0, self.rows_false - 1)
             return False
         if not self.is_raised:
             if self.rows_true == 0:
-                self.since = t - 1 / _ROWS_PER_SECOND
+                self.since = t - 1 / ROWS_PER_SECOND
             self.rows_true += 1
             if self.rows_true < self.raise_after:
                 return False
@@ -69,59 +68,64 @@ class _AlarmHysteresis:
 
 
 class AlarmDetector:
-    """Rows of loudness in; alarms out, with the stream time at which each was decided."""
+    """Detects alarms in rows of loudness, and holds their events until they are due."""
 
     def __init__(self, settings: Settings) -> None:
+        """Start at stream time 0 with all alarms cleared."""
         self._silence_db = settings.silence_db
         self._alarms = {
-            kind: _AlarmHysteresis(round(raise_s * _ROWS_PER_SECOND), round(clear_s * _ROWS_PER_SECOND))
+            kind: _AlarmHysteresis(round(raise_s * ROWS_PER_SECOND), round(clear_s * ROWS_PER_SECOND))
             for kind, (raise_s, clear_s) in _HYSTERESIS_S.items()
         }
-        # Two tenths less: sound that ends or begins within a tenth makes that tenth loud.
-        self._alarms["silence"].raise_after = max(1, round(settings.dead_air_s * _ROWS_PER_SECOND) - 2)
-        self._levels_db: deque[float] = deque(maxlen=_ROWS_PER_SECOND)
-        self._clipped_rows: deque[bool] = deque(maxlen=_ROWS_PER_SECOND)
+        # Two tenths less, because sound that ends or starts within a tenth makes that tenth loud.
+        self._alarms["silence"].raise_after = max(1, round(settings.dead_air_s * ROWS_PER_SECOND) - 2)
+        self._levels_db: deque[float] = deque(maxlen=ROWS_PER_SECOND)
+        self._clipped_rows: deque[bool] = deque(maxlen=ROWS_PER_SECOND)
         self._pending_events: deque[tuple[float, Event]] = deque()
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Hear afresh from stream time `start` on; what is raised stays raised until it is seen to be over."""
+        """Start again at stream time `start`, after a gap; alarms stay raised until their condition is absent."""
         self._start = start
         self._rows = 0
         self._levels_db.clear()
         self._clipped_rows.clear()
 
     def push(self, rows: NDArray[np.float64]) -> None:
-        """Take rows as of `LoudnessMeter`, one for each tenth of a second."""
-        for square, differing, cut, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN]].tolist():
-            self._update(square, differing, clipped=cut > 0.0, frozen=frozen > 0.0)
+        """Process rows of `LoudnessMeter`, shape (n, len(LOUDNESS_COLUMNS)), one for each tenth of a second."""
+        for level, difference, clipped, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN]].tolist():
+            self._update(level, difference, is_clipped=clipped > 0.0, is_frozen=frozen > 0.0)
 
     def take_events_until(self, t: float) -> list[Event]:
-        """What became known up to stream time t; asked at fixed times, so that blocks do not order the events."""
+        """Remove and return the events decided up to stream time t.
+
+        The caller asks at times that do not depend on the sizes of blocks, and neither does the order of events then.
+        """
         events = []
         while self._pending_events and self._pending_events[0][0] <= t:
             events.append(self._pending_events.popleft()[1])
         return events
 
-    def _update(self, square: float, differing: float, *, clipped: bool, frozen: bool) -> None:
-        level_db = max(_FLOOR_DB, 10 * math.log10(square)) if square > 0.0 else _FLOOR_DB
+    def _update(self, level: float, difference: float, *, is_clipped: bool, is_frozen: bool) -> None:
+        """Process one row. level, difference: mean squares of all channels, and of what they differ by."""
+        level_db = max(_FLOOR_DB, 10 * math.log10(level)) if level > 0.0 else _FLOOR_DB
         self._levels_db.append(level_db)
-        self._clipped_rows.append(clipped)
+        self._clipped_rows.append(is_clipped)
         self._rows += 1
-        t = self._start + self._rows / _ROWS_PER_SECOND
-        silent = level_db < self._silence_db
+        t = self._start + self._rows / ROWS_PER_SECOND
+        is_silent = level_db < self._silence_db
         conditions: dict[AlarmKind, bool | None] = {
-            "silence": self._silence_is_steady() if silent else False,
+            "silence": self._silence_is_steady() if is_silent else False,
             "clipping": sum(self._clipped_rows) >= _MIN_CLIPPED_ROWS,
-            "mono": None if silent or math.isnan(differing) else differing < _MONO_RATIO * square,
-            "frozen": frozen,
+            "mono": None if is_silent or math.isnan(difference) else difference < _MONO_RATIO * level,
+            "frozen": is_frozen,
         }
         for kind, condition in conditions.items():
             if self._alarms[kind].update(condition, t):
                 self._queue_event(kind, t)
 
     def _silence_is_steady(self) -> bool | None:
-        """Whether the quiet is there to stay; None while it still falls: a fade-out is neither sound nor dead air."""
+        """Whether silence is dead air; None while its level still falls: a fade-out is neither sound nor dead air."""
         levels = list(self._levels_db)
         before, after = levels[:_HALF_ROWS], levels[_HALF_ROWS:]
         if len(after) < _HALF_ROWS or max(before) >= self._silence_db:
@@ -131,7 +135,7 @@ class AlarmDetector:
     def _queue_event(self, kind: AlarmKind, t: float) -> None:
         alarm = self._alarms[kind]
         level_db = sum(self._levels_db) / len(self._levels_db)
-        fact = (AlarmRaised if alarm.is_raised else AlarmCleared)(
+        data = (AlarmRaised if alarm.is_raised else AlarmCleared)(
             alarm=kind, since=round(alarm.since, 6), level_db=round(level_db, 2)
         )
-        self._pending_events.append((t, Event(f"alarm-{kind}", fact)))
+        self._pending_events.append((t, Event(f"alarm-{kind}", data)))

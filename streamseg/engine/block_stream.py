@@ -1,4 +1,4 @@
-"""The product as a pipe: a source is an iterable of blocks, the result an iterable of events."""
+"""Segments an iterable of blocks: the product as a pipe."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def segment(
     memory: NamedSounds | None = None,
     telemetry: bool = False,
 ) -> Iterator[Event]:
-    """Blocks of a source, or plain arrays of `sample_rate`, in; events out.
+    """Yield the events of a source's items, or of plain arrays, in order.
 
-    The rate of a source's blocks is their own. Raises AskedWrongly when plain arrays come without a rate, or the
-    rate changes on the way.
+    blocks: items of a source, or arrays of shape (n,) or (n, channels), full scale ±1. sample_rate: of plain arrays,
+    Hz; a source's blocks have their own. memory: named sounds of earlier runs. All else as in `Segmenter`.
+    Raises UsageError when plain arrays come without a rate.
     """
     segmenter: Segmenter | None = None
     for item in blocks:

@@ -1,4 +1,4 @@
-"""How good it is: scores against annotated sound, and pictures of them."""
+"""Evaluation against annotated sound: scores, pictures, calibration and tuning."""
 
 from streamseg.evaluation.evaluate import Evaluation, TrackScore, evaluate_folder
 

@@ -1,8 +1,8 @@
-"""Annotated audio: a folder of sound files with tab-separated truth beside each.
+"""Annotated audio: a folder of sound files with tab-separated annotation beside each.
 
-`NAME.transitions.tsv` (start, end, `kind:from>to`) says where one track of a mix gives way to the next;
-`NAME.sections.tsv` and `NAME.segments.tsv` (start, end, label) cover the file. A label `_` is "not labelled" and is
-left out of the scoring.
+`NAME.transitions.tsv` (start, end, `kind:from>to`) lists the transitions between the tracks of a mix;
+`NAME.sections.tsv` and `NAME.segments.tsv` (start, end, label) cover the file. The label `_` means "not labelled";
+such spans are not scored.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from streamseg.errors import NotAudioError, SourceNotFoundError
 TruthKind: TypeAlias = Literal["auto", "sections", "transitions", "segments"]
 _SOUND_ENDINGS = (".ogg", ".flac", ".wav", ".mp3", ".m4a", ".opus", ".aac")
 _PREFERENCE = ("transitions", "sections", "segments")
-_UNLABELLED = "_"
+_NO_LABEL = "_"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpan:
-    """A stretch of the truth, stream seconds."""
+    """A labelled span of the annotation; start and end in stream seconds."""
 
     start: float
     end: float
@@ -31,9 +31,10 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFile:
-    """One sound file with its truth.
+    """One sound file with its annotation.
 
-    spans: what boundaries are scored against, in order. segments: flat labels, empty where there are none.
+    spans: what boundaries are scored against, in order. segments: what labels are scored against; empty if there are
+    none.
     """
 
     audio: Path
@@ -43,7 +44,7 @@ class AnnotatedFile:
 
 
 def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
-    """Rows of `start  end  label`. Raises NotAudio naming the line that is none."""
+    """Read rows of `start  end  label`. Raises NotAudioError, which names a line of another form."""
     spans = []
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
@@ -55,41 +56,36 @@ def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
 
 
 def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
-    """Without what is not labelled."""
-    return tuple(span for span in spans if span.label != _UNLABELLED)
+    """Return the spans with a label."""
+    return tuple(span for span in spans if span.label != _NO_LABEL)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The sound and the truth in a folder; nothing where there is no such folder."""
+    """List the sound files and annotations in a folder; none if the folder is missing."""
     endings = (*_SOUND_ENDINGS, ".tsv")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
 def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
-    """Every sound file in `folder` that has truth of the wanted kind, by name.
+    """Find the sound files in a folder that have annotation of this kind, sorted by name.
 
-    Raises SourceNotFound when the folder is missing or holds none.
+    Raises SourceNotFoundError when the folder is missing or has none.
     """
     if not folder.is_dir():
         raise SourceNotFoundError(f"no folder {folder}")
-    found = []
+    files = []
     for audio in sorted(path for path in folder.iterdir() if path.suffix.lower() in _SOUND_ENDINGS):
         kinds = _PREFERENCE if truth == "auto" else (truth,)
         kind = next((kind for kind in kinds if audio.with_suffix(f".{kind}.tsv").exists()), None)
         if kind is None:
             continue
         spans = drop_unlabelled(read_spans(audio.with_suffix(f".{kind}.tsv")))
-        flat = next(
-            (
-                audio.with_suffix(f".{name}.tsv")
-                for name in ("sections", "segments")
-                if kind != "transitions" or name == "segments"
-            ),
-            None,
-        )
-        segments = drop_unlabelled(read_spans(flat)) if flat is not None and flat.exists() else ()
-        found.append(AnnotatedFile(audio, kind, spans, segments if kind == "transitions" else spans))  # type: ignore[arg-type]
-    if not found:
-        wanted = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
-        raise SourceNotFoundError(f"no annotated sound in {folder}: looked for sound files with {wanted} beside them")
-    return found
+        segments = spans
+        if kind == "transitions":
+            path = audio.with_suffix(".segments.tsv")
+            segments = drop_unlabelled(read_spans(path)) if path.exists() else ()
+        files.append(AnnotatedFile(audio, kind, spans, segments))  # type: ignore[arg-type]
+    if not files:
+        names = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
+        raise SourceNotFoundError(f"no annotated sound in {folder}: looked for sound files with {names} beside them")
+    return files

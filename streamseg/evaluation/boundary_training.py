@@ -1,6 +1,6 @@
-"""Train the judge of changes: projection, kinds of sound, boosted trees, and when to be sure.
+"""Training of the boundary classifier: the projection and the boosted trees.
 
-The evidence a candidate is trained on is gathered by the very code that gathers it live, vector by vector.
+The candidate features are computed by the code of the engine, vector by vector.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from typing import Any
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
 from streamseg.engine.boundaries.candidates import CandidateFeatures
-from streamseg.engine.features.texture import HOP_FRAMES, STANDARDISED_DIMS, TEXTURE_DIMS
+from streamseg.engine.features.texture import HOP_FRAMES, TEXTURE_DIMS
 from streamseg.engine.models.weights import BoundaryModel
+from streamseg.evaluation.discriminant import fit_discriminant
 from streamseg.evaluation.tracks import TrackTexture, step_to_time
 from streamseg.settings import ENGINE_RATE, HOP
 
 Floats = NDArray[np.float64]
 
-_NEGATIVE_SHARE = 0.15  # of the places where nothing changes; there are a hundred for each where something does
-CLOSE_LOOK_NEGATIVE_SHARE = 0.5  # of those that are not dismissed
+_NEGATIVE_SHARE = 0.15  # of the negatives, of which there are about a hundred for each positive
+CLOSE_LOOK_NEGATIVE_SHARE = 0.5  # of the negatives that the glance trees pass on
 _GLANCE_TREES, _GLANCE_LEAVES = 40, 8
-_REJECTION_FLOOR = -20.0
+_REJECTION_FLOOR = -20.0  # log-odds; a candidate that the glance trees reject has less
 _FADE_S = 10.0
-_RIDGE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingExamples:
-    """What was known of candidates, shape (candidates, width), and whether the sound changed there."""
+    """Candidates to train on.
+
+    features: shape (candidates, width). targets: shape (candidates,), 1 for a boundary and 0 for none.
+    """
 
     features: NDArray[np.float32]
     targets: NDArray[np.int8]
@@ -40,23 +42,25 @@ class TrainingExamples:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """What differs between kinds of sound.
+    """Training parameters of one kind of material.
 
-    learned: dimensions of the projection. smooth: vectors averaged before it is learned. ages: when candidates are
-    judged. near, gap: see `BoundaryModel`. margin_s: nearer to a boundary than this is neither change nor none. trees,
-    leaves: of the closer look. looked_at: share of the places where nothing changes that the first glance lets through.
+    projection_dims: dimensions of the projection. smoothing: vectors averaged before the projection is fitted.
+    ages: texture vectors after which a candidate is classified. neighbourhood, min_distance: see `BoundaryModel`.
+    margin_s: a place this near to a boundary is neither a positive nor a negative. edge_s: vectors this near to the
+    ends of a span do not train the projection. trees, leaves: of the close look. close_look_share: share of the
+    negatives that the glance trees pass on.
     """
 
-    learned: int
-    smooth: int
+    projection_dims: int
+    smoothing: int
     ages: tuple[int, ...]
-    near: int
-    gap: int
+    neighbourhood: int
+    min_distance: int
     margin_s: float
     edge_s: float
     trees: int = 250
     leaves: int = 12
-    looked_at: float = 0.12
+    close_look_share: float = 0.12
 
 
 RECIPES = {
@@ -66,70 +70,41 @@ RECIPES = {
 }
 
 
-def fit_discriminant(vectors: Floats, groups: NDArray[np.int64], dims: int) -> Floats:
-    """Linear discriminant directions (Fisher 1936), scaled to unit variance within groups; shape (d, dims)."""
-    names, index = np.unique(groups, return_inverse=True)
-    counts = np.bincount(index)
-    means = np.zeros((len(names), vectors.shape[1]))
-    np.add.at(means, index, vectors)
-    means /= counts[:, None]
-    within = np.cov((vectors - means[index]).T) + _RIDGE * np.eye(vectors.shape[1])
-    spread = (means - vectors.mean(axis=0)) * np.sqrt(counts)[:, None]
-    _, directions = eigh(spread.T @ spread / len(vectors), within)
-    best = directions[:, ::-1][:, :dims]
-    scaled: Floats = best / np.sqrt(np.diag(best.T @ within @ best))
-    return scaled
-
-
 def fit_projection(
     tracks: list[TrackTexture], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> Floats:
-    """Directions in which the vectors of one labelled stretch lie close together and others apart.
+    """Fit the projection that brings vectors of one labelled span together and separates spans of different labels.
 
-    held: labels that are not looked at, because a fold tests on them.
+    excluded_labels: labels that a fold is tested on.
     """
     vectors: list[Floats] = []
     groups: list[NDArray[np.int64]] = []
     names: dict[str, int] = {}
     for track in tracks:
         texture = track.vectors[:, :TEXTURE_DIMS]
-        centre = texture.mean(axis=0) if recipe.smooth > 1 else 0.0  # in a song, what differs from the song
+        centre = texture.mean(axis=0) if recipe.smoothing > 1 else 0.0  # of songs: differences from the song's mean
         sums = np.concatenate([np.zeros((1, TEXTURE_DIMS)), texture.cumsum(axis=0)])
-        smoothed = (sums[recipe.smooth :] - sums[: -recipe.smooth]) / recipe.smooth - centre
-        at = step_to_time(np.arange(len(smoothed))) + recipe.smooth / 2 * HOP_FRAMES * HOP / ENGINE_RATE
+        smooth_vectors = (sums[recipe.smoothing :] - sums[: -recipe.smoothing]) / recipe.smoothing - centre
+        at = step_to_time(np.arange(len(smooth_vectors))) + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
         for span in track.truth.segments:
             if span.label in excluded_labels:
                 continue
-            inside = smoothed[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
-            shared = span.label if track.truth.kind == "transitions" else f"{track.truth.audio.stem} {span.label}"
+            inside = smooth_vectors[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
+            name = span.label if track.truth.kind == "transitions" else f"{track.truth.audio.stem} {span.label}"
             vectors.append(inside)
-            groups.append(np.full(len(inside), names.setdefault(shared, len(names))))
-    return fit_discriminant(np.concatenate(vectors), np.concatenate(groups), recipe.learned)
-
-
-def fit_sound_classes(tracks: list[TrackTexture], dims: int = 5) -> Floats:
-    """Directions that tell speech, music, noise … apart, from programmes."""
-    vectors: list[Floats] = []
-    groups: list[NDArray[np.int64]] = []
-    names: dict[str, int] = {}
-    for track in tracks:
-        at = step_to_time(np.arange(len(track.vectors)))
-        for span in track.truth.segments:
-            inside = track.vectors[(at > span.start + 1) & (at < span.end - 1), :STANDARDISED_DIMS]
-            vectors.append(inside)
-            groups.append(np.full(len(inside), names.setdefault(span.label, len(names))))
-    return fit_discriminant(np.concatenate(vectors), np.concatenate(groups), dims)
+            groups.append(np.full(len(inside), names.setdefault(name, len(names))))
+    return fit_discriminant(np.concatenate(vectors), np.concatenate(groups), recipe.projection_dims)
 
 
 def boundary_targets(
     track: TrackTexture, steps: NDArray[np.int64], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> NDArray[np.int8]:
-    """1 where the sound changes, 0 where it does not, -1 where it is too near to say.
+    """Return the targets of candidates at these steps: 1 boundary, 0 none, -1 neither (too near to a boundary).
 
-    held: labels whose stretches, and the changes from and to them, a fold must not be taught.
+    excluded_labels: labels whose spans, with the boundaries at both ends, are -1, because a fold is tested on them.
     """
     at = step_to_time(steps)
-    answer = np.zeros(len(steps), np.int8)
+    targets = np.zeros(len(steps), np.int8)
     spans = track.truth.spans
     changes = (
         [(span.start, span.end) for span in spans]
@@ -137,60 +112,51 @@ def boundary_targets(
         else [(span.start, span.start) for span in spans[1:]]
     )
     for start, end in changes:
-        answer[(at > start - recipe.margin_s) & (at < end + recipe.margin_s)] = -1
+        targets[(at > start - recipe.margin_s) & (at < end + recipe.margin_s)] = -1
     for start, end in changes:
-        answer[np.abs(at - (start + end) / 2) <= max(0.6, 0.3 * (end - start))] = 1
+        targets[np.abs(at - (start + end) / 2) <= max(0.6, 0.3 * (end - start))] = 1
     if track.truth.kind == "sections":
-        answer[(at < spans[0].start + 1.5) | (at > spans[-1].end - 1.5)] = -1
+        targets[(at < spans[0].start + 1.5) | (at > spans[-1].end - 1.5)] = -1
     segments = track.truth.segments
     for span, following in zip(segments, (*segments[1:], segments[-1]), strict=True):
         if span.label in excluded_labels:
-            answer[(at > span.start - _FADE_S) & (at < following.end - _FADE_S)] = -1
-    return answer
-
-
-def fit_singing_direction(tracks: list[TrackTexture]) -> Floats:
-    """The direction that tells sung parts from others: labels in capitals from small ones."""
-    vectors, groups = [], []
-    for track in tracks:
-        at = step_to_time(np.arange(len(track.vectors)))
-        for span in track.truth.segments:
-            inside = track.vectors[(at > span.start + 1) & (at < span.end - 1), :STANDARDISED_DIMS]
-            vectors.append(inside)
-            groups.append(np.full(len(inside), span.label.isupper(), np.int64))
-    return fit_discriminant(np.concatenate(vectors), np.concatenate(groups), 1)
+            targets[(at > span.start - _FADE_S) & (at < following.end - _FADE_S)] = -1
+    return targets
 
 
 def collect_examples(
     track: TrackTexture,
     model: BoundaryModel,
     recipe: TrainingRecipe,
-    keep: float,
+    negative_share: float,
     rng: np.random.Generator,
     floor: float = -np.inf,
     excluded_labels: frozenset[str] = frozenset(),
 ) -> TrainingExamples:
-    """What was known of each candidate, at each age, whose log odds are above the floor.
+    """Collect the candidates of a track at every age of the recipe whose glance log-odds are above the floor.
 
-    keep: the share of the non-changes that is taken.
+    negative_share: share of the negatives that is collected.
     """
-    evidence = CandidateFeatures(model)
+    candidates = CandidateFeatures(model)
     ages = np.array(recipe.ages)
-    told, answers = [np.zeros((0, evidence.n_features), np.float32)], [np.zeros(0, np.int8)]
-    everywhere = boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
+    features, targets = [np.zeros((0, candidates.n_features), np.float32)], [np.zeros(0, np.int8)]
+    track_targets = boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
     for step, vector in enumerate(track.vectors, 1):
-        kept = evidence.push(vector) > floor
-        answer = everywhere[np.maximum(step - ages, 0)]
-        kept &= (answer == 1) | ((answer == 0) & (rng.random(len(ages)) < keep))
-        told.append(evidence.features[kept].astype(np.float32))
-        answers.append(answer[kept])
-    return TrainingExamples(np.concatenate(told), np.concatenate(answers))
+        mask = candidates.push(vector) > floor
+        target = track_targets[np.maximum(step - ages, 0)]
+        mask &= (target == 1) | ((target == 0) & (rng.random(len(ages)) < negative_share))
+        features.append(candidates.features[mask].astype(np.float32))
+        targets.append(target[mask])
+    return TrainingExamples(np.concatenate(features), np.concatenate(targets))
 
 
 def fit_trees(
     examples: list[TrainingExamples], weights: list[float], trees: int, leaves: int, width: int
 ) -> lightgbm.Booster:
-    """Boosted trees for the probability of a change, on the first `width` numbers of evidence."""
+    """Grow boosted trees for the probability of a boundary, on the first `width` candidate features.
+
+    weights: of the examples of each track.
+    """
     options = {
         "objective": "binary",
         "num_leaves": leaves,
@@ -204,21 +170,21 @@ def fit_trees(
         "seed": 1,
         "num_threads": 1,
     }
-    told = np.concatenate([one.features[:, :width] for one in examples])
-    answers = np.concatenate([one.targets for one in examples])
-    each = np.concatenate([np.full(len(one.targets), w) for one, w in zip(examples, weights, strict=True)])
-    return lightgbm.train(options, lightgbm.Dataset(told, answers, weight=each), num_boost_round=trees)
+    features = np.concatenate([one.features[:, :width] for one in examples])
+    targets = np.concatenate([one.targets for one in examples])
+    sample_weights = np.repeat(weights, [len(one.targets) for one in examples])
+    return lightgbm.train(options, lightgbm.Dataset(features, targets, weight=sample_weights), num_boost_round=trees)
 
 
 def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int32] | Floats]:
-    """The trees of all boosters as flat arrays, as `streamseg.engine.boundaries.trees` reads them."""
+    """Flatten the trees of all boosters to the arrays that `streamseg.engine.boundaries.trees` reads."""
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
     right: list[int] = []
     value: list[float] = []
 
-    def lay(node: dict[str, Any]) -> int:
+    def add_node(node: dict[str, Any]) -> int:
         if "leaf_value" in node:
             value.append(float(node["leaf_value"]))
             return -len(value)
@@ -227,11 +193,11 @@ def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int3
         threshold.append(float(node["threshold"]))
         left.append(0)
         right.append(0)
-        left[here] = lay(node["left_child"])
-        right[here] = lay(node["right_child"])
+        left[here] = add_node(node["left_child"])
+        right[here] = add_node(node["right_child"])
         return here
 
-    first = [lay(tree["tree_structure"]) for booster in boosters for tree in booster.dump_model()["tree_info"]]
+    first = [add_node(tree["tree_structure"]) for booster in boosters for tree in booster.dump_model()["tree_info"]]
     return {
         "first": np.array(first, np.int32),
         "feature": np.array(feature, np.int32),
@@ -242,30 +208,30 @@ def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int3
     }
 
 
-def untrained_model(recipe: TrainingRecipe, learned: Floats, classes: Floats) -> BoundaryModel:
-    """A model that gathers evidence and judges nothing yet."""
-    none = np.zeros(0, np.int32)
+def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Floats) -> BoundaryModel:
+    """Make a model without trees, which computes candidate features but rejects no candidate."""
+    empty = np.zeros(0, np.int32)
     return BoundaryModel(
-        projection=learned,
+        projection=projection,
         classes=classes,
         ages=np.array(recipe.ages),
-        first=none,
-        feature=none,
+        first=empty,
+        feature=empty,
         threshold=np.zeros(0),
-        left=none,
-        right=none,
+        left=empty,
+        right=empty,
         value=np.zeros(0),
         glance_trees=np.array(0),
         gate=np.array(-np.inf),
         prior=np.array(CLOSE_LOOK_NEGATIVE_SHARE),
-        neighbourhood=np.array(recipe.near),
-        min_distance=np.array(recipe.gap),
+        neighbourhood=np.array(recipe.neighbourhood),
+        min_distance=np.array(recipe.min_distance),
         policies=np.array([[0.0, 0.5, 0.0, float(recipe.ages[0])]]),
     )
 
 
 def add_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
-    """A model that dismisses by these trees what they put below the gate."""
+    """Return the model with these glance trees, which reject candidates with log-odds below the gate."""
     return replace(
         model,
         **flatten_trees([booster]),  # type: ignore[arg-type]
@@ -279,45 +245,49 @@ def train_boundary_model(
     classes: Floats,
     recipe: TrainingRecipe,
     *,
-    weight: Callable[[TrackTexture], float] = lambda track: 1.0,  # noqa: ARG005  every track weighs the same unless told
+    weight: Callable[[TrackTexture], float] = lambda track: 1.0,  # noqa: ARG005  the same for every track
     excluded_labels: frozenset[str] = frozenset(),
 ) -> BoundaryModel:
-    """A judge for one kind of sound; its policies are still to be chosen.
+    """Train a boundary classifier for one kind of material; its policies are to be chosen afterwards.
 
-    First the trees that judge at first glance, on every candidate. Then those of the closer look, on the candidates
-    that are left; what these are told rests on glances of trees that were grown on the other half of the tracks.
+    First the glance trees, on all candidates. Then the trees of the close look, on the candidates that the glance
+    trees pass on: for these examples, the glance trees are grown on the other half of the tracks.
     """
     rng = np.random.default_rng(0)
-    model = untrained_model(recipe, fit_projection(tracks, recipe, excluded_labels), classes)
+    model = make_untrained_model(recipe, fit_projection(tracks, recipe, excluded_labels), classes)
     weights = [weight(track) for track in tracks]
     width = CandidateFeatures(model).n_glance_features
-    glancing = replace(model, gate=np.array(np.inf))
+    glance_model = replace(model, gate=np.array(np.inf))
     glances = [
-        collect_examples(track, glancing, recipe, _NEGATIVE_SHARE, rng, excluded_labels=excluded_labels)
+        collect_examples(track, glance_model, recipe, _NEGATIVE_SHARE, rng, excluded_labels=excluded_labels)
         for track in tracks
     ]
     halves = rng.permutation(len(tracks)) % 2
     examples: list[TrainingExamples | None] = [None] * len(tracks)
     gates = []
     for half in (0, 1):
-        others, mine = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
-        grown = fit_trees(
-            [glances[i] for i in others], [weights[i] for i in others], _GLANCE_TREES, _GLANCE_LEAVES, width
+        train, test = np.flatnonzero(halves != half), np.flatnonzero(halves == half)
+        booster = fit_trees(
+            [glances[i] for i in train], [weights[i] for i in train], _GLANCE_TREES, _GLANCE_LEAVES, width
         )
-        gates.append(_choose_gate(grown, [glances[i] for i in mine], width, recipe.looked_at))
-        glancing = add_glance_trees(model, grown, gates[-1])
-        for i in mine:
+        gates.append(_choose_gate(booster, [glances[i] for i in test], width, recipe.close_look_share))
+        glance_model = add_glance_trees(model, booster, gates[-1])
+        for i in test:
             examples[i] = collect_examples(
-                tracks[i], glancing, recipe, CLOSE_LOOK_NEGATIVE_SHARE, rng, _REJECTION_FLOOR, excluded_labels
+                tracks[i], glance_model, recipe, CLOSE_LOOK_NEGATIVE_SHARE, rng, _REJECTION_FLOOR, excluded_labels
             )
-    glance = fit_trees(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
-    left = [one for one in examples if one is not None]
-    closer = fit_trees(left, weights, recipe.trees, recipe.leaves, CandidateFeatures(model).n_features)
-    seen = add_glance_trees(model, glance, float(np.mean(gates)))
-    return replace(seen, **flatten_trees([glance, closer]))  # type: ignore[arg-type]
+    glance_trees = fit_trees(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
+    close_look_examples = [one for one in examples if one is not None]
+    close_look_trees = fit_trees(
+        close_look_examples, weights, recipe.trees, recipe.leaves, CandidateFeatures(model).n_features
+    )
+    glance_model = add_glance_trees(model, glance_trees, float(np.mean(gates)))
+    return replace(glance_model, **flatten_trees([glance_trees, close_look_trees]))  # type: ignore[arg-type]
 
 
-def _choose_gate(booster: lightgbm.Booster, examples: list[TrainingExamples], width: int, looked_at: float) -> float:
-    """The log odds below which most places lie where nothing changes."""
-    told = np.concatenate([one.features[one.targets == 0, :width] for one in examples])
-    return float(np.quantile(np.asarray(booster.predict(told, raw_score=True)), 1 - looked_at))
+def _choose_gate(
+    booster: lightgbm.Booster, examples: list[TrainingExamples], width: int, close_look_share: float
+) -> float:
+    """Return the log-odds that this share of the negatives exceeds."""
+    negatives = np.concatenate([one.features[one.targets == 0, :width] for one in examples])
+    return float(np.quantile(np.asarray(booster.predict(negatives, raw_score=True)), 1 - close_look_share))

@@ -1,4 +1,4 @@
-"""Whether a probability is what it says: of all that was said with 80 %, four in five should hold."""
+"""Calibration of probabilities: of all predictions made with 80 %, four in five should come true."""
 
 from __future__ import annotations
 
@@ -7,54 +7,68 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.calibration import calibration_curve
 
 Floats = NDArray[np.float64]
 
 BINS = 10
-_PRIOR_COUNT = 10.0  # sayings that would speak for leaving the probabilities as they are
+_PRIOR_COUNT = 10.0  # weight of the identity calibration, in predictions
 
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityDiagram:
-    """A reliability diagram: of each tenth of the scale what was said on average, what share held, and how often."""
+    """A reliability diagram: for each bin that is not empty, mean probability, share that came true, and count."""
 
-    predicted: tuple[float, ...]
-    observed: tuple[float, ...]
+    probability: tuple[float, ...]
+    frequency: tuple[float, ...]
     count: tuple[int, ...]
 
     @property
     def error(self) -> float:
-        """Expected calibration error (Naeini, Cooper & Hauskrecht 2015): how far apart, weighted by how often."""
-        total = sum(self.count)
-        if not total:
+        """Expected calibration error (Naeini, Cooper & Hauskrecht 2015); NaN without predictions."""
+        if not self.count:
             return float("nan")
-        return sum(n * abs(said - held) for said, held, n in zip(self.predicted, self.observed, self.count)) / total
+        return float(np.average(np.abs(np.subtract(self.probability, self.frequency)), weights=self.count))
 
 
-def make_reliability_diagram(predicted: list[float], observed: list[bool]) -> ReliabilityDiagram:
-    """Gather sayings into ten bins of equal width; empty ones are left out."""
-    probability, outcome = np.array(predicted, float), np.array(observed, float)
-    where = np.clip((probability * BINS).astype(int), 0, BINS - 1)
-    filled = [here for number in range(BINS) if (here := where == number).any()]
-    return ReliabilityDiagram(
-        tuple(float(probability[here].mean()) for here in filled),
-        tuple(float(outcome[here].mean()) for here in filled),
-        tuple(int(here.sum()) for here in filled),
-    )
+def make_reliability_diagram(probabilities: list[float], outcomes: list[bool]) -> ReliabilityDiagram:
+    """Collect predictions in ten bins of equal width.
 
-
-def fit_platt(predicted: Floats, observed: NDArray[np.bool_]) -> tuple[float, float]:
-    """Slope and shift that make probabilities what they say; (1, 0) where nothing was said.
-
-    Maximum likelihood with a ridge towards leaving them alone, worth `_HELD` sayings.
+    Parameters
+    ----------
+    probabilities
+        From 0 to 1.
+    outcomes
+        Whether each prediction came true.
     """
-    log_odds = np.log(predicted / (1.0 - predicted))
+    if not probabilities:
+        return ReliabilityDiagram((), (), ())
+    share, mean = calibration_curve(np.array(outcomes, int), probabilities, n_bins=BINS)
+    # The bins of `calibration_curve`, which returns no counts: each includes its upper edge.
+    count = np.bincount(np.searchsorted(np.linspace(0.0, 1.0, BINS + 1)[1:-1], probabilities))
+    return ReliabilityDiagram(tuple(mean.tolist()), tuple(share.tolist()), tuple(count[count > 0].tolist()))
 
-    def loss(at: Floats) -> float:
-        z = at[0] * log_odds + at[1]
-        return float(
-            np.sum(np.logaddexp(0.0, z) - observed * z) + 0.5 * _PRIOR_COUNT * ((at[0] - 1.0) ** 2 + at[1] ** 2)
-        )
+
+def fit_platt(probabilities: Floats, outcomes: NDArray[np.bool_]) -> tuple[float, float]:
+    """Fit slope and shift of the log-odds so that probabilities are calibrated (Platt 1999).
+
+    Maximum likelihood with a ridge towards the identity (1, 0), which weighs `_PRIOR_COUNT` predictions. A ridge in
+    scikit-learn's `LogisticRegression` is towards 0 and cannot penalise the intercept, hence `scipy.optimize`.
+
+    Parameters
+    ----------
+    probabilities
+        Shape (n,), 0 < p < 1.
+    outcomes
+        Shape (n,), whether each prediction came true.
+    """
+    log_odds = np.log(probabilities / (1.0 - probabilities))
+
+    def loss(parameters: Floats) -> float:
+        slope, shift = parameters
+        z = slope * log_odds + shift
+        ridge = 0.5 * _PRIOR_COUNT * ((slope - 1.0) ** 2 + shift**2)
+        return float(np.sum(np.logaddexp(0.0, z) - outcomes * z) + ridge)
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.2, 5.0), (-5.0, 5.0)]).x
     return float(slope), float(shift)

@@ -1,8 +1,9 @@
-"""The causal checkerboard: what a page of NumPy finds, to hold every figure of ours against.
+"""The causal checkerboard: an untrained baseline to compare our scores with.
 
-Novelty of Foote (2000), heard as it happens: the texture's timbre is standardised by the mean and deviation of the
-stream so far; the similarity of the last 2 × `HALF_S` is weighed by a checkerboard with a Gaussian taper; a change is
-a peak within `NEAR_S` that exceeds the running mean of the novelty by `_DEVIATIONS` deviations. Nothing is trained.
+Novelty of Foote (2000), computed causally: the timbre of the texture is divided by the standard deviation of the
+stream so far; the similarity matrix of the last 2 × `HALF_S` is weighted by a checkerboard with a Gaussian taper; a
+boundary is the highest peak within `NEAR_S` that exceeds the running mean of the novelty by `_STD_FACTOR` standard
+deviations.
 """
 
 from __future__ import annotations
@@ -21,19 +22,26 @@ Floats = NDArray[np.float64]
 
 HALF_S, NEAR_S = 10.0, 5.0
 _MFCC = TIMBRE[:20]
-_DEVIATIONS = 0.5
-_LEAST_VARIANCE = 1e-3
+_STD_FACTOR = 0.5
+_MIN_VARIANCE = 1e-3
 
 
 def estimate_boundaries(path: Path) -> TrackPredictions:
-    """The changes in a sound file."""
+    """Estimate the boundaries in a sound file."""
     return pick_boundaries(extract_texture(path))
 
 
 def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
-    """The changes in a file's texture, shape (n, VECTOR_DIMS), as `texture_of` gives it.
+    """Estimate the boundaries in the texture of a file.
 
-    half_s: seconds compared on either side of a change. near_s: seconds within which a peak is the highest.
+    Parameters
+    ----------
+    vectors
+        Shape (n, VECTOR_DIMS), from `extract_texture`.
+    half_s
+        Seconds compared on either side of a boundary.
+    near_s
+        Seconds on either side within which a boundary is the highest peak.
     """
     timbre = vectors[:, _MFCC]
     half, near = round(half_s / STEP_S), round(near_s / STEP_S)
@@ -42,24 +50,24 @@ def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEA
     sums = np.concatenate([np.zeros((1, len(_MFCC))), timbre.cumsum(axis=0)])
     squares = np.concatenate([np.zeros((1, len(_MFCC))), (timbre**2).cumsum(axis=0)])
     novelty = np.full(len(timbre) + 1, -np.inf)
-    found = []
-    for heard in range(2 * half, len(timbre) + 1):
-        variance = squares[heard] / heard - (sums[heard] / heard) ** 2
-        recent = timbre[heard - 2 * half : heard] / np.sqrt(np.maximum(variance, _LEAST_VARIANCE))
+    boundaries = []
+    for step in range(2 * half, len(timbre) + 1):
+        variance = squares[step] / step - (sums[step] / step) ** 2
+        recent = timbre[step - 2 * half : step] / np.sqrt(np.maximum(variance, _MIN_VARIANCE))
         before, after = recent[:half][::-1], recent[half:]
-        middle, peak = heard - half, heard - half - near
-        alike = 0.5 * (_similarity(before, before) + _similarity(after, after)) - _similarity(before, after)
-        novelty[middle] = np.sum(weights * alike)
+        middle, peak = step - half, step - half - near
+        contrast = 0.5 * (_similarity(before, before) + _similarity(after, after)) - _similarity(before, after)
+        novelty[middle] = np.sum(weights * contrast)
         if peak < half or novelty[peak] < novelty[max(0, peak - near) : peak + near + 1].max():
             continue
         so_far = novelty[half : middle + 1]
-        if novelty[peak] > so_far.mean() + _DEVIATIONS * so_far.std():
-            found.append(DetectedBoundary(float(step_to_time(peak)), step_end_time(heard)))
-    return TrackPredictions(step_end_time(len(timbre)), tuple(found), ())
+        if novelty[peak] > so_far.mean() + _STD_FACTOR * so_far.std():
+            boundaries.append(DetectedBoundary(float(step_to_time(peak)), step_end_time(step)))
+    return TrackPredictions(step_end_time(len(timbre)), tuple(boundaries), ())
 
 
 def _similarity(a: Floats, b: Floats) -> Floats:
-    """Gaussian kernel of the mean squared difference, shape (len(a), len(b))."""
+    """Compute the Gaussian kernel of the mean squared difference, shape (len(a), len(b))."""
     squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None] - 2 * a @ b.T
     similarity: Floats = np.exp(-np.maximum(squares, 0.0) / a.shape[1])
     return similarity

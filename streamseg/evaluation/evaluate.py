@@ -1,7 +1,6 @@
-"""`streamseg evaluate`: the program run as a user runs it, against annotated sound.
+"""`streamseg evaluate`: runs the program over annotated sound and scores its events.
 
-Every file goes through the source and the segmenter that `analyze` uses, from the first sample to the last; no
-figure here has seen the future.
+Every file goes through the source and the segmenter that `analyze` uses, in one causal pass.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from streamseg.wire.events import (
 
 @dataclass(frozen=True, slots=True)
 class TrackPredictions:
-    """What the program said of one file. novelty: (stream seconds, how new the sound is)."""
+    """The predictions of the program for one file. novelty: pairs of (stream seconds, novelty)."""
 
     duration_s: float
     boundaries: tuple[DetectedBoundary, ...]
@@ -51,7 +50,7 @@ class TrackPredictions:
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """The figures of one file. `None` where the kind of truth does not give them."""
+    """The scores of one file; None where its kind of annotation does not give them."""
 
     track: str
     kind: str
@@ -74,7 +73,7 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All files of a folder."""
+    """The scores of all files of a folder, with predictions and annotations by track name."""
 
     tracks: tuple[TrackScore, ...]
     predictions: dict[str, TrackPredictions]
@@ -82,14 +81,14 @@ class Evaluation:
 
     @property
     def timeliness(self) -> list[TimelinessCounts]:
-        """What was said before it was certain, track by track."""
+        """The timeliness of provisional boundaries and the pairs for calibration, for each track."""
         return [
             timeliness.measure_timeliness(truth, self.predictions[name].boundary_history)
             for name, truth in self.truth.items()
         ]
 
     def summary(self) -> list[tuple[str, str, str]]:
-        """(what, value, 95 % interval over tracks) for each figure that exists."""
+        """Return rows of (title, value, 95 % interval over tracks) for each score that exists."""
         rows = []
         for name, title in (
             ("f", "F (3 s)"),
@@ -123,7 +122,10 @@ class Evaluation:
         return rows
 
     def write_csv(self, path: Path, *, replace: bool = False) -> None:
-        """One row a track. replace: an existing file gives way. Raises OutputFailed, AskedWrongly."""
+        """Write one row for each track.
+
+        replace: whether an existing file may be replaced. Raises OutputError, UsageError.
+        """
         rows = [asdict(track) for track in self.tracks]
         for row in rows:
             row["delays_s"] = " ".join(f"{delay:.2f}" for delay in row["delays_s"])
@@ -136,24 +138,26 @@ class Evaluation:
 
 
 def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> tuple[TrackPredictions, float]:
-    """Run the program over one file; returns what it said and how many times faster than real time."""
+    """Run the program over one file; return its predictions and the speed, in multiples of real time."""
     began = perf_counter()
-    heard = collect_predictions(segment(open_source(str(path)), settings, model=model, telemetry=True))
-    return heard, heard.duration_s / (perf_counter() - began)
+    predictions = collect_predictions(segment(open_source(str(path)), settings, model=model, telemetry=True))
+    return predictions, predictions.duration_s / (perf_counter() - began)
 
 
 def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
-    """What matters for the scores among events."""
-    boundaries, sections, sound, sayings, novelty, duration_s = [], [], [], [], [], 0.0
+    """Collect from events what the scores need."""
+    boundaries, sections, sound, history, novelty, duration_s = [], [], [], [], [], 0.0
     for event in events:
         match event.data:
             case BoundaryProvisional(boundary_id=name, t=t, decided_t=decided_t, stability=stability):
-                sayings.append(BoundaryPrediction(name, "provisional", t, decided_t, stability))
-            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as fact:
+                history.append(BoundaryPrediction(name, "provisional", t, decided_t, stability))
+            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as confirmation:
                 boundaries.append(DetectedBoundary(t, decided_t))
-                sayings.append(BoundaryPrediction(name, "confirmed", t, decided_t, fact.confidence, fact.at_end))
+                history.append(
+                    BoundaryPrediction(name, "confirmed", t, decided_t, confirmation.confidence, confirmation.at_end)
+                )
             case BoundaryRetracted(boundary_id=name, decided_t=decided_t, at_end=at_end):
-                sayings.append(BoundaryPrediction(name, "retracted", None, decided_t, 0.0, at_end))
+                history.append(BoundaryPrediction(name, "retracted", None, decided_t, 0.0, at_end))
             case SectionClosed(start=start, end=end, label=label):
                 sections.append(LabelledSpan(start, end, label or "?"))
             case SoundChanged() as change:
@@ -163,25 +167,25 @@ def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
             case StreamStopped(t=t):
                 duration_s = t
     return TrackPredictions(
-        duration_s, tuple(boundaries), tuple(sections), tuple(sound), tuple(sayings), tuple(novelty)
+        duration_s, tuple(boundaries), tuple(sections), tuple(sound), tuple(history), tuple(novelty)
     )
 
 
 def score_track(
     track: AnnotatedFile, predictions: TrackPredictions, realtime_factor: float = float("nan")
 ) -> TrackScore:
-    """Judge what was said of one file."""
+    """Score the predictions of one file."""
     start, end = track.spans[0].start, track.spans[-1].end
     if track.kind == "transitions":
         truth = [(span.start + span.end) / 2 for span in track.spans]
         inside = list(predictions.boundaries)
-        found, pairs = scores.score_transitions(track.spans, [boundary.t for boundary in inside])
+        score, pairs = scores.score_transitions(track.spans, [boundary.t for boundary in inside])
         narrow = whole = narrow_whole = None
     else:
         truth = scores.inner_boundaries(track.spans)
         inside = [boundary for boundary in predictions.boundaries if start < boundary.t < end]
         estimates = [boundary.t for boundary in inside]
-        found = scores.score_detection(truth, estimates, 3.0)
+        score = scores.score_detection(truth, estimates, 3.0)
         narrow = scores.score_detection(truth, estimates, 0.5)
         whole = scores.score_untrimmed(truth, estimates, start, end, 3.0)
         narrow_whole = scores.score_untrimmed(truth, estimates, start, end, 0.5)
@@ -197,9 +201,9 @@ def score_track(
         realtime_factor=realtime_factor,
         true=len(truth),
         estimated=len(inside),
-        precision=found.precision,
-        recall=found.recall,
-        f=found.f,
+        precision=score.precision,
+        recall=score.recall,
+        f=score.f,
         f_05=narrow.f if narrow else None,
         f_untrimmed=whole.f if whole else None,
         f_05_untrimmed=narrow_whole.f if narrow_whole else None,
@@ -224,9 +228,9 @@ def evaluate_folder(
 ) -> Evaluation:
     """Run and score every annotated file of a folder.
 
-    model: judges changes instead of the shipped one; or, by a file's stem, one that has not seen that file.
-    jobs: processes at a time. progress: called with (files done, files in all, name) after each.
-    Raises SourceNotFound when there is nothing to score.
+    model: replaces the shipped boundary classifier; a mapping has one for each file's stem, e.g. trained without it.
+    jobs: number of processes. progress: called after each file with (files done, files in all, name).
+    Raises SourceNotFoundError when there is nothing to score.
     """
     files = find_annotated_files(folder, truth)
     work = [

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from joblib import Parallel, delayed
+
 Result = TypeVar("Result")
-_Task = tuple[int, Callable[..., Any], tuple[Any, ...]]
 
 
 def run_parallel(
     function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[int, Result]]:
-    """Call function with each of these arguments; gives (which, result) as they become ready, in any order.
+    """Call a function once for each tuple of arguments and yield (index, result) in the order of completion.
 
-    jobs: processes at a time; with one, everything happens here. Closing the iterator, or Ctrl-C, ends them.
+    jobs: number of processes; with 1 the calls run in this process. Ctrl-C ends the processes.
     """
-    tasks = [(number, function, arguments) for number, arguments in enumerate(work)]
-    if jobs == 1 or len(work) < 2:
-        yield from map(_run_task, tasks)
-        return
-    with get_context().Pool(min(jobs, len(work)), _ignore_interrupt) as pool:
-        yield from pool.imap_unordered(_run_task, tasks)
+    processes = max(1, min(jobs, len(work)))
+    parallel = Parallel(n_jobs=processes, return_as="generator_unordered", initializer=_ignore_interrupt)
+    yield from parallel(delayed(_run_task)(index, function, arguments) for index, arguments in enumerate(work))
 
 
-def _run_task(task: _Task) -> tuple[int, Any]:
-    number, function, arguments = task
-    return number, function(*arguments)
+def _run_task(index: int, function: Callable[..., Result], arguments: tuple[Any, ...]) -> tuple[int, Result]:
+    return index, function(*arguments)
 
 
 def _ignore_interrupt() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the process that waits for the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: what was heard of each track beside what is true, and whether probabilities hold."""
+"""Pictures of an evaluation: the predictions for each track beside its annotation, and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ _LABEL_WIDTH_SHARE = 0.012  # of the track, for two letters of a name
 
 
 def picture_paths(folder: Path, tracks: Iterable[str]) -> list[Path]:
-    """Every file that `draw` may write for tracks of these names."""
+    """List the files that `draw_evaluation` may write for tracks of these names."""
     return [*(folder / f"{track}.png" for track in tracks), folder / _RELIABILITY]
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = True) -> list[Path]:
-    """One picture a track and one of the probabilities, as PNG files in a folder.
+    """Draw one picture for each track and one of the reliability diagrams, as PNG files in a folder.
 
-    replace: existing files give way. Raises OutputFailed, AskedWrongly.
+    replace: whether existing files may be replaced. Raises OutputError, UsageError.
     """
     make_folder(folder)
-    written = []
+    paths = []
     for track in evaluation.tracks:
         figure = draw_track(track, evaluation.truth[track.track], evaluation.predictions[track.track])
-        written.append(_save(figure, folder / f"{track.track}.png", replace=replace))
+        paths.append(_save(figure, folder / f"{track.track}.png", replace=replace))
     diagrams = {name: one for name, one in reliability_diagrams(evaluation.timeliness).items() if one.count}
     if diagrams:
-        written.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
-    return written
+        paths.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
+    return paths
 
 
 def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
-    """Novelty above, what is true and what was heard below; found, false and missed changes in their colours."""
+    """Draw the novelty with found, false and missed boundaries, and below it the true and the predicted labels."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     end = max(predictions.duration_s, truth.spans[-1].end)
-    changes, hit = _match_changes(truth, predictions)
-    found = set(hit.values())
+    changes, matches = _match_changes(truth, predictions)
+    hits = set(matches.values())
     if predictions.novelty:
         above.fill_between(*zip(*predictions.novelty), color="#90a4ae", alpha=0.6, linewidth=0)
     for begin, finish in changes:
         above.axvspan(begin - 0.15, finish + 0.15, color="#000000", alpha=0.18, linewidth=0)
     for number, boundary in enumerate(predictions.boundaries):
-        good = number in found or not _is_scored(truth, boundary.t)
+        good = number in hits or not _is_scored(truth, boundary.t)
         above.axvline(boundary.t, color=_HIT_COLOUR if good else _FALSE_COLOUR, linewidth=1.2)
         above.annotate(
             "",
@@ -78,18 +78,18 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
             arrowprops={"arrowstyle": "->", "color": _HIT_COLOUR if good else _FALSE_COLOUR, "linewidth": 0.8},
         )
     for number, (begin, finish) in enumerate(changes):
-        if number not in hit:
+        if number not in matches:
             above.plot((begin + finish) / 2, 0.05, "v", color=_MISS_COLOUR, transform=above.get_xaxis_transform())
-    late = f", known {track.delay_median_s:.1f} s later (median)" if track.delay_median_s is not None else ""
+    delay = f", decided {track.delay_median_s:.1f} s later (median)" if track.delay_median_s is not None else ""
     above.set_title(
-        f"{track.track}: F {track.f:.2f} at 3 s, {len(hit)} of {len(changes)} changes found, "
-        f"{track.estimated - len(hit)} false{late}",
+        f"{track.track}: F {track.f:.2f} at 3 s, {len(matches)} of {len(changes)} boundaries found, "
+        f"{track.estimated - len(matches)} false{delay}",
         loc="left",
     )
     above.set_ylabel("novelty")
     above.set_ylim(bottom=0)
     _draw_legend(above)
-    lanes = [("true", truth.segments or truth.spans), ("heard", predictions.sections)]
+    lanes = [("true", truth.segments or truth.spans), ("predicted", predictions.sections)]
     for height, (_, spans) in zip((1, 0), lanes):
         _draw_lane(below, spans, height, end)
     below.set_yticks([1.4, 0.4], [name for name, _ in lanes])
@@ -103,48 +103,40 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
 
 
 def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
-    """How often what was said with a probability held; on the diagonal it is as likely as it is called."""
+    """Draw reliability diagrams: observed share over predicted probability, with the number of predictions."""
     figure = Figure(figsize=(4.4 * len(diagrams), 5.0), layout="constrained")
     for axes, (name, diagram) in zip(
         figure.subplots(1, len(diagrams), squeeze=False)[0], diagrams.items(), strict=True
     ):
         axes.plot([0, 1], [0, 1], "--", color="#9e9e9e", linewidth=1)
-        axes.plot(diagram.predicted, diagram.observed, color="#1f77b4", linewidth=1)
+        axes.plot(diagram.probability, diagram.frequency, color="#1f77b4", linewidth=1)
         most = max(diagram.count)
-        axes.scatter(diagram.predicted, diagram.observed, [20 + 180 * n / most for n in diagram.count], color="#1f77b4")
-        for said, held, count in zip(diagram.predicted, diagram.observed, diagram.count, strict=True):
-            above = held < 0.9
+        axes.scatter(
+            diagram.probability, diagram.frequency, [20 + 180 * n / most for n in diagram.count], color="#1f77b4"
+        )
+        for probability, frequency, count in zip(diagram.probability, diagram.frequency, diagram.count, strict=True):
+            above = frequency < 0.9
             axes.annotate(
-                str(count), (said, held), (0, 9 if above else -15), textcoords="offset points", ha="center", fontsize=8
+                str(count),
+                (probability, frequency),
+                (0, 9 if above else -15),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
             )
-        axes.set_title(f"{name}\nerror {diagram.error:.3f}, {sum(diagram.count)} sayings", fontsize=10)
-        axes.set_xlabel("said")
-        axes.set_ylabel("held")
+        axes.set_title(f"{name}\nerror {diagram.error:.3f}, {sum(diagram.count)} predictions", fontsize=10)
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("observed share")
         axes.set_xlim(-0.03, 1.03)
         axes.set_ylim(-0.05, 1.08)
         axes.set_box_aspect(1)
     return figure
 
 
-def draw_delay_tradeoff(curves: dict[str, list[tuple[float, float]]]) -> Figure:
-    """Accuracy against delay: for each kind of sound, (median delay in seconds, F) at rising look-ahead."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for name, points in curves.items():
-        axes.plot(*zip(*points), "o-", label=name)
-    axes.set_xlabel("median delay, seconds")
-    axes.set_ylabel("F at 3 s")
-    axes.set_ylim(0, 1)
-    axes.set_xlim(left=0)
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    return figure
-
-
 def _match_changes(
     truth: AnnotatedFile, predictions: TrackPredictions
 ) -> tuple[list[tuple[float, float]], dict[int, int]]:
-    """The true changes (begin, end), and which of them was hit by which boundary."""
+    """Return the true boundaries (start, end), and the index of the predicted boundary that hits each."""
     times = [boundary.t for boundary in predictions.boundaries]
     if truth.kind == "transitions":
         return [(span.start, span.end) for span in truth.spans], dict(scores.score_transitions(truth.spans, times)[1])
@@ -163,16 +155,16 @@ def _draw_lane(axes: Axes, spans: tuple[LabelledSpan, ...], height: float, end: 
         axes.broken_barh([(span.start, span.end - span.start)], (height, 0.8), color=colour, edgecolor="white", lw=1)
         room = int((span.end - span.start) / end / _LABEL_WIDTH_SHARE)
         if room:
-            shown = span.label if len(span.label) <= 2 * room else span.label[: max(1, 2 * room - 1)] + "…"
+            text = span.label if len(span.label) <= 2 * room else span.label[: max(1, 2 * room - 1)] + "…"
             middle = ((span.start + span.end) / 2, height + 0.4)
-            axes.annotate(shown, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
+            axes.annotate(text, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
 
 
 def _draw_legend(axes: Axes) -> None:
-    for colour, name in ((_HIT_COLOUR, "found, and when it was known"), (_FALSE_COLOUR, "false")):
+    for colour, name in ((_HIT_COLOUR, "found, and when it was decided"), (_FALSE_COLOUR, "false")):
         axes.plot([], [], color=colour, label=name)
     axes.plot([], [], "v", color=_MISS_COLOUR, label="missed")
-    axes.fill_between([], [], color="#000000", alpha=0.18, label="true change")
+    axes.fill_between([], [], color="#000000", alpha=0.18, label="true boundary")
     axes.legend(loc="lower center", bbox_to_anchor=(0.82, 1.0), ncols=4, frameon=False, fontsize=8)
 
 

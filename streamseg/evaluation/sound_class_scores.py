@@ -1,6 +1,7 @@
-"""Scores of the kind of sound: speech, music and silence, each for itself, on a grid of half seconds.
+"""Scores of sound classes: speech, music and silence, each by itself, on a grid of half seconds.
 
-Truth: segments of the classes below. Talk over music is both; a jingle is music; noise is none of the three.
+The annotation has segments of the labels in `TRUTH_CLASSES`: talk over music is speech and music, a jingle is music,
+noise is none of the three.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ TRUTH_CLASSES: dict[str, tuple[bool, bool, bool]] = {
     "silence": (False, False, True),
     "noise": (False, False, False),
 }
-_LATE_S = 10.0  # a turn said later than this after the truth's belongs to something else
+_LATE_S = 10.0  # a predicted change later than this after the true one is another change
 
 Truth = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredProgramme:
-    """One annotated programme and what was said of it."""
+    """One annotated programme and the predictions for it."""
 
     truth: tuple[LabelledSpan, ...]
     predictions: tuple[SoundChanged, ...]
 
 
 def is_programme(spans: tuple[LabelledSpan, ...]) -> bool:
-    """Whether these labels are kinds of sound."""
+    """Tell whether the labels are those of sound classes."""
     return bool(spans) and {span.label for span in spans} <= set(TRUTH_CLASSES)
 
 
 def truth_grid(spans: tuple[LabelledSpan, ...]) -> Truth:
-    """The truth, shape (cells, 3), at the middle of each cell of the grid."""
+    """Sample the annotation at the middle of each cell of the grid; bool, shape (cells, 3)."""
     middles = _cell_middles(spans)
     which = np.searchsorted([span.start for span in spans], middles, side="right") - 1
     return np.array([TRUTH_CLASSES[span.label] for span in spans])[which]
 
 
 def prediction_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> Truth:
-    """What was said, on the same grid; a change counts from its `t`, nothing is on before the first."""
+    """Sample the predictions on the same grid; each holds from its `t`, and before the first there is no class."""
     middles = _cell_middles(spans)
     which = np.searchsorted([change.t for change in predictions], middles, side="right")
     states = np.array(
@@ -59,14 +60,14 @@ def prediction_grid(predictions: tuple[SoundChanged, ...], spans: tuple[Labelled
 
 
 def decision_delays(programme: ScoredProgramme) -> list[float]:
-    """Seconds from each true turn of a kind to the stream time at which it was decided."""
-    found = []
+    """Return the seconds from each true change of a class to the stream time of its decision."""
+    delays = []
     for k, kind in enumerate(KINDS):
         before = False
         for span in programme.truth:
             now = TRUTH_CLASSES[span.label][k]
             if now != before:
-                decided = next(
+                delay = next(
                     (
                         change.decided_t - span.start
                         for change in programme.predictions
@@ -74,30 +75,30 @@ def decision_delays(programme: ScoredProgramme) -> list[float]:
                     ),
                     None,
                 )
-                if decided is not None:
-                    found.append(max(0.0, decided))
+                if delay is not None:
+                    delays.append(max(0.0, delay))
             before = now
-    return found
+    return delays
 
 
 def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, str, str]]:
-    """(what, value, "") over all programmes together."""
+    """Return rows of (title, value, "") over all programmes together."""
     if not programmes:
         return []
     true = np.vstack([truth_grid(programme.truth) for programme in programmes])
-    said = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
+    prediction = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
     rows = []
     for k, kind in enumerate(KINDS):
-        both, either = np.sum(true[:, k] & said[:, k]), np.sum(true[:, k]) + np.sum(said[:, k])
+        both, either = np.sum(true[:, k] & prediction[:, k]), np.sum(true[:, k]) + np.sum(prediction[:, k])
         rows.append((f"{kind}, F1", f"{2 * both / either:.3f}" if either else "none", ""))
     noise = np.concatenate([_label_mask(programme.truth, "noise") for programme in programmes])
     over = true[:, 0] & true[:, 1]
     for title, cells, k in (("noise heard as speech", noise, 0), ("talk over music heard as music", over, 1)):
         if cells.any():
-            rows.append((title, f"{said[cells, k].mean():.3f}", ""))
-    late = [delay for programme in programmes for delay in decision_delays(programme)]
-    if late:
-        rows.append(("kind of sound, delay median", f"{np.median(late):.1f} s", ""))
+            rows.append((title, f"{prediction[cells, k].mean():.3f}", ""))
+    delays = [delay for programme in programmes for delay in decision_delays(programme)]
+    if delays:
+        rows.append(("kind of sound, delay median", f"{np.median(delays):.1f} s", ""))
     return rows
 
 

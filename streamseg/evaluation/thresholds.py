@@ -1,4 +1,4 @@
-"""When to be sure: policies of the judge, tried on what it says of tracks that it was not trained on."""
+"""Choice of confirmation policies on the predictions of a boundary classifier for tracks it was not trained on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CANDIDATE_POLICIES = [
 
 @dataclass(frozen=True, slots=True)
 class PolicyScore:
-    """How a policy does over tracks."""
+    """The scores of a policy over tracks."""
 
     f: float
     precision: float
@@ -42,7 +42,7 @@ class PolicyScore:
 
 
 def predict_track(track: TrackTexture, model: BoundaryModel) -> Floats:
-    """The judge's whole testimony on a track: row by row what it says at each vector, shape (vectors, ages)."""
+    """Run the boundary classifier over a track; returns the probabilities at each vector, shape (vectors, ages)."""
     classifier = BoundaryClassifier(model)
     return np.array([classifier.push(vector) for vector in track.vectors])
 
@@ -50,28 +50,34 @@ def predict_track(track: TrackTexture, model: BoundaryModel) -> Floats:
 def confirmed_boundaries(
     probabilities: Floats, model: BoundaryModel, policy: ThresholdPolicy | None, settings: Settings
 ) -> list[tuple[float, float]]:
-    """(t, decided_t) of each change that a policy, or without one the model's own, confirms on that testimony."""
-    said = boundary_history(
-        probabilities, model if policy is None else replace(model, policies=np.array([policy])), settings
-    )
-    return [(one.t, one.decided_t) for one in said if one.state == "confirmed" and one.t is not None]
+    """Return (t, decided_t) of the boundaries that a policy confirms, or the model's own policies if it is None.
+
+    probabilities: from `predict_track`.
+    """
+    if policy is not None:
+        model = replace(model, policies=np.array([policy]))
+    history = boundary_history(probabilities, model, settings)
+    return [(one.t, one.decided_t) for one in history if one.state == "confirmed" and one.t is not None]
 
 
 def boundary_history(probabilities: Floats, model: BoundaryModel, settings: Settings) -> tuple[BoundaryPrediction, ...]:
-    """Everything that is said on that testimony, before and when it is certain, as `model.spoken` has it."""
-    changes = BoundaryTracker(settings, model)
-    said = [(change, step, False) for step, row in enumerate(probabilities, 1) for change in changes.push(row)]
-    said += [(change, len(probabilities), True) for change in changes.settle_pending()]
+    """Run the boundary tracker over the probabilities of `predict_track`; returns all its decisions, in order.
+
+    The probabilities of the decisions are calibrated as the model's `calibration` asks.
+    """
+    tracker = BoundaryTracker(settings, model)
+    decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
+    decisions += [(decision, len(probabilities), True) for decision in tracker.settle_pending()]
     return tuple(
         BoundaryPrediction(
-            str(change.number),
-            change.state,
-            None if change.state == "retracted" else float(step_to_time(change.step)),
+            str(decision.number),
+            decision.state,
+            None if decision.state == "retracted" else float(step_to_time(decision.step)),
             step_end_time(step),
-            change.probability,
+            decision.probability,
             at_end,
         )
-        for change, step, at_end in said
+        for decision, step, at_end in decisions
     )
 
 
@@ -82,27 +88,27 @@ def score_policy(
     policy: ThresholdPolicy,
     settings: Settings,
 ) -> PolicyScore:
-    """Score a policy over testimonies."""
-    found, delays, alarms, hours = [], [], 0, 0.0
+    """Score a policy over tracks; tables: the probabilities of each track, from `predict_track`."""
+    track_scores, delays, alarms, hours = [], [], 0, 0.0
     for track, table in zip(tracks, tables, strict=True):
-        said = confirmed_boundaries(table, model, policy, settings)
+        boundaries = confirmed_boundaries(table, model, policy, settings)
         spans = track.truth.spans
         hours += len(track.vectors) * HOP_FRAMES * HOP / ENGINE_RATE / 3600
         if track.truth.kind == "transitions":
             truth = [(span.start + span.end) / 2 for span in spans]
-            result, pairs = scores.score_transitions(spans, [t for t, _ in said])
+            score, pairs = scores.score_transitions(spans, [t for t, _ in boundaries])
         else:
             truth = scores.inner_boundaries(spans)
-            said = [(t, d) for t, d in said if spans[0].start < t < spans[-1].end]
-            result = scores.score_detection(truth, [t for t, _ in said], 3.0)
-            pairs = scores.match_boundaries(truth, [t for t, _ in said], 3.0)
-        found.append(result)
-        alarms += len(said) - len(pairs)
-        delays += [said[j][1] - truth[i] for i, j in pairs]
+            boundaries = [(t, decided_t) for t, decided_t in boundaries if spans[0].start < t < spans[-1].end]
+            score = scores.score_detection(truth, [t for t, _ in boundaries], 3.0)
+            pairs = scores.match_boundaries(truth, [t for t, _ in boundaries], 3.0)
+        track_scores.append(score)
+        alarms += len(boundaries) - len(pairs)
+        delays += [boundaries[j][1] - truth[i] for i, j in pairs]
     return PolicyScore(
-        f=float(np.mean([one.f for one in found])),
-        precision=float(np.mean([one.precision for one in found])),
-        recall=float(np.mean([one.recall for one in found])),
+        f=float(np.mean([one.f for one in track_scores])),
+        precision=float(np.mean([one.precision for one in track_scores])),
+        recall=float(np.mean([one.recall for one in track_scores])),
         false_alarms_per_h=alarms / hours,
         delay_median_s=float(np.median(delays)) if delays else np.inf,
         delay_p90_s=float(np.percentile(delays, 90)) if delays else np.inf,
@@ -113,7 +119,7 @@ def score_policy(
 def score_policies(
     tracks: list[TrackTexture], tables: list[Floats], model: BoundaryModel, settings: Settings
 ) -> list[PolicyScore]:
-    """Every candidate policy, scored."""
+    """Score every candidate policy."""
     return [
         score_policy(tracks, tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _CANDIDATE_POLICIES
@@ -124,7 +130,10 @@ def score_policies(
 def choose_policies(
     policy_scores: list[PolicyScore], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)
 ) -> Floats:
-    """For each look-ahead, the policy of highest F whose median delay lies within it; the fastest where none does."""
+    """Choose for each look-ahead the policy of highest F whose median delay is within it, or else the fastest one.
+
+    Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
+    """
     rows = []
     for lookahead_s in lookaheads_s:
         timely = [one for one in policy_scores if one.delay_median_s <= lookahead_s]

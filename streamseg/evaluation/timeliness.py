@@ -1,7 +1,7 @@
-"""What is said before it is certain: how soon, how often in vain, and whether it is as likely as it is called.
+"""Timeliness: how early boundaries are predicted, how often they are retracted, and how well they are calibrated.
 
-A provisional change counts as true where the truth has one within the margin of the scoring. Stability is held
-against that, and also against what became of the change: confirmed or retracted.
+A predicted boundary is true if the annotation has one within the margin of the scoring. Stability is compared with
+that, and also with the final state of the boundary: confirmed or retracted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 @dataclass(frozen=True, slots=True)
 class BoundaryPrediction:
-    """One thing said of a boundary. t: None when it was taken back. probability: stability or confidence."""
+    """One decision about a boundary. t: None when it is retracted. probability: stability or confidence."""
 
     boundary_id: str
     state: DecisionState
@@ -36,9 +36,10 @@ class BoundaryPrediction:
 class TimelinessCounts:
     """Counts and pairs of one track, to be pooled over tracks.
 
-    sharp: changes that happen at one moment. soon: how many of them were said, in whatever state, within `SOON_S`.
-    provisional, retracted: boundaries that were said before they were certain, and those of them taken back.
-    stability: (said, true, confirmed in the end) of every provisional saying. confidence: (said, true).
+    sharp: number of true boundaries that are cuts. early: those of them predicted, in any state, within `EARLY_S`.
+    provisional: number of boundaries that were provisional. retractions: those of them that were retracted.
+    stability: (probability, true, confirmed) of every provisional decision. confidence: (probability, true) of every
+    confirmation.
     """
 
     sharp: int
@@ -50,62 +51,65 @@ class TimelinessCounts:
 
 
 def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, ...]) -> TimelinessCounts:
-    """Judge what was said of one track; what the ending settled was not a matter of time and is left out."""
-    ended = {saying.boundary_id for saying in history if saying.at_end}
+    """Measure the timeliness of one track; boundaries that the end of the stream settled are left out."""
+    settled_at_end = {decision.boundary_id for decision in history if decision.at_end}
     start, end = track.spans[0].start, track.spans[-1].end
-    whole = track.kind == "transitions"  # of a mix the truth covers what lies between transitions too
-    told = [
-        saying
-        for saying in history
-        if saying.boundary_id not in ended and (saying.t is None or whole or start < saying.t < end)
+    is_mix = track.kind == "transitions"  # the annotation of a mix covers the whole file
+    decisions = [
+        decision
+        for decision in history
+        if decision.boundary_id not in settled_at_end and (decision.t is None or is_mix or start < decision.t < end)
     ]
     changes = (
         [(span.start, span.end) for span in track.spans]
-        if whole
+        if is_mix
         else [(t, t) for t in scores.inner_boundaries(track.spans)]
     )
     sharp = [begins for begins, ends in changes if ends - begins < _SHARP_S]
 
-    def true(t: float) -> bool:
+    def is_true(t: float) -> bool:
         return any(begins - _MARGIN_S <= t <= ends + _MARGIN_S for begins, ends in changes)
 
-    found = [(saying.t, saying.decided_t) for saying in told if saying.t is not None]
-    confirmed = {saying.boundary_id for saying in told if saying.state == "confirmed"}
-    provisional = [saying for saying in told if saying.state == "provisional"]
-    begun = {saying.boundary_id for saying in provisional}
+    times = [(decision.t, decision.decided_t) for decision in decisions if decision.t is not None]
+    confirmed_ids = {decision.boundary_id for decision in decisions if decision.state == "confirmed"}
+    retracted_ids = {decision.boundary_id for decision in decisions if decision.state == "retracted"}
+    provisional = [decision for decision in decisions if decision.state == "provisional"]
+    provisional_ids = {decision.boundary_id for decision in provisional}
     return TimelinessCounts(
         sharp=len(sharp),
-        early=sum(any(abs(t - cut) <= _MARGIN_S and known - cut <= EARLY_S for t, known in found) for cut in sharp),
-        provisional=len(begun),
-        retractions=len(begun & {saying.boundary_id for saying in told if saying.state == "retracted"}),
+        early=sum(
+            any(abs(t - cut) <= _MARGIN_S and decided_t - cut <= EARLY_S for t, decided_t in times) for cut in sharp
+        ),
+        provisional=len(provisional_ids),
+        retractions=len(provisional_ids & retracted_ids),
         stability=tuple(
-            (saying.probability, true(saying.t), saying.boundary_id in confirmed)
-            for saying in provisional
-            if saying.t is not None
+            (decision.probability, is_true(decision.t), decision.boundary_id in confirmed_ids)
+            for decision in provisional
+            if decision.t is not None
         ),
         confidence=tuple(
-            (saying.probability, true(saying.t))
-            for saying in told
-            if saying.state == "confirmed" and saying.t is not None
+            (decision.probability, is_true(decision.t))
+            for decision in decisions
+            if decision.state == "confirmed" and decision.t is not None
         ),
     )
 
 
 def reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, ReliabilityDiagram]:
-    """The three diagrams, over all tracks together."""
-    stability = [said for track in tracks for said in track.stability]
-    confidence = [said for track in tracks for said in track.confidence]
+    """Make the reliability diagrams of confidence and stability, over all tracks together."""
+    stability = [row for track in tracks for row in track.stability]
+    confidence = [row for track in tracks for row in track.confidence]
     return {
         "confidence": make_reliability_diagram([p for p, _ in confidence], [true for _, true in confidence]),
         "stability": make_reliability_diagram([p for p, _, _ in stability], [true for _, true, _ in stability]),
         "stability against being confirmed": make_reliability_diagram(
-            [p for p, _, _ in stability], [kept for _, _, kept in stability]
+            [p for p, _, _ in stability], [is_confirmed for _, _, is_confirmed in stability]
         ),
     }
 
 
 def summarise_timeliness(tracks: list[TimelinessCounts]) -> list[tuple[str, str, str]]:
-    """(what, value, "") over all tracks together."""
+    """Return rows of (title, value, note) over all tracks together."""
     rows = []
     sharp, provisional = sum(track.sharp for track in tracks), sum(track.provisional for track in tracks)
     if sharp:

@@ -1,14 +1,12 @@
-"""`streamseg tune`: the judge of changes fitted to somebody's own annotated sound, and honestly compared.
+"""`streamseg tune`: fits the boundary classifier to a user's annotated sound, and cross-validates the gain.
 
-Three steps, each tried in folds by file, so that nothing is scored by what was fitted to it:
+Three steps are scored in folds by file, so that no file is scored by a model that was fitted to it:
 
-- as it is: the model it starts from;
-- fitted: its probabilities calibrated (Platt 1999: log-odds times a slope plus a shift, held near 1 and 0 where there
-  is little to learn from) and new thresholds for when to be sure;
-- grown: new trees for this sound alone, then fitted likewise. Only with hours enough, since a few tracks teach trees
-  no more than themselves.
+- as it is: the initial model;
+- fitted: its probabilities calibrated (Platt 1999, with a ridge towards the identity) and its policies chosen anew;
+- grown: new trees for this sound alone, then fitted likewise. Only with enough hours, since trees overfit a few tracks.
 
-The simplest step wins that no other beats by more than `WORTH`.
+The simplest step wins that no other step beats by more than `MIN_GAIN`.
 """
 
 from __future__ import annotations
@@ -44,34 +42,35 @@ ProgressCallback: TypeAlias = Callable[[int, int, str], None]
 MIN_FILES, MIN_CHANGES = 2, 8
 MIN_HOURS_FOR_TREES, MIN_FILES_FOR_TREES = 1.5, 10
 MIN_GAIN = 0.005  # of F
-_MOST_FOLDS = 5
+_MAX_FOLDS = 5
 _POLICIES = [(threshold, rise) for threshold in (0.15, 0.25, 0.35, 0.5, 0.65, 0.8) for rise in (0.0, 0.3, 0.6)]
-_LOWEST_PROBABILITY = 0.05  # said from this probability on, to be calibrated
+_LOWEST_PROBABILITY = 0.05  # of the predictions to calibrate on
 _MARGIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepScore:
-    """One step, scored in folds: a track's score comes from what was fitted to the other files only."""
+    """The cross-validated scores of one step: each track is scored by a model fitted to other files."""
 
     step: TuningStep
     tracks: tuple[TrackScore, ...]
 
     @property
     def f(self) -> float:
-        """Mean over tracks."""
+        """Mean F at 3 s over tracks."""
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_row(self) -> tuple[str, ...]:
-        """Step, F with its 95 % interval, precision, recall, false alarms an hour, delay median and p90."""
+        """Format step, F with its 95 % interval, precision, recall, false alarms an hour, delay median and p90."""
         low, high = scores.bootstrap_interval([track.f for track in self.tracks])
         hours = sum(track.duration_s for track in self.tracks) / 3600
         alarms = sum(track.false_alarms_per_h * track.duration_s for track in self.tracks) / 3600 / hours
         delays = [delay for track in self.tracks for delay in track.delays_s]
-        late = [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none", "none"]
-        precision, recall = (
-            np.mean([getattr(track, part) for track in self.tracks]) for part in ("precision", "recall")
+        median_and_p90 = (
+            [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none", "none"]
         )
+        precision = np.mean([track.precision for track in self.tracks])
+        recall = np.mean([track.recall for track in self.tracks])
         return (
             self.step,
             f"{self.f:.3f}",
@@ -79,13 +78,13 @@ class StepScore:
             f"{precision:.3f}",
             f"{recall:.3f}",
             f"{alarms:.1f}",
-            *late,
+            *median_and_p90,
         )
 
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What came of it: every step that was tried, the best, and its model, fitted to all files."""
+    """The scores of all steps, the best step, and its model, fitted to all files."""
 
     steps: tuple[StepScore, ...]
     best: TuningStep
@@ -102,12 +101,13 @@ def tune_model(
     *,
     truth: TruthKind = "auto",
     jobs: int = 1,
-    progress: ProgressCallback = lambda done, total, name: None,  # noqa: ARG005  silent unless told
+    progress: ProgressCallback = lambda number, total, name: None,  # noqa: ARG005  no report by default
 ) -> TuningResult:
-    """Fit the judge to a folder of annotated sound.
+    """Fit a boundary classifier to a folder of annotated sound.
 
-    start: the model to begin with. jobs: processes at a time.
-    Raises SourceNotFound when there is nothing to learn from, AskedWrongly when it is too little to be tried in folds.
+    start: the initial model. jobs: number of processes. progress: called with (parts done, parts in all, name).
+    Raises SourceNotFoundError when the folder has no annotated sound, UsageError when it has too little to
+    cross-validate.
     """
     files = find_annotated_files(folder, truth)
     changes = sum(_count_changes(file) for file in files)
@@ -117,65 +117,78 @@ def tune_model(
             f"{MIN_FILES} files and {MIN_CHANGES} changes: annotate more"
         )
     tracks = _extract_tracks(files, jobs, progress)
-    folds = min(_MOST_FOLDS, len(files))
-    held = [np.arange(len(files)) % folds == fold for fold in range(folds)]
+    folds = min(_MAX_FOLDS, len(files))
+    test_masks = [np.arange(len(files)) % folds == fold for fold in range(folds)]
     hours = sum(step_end_time(len(track.vectors)) for track in tracks) / 3600
 
     probabilities = _predict_tracks([(track, start) for track in tracks], jobs, progress, "judging")
-    tried = [StepScore("as it is", tuple(map(_make_scorer(settings), tracks, probabilities, [start] * len(tracks))))]
-    tried.append(StepScore("fitted", _cross_validate(tracks, probabilities, [start] * folds, held, settings, progress)))
-    models = {"as it is": start}
+    scorer = _make_scorer(settings)
+    steps = [
+        StepScore("as it is", tuple(map(scorer, tracks, probabilities, [start] * len(tracks)))),
+        StepScore("fitted", _cross_validate(tracks, probabilities, [start] * folds, test_masks, settings, progress)),
+    ]
     if hours >= MIN_HOURS_FOR_TREES and len(files) >= MIN_FILES_FOR_TREES:
         recipe = RECIPES[SHIPPED_BOUNDARY_MODELS[settings.profile]]
-        grown = []
-        for fold, out in enumerate(held):
+        fold_models = []
+        for fold, mask in enumerate(test_masks):
             progress(fold, folds + 1, "growing trees")
-            grown.append(train_boundary_model([track for track, o in zip(tracks, out) if not o], start.classes, recipe))
-        unseen = [grown[int(np.argmax([out[i] for out in held]))] for i in range(len(tracks))]
-        regrown = _predict_tracks(list(zip(tracks, unseen)), jobs, progress, "judging by new trees")
-        tried.append(StepScore("grown", _cross_validate(tracks, regrown, grown, held, settings, progress)))
-    best = tried[0]
-    for one in tried[1:]:
-        if one.f > best.f + MIN_GAIN:
-            best = one
+            train = [track for track, is_test in zip(tracks, mask) if not is_test]
+            fold_models.append(train_boundary_model(train, start.classes, recipe))
+        # Fold k tests the files k, k + folds, …
+        work = [(track, fold_models[i % folds]) for i, track in enumerate(tracks)]
+        grown_probabilities = _predict_tracks(work, jobs, progress, "judging by new trees")
+        grown_scores = _cross_validate(tracks, grown_probabilities, fold_models, test_masks, settings, progress)
+        steps.append(StepScore("grown", grown_scores))
+    best = steps[0]
+    for step in steps[1:]:
+        if step.f > best.f + MIN_GAIN:
+            best = step
+    model = start
     if best.step == "fitted":
-        models["fitted"] = _fit_step(tracks, probabilities, start, settings)[0]
+        model = _fit_step(tracks, probabilities, start, settings)[0]
     elif best.step == "grown":
         progress(folds, folds + 1, "growing trees")
-        models["grown"] = _fit_step(tracks, regrown, train_boundary_model(tracks, start.classes, recipe), settings)[0]
-    return TuningResult(tuple(tried), best.step, models[best.step], folds, hours, changes)
+        model = train_boundary_model(tracks, start.classes, recipe)
+        model = _fit_step(tracks, grown_probabilities, model, settings)[0]
+    return TuningResult(tuple(steps), best.step, model, folds, hours, changes)
 
 
 def calibrate_model(model: BoundaryModel, slope: float, shift: float) -> BoundaryModel:
-    """The same model, its log-odds times a slope plus a shift; what it dismisses at first glance it still dismisses."""
-    glancing = int(model.first[int(model.glance_trees)]) if int(model.glance_trees) < len(model.first) else None
-    children = np.concatenate([model.left[:glancing], model.right[:glancing]])
-    times = np.full(len(model.value), slope)
-    times[-1 - children[children < 0]] = 1.0  # the leaves of the first glance, which is evidence for the closer look
+    """Return the model with its log-odds scaled and shifted; the glance trees reject the same candidates as before."""
+    n_glance = int(model.glance_trees)
+    glance_nodes = int(model.first[n_glance]) if n_glance < len(model.first) else None
+    children = np.concatenate([model.left[:glance_nodes], model.right[:glance_nodes]])
+    factors = np.full(len(model.value), slope)
+    factors[-1 - children[children < 0]] = 1.0  # leaves of the glance trees, whose sum is a feature of the close look
     prior = np.exp(slope * np.log(model.prior) + shift)
-    return replace(model, value=times * model.value, prior=prior, calibration=IDENTITY_CALIBRATION)
+    return replace(model, value=factors * model.value, prior=prior, calibration=IDENTITY_CALIBRATION)
 
 
 def _fit_step(
     tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
 ) -> tuple[BoundaryModel, tuple[float, float]]:
-    """The model calibrated and its policies chosen, by testimonies that are honest; and the calibration."""
-    said: list[float] = []
-    held: list[bool] = []
+    """Calibrate the model and choose its policies; returns the model and its calibration (slope, shift).
+
+    probabilities: of each track, predicted by a model that was not trained on it.
+    """
+    predictions: list[float] = []
+    outcomes: list[bool] = []
     for track, table in zip(tracks, probabilities, strict=True):
         for t, probability in _all_predictions(table, model, settings):
-            said.append(probability)
-            held.append(_is_true_boundary(track.truth, t))
-    slope, shift = fit_platt(np.clip(np.array(said), 1e-6, 1 - 1e-6), np.array(held)) if said else (1.0, 0.0)
-    mended = [_calibrate_table(table, slope, shift) for table in probabilities]
+            predictions.append(probability)
+            outcomes.append(_is_true_boundary(track.truth, t))
+    slope, shift = (1.0, 0.0)
+    if predictions:
+        slope, shift = fit_platt(np.clip(np.array(predictions), 1e-6, 1 - 1e-6), np.array(outcomes))
+    calibrated_tables = [_calibrate_table(table, slope, shift) for table in probabilities]
     lookaheads = tuple(model.policies[:, 0]) if len(model.policies) > 1 else (2.0, 5.0, 10.0, 20.0)
-    found = [
-        score_policy(tracks, mended, model, (0.0, threshold, rise, float(youngest)), settings)
+    policy_scores = [
+        score_policy(tracks, calibrated_tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _POLICIES
         for youngest in model.ages[::3]
     ]
-    fitted = replace(calibrate_model(model, slope, shift), policies=choose_policies(found, lookaheads))
-    return fitted, (slope, shift)
+    fitted_model = replace(calibrate_model(model, slope, shift), policies=choose_policies(policy_scores, lookaheads))
+    return fitted_model, (slope, shift)
 
 
 def _cross_validate(
@@ -186,44 +199,45 @@ def _cross_validate(
     settings: Settings,
     progress: ProgressCallback,
 ) -> tuple[TrackScore, ...]:
-    """Each track's score by what was fitted to the other folds. models: one a fold, which has not seen its tracks."""
-    found: dict[int, TrackScore] = {}
-    for fold, (out, model) in enumerate(zip(test_masks, models, strict=True)):
+    """Score each track by a model that was fitted to the other folds; models: one for each fold."""
+    scorer = _make_scorer(settings)
+    track_scores: dict[int, TrackScore] = {}
+    for fold, (mask, model) in enumerate(zip(test_masks, models, strict=True)):
         progress(fold, len(test_masks), "fitting")
-        seen = [i for i in range(len(tracks)) if not out[i]]
-        fitted, (slope, shift) = _fit_step([tracks[i] for i in seen], [probabilities[i] for i in seen], model, settings)
-        for i in np.flatnonzero(out):
-            found[int(i)] = _make_scorer(settings)(tracks[i], _calibrate_table(probabilities[i], slope, shift), fitted)
-    return tuple(found[i] for i in range(len(tracks)))
+        train = np.flatnonzero(~mask)
+        fitted_model, (slope, shift) = _fit_step(
+            [tracks[i] for i in train], [probabilities[i] for i in train], model, settings
+        )
+        for i in np.flatnonzero(mask):
+            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], slope, shift), fitted_model)
+    return tuple(track_scores[i] for i in range(len(tracks)))
 
 
 def _make_scorer(settings: Settings) -> Callable[[TrackTexture, Floats, BoundaryModel], TrackScore]:
     def score_table(track: TrackTexture, table: Floats, model: BoundaryModel) -> TrackScore:
-        boundaries = tuple(
-            DetectedBoundary(t, known) for t, known in confirmed_boundaries(table, model, None, settings)
-        )
+        boundaries = tuple(DetectedBoundary(*pair) for pair in confirmed_boundaries(table, model, None, settings))
         return score_track(track.truth, TrackPredictions(step_end_time(len(track.vectors)), boundaries, ()))
 
     return score_table
 
 
 def _all_predictions(table: Floats, model: BoundaryModel, settings: Settings) -> Iterator[tuple[float, float]]:
-    """(t, probability) of everything that would be said if it took next to nothing to say it."""
-    changes = BoundaryTracker(
+    """Yield (t, probability) of the boundaries that are predicted with a very low threshold, without calibration."""
+    tracker = BoundaryTracker(
         msgspec.structs.replace(settings, provisional_probability=_LOWEST_PROBABILITY),
         replace(model, calibration=IDENTITY_CALIBRATION),
     )
     for probabilities in table:
-        for change in changes.push(probabilities):
-            if change.state != "retracted":
-                yield float(step_to_time(change.step)), change.probability
+        for decision in tracker.push(probabilities):
+            if decision.state != "retracted":
+                yield float(step_to_time(decision.step)), decision.probability
 
 
 def _calibrate_table(table: Floats, slope: float, shift: float) -> Floats:
     with np.errstate(divide="ignore"):
         log_odds = np.log(table) - np.log1p(-table)
-    mended: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
-    return mended
+    new_table: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
+    return new_table
 
 
 def _is_true_boundary(truth: AnnotatedFile, t: float) -> bool:
@@ -238,17 +252,17 @@ def _count_changes(file: AnnotatedFile) -> int:
 
 def _extract_tracks(files: list[AnnotatedFile], jobs: int, progress: ProgressCallback) -> list[TrackTexture]:
     vectors: dict[int, Floats] = {}
-    for number, found in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
-        vectors[number] = found
+    for number, texture in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
+        vectors[number] = texture
         progress(len(vectors), len(files), f"listening: {files[number].audio.stem}")
     return [TrackTexture(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]
 
 
 def _predict_tracks(
-    work: list[tuple[TrackTexture, BoundaryModel]], jobs: int, progress: ProgressCallback, what: str
+    work: list[tuple[TrackTexture, BoundaryModel]], jobs: int, progress: ProgressCallback, stage: str
 ) -> list[Floats]:
     tables: dict[int, Floats] = {}
     for number, table in run_parallel(predict_track, work, jobs):
         tables[number] = table
-        progress(len(tables), len(work), what)
+        progress(len(tables), len(work), stage)
     return [tables[number] for number in range(len(work))]

@@ -1,6 +1,6 @@
-"""A folder of worlds: folders of annotated sound that have nothing in common, each scored by itself.
+"""Worlds: folders of annotated sound of different kinds, each scored by itself.
 
-A mean over all files would hide the world in which the program fails; so the worst world stands first.
+A mean over all files would hide the kind of sound on which the program fails; hence the worst world comes first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = ("world", "files", "F 3 s", "95 %", "F .5 s", "P", "R", "false/h", "de
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One folder's figures, and those of the checkerboard on the same files where they were asked for."""
+    """The scores of one folder, and optionally those of the checkerboard on the same files."""
 
     name: str
     tracks: tuple[TrackScore, ...]
@@ -30,46 +30,46 @@ class World:
 
     @property
     def mean_f(self) -> float:
-        """Mean over files, 3 s."""
+        """Mean F at 3 s over files."""
         return float(np.mean([track.f for track in self.tracks]))
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A row of `COLUMNS` for the program, and one for the checkerboard."""
+        """Format a row of `COLUMNS` for the program, and one for the checkerboard if it was scored."""
         rows = [_row(self.name, self.tracks)]
         return [*rows, _row("checkerboard", self.checkerboard)] if self.checkerboard else rows
 
 
 def group_by_world(folder: Path, truth: TruthKind = "auto") -> list[Path]:
-    """The folder itself when it holds annotated sound, else every folder in it that does.
+    """Return the folder itself if it has annotated sound, else its subfolders that have.
 
-    Raises SourceNotFound when there is none.
+    Raises SourceNotFoundError when there is none.
     """
     try:
         find_annotated_files(folder, truth)
     except SourceNotFoundError as error:
-        found = []
+        worlds = []
         for inner in sorted(path for path in folder.glob("*/") if path.is_dir()):
             try:
                 find_annotated_files(inner, truth)
             except SourceNotFoundError:
                 continue
-            found.append(inner)
-        if not found:
+            worlds.append(inner)
+        if not worlds:
             raise error
-        return found
+        return worlds
     return [folder]
 
 
 def score_checkerboard(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScore, ...]:
-    """How the checkerboard does on the files of an evaluation. jobs: processes at a time."""
+    """Score the checkerboard on the files of an evaluation. jobs: number of processes."""
     names = list(evaluation.truth)
-    found = dict(run_parallel(estimate_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
-    return tuple(score_track(evaluation.truth[name], found[number]) for number, name in enumerate(names))
+    predictions = dict(run_parallel(estimate_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
+    return tuple(score_track(evaluation.truth[name], predictions[number]) for number, name in enumerate(names))
 
 
 def sort_worst_first(worlds: list[World]) -> list[World]:
-    """In the order in which they are to be read."""
-    return sorted(worlds, key=lambda one: one.mean_f)
+    """Sort worlds by their mean F, ascending."""
+    return sorted(worlds, key=lambda world: world.mean_f)
 
 
 def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:
     hours = sum(track.duration_s for track in tracks) / 3600
     alarms = sum(track.false_alarms_per_h * track.duration_s for track in tracks) / 3600 / hours if hours else 0.0
     delays = [delay for track in tracks for delay in track.delays_s]
-    late = [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none", "none"]
+    median_and_p90 = [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none"] * 2
     return (
         name,
         str(len(tracks)),
@@ -87,10 +87,10 @@ def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:
         _mean_figure(tracks, "precision", 2),
         _mean_figure(tracks, "recall", 2),
         f"{alarms:.1f}",
-        *late,
+        *median_and_p90,
     )
 
 
-def _mean_figure(tracks: tuple[TrackScore, ...], part: str, digits: int = 3) -> str:
-    values = [value for track in tracks if (value := getattr(track, part)) is not None]
+def _mean_figure(tracks: tuple[TrackScore, ...], name: str, digits: int = 3) -> str:
+    values = [value for track in tracks if (value := getattr(track, name)) is not None]
     return f"{np.mean(values):.{digits}f}" if values else "–"

@@ -49,7 +49,7 @@ class LabelNameRecorder:
         try:
             if label in self._entry_ids:
                 self._store.replace_entry(self._entry_ids[label], entry)
-            elif (previous_name := segmenter.name_of(label)) is not None:
+            elif (previous_name := segmenter.name_of_label(label)) is not None:
                 self._store.rename_entries(previous_name, entry.name)
             else:
                 self._entry_ids[label] = self._store.add_entry(entry, self._stream)

@@ -17,7 +17,7 @@ _REPORT_COLUMNS = tuple(field.name for field in msgspec.structs.fields(Report))
 
 
 def render(recording: Recording) -> str:
-    """Render RFC 4180 with a header row; missing values are empty, lists are separated by spaces.
+    """Render CSV (RFC 4180) with a header row; missing values are empty, lists are separated by spaces.
 
     Texts that a spreadsheet would evaluate as a formula get an apostrophe in front.
     """

@@ -17,7 +17,7 @@ _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 
 def render(recording: Recording) -> str:
-    """Render the sheet. It names the sound file without its folder, so it belongs into the same folder."""
+    """Render the CUE sheet. It names the sound file without its folder, so both must be in one folder."""
     name = make_one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
     lines = [
         f"TITLE {_quote(recording.stem)}",

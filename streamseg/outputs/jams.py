@@ -7,7 +7,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render one annotation of the namespace `segment_open`, with an observation and its confidence per section.
+    """Render an annotation of the namespace `segment_open`, with an observation and its confidence per section.
 
     Raises OutputError when the library is not installed.
     """

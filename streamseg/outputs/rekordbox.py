@@ -12,7 +12,7 @@ _MEMORY_CUE = "-1"  # hot cues are 0 to 7; most mixes have more sections
 
 
 def render(recording: Recording) -> str:
-    """Render one `POSITION_MARK` per section; the track is identified by its absolute `file://` address."""
+    """Render the XML, one `POSITION_MARK` per section; the track is identified by its absolute `file://` address."""
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
     ElementTree.SubElement(root, "PRODUCT", Name="streamseg", Version="1", Company="")
     collection = ElementTree.SubElement(root, "COLLECTION", Entries="1")
@@ -22,7 +22,7 @@ def render(recording: Recording) -> str:
         TrackID="1",
         Name=recording.stem,
         TotalTime=str(round(recording.sections[-1].end)),
-        Location=_location(recording.audio),
+        Location=_make_address(recording.audio),
     )
     for section in recording.sections:
         ElementTree.SubElement(
@@ -32,7 +32,7 @@ def render(recording: Recording) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _location(audio: str) -> str:
+def _make_address(audio: str) -> str:
     """The `file://localhost` address of the file; bytes of the name that are not UTF-8 are kept."""
     path = Path(audio).absolute()
     try:

@@ -52,7 +52,7 @@ def make_part_paths(recording: Recording, folder: Path, audio_format: str) -> li
 
 
 def check_readable_twice(sound: Path) -> None:
-    """Raise UsageError for a pipe or a device: after it was analyzed, it cannot be read again to split it."""
+    """Raise UsageError for a pipe or a device, which cannot be read again after it was analyzed."""
     if os.path.exists(sound) and not os.path.isfile(sound) and not os.path.isdir(sound):  # noqa: PTH110, PTH112, PTH113 — Path's raise where nothing may be read
         raise UsageError(f"{sound} is a pipe or a device; splitting reads a sound twice, so save it to a file first")
 

@@ -28,7 +28,8 @@ from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.snapshot import OpenSection, SnapshotBuilder
 from streamseg.wire.topics import TopicFilter
 from tools.load.event_feed import Feed
-from tools.load.join_full import CLOCK, Joiner, crowd, fill, names, split_frames, talk
+from tools.load.join_clients import Joiner, crowd, split_frames
+from tools.load.join_full import CLOCK, fill, names, talk
 from tools.load.plain_client import client, stranger
 from tools.load.slow_line import slow_line
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from laws.naive_pitch import chroma as tuned_chroma
+from laws.naive_pitch import pitch, tuning
+from laws.naive_rhythm import rhythm
 from streamseg.engine.features import COLUMNS, COLUMNS_TOTAL
 from streamseg.engine.features.filterbanks import (
     BIN_HZ,
@@ -27,7 +30,7 @@ def matrix(rows):
 
 
 def spectral(samples):
-    """samples (n,) -> (frames, columns); the columns this module does not define stay NaN."""
+    """samples (n,) -> (frames, columns)."""
     x = np.clip(np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=8.0, neginf=-8.0), -8, 8)
     count = max(0, (len(x) - FRAME) // HOP + 1)
     frames = np.stack([x[i * HOP : i * HOP + FRAME] for i in range(count)]) if count else np.zeros((0, FRAME))
@@ -64,4 +67,12 @@ def spectral(samples):
     put("rolloff_hz", hz[np.argmax(np.cumsum(magnitude, axis=1) >= 0.85 * total[:, None], axis=1)])
     clamped = np.maximum(1e-10, power)
     put("flatness", np.exp(np.log(clamped).mean(axis=1)) / clamped.mean(axis=1))
+    f0, voicing = pitch(power, out[:, COLUMNS["rms_db"]][:, 0])
+    put("f0_hz", f0)
+    put("voicing", voicing)
+    for name, column in zip(("onset_found", "tempo_bpm", "tempo_confidence", "beat_phase"), rhythm(rise), strict=True):
+        put(name, column)
+    cents, tenths = tuning(magnitude)
+    put("tuning_cents", cents)
+    put("tuned_chroma", np.array([tuned_chroma(*frame) for frame in zip(power, tenths, strict=True)]).reshape(-1, 12))
     return out

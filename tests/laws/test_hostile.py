@@ -2,10 +2,10 @@
 
 import pytest
 
-from tools.load.hostile_hours import SOUNDS, confirmed
+from tools.load.hostile_hours import SOUNDS, find_confirmed
 
 
 @pytest.mark.parametrize("profile", ["music", "dj", "broadcast"])  # `room` judges as `broadcast` does
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_nothing_changes(sound, profile):
-    assert confirmed(sound, 4.0, profile, seed=1) == []  # an hour may have one; four minutes, none
+    assert find_confirmed(sound, 4.0, profile, seed=1) == []  # an hour may have one; four minutes, none

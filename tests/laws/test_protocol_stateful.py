@@ -13,7 +13,8 @@ from streamseg.server.protocol import CloseConnection, ProtocolState, ServerProt
 from streamseg.settings import ServerSettings
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
-from tools.load.fuzz import GOOD, check
+from tools.load.fuzz import check
+from tools.load.mutator import GOOD
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ANYTHING = st.recursive(

@@ -5,7 +5,7 @@ import pytest
 
 from streamseg.engine.boundaries.candidates import CandidateFeatures
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
-from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.engine.features.texture import TEXTURE_MEAN, TEXTURE_STD
 from streamseg.engine.models.weights import BoundaryModel
 
 AGES = np.array([3, 8, 20, 40])
@@ -32,7 +32,7 @@ def some_vectors(rng, n):
 
 
 def spaces(model, vectors):
-    chroma = vectors[:, 20:32] * STD[20:32] + MEAN[20:32]
+    chroma = vectors[:, 20:32] * TEXTURE_STD[20:32] + TEXTURE_MEAN[20:32]
     chroma *= np.sqrt(12) / np.linalg.norm(chroma, axis=1, keepdims=True)
     for x, gamma in (
         (vectors[:, :66] @ model.projection, 0.5),

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from streamseg.engine.features import COLUMNS, FeatureExtractor
-from streamseg.engine.models.sound_class import SPEECH_MUSIC_WEIGHTS, SpeechMusicWeights
-from streamseg.engine.sound_class.network import CONTEXT_WINDOWS, MEAN_DECAYS, SpeechMusicNetwork
+from streamseg.engine.sound_class.network import (
+    CONTEXT_WINDOWS,
+    MEAN_DECAYS,
+    SPEECH_MUSIC_WEIGHTS,
+    SpeechMusicNetwork,
+    SpeechMusicWeights,
+)
 from streamseg.engine.sound_class.window_features import (
     CONTEXT_FRAMES,
     N_STATISTICS,

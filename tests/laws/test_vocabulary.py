@@ -36,15 +36,15 @@ BANNED = {
     **dict.fromkeys(("spoken",), "calibration"),
     **dict.fromkeys(("deviation", "tally", "tallies", "tallied"), "std, running statistics"),
     **dict.fromkeys(("interest", "saying", "sayings"), "a term"),
-    **dict.fromkeys(("said", "kept", "heard", "known", "held"), "a noun"),
+    **dict.fromkeys(("said", "heard"), "a noun; emitted, processed"),
     **dict.fromkeys(("snapping", "snapped"), "alignment to a jingle"),
 }
-# Alone they name neither an action nor a thing. All regular ones are found by their ending.
+# Alone, a participle names neither an action nor a thing. Regular ones are found by their ending.
 IRREGULAR_PARTICIPLES = {
     "begun", "broken", "chosen", "done", "drawn", "expecting", "forgetting", "forgotten", "found", "given", "gone",
-    "grown", "hidden", "known", "laid", "lain", "led", "listening", "lost", "made", "meant", "met", "returning",
-    "running", "seen", "sent", "shown", "sleeping", "sold", "spent", "stuck", "sung", "taken", "thrown", "told",
-    "understood", "unseen", "waiting", "woken", "worn", "written",
+    "grown", "held", "hidden", "kept", "known", "laid", "lain", "led", "listening", "lost", "made", "meant", "met",
+    "returning", "running", "seen", "sent", "shown", "sleeping", "sold", "spent", "stuck", "sung", "taken", "thrown",
+    "told", "understood", "unseen", "waiting", "woken", "worn", "written",
 }  # fmt: skip
 NO_PARTICIPLES = {"need", "speed", "seed", "feed", "embed", "exceed", "proceed", "hundred"}
 

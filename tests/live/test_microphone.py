@@ -10,7 +10,7 @@ from streamseg.blocks import Block, Gap, SourceAway
 from streamseg.errors import DeviceNotFoundError, UsageError
 from streamseg.sources import AudioFileSource, list_devices, open_source
 from tools import sound_files as sound
-from tools.alignment import differing, start_of
+from tools.alignment import count_differing, find_start
 from tools.virtual_card import NAME, RATE
 
 
@@ -98,7 +98,7 @@ def test_not_one_sample_is_lost(card_here, listen, tmp_path):
     captured = listener.samples()
     assert listener.said() == []
     assert listener.source.dropped_samples == 0
-    assert differing(played, captured, start_of(played, captured, RATE), RATE) == 0
+    assert count_differing(played, captured, find_start(played, captured, RATE), RATE) == 0
     again = np.concatenate([item.samples for item in AudioFileSource(capture)])
     np.testing.assert_array_equal(again, captured)
 

@@ -9,7 +9,7 @@ import pytest
 
 from streamseg.settings import ClustererName
 from streamseg.wire.events import SectionClosed
-from tools.load.clusterers_week import Listener, resumes, textures
+from tools.load.clusterers_week import Listener, is_resumable, textures
 
 
 @pytest.mark.parametrize("clusterer", get_args(ClustererName))
@@ -22,7 +22,7 @@ def test_it_stays_as_large_and_resumes_the_same(clusterer):
         sizes.append(len(pickle.dumps(listener)))
     assert closed > 20
     assert sizes[1] < 1.1 * sizes[0]
-    assert resumes(listener, [*islice(steps, 1000)])
+    assert is_resumable(listener, [*islice(steps, 1000)])
 
 
 def test_what_is_not_a_number_poisons_nothing():

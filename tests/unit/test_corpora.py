@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from tools.training.corpora import SAMPLE_RATE, songs
+from tools.training.corpora.composer import Composer
 from tools.training.corpora.mixes import Mixer, MixTrack
 from tools.training.corpora.steady import make_loop, steady_sounds
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_sections_of_a_song_lie_on_bar_lines(seed):
-    song = songs.Composer(seed).compose()
+    song = Composer(seed).compose()
     lead = song.sections[0][1]
     for (_, end, _), (start, _, _) in zip(song.sections, song.sections[1:], strict=False):
         assert start == end
@@ -21,7 +22,7 @@ def test_the_sections_of_a_song_lie_on_bar_lines(seed):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_only_parts_in_capitals_are_sung(seed):
-    song = songs.Composer(seed).compose()
+    song = Composer(seed).compose()
     for start, end, letter in song.sections:
         if not letter.isupper():
             # The end of a small part may hold the upbeat of the next one.
@@ -30,11 +31,11 @@ def test_only_parts_in_capitals_are_sung(seed):
 
 
 def test_a_song_is_its_seed():
-    assert songs.Composer(3).compose() == songs.Composer(3).compose() != songs.Composer(4).compose()
+    assert Composer(3).compose() == Composer(3).compose() != Composer(4).compose()
 
 
 def test_a_song_as_midi_lasts_as_long():
-    song = songs.Composer(5).compose()
+    song = Composer(5).compose()
     assert songs.to_midi(song).length == pytest.approx(song.n_beats * 60 / song.beats_a_minute, rel=0.05)
 
 

@@ -9,9 +9,10 @@ import soundfile
 from streamseg.evaluation.annotations import find_annotated_files, read_spans
 from streamseg.evaluation.sound_class_scores import TRUTH_CLASSES
 from streamseg.settings import ENGINE_RATE
-from tools.training.corpora import material, noises, programmes
+from tools.training.corpora import decode_file, material, noises, programmes
 from tools.training.corpora.material import DecodedCache
-from tools.training.corpora.programmes import BROADCAST_STYLE, SceneMaker, make_programme, write_programme
+from tools.training.corpora.programmes import make_programme, write_programme
+from tools.training.corpora.scenes import BROADCAST_STYLE, SceneMaker
 
 RNG = np.random.default_rng(3)
 
@@ -84,7 +85,7 @@ def test_what_is_written_is_read_as_annotated_and_cut_again(stock, tmp_path):
     write_programme(told, tmp_path / "radio")
     file = find_annotated_files(tmp_path)[0]
     assert [span.label for span in file.segments] == [span.label for span in told.segments]
-    sound = material.decode_file(file.audio)
+    sound = decode_file(file.audio)
     assert np.allclose(sound, np.clip(told.sound, -1, 1), atol=1e-3)
     clips = material.material_from_programmes(tmp_path)
     assert {clip.source for clip in clips.voices} <= {"anna", "bert"}

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from streamseg.blocks import Block, Gap, Title
-from streamseg.destinations import append_lines, remove_unfinished, write_atomically
+from streamseg.destinations import append_lines, remove_temporary_files, write_atomically
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.errors import OutputError, UsageError
 from streamseg.sources import AudioFileSource, RecordingSource, capture
@@ -321,5 +321,5 @@ def test_files_appear_whole(tmp_path: Path):
     with pytest.raises(OutputError, match="No space"), write_atomically(tmp_path / "c", replace=False):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(OutputError), write_atomically(tmp_path / "d", replace=False):
-        remove_unfinished()  # as at a second Ctrl-C
+        remove_temporary_files()  # as at a second Ctrl-C
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

@@ -11,20 +11,22 @@ from streamseg.engine import Segmenter
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.fingerprints.fingerprint import MAX_DURATION_S, fingerprint_from_bytes, make_fingerprint
 from streamseg.engine.fingerprints.matcher import FingerprintMatcher
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays
 from streamseg.errors import UsageError
 from streamseg.evaluation.annotations import LabelledSpan
 from streamseg.live.name_store import NameStore
 from streamseg.settings import ENGINE_RATE, HOP, make_settings
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdated
-from tools.accuracy.fingerprints import judge, lay_in, melody
+from tools.accuracy.fingerprints import insert_jingles, make_melody, match_detections
 from tools.command import run
 from tools.training.corpora import degradation, noises
-from tools.training.corpora.programmes import GeneratedScene, join_scenes
+from tools.training.corpora.programmes import join_scenes
+from tools.training.corpora.scenes import AnnotatedSound
 
-JINGLE = melody(np.random.default_rng(2))
-OTHER = melody(np.random.default_rng(4))
+JINGLE = make_melody(np.random.default_rng(2))
+OTHER = make_melody(np.random.default_rng(4))
 
 
 def radio(seconds, seed=1):
@@ -210,16 +212,18 @@ class TestSnapping:
 def test_the_bench_lays_cues_in_where_it_says():
     rng = np.random.default_rng(5)
     parts = join_scenes([speech_scene(40.0), speech_scene(30.0)])
-    sound, truth = lay_in(parts, [("jingle", JINGLE)], rng, reencoded=False)
+    sound, truth = insert_jingles(parts, [("jingle", JINGLE)], rng, reencoded=False)
     assert len(truth) >= 2
-    pairs, wrong = judge(truth, [(name, t, 2.0) for name, t in found(sound, make_fingerprint("jingle", JINGLE))])
+    pairs, wrong = match_detections(
+        truth, [(name, t, 2.0) for name, t in found(sound, make_fingerprint("jingle", JINGLE))]
+    )
     assert len(pairs) >= len(truth) - 1
     assert wrong == []
 
 
 def speech_scene(seconds):
     sound = radio(seconds, round(seconds))
-    return GeneratedScene(sound, (LabelledSpan(0.0, len(sound) / ENGINE_RATE, "speech"),), ())
+    return AnnotatedSound(sound, (LabelledSpan(0.0, len(sound) / ENGINE_RATE, "speech"),), ())
 
 
 class TestCommand:

@@ -1,6 +1,4 @@
-"""Labels: clusterers, section descriptors and their similarity, the HMM filter, and the events of sections."""
-
-import pickle
+"""What labels are made of: section descriptors and their similarity, the clusterer of sections, the HMM filter."""
 
 import numpy as np
 import pytest
@@ -8,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river.checks import check_estimator
 
-from streamseg.engine.boundaries.tracker import BoundaryDecision
 from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
 from streamseg.engine.labels.clusterer import MAX_SECTIONS_PER_LABEL, NEW_LABEL, SectionClusterer
 from streamseg.engine.labels.descriptor import (
@@ -19,16 +16,10 @@ from streamseg.engine.labels.descriptor import (
     descriptor_from_bytes,
 )
 from streamseg.engine.labels.hmm_filter import LabelHmmFilter
-from streamseg.engine.labels.labeller import SectionLabeller, label_letters
-from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES
-from streamseg.engine.labels.roles import ROLES, RoleClassifier
 from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
 from streamseg.engine.models.loader import load_label_model
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays
-from streamseg.engine.sections.lifecycle import SectionTracker
-from streamseg.settings import make_settings
-from streamseg.wire.events import BoundaryConfirmed, SectionClosed, SectionUpdated
+from streamseg.engine.packed_arrays import pack_arrays
 
 MODEL = load_label_model("dj")
 
@@ -58,7 +49,7 @@ class TestSectionDescriptor:
         means = vectors[: steps // WINDOW_STEPS * WINDOW_STEPS, :STANDARDISED_DIMS]
         means = means.reshape(-1, WINDOW_STEPS, STANDARDISED_DIMS).mean(axis=1)
         assert found.n_windows <= MAX_WINDOWS
-        assert np.allclose(found.window_means[: found.n_windows], means[:: found.stride])
+        assert np.allclose(found.window_means[: found.n_windows], means[:: found.arrays.stride[0]])
         assert np.allclose(np.linalg.norm(found.progression[: found.n_progression_steps], axis=1), 1.0)
         assert found.n_progression_steps == min(steps, PROGRESSION_STEPS)
 
@@ -88,7 +79,7 @@ class TestSectionDescriptor:
 
     def test_nor_is_one_that_is_not_of_numbers(self):
         broken = describe(0)
-        broken.total[5] = np.nan
+        broken.arrays.total[5] = np.nan
         with pytest.raises(ValueError, match="no portrait"):
             descriptor_from_bytes(broken.to_bytes())
 
@@ -219,145 +210,3 @@ class TestLabelHmmFilter:
     def test_it_is_bounded(self):
         hmm = self.run_filter([int(n) for n in np.random.default_rng(0).integers(0, 50, 600)], capacity=40)
         assert len(hmm._transition_counts) <= 40
-
-
-def run_sections(order, seconds=40, named_sounds=None, clusterer="sections", profile="dj", **changes):
-    """Event data for sections of these kinds, whose boundaries are confirmed 10 s late; and the tracker."""
-    steps = round(seconds / 0.4876)
-    sections = SectionTracker(
-        make_settings(profile, clusterer=clusterer, **changes), 30.0, MODEL, named_sounds or NamedSounds()
-    )
-    events, step = [], 0
-    for number, kind in enumerate(order):
-        for i, vector in enumerate(texture(kind, steps, seed=number)):
-            events += sections.push(vector)
-            step += 1
-            if number and i == 20:
-                at = number * steps
-                change = BoundaryDecision("confirmed", number, at, 0.9, 0.5)
-                events += sections.apply_decision(change, at * 0.4876, step * 0.4876, 0.5, at_end=False)
-    events += sections.close_section(step * 0.4876, "end", at_end=True)
-    return [event.data for event in events], sections
-
-
-class TestRoleClassifier:
-    def classify(self, classifier, sections):
-        """The role probabilities of sections of (kind, seconds), one after the other."""
-        probabilities, start = [], 0.0
-        for kind, seconds in sections:
-            descriptor = describe(kind, round(seconds / 0.4876))
-            probabilities.append(classifier.classify_section(descriptor, "ABCDEF"[kind], start, start + seconds))
-            start += seconds
-        return probabilities
-
-    def test_each_has_a_probability(self):
-        for guess in self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
-            assert list(guess) == list(ROLES)
-            assert sum(guess.values()) == pytest.approx(1.0)
-
-    def test_a_song_begins_with_an_intro_and_what_returns_is_none(self):
-        guesses = self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
-        assert guesses[0]["intro"] > 0.5
-        assert all(max(guess, key=guess.__getitem__) != "intro" for guess in guesses[3:])
-
-    def test_another_song_begins_anew(self):
-        roles = RoleClassifier()
-        first = self.classify(roles, [(0, 12), (1, 30)])
-        roles.start_song()
-        assert self.classify(roles, [(0, 12), (1, 30)]) == first
-
-    def test_what_goes_on_is_no_song(self):
-        roles = RoleClassifier()
-        guesses = self.classify(roles, [(k % 5, 25) for k in range(40)])
-        assert all(guesses[:14])
-        assert not any(guesses[16:])
-        assert len(pickle.dumps(roles)) < 4000
-
-    def test_labels_that_are_joined_count_as_one(self):
-        roles, other = RoleClassifier(), RoleClassifier()
-        self.classify(roles, [(0, 12), (1, 30), (2, 25)])
-        roles.merge_labels("C", "B")
-        self.classify(other, [(0, 12), (1, 30), (1, 25)])
-        assert roles._label_counts == other._label_counts
-
-
-class TestSectionLabels:
-    def test_labels_come_back_and_say_so(self):
-        facts, _ = run_sections([0, 1, 2, 0, 1, 1])
-        assert [fact.label for fact in facts if isinstance(fact, SectionClosed)] == list("ABCABB")
-        confirmed = [fact.next for fact in facts if isinstance(fact, BoundaryConfirmed)]
-        assert [after.seen_before for after in confirmed] == [False, False, True, True, True]
-        assert confirmed[2].last_seen == pytest.approx(40, abs=1)
-        assert all(fact.label_confidence > 0.5 for fact in facts if isinstance(fact, SectionClosed))
-
-    @pytest.mark.parametrize("clusterer", CLUSTERER_FACTORIES)
-    def test_every_clusterer_gives_labels(self, clusterer):
-        facts, _ = run_sections([0, 1, 0, 1, 0, 1], clusterer=clusterer)
-        labels = [fact.label for fact in facts if isinstance(fact, SectionClosed)]
-        assert len(labels) == 6
-        assert any(labels)
-
-    def test_roles_are_guessed_in_songs_only(self):
-        roles = [fact.role for fact in run_sections([0, 1, 0, 1], seconds=25)[0] if isinstance(fact, SectionClosed)]
-        assert roles == [None] * 4
-        closed = [
-            fact
-            for fact in run_sections([0, 1, 0, 1], seconds=25, profile="music")[0]
-            if isinstance(fact, SectionClosed)
-        ]
-        assert all(fact.role in ROLES and 1 / len(ROLES) <= fact.role_confidence <= 1 for fact in closed if fact.label)
-
-    def test_the_least_used_is_forgotten(self):
-        facts, _ = run_sections([0, 1, 2, 3, 4, 0], labels_max=3)
-        assert [fact.label for fact in facts if isinstance(fact, SectionClosed)] == list("ABCDEF")
-
-    def test_a_label_has_the_descriptor_of_one_of_its_own_sections(self):
-        order = [2, 2, 3, 4, 0, 0, 4, 4, 1, 1]  # the slot of the latest section of C is used again for E
-        facts, sections = run_sections(order, 18, labels_max=3)
-        kinds = {fact.label: kind for kind, fact in zip(order, (f for f in facts if isinstance(f, SectionClosed)))}
-        descriptors = {label: sections.descriptor_of_label(label) for label in kinds}
-        for label, content in descriptors.items():
-            if content is not None:
-                mean = descriptor_from_bytes(content).mean
-                assert min(kinds.values(), key=lambda kind: np.linalg.norm(texture(kind, 1)[0] - mean)) == kinds[label]
-
-    def test_what_was_named_in_another_run_is_known_by_its_name(self):
-        _, sections = run_sections([0, 1, 2])
-        assert sections.descriptor_of_label("Z") is None
-        named_sounds = NamedSounds((NamedSound(name="Ads", kind="section", content=sections.descriptor_of_label("B")),))
-        facts, again = run_sections([4, 1, 5, 1], named_sounds=named_sounds)
-        closed = [fact for fact in facts if isinstance(fact, SectionClosed)]
-        assert [(fact.label, fact.name) for fact in closed] == [("A", None), ("B", "Ads"), ("C", None), ("B", "Ads")]
-        confirmed = [fact.next for fact in facts if isinstance(fact, BoundaryConfirmed)]
-        assert [after.seen_before for after in confirmed] == [True, False, True]
-        assert confirmed[0].last_seen is None
-        assert [fact.name for fact in facts if isinstance(fact, SectionUpdated) and fact.label == "B"] != []
-        assert again.name_of("B") == "Ads"
-
-    def test_what_cannot_be_read_is_passed_over(self):
-        named_sounds = NamedSounds((NamedSound(name="Ads", kind="section", content=b"of another version"),))
-        assert [
-            fact.label for fact in run_sections([0, 1], named_sounds=named_sounds)[0] if isinstance(fact, SectionClosed)
-        ] == ["A", "B"]
-
-    def test_a_checkpoint_is_invisible(self):
-        _, sections = run_sections([0, 1, 2])
-        back = pickle.loads(pickle.dumps(sections))
-        sections.start_section(120.0)
-        back.start_section(120.0)
-        for vector in texture(1, 60, seed=5):
-            assert back.push(vector) == sections.push(vector)
-
-    def test_memory_is_bounded(self):
-        sizes = [len(pickle.dumps(run_sections(list(range(kinds)), 20, labels_max=16)[1])) for kinds in (4, 40)]
-        assert sizes[1] < 1.05 * sizes[0]
-
-
-def test_letters():
-    assert [label_letters(n) for n in (0, 1, 25, 26, 27, 701, 702)] == ["A", "B", "Z", "AA", "AB", "ZZ", "AAA"]
-
-
-def test_a_label_that_is_not_there_has_no_prototype():
-    labels = SectionLabeller(make_settings(), MODEL, NamedSounds())
-    assert labels.descriptor_of_label("A") is None
-    assert labels.name_of("A") is None

@@ -40,7 +40,7 @@ def measured(samples, rate=RATE):
     """The rows, and the report of the whole."""
     rows = LoudnessMeter(rate, samples.shape[1]).push(samples)
     reports = SectionReporter(60.0)
-    reports.push_loudness(0, 0.0, rows)
+    reports.push_loudness(rows)
     return rows, reports.close_section(0.0, len(samples) / rate)
 
 

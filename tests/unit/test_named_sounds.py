@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from streamseg.engine import Segmenter, segment
-from streamseg.engine.named_sounds import NamedSound, NamedSounds, pack_arrays, unpack_arrays
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
 from streamseg.live import name_store

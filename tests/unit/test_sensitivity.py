@@ -17,10 +17,10 @@ from streamseg.errors import SettingRangeError
 from streamseg.settings import Profile, make_settings
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 from streamseg.wire.events import BoundaryConfirmed, Event, SectionClosed, StreamStarted
-from tools.accuracy.fingerprints import melody
+from tools.accuracy.fingerprints import make_melody
 from tools.command import run
 
-JINGLE = melody(np.random.default_rng(2))  # at the engine's rate, half of the programme's
+JINGLE = make_melody(np.random.default_rng(2))  # at the engine's rate, half of the programme's
 KNOWN = NamedSounds((NamedSound(name="News", kind="cue", content=make_fingerprint("News", JINGLE).to_bytes()),))
 AS_PLAYED = np.repeat(JINGLE, 2)[:, None]
 SCALE = (0.0, 0.3, 0.5, 0.7, 1.0)
@@ -52,7 +52,7 @@ def test_every_threshold_falls_as_it_rises(profile):
             higher._confirmation_thresholds[~reachable] == lower._confirmation_thresholds[~reachable]
         ).all()  # an age too young stays too young
         assert (higher._provisional_thresholds < lower._provisional_thresholds).all()
-        assert higher._needed_at_end < lower._needed_at_end
+        assert higher._threshold_at_end < lower._threshold_at_end
     gates = [float(widen_gate(model, make_settings(profile, sensitivity=x)).gate) for x in SCALE]
     assert gates == sorted(gates, reverse=True)
     assert gates[-1] < gates[2] == float(model.gate)
@@ -67,7 +67,7 @@ def test_the_middle_moves_nothing(profile):
     changes = BoundaryTracker(settings, model)
     needed = confirmation_thresholds(model, settings.lookahead_s, changes._oldest)
     assert (changes._confirmation_thresholds == thresholds_by_distance(needed, model)).all()
-    assert (changes._provisional, changes._needed_at_end) == (settings.provisional_probability, 0.5)
+    assert (changes._provisional, changes._threshold_at_end) == (settings.provisional_probability, 0.5)
 
 
 def test_a_threshold_moves_by_log_odds():

@@ -5,16 +5,16 @@ import sys
 import numpy as np
 import pytest
 
-from streamseg.engine.models.sound_class import SpeechMusicWeights
-from streamseg.engine.sound_class.network import DECISION_LAG
+from streamseg.engine.sound_class.network import DECISION_LAG, SpeechMusicWeights
 from streamseg.engine.sound_class.window_features import N_STATISTICS, WINDOW_FRAMES
 from streamseg.evaluation.annotations import LabelledSpan, find_annotated_files
 from streamseg.settings import ENGINE_RATE
-from tools.training import sound_class_training
+from tools.training import network_trainer, sound_class_training
 from tools.training.corpora import noises
-from tools.training.corpora.programmes import GeneratedScene, join_scenes, write_programme
+from tools.training.corpora.programmes import join_scenes, write_programme
+from tools.training.corpora.scenes import AnnotatedSound
+from tools.training.network_trainer import NetworkTrainer
 from tools.training.sound_class_training import (
-    NetworkTrainer,
     TrainingProgramme,
     describe_programme,
     fit_temperature,
@@ -25,7 +25,7 @@ from tools.training.sound_class_training import (
 
 def scene(kind, label, source, seed):
     sound = (0.05 * noises.normalise_rms(noises.KINDS[kind](np.random.default_rng(seed), 16.0))).astype(np.float32)
-    return GeneratedScene(sound, (LabelledSpan(0.0, 16.0, label),), (LabelledSpan(0.0, 16.0, source),))
+    return AnnotatedSound(sound, (LabelledSpan(0.0, 16.0, label),), (LabelledSpan(0.0, 16.0, source),))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_lesson_is_what_the_engine_hears_with_its_truth(folder, tmp_path):
 
 
 def test_the_gradient_is_the_slope_of_the_loss(monkeypatch):
-    monkeypatch.setattr(sound_class_training, "_DROPOUT", 0.0)
+    monkeypatch.setattr(network_trainer, "_DROPOUT", 0.0)
     rng = np.random.default_rng(0)
     lesson = TrainingProgramme(
         None, rng.normal(size=(300, N_STATISTICS)).astype("f4"), rng.integers(0, 2, (300, 2)).astype("f4"), frozenset()
@@ -89,7 +89,7 @@ def test_it_learns_and_is_judged_on_what_it_has_not_heard(folder, tmp_path, monk
         sys, "argv",
         ["train_sound", str(out), str(folder), "--held-out", str(folder), "--frames", str(tmp_path), "--epochs", "10"],
     )  # fmt: skip
-    with pytest.raises(ValueError, match="nothing to learn from"):
+    with pytest.raises(ValueError, match="no programmes to train on"):
         sound_class_training.main()  # the door is in all of them
     for listed in folder.glob("*.sources.tsv"):
         listed.write_text(listed.read_text().replace("door", f"door_{listed.name}"))
@@ -101,7 +101,7 @@ def test_it_learns_and_is_judged_on_what_it_has_not_heard(folder, tmp_path, monk
     assert float(scores["music, F1"]) > 0.85
     with np.load(out) as arrays:
         network = SpeechMusicWeights(*(arrays[name] for name in SpeechMusicWeights._fields))
-    assert network.w1.shape == (N_STATISTICS, sound_class_training.HIDDEN_UNITS)
+    assert network.w1.shape == (N_STATISTICS, network_trainer.HIDDEN_UNITS)
 
 
 def test_temperature_makes_the_sure_less_sure():

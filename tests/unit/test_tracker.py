@@ -125,3 +125,26 @@ def test_an_unusually_near_change_waits_for_more_and_a_far_one_does_not():
     assert spelled(said(far, **spaced)) == spelled(said(far))
     for change in said(far, **spaced):
         assert (change.score >= 1.0) == (change.state == "confirmed")
+
+
+def test_a_policy_is_chosen_whose_lookahead_is_no_longer_and_thresholds_follow_the_logarithm_of_age():
+    both = model(ages=np.array([2, 4, 8]), policies=np.array([[2.0, 0.5, 0.4, 2.0], [10.0, 0.3, 0.8, 4.0]]))
+    assert confirmation_thresholds(both, 9.5, 10) == pytest.approx([2, 2, 0.7, 0.7, *[0.6] * 4, *[0.5] * 3])
+    assert confirmation_thresholds(both, 10.0, 10) == pytest.approx([2, 2, 2, 2, *[0.58] * 4, *[0.3] * 3])
+
+
+def test_thresholds_by_distance_end_where_the_distance_is_usual():
+    near = thresholds_by_distance(np.array([0.5]), model(spacing=np.array([1.0, 10.5 * STEP_S])))
+    assert near.shape == (12, 1)
+    assert near[0] == near[1] > near[2]
+    assert near[10] > near[11] == 0.5
+
+
+def test_a_boundary_of_other_means_is_confirmed_once_and_never_before_an_older_one():
+    tracker = BoundaryTracker(SETTINGS, model())
+    for _ in range(20):
+        tracker.push(np.zeros(4))
+    assert [tracker.confirm_at(step, 0.9) for step in (0, 20, 21)] == [[], [], []]
+    (decision,) = tracker.confirm_at(19, 0.9)
+    assert (decision.state, decision.number, decision.step, decision.probability) == ("confirmed", 1, 19, 0.9)
+    assert tracker.confirm_at(19, 0.9) == tracker.confirm_at(18, 0.9) == []

@@ -1,1 +1,1 @@
-"""The figures of docs/accuracy.md, measured again by one command."""
+"""Programs that measure the figures of docs/accuracy.md."""

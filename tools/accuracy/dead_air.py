@@ -1,9 +1,9 @@
-"""The alarm for dead air, on annotated programmes: raised in time for what lasts long enough, never for anything else.
+"""Accuracy of the alarm for dead air on annotated programmes.
 
     python -m tools.accuracy.dead_air FOLDER…
 
-Every file is heard by the alarms alone, at its own rate. Dead air of `dead_air_s` must be said within a second more;
-pauses in talk, fades, and scenes of silence that are too short must not be said at all.
+Every file is processed by the alarms alone, at its own rate. For dead air of `dead_air_s` the alarm must be raised
+within one more second; for pauses in talk, fades and shorter silences it must not be raised.
 """
 
 import argparse
@@ -22,9 +22,9 @@ LATE_S = 1.0
 EDGE_S = 0.3
 
 
-def raised(path, settings):
-    """(since, time of the decision) of every alarm for silence."""
-    alarms, loudness, t, said = None, None, 0.0, []
+def collect_alarms(path, settings):
+    """Return (since, time of the decision) of every alarm for silence."""
+    alarms, loudness, t, raised = None, None, 0.0, []
     for item in AudioFileSource(path):
         if isinstance(item, Block):
             alarms = alarms or AlarmDetector(settings)
@@ -34,37 +34,37 @@ def raised(path, settings):
                 piece = item.samples[at : at + tenth]
                 alarms.push(loudness.push(piece))
                 t += len(piece) / item.sample_rate
-                said += [
+                raised += [
                     (event.data.since, t)
                     for event in alarms.take_events_until(t)
                     if isinstance(event.data, AlarmRaised) and event.data.alarm == "silence"
                 ]
-    return said
+    return raised
 
 
-def check(folders, say=sys.stdout.write):
-    """(dead air that lasted long enough, of it said in time, said without reason)."""
+def check(folders, write=sys.stdout.write):
+    """Count dead air that is long enough, timely alarms for it, and false alarms."""
     settings = make_settings("broadcast")
-    due = in_time = without = 0
+    due = in_time = false = 0
     for file in (file for folder in folders for file in find_annotated_files(folder, "segments")):
-        said = raised(file.audio, settings)
+        alarms = collect_alarms(file.audio, settings)
         for span in file.segments:
             if span.label != "silence":
                 continue
-            # What is quiet before dead air counts with it: the end of a fade, of a sentence.
-            mine = [each for each in said if each[0] <= span.end and each[1] >= span.start]
+            # Quiet sound before dead air counts as part of it: the end of a fade, of a sentence.
+            matches = [alarm for alarm in alarms if alarm[0] <= span.end and alarm[1] >= span.start]
             if span.end - span.start >= settings.dead_air_s + EDGE_S:
                 due += 1
-                good = bool(mine) and mine[0][1] <= span.start + settings.dead_air_s + LATE_S
+                good = bool(matches) and matches[0][1] <= span.start + settings.dead_air_s + LATE_S
                 in_time += good
                 if not good:
-                    say(f"{file.audio.name}: {span.start:.1f} to {span.end:.1f} s said at {mine}\n")
-            said = [each for each in said if each not in mine]
-        without += len(said)
-        if said:
-            say(f"{file.audio.name}: said without reason at {said}\n")
-    say(f"dead air: {in_time} of {due} said in time, {without} alarms without reason\n")
-    return due, in_time, without
+                    write(f"{file.audio.name}: {span.start:.1f} to {span.end:.1f} s, alarms {matches}\n")
+            alarms = [alarm for alarm in alarms if alarm not in matches]
+        false += len(alarms)
+        if alarms:
+            write(f"{file.audio.name}: false alarms {alarms}\n")
+    write(f"dead air: {in_time} of {due} in time, {false} false alarms\n")
+    return due, in_time, false
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The figures of docs/accuracy.md: the whole program over annotated sound, in folds.
+"""Accuracy of the whole program on annotated sound, in folds, as Markdown for docs/accuracy.md.
 
     python -m tools.accuracy.figures FOLDER --profile dj --folds FOLDS [--lookahead 2]… [--pictures OUT]
 
-FOLDS has a model for each fold and a `folds.json` that names, by each file's stem, the model that has not heard it;
-without --folds the shipped model judges, which has heard the development sound. Prints the table of every look-ahead
-(the profile's own first) and the figures of what is said before it is certain, as Markdown.
+FOLDS has a model for each fold and a `folds.json` that names, for each file's stem, the model that was trained without
+it; without --folds the shipped model is used, which was trained on the development sound. Prints a table of the scores
+at every look-ahead (the profile's own first), then the summary of `streamseg evaluate` at the first one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from streamseg.settings import PROFILES, make_settings
 
 
 class Folds(dict[str, BoundaryModel]):
-    """By a file's stem, the model that has not heard it."""
+    """The models of the folds: for each file's stem the one that was trained without it."""
 
     def __init__(self, folder: Path) -> None:
         names = json.loads((folder / "folds.json").read_text())
@@ -34,11 +34,11 @@ class Folds(dict[str, BoundaryModel]):
 
 
 def table_row(lookahead_s: float, evaluation: Evaluation) -> str:
-    """Look-ahead, F with its interval, F at 0.5 s, precision, recall, false alarms an hour, delay median and p90."""
+    """Format look-ahead, F with its interval, F at 0.5 s, precision, recall, false alarms an hour, delay."""
     tracks = evaluation.tracks
 
-    def mean(part: str) -> str:
-        values = [value for track in tracks if (value := getattr(track, part)) is not None]
+    def mean(name: str) -> str:
+        values = [value for track in tracks if (value := getattr(track, name)) is not None]
         return f"{np.mean(values):.3f}" if values else "–"
 
     low, high = bootstrap_interval([track.f for track in tracks])
@@ -52,7 +52,7 @@ def table_row(lookahead_s: float, evaluation: Evaluation) -> str:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--profile", choices=PROFILES, required=True)
@@ -71,16 +71,16 @@ def main() -> None:
     first: Evaluation | None = None
     for lookahead_s in [own, *asked.lookahead]:
         settings = make_settings(asked.profile, lookahead_s=lookahead_s)
-        found = evaluate_folder(
+        evaluation = evaluate_folder(
             asked.folder, settings, truth=asked.truth, model=model, jobs=asked.jobs,
-            progress=lambda done, total, name: print(f"{done}/{total} {name}", file=sys.stderr, flush=True),
+            progress=lambda number, total, name: print(f"{number}/{total} {name}", file=sys.stderr, flush=True),
         )  # fmt: skip
-        print(table_row(lookahead_s, found), flush=True)
-        first = first or found
+        print(table_row(lookahead_s, evaluation), flush=True)
+        first = first or evaluation
     assert first is not None
     print()
-    for what, value, interval in first.summary():
-        print(f"| {what} | {value} | {interval} |")
+    for title, value, interval in first.summary():
+        print(f"| {title} | {value} | {interval} |")
     if asked.pictures:
         draw_evaluation(first, asked.pictures)
 

@@ -1,13 +1,13 @@
-"""Leave one world out: train a judge of songs on all worlds but some, score it on those, choose when to be sure on all.
+"""Train the boundary model of songs, cross-validated by leaving worlds out.
 
     python -m tools.accuracy.leave_one_world_out OUT.npz --train gen=.5 band_a band_b piano pop909=2 STEADY broadcast
         --groups band_a,piano band_b --divided pop909 --unseen sung --kinds broadcast --folds FOLDS
 
-(from `tests`). A world is a folder of annotated sound; `--train` says what each of its files weighs. The worlds of one
-group are left out together, and beside them the files of the `--divided` worlds whose turn it is: these are scored in
-folds. The `--unseen` worlds are trained on by nobody and scored by the judge that is shipped, which is trained last, on
-everything. One policy a look-ahead is chosen for all worlds, by the mean over worlds and the worst of them; so is the
-factor for the odds, and what is said of them. A judge that lies in the `--folds` folder is not trained again.
+A world is a folder of annotated sound; `--train` gives the weight of its files. The worlds of one group are left out
+together, with one fold of the files of each `--divided` world. The `--unseen` worlds are in no training set and are
+scored by the final model, which is trained last, on everything. One policy for each look-ahead is chosen for all
+worlds, by the mean over worlds and the worst world; the factor of the odds and the calibration are fitted to all worlds
+too. A model that exists in the `--folds` folder is not trained again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from streamseg.engine.models.weights import IDENTITY_CALIBRATION, BoundaryModel,
 from streamseg.evaluation.boundary_training import (
     CLOSE_LOOK_NEGATIVE_SHARE,
     RECIPES,
-    fit_singing_direction,
-    fit_sound_classes,
     train_boundary_model,
 )
 from streamseg.evaluation.thresholds import boundary_history, predict_track, score_policy
 from streamseg.evaluation.timeliness import measure_timeliness, reliability_diagrams
 from streamseg.evaluation.tracks import TrackTexture
 from streamseg.settings import make_settings
+from tools.training.directions import fit_singing_direction, fit_sound_classes
 from tools.training.shipped_models import calibrate_prior, fit_calibration, load_tracks
 
 SETTINGS, RECIPE = make_settings("music"), RECIPES["songs"]
@@ -41,11 +40,11 @@ POLICIES = [
     for youngest in (3.0, 8.0)
 ]
 SPACING = np.array([0.6, 24.0])  # see `BoundaryModel.spacing`
-CALIBRATED_ON = 12  # files of each world, so that no world outweighs the others
+CALIBRATION_FILES = 12  # of each world, so that all worlds have equal weight
 
 
 def main() -> None:
-    """Train, score, choose, write."""
+    """Train, score, choose policies, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--train", nargs="+", required=True, metavar="DIR[=WEIGHT]")
@@ -64,27 +63,31 @@ def main() -> None:
         worlds[Path(folder).name] = load_tracks(Path(folder), asked.cache)
         weights |= dict.fromkeys(worlds[Path(folder).name], float(weight or 1))
     unseen = {folder.name: load_tracks(folder, asked.cache) for folder in asked.unseen}
-    kinds = fit_sound_classes([track for folder in asked.kinds for track in load_tracks(folder, asked.cache)])
+    classes = fit_sound_classes([track for folder in asked.kinds for track in load_tracks(folder, asked.cache)])
 
-    def judge(name: str, held: set[TrackTexture]) -> BoundaryModel:
-        kept = asked.folds / f"{name}.npz"
-        if not kept.exists():
-            tracks = [track for track in weights if track not in held]
-            voices = fit_singing_direction([track for track in tracks if track.truth.kind == "sections"])
-            train_boundary_model(tracks, np.hstack([kinds, voices]), RECIPE, weight=weights.__getitem__).save(kept)
-            print(f"trained {kept}", flush=True)
-        raw = {"prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE), "spoken": IDENTITY_CALIBRATION, "spacing": SPACING}
-        return replace(read_boundary_model(kept.read_bytes(), kept.name), **raw)
+    def train_or_read(name: str, test: set[TrackTexture]) -> BoundaryModel:
+        path = asked.folds / f"{name}.npz"
+        if not path.exists():
+            tracks = [track for track in weights if track not in test]
+            singing = fit_singing_direction([track for track in tracks if track.truth.kind == "sections"])
+            train_boundary_model(tracks, np.hstack([classes, singing]), RECIPE, weight=weights.__getitem__).save(path)
+            print(f"trained {path}", flush=True)
+        uncalibrated = {
+            "prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE),
+            "calibration": IDENTITY_CALIBRATION,
+            "spacing": SPACING,
+        }
+        return replace(read_boundary_model(path.read_bytes(), path.name), **uncalibrated)
 
     groups = [group.split(",") for group in asked.groups]
     tables: dict[str, list[tuple[TrackTexture, np.ndarray]]] = {}
     for number, names in enumerate(groups):
-        tried = [(name, track) for name in names for track in worlds[name]]
-        tried += [(name, track) for name in asked.divided for track in worlds[name][number :: len(groups)]]
-        model = judge("without_" + "_".join(names), {track for _, track in tried})
-        for name, track in tried:
+        test = [(name, track) for name in names for track in worlds[name]]
+        test += [(name, track) for name in asked.divided for track in worlds[name][number :: len(groups)]]
+        model = train_or_read("without_" + "_".join(names), {track for _, track in test})
+        for name, track in test:
             tables.setdefault(name, []).append((track, predict_track(track, model)))
-    everything = judge("everything", set())
+    everything = train_or_read("everything", set())
     for name, tracks in unseen.items():
         tables[name] = [(track, predict_track(track, everything)) for track in tracks]
 
@@ -92,47 +95,51 @@ def main() -> None:
         calibrate_prior(everything, [track for track, _ in world], [table for _, table in world], RECIPE)[0]
         for world in tables.values()
     ]
-    times = float(np.exp(np.mean(np.log(factors))))
-    moved = {
-        name: [(track, table * times / (1 - table + table * times)) for track, table in world]
+    factor = float(np.exp(np.mean(np.log(factors))))
+    scaled = {
+        name: [(track, table * factor / (1 - table + table * factor)) for track, table in world]
         for name, world in tables.items()
     }
 
-    def scored(policy):
+    def score_worlds(policy):
         return {
             name: score_policy(*map(list, zip(*world, strict=True)), everything, (0.0, *policy), SETTINGS)
-            for name, world in moved.items()
+            for name, world in scaled.items()
         }
 
-    found = {policy: scored(policy) for policy in POLICIES}
+    world_scores = {policy: score_worlds(policy) for policy in POLICIES}
     rows = []
     for lookahead_s in LOOKAHEADS_S:
-        timely = [p for p in POLICIES if max(o.delay_median_s for o in found[p].values()) <= lookahead_s]
-        fastest = min(POLICIES, key=lambda p: max(o.delay_median_s for o in found[p].values()))
+        timely = [p for p in POLICIES if max(o.delay_median_s for o in world_scores[p].values()) <= lookahead_s]
+        fastest = min(POLICIES, key=lambda p: max(o.delay_median_s for o in world_scores[p].values()))
         best = max(
             timely or [fastest],
-            key=lambda p: np.mean([o.f for o in found[p].values()]) + 0.25 * min(o.f for o in found[p].values()),
+            key=lambda p: (
+                np.mean([o.f for o in world_scores[p].values()]) + 0.25 * min(o.f for o in world_scores[p].values())
+            ),
         )
         rows.append((lookahead_s, *best))
-        for name, one in sorted(found[best].items(), key=lambda item: item[1].f):
-            late = f"{one.delay_median_s:.1f} s / {one.delay_p90_s:.1f} s"
-            figures = f"{one.f:.3f} | {one.precision:.2f} | {one.recall:.2f} | {late}"
+        for name, one in sorted(world_scores[best].items(), key=lambda item: item[1].f):
+            delay = f"{one.delay_median_s:.1f} s / {one.delay_p90_s:.1f} s"
+            figures = f"{one.f:.3f} | {one.precision:.2f} | {one.recall:.2f} | {delay}"
             print(f"| {lookahead_s:g} s {best} | {name} | {figures} |", flush=True)
-    model = replace(everything, prior=np.array(CLOSE_LOOK_NEGATIVE_SHARE * times), policies=np.array(rows))
+    model = replace(everything, prior=np.array(CLOSE_LOOK_NEGATIVE_SHARE * factor), policies=np.array(rows))
 
-    def calls(model: BoundaryModel):
+    def measure_worlds(model: BoundaryModel):
         return {
             name: [
                 measure_timeliness(track.truth, boundary_history(table, model, SETTINGS))
-                for track, table in world[:CALIBRATED_ON]
+                for track, table in world[:CALIBRATION_FILES]
             ]
-            for name, world in moved.items()
+            for name, world in scaled.items()
         }
 
-    model = replace(model, calibration=fit_calibration([call for world in calls(model).values() for call in world]))
-    for name, world in calls(model).items():
+    model = replace(
+        model, calibration=fit_calibration([track for world in measure_worlds(model).values() for track in world])
+    )
+    for name, world in measure_worlds(model).items():
         print(
-            name, {what: round(diagram.error, 3) for what, diagram in reliability_diagrams(world).items()}, flush=True
+            name, {title: round(diagram.error, 3) for title, diagram in reliability_diagrams(world).items()}, flush=True
         )
     model.save(asked.out)
 

@@ -1,9 +1,9 @@
-"""Labels in mixes of tracks that nothing was trained on: how right they are, and which returning tracks are known.
+"""Accuracy of labels in mixes of tracks that no model was trained on, and recognition of returning tracks.
 
     python -m tools.accuracy.returning_labels HELD --tracks DIR
 
-HELD is what `held_apart.py` made. For each of its folds a label model is trained on the other tracks of DIR; the
-boundaries are the true ones, misplaced a little and known ten seconds late, or those of the fold's own judge.
+HELD is made by `tools.accuracy.held_out_mixes`. For each of its folds a label model is trained on the other tracks of
+DIR; the boundaries are the true ones, slightly displaced and ten seconds late, or those of the fold's boundary model.
 """
 
 from __future__ import annotations
@@ -24,34 +24,37 @@ from tools.training.label_training import load_track_textures, train_track_label
 
 
 def measure(held: Path, tracks) -> None:
-    """Print a line for each kind of boundaries."""
+    """Print a line of scores for each kind of boundaries."""
     settings = make_settings("dj")
-    judge_of = json.loads((held / "folds.json").read_text())
+    model_of = json.loads((held / "folds.json").read_text())
     mixes = [(truth, extract_texture(truth.audio)) for truth in find_annotated_files(held)]
     figures, counts = {"true": [], "own": []}, {"true": [], "own": []}
-    for judge in sorted(set(judge_of.values())):
-        mine = [(truth, vectors) for truth, vectors in mixes if judge_of[truth.audio.stem] == judge]
-        unheard = {span.label for truth, _ in mine for span in truth.segments}
-        model = train_track_labels([track for track in tracks if track.name not in unheard])
-        change_model = read_boundary_model((held / judge).read_bytes(), judge)
+    for name in sorted(set(model_of.values())):
+        fold = [(truth, vectors) for truth, vectors in mixes if model_of[truth.audio.stem] == name]
+        test_labels = {span.label for truth, _ in fold for span in truth.segments}
+        label_model = train_track_labels([track for track in tracks if track.name not in test_labels])
+        boundary_model = read_boundary_model((held / name).read_bytes(), name)
         rng = np.random.default_rng(0)
-        for truth, vectors in mine:
+        for truth, vectors in fold:
             spans = truth.segments
             for kind, places in (
                 ("true", simulate_boundaries(spans, len(vectors), rng)),
-                ("own", detect_boundaries(vectors, settings, change_model)),
+                ("own", detect_boundaries(vectors, settings, boundary_model)),
             ):
-                heard, _ = label_sections(vectors, places, settings, model)
+                history, _ = label_sections(vectors, places, settings, label_model)
                 figures[kind].append(
-                    scores.score_labels(spans, [LabelledSpan(*section) for section in heard.sections.values()])
+                    scores.score_labels(spans, [LabelledSpan(*section) for section in history.sections.values()])
                 )
-                counts[kind].append(count_returns(spans, heard))
+                counts[kind].append(count_returns(spans, history))
     for kind in figures:
         pairwise, v = np.mean(figures[kind], axis=0)
-        known, back, false, new = (
-            sum(getattr(one, what) for one in counts[kind]) for what in ("recognised", "returning", "false", "new")
+        recognised, returns, false, new = (
+            sum(getattr(one, name) for one in counts[kind]) for name in ("recognised", "returns", "false", "new")
         )
-        print(f"{kind}: pairwise F {pairwise:.3f}, V {v:.3f}, recognised {known} of {back}, falsely {false} of {new}")
+        print(
+            f"{kind}: pairwise F {pairwise:.3f}, V {v:.3f}, recognised {recognised} of {returns}, "
+            f"falsely {false} of {new}"
+        )
 
 
 def main() -> None:

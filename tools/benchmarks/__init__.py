@@ -1,4 +1,4 @@
-"""How fast it is: ratios measured beside one another in one run. Nothing here is asserted; speed is the machine's."""
+"""Benchmarks: ratios measured side by side in one run. Nothing is asserted, since speed depends on the machine."""
 
 import os
 

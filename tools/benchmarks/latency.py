@@ -1,10 +1,13 @@
-"""From sound to client: `python -m tools.benchmarks.latency [RUNS]`, the demo's programme (20) times on a virtual card.
+"""Latency from sound to client: plays the demo's programme on a virtual card and times the events.
 
-`streamseg serve mic:…` hears it, `streamseg watch` receives it, and a second microphone on the same card, in this
-process, tells by its own clock when each sample was captured. An event's latency is from the capture of the sample
-at its `decided_t` to the moment its line can be read from `watch`.
+    python -m tools.benchmarks.latency [RUNS]
+
+`streamseg serve mic:…` captures the sound, `streamseg watch` receives the events, and a second microphone on the same
+card, in this process, notes when each sample was captured. The latency of an event is the time from the capture of the
+sample at its `decided_t` to the moment at which its line can be read from `watch`.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -17,13 +20,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-
 from streamseg.blocks import Block
 from streamseg.sources import devices, open_source
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
-from tools.alignment import start_of
+from tools.alignment import find_start
 from tools.command import PATIENCE_S, command, start
 from tools.virtual_card import NAME, RATE, virtual_card
 
@@ -31,7 +31,7 @@ LIMIT_S = 0.150
 
 
 class Witness:
-    """A second microphone, which knows of every sample when it was captured."""
+    """A second microphone, which records when each sample was captured."""
 
     def __init__(self):
         self.source = open_source(f"mic:{NAME}")
@@ -51,13 +51,13 @@ class Witness:
         self._ends = np.cumsum([len(block.samples) for block in self.blocks])
 
     def captured_at(self, sample):
-        """Unix seconds at which this sample came out of the card."""
+        """Return the Unix seconds at which this sample was captured."""
         n = int(np.searchsorted(self._ends, sample, side="right"))
         return self.blocks[n].captured_at - (self._ends[n] - sample) / RATE
 
 
 def one_run(card, played, folder):
-    """The latency of every event of one run, seconds, with its type."""
+    """Return the type and the latency, seconds, of every event of one run."""
     capture = folder / "capture.wav"
     received = []
     witness = Witness()
@@ -89,7 +89,7 @@ def one_run(card, played, folder):
     finally:
         witness.stop()
     original, heard = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
-    ahead = start_of(original, witness.samples, RATE) - start_of(original, heard, RATE)
+    ahead = find_start(original, witness.samples, RATE) - find_start(original, heard, RATE)
     return [
         (event["type"], at - witness.captured_at(ahead + round(event["data"]["decided_t"] * RATE)))
         for at, event in received
@@ -97,7 +97,7 @@ def one_run(card, played, folder):
     ]
 
 
-def main(runs="20"):
+def main(runs):
     assert SAMPLE_RATE == RATE
     found = []
     with tempfile.TemporaryDirectory() as name, virtual_card() as card:
@@ -106,7 +106,7 @@ def main(runs="20"):
         folder = Path(name)
         played = folder / "played.wav"
         soundfile.write(played, render_programme(), RATE, subtype="FLOAT")
-        for run in range(int(runs)):
+        for run in range(runs):
             found += one_run(card, played, folder)
             latencies_ms = np.array([latency_s for _, latency_s in found]) * 1000
             p50, p99, worst = np.percentile(latencies_ms, [50, 99, 100])
@@ -118,4 +118,6 @@ def main(runs="20"):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=int, nargs="?", default=20)
+    sys.exit(main(parser.parse_args().runs))

@@ -1,7 +1,7 @@
-"""The field's own programs on the same sound, each hearing as much of our feature set as it has.
+"""Feature extraction by other programs on the same sound, each with as much of our feature set as it has.
 
-None is needed: what is not installed is said to be absent. `pip install aubio-ledfx`, `pip install --pre essentia`.
-Frames of 2,048 samples every 512, as ours; every option that costs and that ours does without is off.
+Missing ones are skipped: `pip install aubio-ledfx`, `pip install --pre essentia`. Frames of 2,048 samples every 512,
+as ours; options that cost time and that we do not use are off.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RATE, FRAME, HOP = 22_050, 2_048, 512
 
 
 def librosa() -> Callable:
-    """Batch: the spectrogram once, everything from it; pitch by YIN, not pYIN, which is thirty times slower."""
+    """Batch: everything from one spectrogram; pitch by YIN, since pYIN takes thirty times as long."""
     it = importlib.import_module("librosa")
     feature = it.feature
 
@@ -40,7 +40,7 @@ def librosa() -> Callable:
 
 
 def aubio() -> Callable:
-    """Streaming; it has no chroma, no contrast and no flatness."""
+    """Streaming; without chroma, contrast and flatness."""
     it = importlib.import_module("aubio")
 
     def hear(sound):
@@ -68,7 +68,7 @@ def aubio() -> Callable:
 
 
 def essentia() -> Callable:
-    """Its standard mode, an algorithm after the other for each frame."""
+    """Standard mode: one algorithm after the other for each frame."""
     it = importlib.import_module("essentia.standard")
     importlib.import_module("essentia").log.infoActive = False
 

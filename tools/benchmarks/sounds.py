@@ -1,4 +1,4 @@
-"""The sound that everything is measured on: the beginning of a file, or the demo's programme over and over."""
+"""The sound of the benchmarks: the beginning of a file, or the repeated programme of the demo."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PIECE = 65_536
 
 
 def mono(path: Path | None, seconds: float):
-    """float32 at 22,050 Hz, shape (n,): no longer than `seconds`, nor than the file."""
+    """Return at most `seconds` of the file, float32 at 22,050 Hz, shape (n,)."""
     if path is None:
         programme = np.tile(render_programme(), (int(np.ceil(seconds * SAMPLE_RATE / len(render_programme()))), 1))
-        return brought(programme, SAMPLE_RATE)[: round(seconds * ENGINE_RATE)]
+        return convert(programme, SAMPLE_RATE)[: round(seconds * ENGINE_RATE)]
     blocks, heard, rate = [], 0, 0
     for item in open_source(parse_source(str(path))[1]):
         if isinstance(item, Block):
@@ -29,17 +29,17 @@ def mono(path: Path | None, seconds: float):
             heard, rate = heard + len(item.samples), item.sample_rate
             if heard > seconds * rate:
                 break
-    return brought(np.concatenate(blocks), rate)[: round(seconds * ENGINE_RATE)]
+    return convert(np.concatenate(blocks), rate)[: round(seconds * ENGINE_RATE)]
 
 
-def brought(samples, rate):
+def convert(samples, rate):
     resampler = Resampler(rate)
     pieces = [resampler.push(samples[at : at + PIECE]) for at in range(0, len(samples), PIECE)]
     return np.concatenate([*pieces, resampler.flush()])
 
 
 def stereo(sound):
-    """The same sound as 48 kHz stereo, the second channel a little later and quieter."""
+    """Return the sound as 48 kHz stereo, the second channel slightly later and softer."""
     full = soxr.resample(sound, ENGINE_RATE, FULL_RATE)
     return np.column_stack([full, 0.8 * np.roll(full, 17)]).astype(np.float32)
 

@@ -1,11 +1,12 @@
-"""How fast everything is, in one table, on one sound.
+"""Speed of all parts, in one table, on one sound.
 
     python -m tools.benchmarks.speed               # the demo's programme
     python -m tools.benchmarks.speed FILE          # a recording of yours
     python -m tools.benchmarks.speed FILE --seconds 60 --only engine
 
-Figures are medians of CPU time (two threads: of the clock), as multiples of real time on one core; what is compared
-is measured in turn, on the same samples, in the same run. Nothing is asserted: speed is the machine's.
+Figures are medians of CPU time (for two threads: wall-clock time), as multiples of real time on one core. What is
+compared is measured in turn, on the same samples, in the same run. Nothing is asserted, since speed depends on the
+machine.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def line(what: str, found: str, asked: str = "") -> None:
 
 
 def medians_s(*works: Callable[[], object], times: int = 5) -> list[float]:
-    """Median CPU seconds of each, taken in turn, after one run each that nobody counts."""
+    """Return the median CPU seconds of each function; they run in turn, after one run each that does not count."""
     taken: list[list[float]] = [[] for _ in works]
     for turn in range(times + 1):
         for work, seconds in zip(works, taken, strict=True):
@@ -51,22 +52,22 @@ def medians_s(*works: Callable[[], object], times: int = 5) -> list[float]:
     return [statistics.median(seconds) for seconds in taken]
 
 
-def pushed(stage, blocks) -> None:
+def push_all(stage, blocks) -> None:
     for block in blocks:
         stage.push(block)
 
 
-def heard(blocks, rate: int) -> None:
+def run_engine(blocks, rate: int) -> None:
     segmenter = Segmenter(make_settings("dj"), sample_rate=rate)
-    pushed(segmenter, blocks)
+    push_all(segmenter, blocks)
     segmenter.finish()
 
 
 def features(sound, length_s: float) -> None:
-    """The feature kernel alone."""
+    """Measure the feature kernel alone."""
     blocks, frames = cut(sound, BLOCK), cut(sound, HOP)
     in_blocks, by_frame = medians_s(
-        lambda: pushed(FeatureExtractor(), blocks), lambda: pushed(FeatureExtractor(), frames)
+        lambda: push_all(FeatureExtractor(), blocks), lambda: push_all(FeatureExtractor(), frames)
     )
     line("features, 22,050 Hz mono, blocks of 32 frames", f"{length_s / in_blocks:,.0f} x", "asked 1,000 x")
     line("features, frame by frame", f"{length_s / by_frame:,.0f} x")
@@ -74,7 +75,7 @@ def features(sound, length_s: float) -> None:
 
 
 def full_rate(sound, length_s: float) -> None:
-    """Resampling, loudness and true peak of 48 kHz stereo."""
+    """Measure resampling, loudness and true peak of 48 kHz stereo."""
     blocks = cut(stereo(sound), FULL_RATE // 2)
 
     def both() -> None:
@@ -84,7 +85,7 @@ def full_rate(sound, length_s: float) -> None:
             loudness.push(block)
 
     together, resampling, loudness = medians_s(
-        both, lambda: pushed(Resampler(FULL_RATE), blocks), lambda: pushed(LoudnessMeter(FULL_RATE, 2), blocks)
+        both, lambda: push_all(Resampler(FULL_RATE), blocks), lambda: push_all(LoudnessMeter(FULL_RATE, 2), blocks)
     )
     line("full-rate branch, 48 kHz stereo", f"{length_s / together:,.0f} x", "asked 1,000 x")
     line("  resampling", f"{length_s / resampling:,.0f} x")
@@ -92,34 +93,36 @@ def full_rate(sound, length_s: float) -> None:
 
 
 def engine(sound, length_s: float) -> None:
-    """Everything between samples and events, stage by stage."""
+    """Measure everything between samples and events, stage by stage."""
     for what, samples, rate, asked in (
         ("22,050 Hz mono", sound, ENGINE_RATE, "asked 500 x"),
         ("48 kHz stereo", stereo(sound), FULL_RATE, "asked 350 x"),
     ):
         blocks = cut(samples, rate)
-        (whole,) = medians_s(lambda blocks=blocks, rate=rate: heard(blocks, rate))
+        (whole,) = medians_s(lambda blocks=blocks, rate=rate: run_engine(blocks, rate))
         line(f"whole engine, {what}", f"{length_s / whole:,.0f} x", asked)
         watch = Stopwatch()
         with watch.watching():
-            heard(blocks, rate)
+            run_engine(blocks, rate)
         for stage, seconds in watch.seconds.items():
             line(f"  {stage}", f"{1e6 * seconds / length_s:,.0f} us/s", f"{seconds / sum(watch.seconds.values()):.0%}")
 
 
 def tiny(sound, length_s: float) -> None:
-    """The whole engine with very few samples in each push."""
+    """Measure the whole engine with very few samples in each push."""
     length_s = min(length_s, TINY_S)
     full = stereo(sound[: round(length_s * ENGINE_RATE)])
     for what, samples in (("48 kHz mono", np.ascontiguousarray(full[:, 0])), ("48 kHz stereo", full)):
         one, few = cut(samples, 1), cut(samples, 32)
-        by_one, by_few = medians_s(lambda one=one: heard(one, FULL_RATE), lambda few=few: heard(few, FULL_RATE))
+        by_one, by_few = medians_s(
+            lambda one=one: run_engine(one, FULL_RATE), lambda few=few: run_engine(few, FULL_RATE)
+        )
         line(f"whole engine, {what}, one sample a push", f"{length_s / by_one:,.0f} x", "asked 20 x")
         line("  32 samples a push", f"{length_s / by_few:,.0f} x")
 
 
 def peers(sound, length_s: float) -> None:
-    """The field's own programs beside our features."""
+    """Measure other programs beside our features."""
     part = sound[: round(60 * ENGINE_RATE)]
     length_s = min(length_s, 60.0)
     blocks = cut(part, BLOCK)
@@ -129,12 +132,12 @@ def peers(sound, length_s: float) -> None:
         except ImportError:
             line(f"beside {name}", "absent")
             continue
-        ours, theirs = medians_s(lambda: pushed(FeatureExtractor(), blocks), lambda hear=hear: hear(part), times=3)
+        ours, theirs = medians_s(lambda: push_all(FeatureExtractor(), blocks), lambda hear=hear: hear(part), times=3)
         line(f"beside {name} ({length_s / theirs:,.0f} x)", f"{theirs / ours:.1f} times", f"asked {asked:.0f} times")
 
 
 def threads(sound, length_s: float) -> None:
-    """Two streams on two cores, in threads of one process and in two processes."""
+    """Measure two streams on two cores, in threads of one process and in two processes."""
     blocks = cut(sound, BLOCK)
 
     def clocked(count: int, work: Callable[[], None]) -> float:
@@ -155,15 +158,15 @@ def threads(sound, length_s: float) -> None:
         subprocess.run([sys.executable, "-S", "-c", code], check=True)
 
     for what, work in (
-        ("features", lambda: pushed(FeatureExtractor(), blocks)),
-        ("whole engine", lambda: heard(cut(sound, ENGINE_RATE), ENGINE_RATE)),
+        ("features", lambda: push_all(FeatureExtractor(), blocks)),
+        ("whole engine", lambda: run_engine(cut(sound, ENGINE_RATE), ENGINE_RATE)),
     ):
         line(f"two threads over one, {what}", f"{2 * clocked(1, work) / clocked(2, work):.2f}", "asked 1.8")
     line("  the machine's own: two processes over one", f"{2 * clocked(1, spin) / clocked(2, spin):.2f}")
 
 
 def decoding(path: Path) -> None:
-    """What reading the whole file costs before anything is heard."""
+    """Measure the decoding of the whole file."""
 
     def read() -> None:
         nonlocal length_s

@@ -1,4 +1,4 @@
-"""Where the engine's time goes: a stopwatch around the verbs of every stage, exact to the switch."""
+"""CPU time of each stage of the engine, measured by wrapping its methods."""
 
 from __future__ import annotations
 
@@ -22,26 +22,38 @@ REST = "python between the stages"
 VERBS = {
     "resampling": [(Resampler, "push"), (Resampler, "flush")],
     "loudness and true peak": [(LoudnessMeter, "push")],
-    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "until")],
+    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "take_events_until")],
     "features": [(FeatureExtractor, "push")],
     "texture": [(TextureExtractor, "push")],
-    "evidence and judge": [(BoundaryClassifier, "push"), (BoundaryTracker, "push"), (BoundaryTracker, "settle")],
-    "placing": [(BoundaryRefiner, "push"), (BoundaryRefiner, "place")],
-    "kind of sound": [(SoundClassifier, "push"), (SoundClassifier, "fractions")],
-    "sections and labels": [(SectionTracker, "push"), (SectionTracker, "say"), (SectionTracker, "close")],
-    "report": [(SectionReporter, "push_frames"), (SectionReporter, "push_blocks"), (SectionReporter, "close")],
+    "boundary classifier and tracker": [
+        (BoundaryClassifier, "push"),
+        (BoundaryTracker, "push"),
+        (BoundaryTracker, "settle_pending"),
+    ],
+    "refinement": [(BoundaryRefiner, "push"), (BoundaryRefiner, "refine_boundary")],
+    "sound class": [(SoundClassifier, "push")],
+    "sections and labels": [
+        (SectionTracker, "push"),
+        (SectionTracker, "apply_decision"),
+        (SectionTracker, "close_section"),
+    ],
+    "report": [
+        (SectionReporter, "push_frames"),
+        (SectionReporter, "push_loudness"),
+        (SectionReporter, "close_section"),
+    ],
 }
 
 
 class Stopwatch:
-    """CPU seconds by stage; a stage that calls another is not charged for it."""
+    """CPU seconds by stage; a stage does not include the stages that it calls."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys([*VERBS, REST], 0.0)
         self._stage, self._since = REST, 0.0
 
     def turn(self, stage: str) -> str:
-        """Charge what passed to the stage that ran, and let `stage` run; returns the one that ran."""
+        """Add the time since the last call to the current stage, and switch to `stage`; returns the former one."""
         now = time.process_time()
         self.seconds[self._stage] += now - self._since
         before, self._stage, self._since = self._stage, stage, now
@@ -59,7 +71,7 @@ class Stopwatch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Every engine that runs in this block is timed."""
+        """Time all engines that run in this block."""
         plain = [(kind, verb, getattr(kind, verb), stage) for stage, verbs in VERBS.items() for kind, verb in verbs]
         for kind, verb, method, stage in plain:
             setattr(kind, verb, self.around(stage, method))

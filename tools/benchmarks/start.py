@@ -1,12 +1,13 @@
-"""How long it takes to start: `python -m tools.benchmarks.start`.
+"""Start-up time of the command: `python -m tools.benchmarks.start`.
 
-Cold: everything is compiled, as in the first run after installing. Warm: from the process's start to its first event,
-and to its end after two seconds of sound. A cache of its own is used, and removed. The progress line stands on a
-terminal only. CPU beside the wall clock, since on a busy machine the two differ.
+Cold: all kernels are compiled, as in the first run after the installation. Warm: from the start of the process to its
+first event, and to its end after two seconds of sound. A cache of its own is used and removed. CPU time is printed
+beside wall-clock time, since they differ on a busy machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -21,8 +22,8 @@ import numpy as np
 from tools.command import command
 
 
-def analysed(path: Path, cache: str) -> tuple[float, float, float]:
-    """Seconds to the first event, to the end, and of CPU."""
+def measure_analysis(path: Path, cache: str) -> tuple[float, float, float]:
+    """Analyse a file; returns the seconds to the first event, to the end, and of CPU."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     env = os.environ | {"NUMBA_CACHE_DIR": cache}
     with subprocess.Popen(command("analyze", path), env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
@@ -42,12 +43,13 @@ def main() -> None:
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, 22_050, 0, "NONE", ""))
             file.writeframes(np.random.default_rng(0).integers(-3_000, 3_000, 44_100).astype("<i2").tobytes())
-        _, cold, cpu = analysed(path, folder)
+        _, cold, cpu = measure_analysis(path, folder)
         print(f"cold, compiling everything    {cold:5.1f} s to the end, {cpu:5.1f} s of CPU   asked 20 s", flush=True)
-        first, warm, cpu = map(statistics.median, zip(*(analysed(path, folder) for _ in range(5)), strict=True))
+        first, warm, cpu = map(statistics.median, zip(*(measure_analysis(path, folder) for _ in range(5)), strict=True))
     print(f"warm, two seconds of sound    {warm:5.1f} s to the end, {cpu:5.1f} s of CPU")
     print(f"warm, to the first event      {first:5.1f} s   asked 2 s to the first frame")
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -1,1 +1,1 @@
-"""Other programs on the same sound, scored the same way."""
+"""Comparison with other programs and of clusterers, on the same sound and with the same scores."""

@@ -1,16 +1,16 @@
-"""Other programs on the same annotated sound, trimmed and scored as `streamseg evaluate` does.
+"""Scores of other programs on annotated sound, computed as by `streamseg evaluate`.
 
     python -m tools.comparison.compare FOLDER [--profile music] [--only NAME]… [--files N]
 
-Prints a row of docs/accuracy.md for each. What is not installed is passed over:
+Prints a row of docs/accuracy.md for each program that is installed:
 
-- KernelCPD of `ruptures` (pip install ruptures), on streamseg's own texture vectors, the true number of changes told;
-- MSAF's Foote and structure features, on MFCC and on pitch classes: its repository's main branch on PYTHONPATH, with
-  its requirements; it still asks for a `scipy.signal.gaussian` that has moved, which is put back here;
-- a plain causal checkerboard (Foote 2000) on the same vectors: 10 s either side for songs, 24 s for mixes; its
-  threshold is the best of a handful on this very sound, which flatters it.
+- KernelCPD of `ruptures` (pip install ruptures), on streamseg's texture vectors, given the true number of boundaries;
+- Foote and structure features of MSAF, on MFCC and on pitch classes: the main branch of its repository on PYTHONPATH,
+  with its requirements; it imports `scipy.signal.gaussian`, which has moved and is restored here;
+- a causal checkerboard (Foote 2000) on the same vectors: 10 s on either side for songs, 24 s for mixes; its threshold
+  is the best of six on this very sound, an advantage.
 
-All but the last hear the whole recording before they answer.
+All but the last one process the whole recording before they return.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHECKERBOARD_S = {"music": 10.0, "dj": 24.0, "broadcast": 10.0}
 MSAF = {"foote": "Foote", "sf": "structure features"}
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3)
 
-Answer = list[tuple[float, float]]  # (t, when it was known)
+Estimates = list[tuple[float, float]]  # (t, decided_t)
 
 
 @functools.cache
@@ -46,7 +46,7 @@ def vectors(path: Path):
     return extract_texture(path)[:, :TEXTURE_DIMS]
 
 
-def kernel_cpd(track: AnnotatedFile) -> Answer:
+def kernel_cpd(track: AnnotatedFile) -> Estimates:
     import ruptures
 
     x = vectors(track.audio)
@@ -56,7 +56,7 @@ def kernel_cpd(track: AnnotatedFile) -> Answer:
     return [(float(step_to_time(step)), end) for step in found.predict(n_bkps=changes)[:-1]]
 
 
-def msaf(algorithm: str, feature: str, track: AnnotatedFile) -> Answer:
+def msaf(algorithm: str, feature: str, track: AnnotatedFile) -> Estimates:
     import scipy.signal
 
     scipy.signal.gaussian = scipy.signal.windows.gaussian
@@ -69,20 +69,21 @@ def msaf(algorithm: str, feature: str, track: AnnotatedFile) -> Answer:
     return [(float(t), float(times[-1])) for t in times[1:-1]]
 
 
-def checkerboard(half_s: float, threshold: float, track: AnnotatedFile) -> Answer:
-    """Novelty of the middle of the last 2 × half_s, once they were heard; a peak is one that half of that confirms."""
-    value, known = novelty(track.audio, half_s)
-    near = known // 2
+def checkerboard(half_s: float, threshold: float, track: AnnotatedFile) -> Estimates:
+    """Pick peaks of the novelty; each is decided half_s after its time, plus half of that for the peak."""
+    value, half = novelty(track.audio, half_s)
+    near = half // 2
     peaks = [
         step
         for step in np.flatnonzero(value > threshold)
         if value[step] >= value[max(0, step - near) : step + near + 1].max()
     ]
-    return [(float(step_to_time(step)), step_end_time(min(step + known + near, len(value) - 1))) for step in peaks]
+    return [(float(step_to_time(step)), step_end_time(min(step + half + near, len(value) - 1))) for step in peaks]
 
 
 @functools.cache
 def novelty(path: Path, half_s: float):
+    """Return the novelty before each vector, and half_s in vectors."""
     x = vectors(path)
     half = round(half_s / STEP_S)
     taper = np.exp(-0.5 * ((np.arange(half) + 0.5) / (0.5 * half)) ** 2)
@@ -101,63 +102,68 @@ def similar(a, b):
     return np.exp(-GAMMA * np.maximum(squares, 0) / a.shape[1])
 
 
-def scored(tracks: list[AnnotatedFile], answer: Callable[[AnnotatedFile], Answer]) -> list[TrackScore]:
-    found = []
+def score_program(tracks: list[AnnotatedFile], estimate: Callable[[AnnotatedFile], Estimates]) -> list[TrackScore]:
+    track_scores = []
     for track in tracks:
-        boundaries = tuple(DetectedBoundary(t, known) for t, known in answer(track))
-        found.append(score_track(track, TrackPredictions(step_end_time(len(vectors(track.audio))), boundaries, ())))
-    return found
+        boundaries = tuple(DetectedBoundary(t, decided_t) for t, decided_t in estimate(track))
+        track_scores.append(
+            score_track(track, TrackPredictions(step_end_time(len(vectors(track.audio))), boundaries, ()))
+        )
+    return track_scores
 
 
-def row(name: str, found: list[TrackScore], delay: str | None = None) -> str:
-    """A line of the table: F at 3 s with its interval, F at 0.5 s, precision, recall, false alarms, delay."""
+def format_row(name: str, track_scores: list[TrackScore], delay: str | None = None) -> str:
+    """Format a line of the table: F at 3 s with its interval, F at 0.5 s, precision, recall, false alarms, delay."""
 
     def mean(part: str) -> str:
-        values = [value for one in found if (value := getattr(one, part)) is not None]
+        values = [value for one in track_scores if (value := getattr(one, part)) is not None]
         return f"{np.mean(values):.2f}" if values else "–"
 
-    low, high = scores.bootstrap_interval([one.f for one in found])
-    hours = sum(one.duration_s for one in found) / 3600
-    alarms = sum(one.false_alarms_per_h * one.duration_s for one in found) / 3600 / hours
-    delays = [delay for one in found for delay in one.delays_s]
-    late = delay or f"{np.median(delays):.1f} s / {np.percentile(delays, 90):.1f} s"
+    low, high = scores.bootstrap_interval([one.f for one in track_scores])
+    hours = sum(one.duration_s for one in track_scores) / 3600
+    alarms = sum(one.false_alarms_per_h * one.duration_s for one in track_scores) / 3600 / hours
+    delays = [delay_s for one in track_scores for delay_s in one.delays_s]
+    delay = delay or f"{np.median(delays):.1f} s / {np.percentile(delays, 90):.1f} s"
     parts = (f"{mean('f')} ({low:.2f} to {high:.2f})", mean("f_05"), mean("precision"), mean("recall"))
-    return f"| {name} | {' | '.join(parts)} | {alarms:.1f} | {late} |"
+    return f"| {name} | {' | '.join(parts)} | {alarms:.1f} | {delay} |"
 
 
 def main() -> None:
-    """Run all that is installed."""
+    """Score all programs that are installed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--profile", choices=CHECKERBOARD_S, default="music")
     parser.add_argument("--only", action="append", choices=("ruptures", "msaf", "checkerboard"))
-    parser.add_argument("--files", type=int, help="only the first so many")
+    parser.add_argument("--files", type=int, help="number of files, from the first one")
     asked = parser.parse_args()
     tracks = find_annotated_files(asked.folder)[: asked.files]
     whole = "whole recording"
 
-    def wanted(name: str) -> bool:
+    def is_selected(name: str) -> bool:
         return (not asked.only or name in asked.only) and (
             name == "checkerboard" or importlib.util.find_spec(name) is not None
         )
 
-    if wanted("checkerboard"):
+    if is_selected("checkerboard"):
         half_s = CHECKERBOARD_S[asked.profile]
-        tried = [scored(tracks, functools.partial(checkerboard, half_s, threshold)) for threshold in THRESHOLDS]
-        best = max(tried, key=lambda found: np.mean([one.f for one in found]))
-        print(row(f"causal checkerboard, {half_s:g} s either side", best), flush=True)
-    if wanted("ruptures"):
-        print(row("KernelCPD, offline, told the true number", scored(tracks, kernel_cpd), whole), flush=True)
-    if wanted("msaf"):
+        trials = [score_program(tracks, functools.partial(checkerboard, half_s, threshold)) for threshold in THRESHOLDS]
+        best = max(trials, key=lambda trial: np.mean([one.f for one in trial]))
+        print(format_row(f"causal checkerboard, {half_s:g} s either side", best), flush=True)
+    if is_selected("ruptures"):
+        print(
+            format_row("KernelCPD, offline, given the true number", score_program(tracks, kernel_cpd), whole),
+            flush=True,
+        )
+    if is_selected("msaf"):
         kinds = [(algorithm, feature) for feature in ("mfcc", "pcp") for algorithm in MSAF]
-        answers = []
-        for track in tracks:  # it keeps the features of one recording at a time
-            answers.append({kind: msaf(*kind, track) for kind in kinds})
+        estimates = []
+        for track in tracks:  # MSAF caches the features of one recording
+            estimates.append({kind: msaf(*kind, track) for kind in kinds})
             print(track.audio.stem, file=sys.stderr, flush=True)
         for kind in kinds:
-            told = {track.audio: answer[kind] for track, answer in zip(tracks, answers)}
-            found = scored(tracks, lambda track, told=told: told[track.audio])
-            print(row(f"MSAF, {MSAF[kind[0]]}, {kind[1].upper()}, offline", found, whole), flush=True)
+            of_kind = {track.audio: one[kind] for track, one in zip(tracks, estimates)}
+            track_scores = score_program(tracks, lambda track, of_kind=of_kind: of_kind[track.audio])
+            print(format_row(f"MSAF, {MSAF[kind[0]]}, {kind[1].upper()}, offline", track_scores, whole), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Speech, beside Silero VAD: the same programmes, one after the other, in one process on one thread.
+"""Comparison of speech detection with Silero VAD: the same programmes, in one process on one thread.
 
     pip install onnxruntime && pip install --no-deps silero-vad
     python -m tools.comparison.silero FOLDER
 
-FOLDER: annotated programmes. Scored as `streamseg evaluate` scores speech, on a grid of half seconds. Silero (MIT,
-https://github.com/snakers4/silero-vad) hears 512 samples at a time at 16 kHz; a cell is speech where its mean
-probability over that cell and `--smooth` cells on either side passes a half. Cost is processor time, decoding aside.
+FOLDER has annotated programmes. Speech is scored as by `streamseg evaluate`, on a grid of half seconds. Silero (MIT,
+https://github.com/snakers4/silero-vad) processes 512 samples at a time at 16 kHz; a cell is speech if its mean
+probability over that cell and `--smooth` cells on either side is at least one half. Cost is CPU time without decoding.
 """
 
 import argparse
@@ -22,24 +22,24 @@ from streamseg.engine.sound_class.classifier import SoundClassifier
 from streamseg.evaluation import sound_class_scores
 from streamseg.evaluation.annotations import find_annotated_files
 from streamseg.settings import ENGINE_RATE, make_settings
-from tools.training.corpora.material import decode_file
+from tools.training.corpora import decode_file
 
 RATE, CHUNK, CONTEXT = 16_000, 512, 64
 
 
-def silero():
-    """Its network, out of the installed package, without importing that (it would want torch)."""
+def load_silero():
+    """Load the network from the installed package without importing the package, which needs torch."""
     import onnxruntime
 
-    found = importlib.util.find_spec("silero_vad")
-    model = Path(found.submodule_search_locations[0]) / "data" / "silero_vad.onnx"
+    package = importlib.util.find_spec("silero_vad")
+    model = Path(package.submodule_search_locations[0]) / "data" / "silero_vad.onnx"
     options = onnxruntime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def probabilities(network, sound):
-    """Its probability of speech for every 512 samples at 16 kHz."""
+def silero_probabilities(network, sound):
+    """Compute its probability of speech for every 512 samples at 16 kHz."""
     state, context = np.zeros((2, 1, 128), np.float32), np.zeros((1, CONTEXT), np.float32)
     rate, out = np.array(RATE, np.int64), []
     for at in range(0, len(sound) - CHUNK + 1, CHUNK):
@@ -50,40 +50,41 @@ def probabilities(network, sound):
     return np.array(out)
 
 
-def at_16_khz(sound):
-    """Brought from the engine's rate by linear phase in the frequency domain."""
+def resample_to_16_khz(sound):
+    """Resample from ENGINE_RATE in the frequency domain."""
     n = round(len(sound) * RATE / ENGINE_RATE)
     return (np.fft.irfft(np.fft.rfft(sound)[: n // 2 + 1], n) * n / len(sound)).astype(np.float32)
 
 
-def f1(true, said):
-    return 2 * np.sum(true & said) / (np.sum(true) + np.sum(said))
+def f1(true, predicted):
+    return 2 * np.sum(true & predicted) / (np.sum(true) + np.sum(predicted))
 
 
-def ours(sound):
-    """What the engine says, and the processor seconds of features and of the kind of sound."""
+def run_streamseg(sound):
+    """Return the engine's predictions, and the CPU seconds of features and of the sound classifier."""
     began = time.process_time()
     frames = FeatureExtractor().push(Resampler(ENGINE_RATE).push(sound[:, None]))
-    heard = time.process_time()
-    kind = SoundClassifier(make_settings("broadcast"))
-    said = tuple(fact for at in range(0, len(frames), 21) for fact in kind.push(frames[at : at + 21]))
-    return said, heard - began, time.process_time() - heard
+    features_end = time.process_time()
+    classifier = SoundClassifier(make_settings("broadcast"))
+    predictions = tuple(event for at in range(0, len(frames), 21) for event in classifier.push(frames[at : at + 21]))
+    return predictions, features_end - began, time.process_time() - features_end
 
 
-def compare(folder, smooth, say=sys.stdout.write):
-    """(speech F1 of ours, of theirs, how many times cheaper we are: the kind of sound alone, with its features)."""
-    network = silero()
-    true, mine, theirs = [], [], []
-    features_s = kind_s = their_s = heard_s = 0.0
-    ours(np.zeros(ENGINE_RATE, np.float32))  # compiled before it is measured
+def compare(folder, smooth, write=sys.stdout.write):
+    """Return F1 of speech of streamseg and of Silero, and the ratio of costs without and with the features."""
+    network = load_silero()
+    true, ours, theirs = [], [], []
+    features_s = classifier_s = silero_s = sound_s = 0.0
+    run_streamseg(np.zeros(ENGINE_RATE, np.float32))  # compiles the kernels
     for file in find_annotated_files(folder, "segments"):
         sound = decode_file(file.audio)
-        said, features, kind = ours(sound)
-        slow = at_16_khz(sound)
+        predictions, its_features_s, its_classifier_s = run_streamseg(sound)
+        resampled = resample_to_16_khz(sound)
         began = time.process_time()
-        speech = probabilities(network, slow)
-        their_s += time.process_time() - began
-        features_s, kind_s, heard_s = features_s + features, kind_s + kind, heard_s + len(sound) / ENGINE_RATE
+        speech = silero_probabilities(network, resampled)
+        silero_s += time.process_time() - began
+        features_s, classifier_s = features_s + its_features_s, classifier_s + its_classifier_s
+        sound_s += len(sound) / ENGINE_RATE
         truth = sound_class_scores.truth_grid(file.segments)[:, 0]
         grid = np.arange(file.segments[0].start, file.segments[-1].end, sound_class_scores.GRID_S)[: len(truth)]
         sums = np.concatenate([[0.0], np.cumsum(speech)])
@@ -93,14 +94,14 @@ def compare(folder, smooth, say=sys.stdout.write):
         )
         true.append(truth)
         theirs.append((sums[high] - sums[low]) / (high - low) >= 0.5)
-        mine.append(sound_class_scores.prediction_grid(said, file.segments)[:, 0])
-    right = np.concatenate(true)
-    our_f1, their_f1 = f1(right, np.concatenate(mine)), f1(right, np.concatenate(theirs))
-    alone, together = their_s / kind_s, their_s / (kind_s + features_s)
-    say(f"{heard_s / 3600:.2f} h. Speech, F1: streamseg {our_f1:.3f}, Silero VAD {their_f1:.3f}\n")
-    say(f"processor, ms a second of sound: Silero VAD {1e3 * their_s / heard_s:.2f}; ")
-    say(f"kind of sound {1e3 * kind_s / heard_s:.2f}, with all features {1e3 * (kind_s + features_s) / heard_s:.2f}\n")
-    say(f"times cheaper than Silero VAD: {alone:.0f} (features are there anyway), {together:.1f} with all features\n")
+        ours.append(sound_class_scores.prediction_grid(predictions, file.segments)[:, 0])
+    truth = np.concatenate(true)
+    our_f1, their_f1 = f1(truth, np.concatenate(ours)), f1(truth, np.concatenate(theirs))
+    alone, together = silero_s / classifier_s, silero_s / (classifier_s + features_s)
+    write(f"{sound_s / 3600:.2f} h. F1 of speech: streamseg {our_f1:.3f}, Silero VAD {their_f1:.3f}\n")
+    write(f"CPU, ms a second of sound: Silero VAD {1e3 * silero_s / sound_s:.2f}; streamseg ")
+    write(f"{1e3 * classifier_s / sound_s:.2f}, with all features {1e3 * (classifier_s + features_s) / sound_s:.2f}\n")
+    write(f"ratio of costs: {alone:.0f}, with all features {together:.1f}\n")
     return our_f1, their_f1, alone, together
 
 

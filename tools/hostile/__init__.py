@@ -1,1 +1,1 @@
-"""Sound in which nothing changes, for as long as one likes."""
+"""Damaged sound files and random command lines."""

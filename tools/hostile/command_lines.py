@@ -1,8 +1,8 @@
-"""Random command lines over a folder of sound, events, databases, models and links; nothing that exists may be lost.
+"""Random command lines over a folder of sound, events, databases, models and links; no existing file may be lost.
 
-Every file's content is compared before and after each command. It may differ only where the command was told to write
-(`--force`, a database or lessons of ours, standard output appended to it) and does not read the same file.
-Each command is a fork of one warm process (`forked.py`), in a folder made anew.
+The content of every file is compared before and after each command. It may differ only if the command was told to write
+the file (`--force`, a database or feedback file, standard output appended to it) and does not read it. Each command is
+a fork of one warm process (`tools.forked_commands`), in a new folder.
 
     python -m tools.hostile.command_lines --runs 2000 --seed 1
 """
@@ -22,12 +22,10 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from forked import CommandForks, Done
 
 from streamseg.blocks import Block, Gap
 from streamseg.engine.models.loader import load_boundary_model
@@ -38,19 +36,15 @@ from streamseg.live.session import Session
 from streamseg.settings import make_settings
 from streamseg.sources import RecordingSource, open_source
 from streamseg.wire.envelope import encode_envelope
+from tools.forked_commands import CommandForks, Done
+from tools.hostile.command_line_generator import Generator, Line
 
 RATE = 8_000
 PATIENCE_S = 90.0
-SPELLINGS = ("{}", "./{}", "sub/../{}", "{cwd}/{}", "/{cwd}/{}", "/proc/self/cwd/{}")
-NEW = (
-    "new.jsonl", "new.cue", "new.csv", "new.npz", "new.wav", "new", "sub/new.txt", "missing/new.csv", "new.sqlite",
-    "s1.wav.marks.jsonl", "history.sqlite-wal", "memory.sqlite.lock", "dangling.jsonl", "x" * 250,
-)  # fmt: skip
-DEVICES = ("/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/full", "-", "sub", "")
 
 
 class Chunks:
-    """A source for the one capture with marks."""
+    """A source for the capture with marks."""
 
     name = "mic"
     dropped_samples = 40
@@ -64,7 +58,7 @@ class Chunks:
 
 
 def make_folder(folder: Path) -> None:
-    """Everything that a command line can name."""
+    """Make the files that a command line can name."""
     chance = np.random.default_rng(7)
     for number, name in enumerate(("s1.wav", "s2.flac", "s3.ogg")):
         soundfile.write(folder / name, 0.1 * chance.standard_normal(int(RATE * (1.5 + number / 4))), RATE)
@@ -105,174 +99,15 @@ HARD_LINKS = {"hard.wav": "s1.wav", "hard.jsonl": "s1.jsonl", "hard.csv": "s2.fl
 
 
 def link_files(folder: Path) -> None:
-    """Other names of some files; `copytree` would make hard links files of their own."""
+    """Link some files under other names; `copytree` would copy hard links as separate files."""
     for name, target in LINKS.items():
         (folder / name).symlink_to(folder / target)
     for name, target in HARD_LINKS.items():
         (folder / name).hardlink_to(folder / target)
 
 
-@dataclass
-class Line:
-    """One command line, and which of the folder's files it names as what. `None` in `stdin`: nothing comes."""
-
-    arguments: list[str]
-    read: set[str] = field(default_factory=set)
-    write: set[str] = field(default_factory=set)
-    folders: set[str] = field(default_factory=set)  # to write into
-    stores: set[str] = field(default_factory=set)
-    stdin: str | None = None
-    append_to: str | None = None
-    force: bool = False
-
-
-class Generator:
-    """Command lines from a seed."""
-
-    def __init__(self, chance: random.Random, folder: Path, files: list[str]) -> None:
-        self._chance, self._folder, self._files = chance, folder, files
-
-    def line(self) -> Line:
-        """One of them."""
-        chance = self._chance
-        line = Line([])
-        commands = {
-            "analyze": 10, "export": 10, "features": 5, "split": 8, "serve": 6, "listen": 1, "teach": 2, "names": 1,
-            "lessons": 3, "evaluate": 1, "tune": 1,
-        }  # fmt: skip
-        command = chance.choices(list(commands), list(commands.values()))[0]
-        getattr(self, f"_{command}")(line)
-        if command in ("analyze", "export", "features", "split", "evaluate", "tune") and chance.random() < 0.5:
-            line.arguments.append("--force")
-            line.force = True
-        line.arguments.insert(0, command)
-        if chance.random() < 0.08 and command in ("analyze", "export", "split", "lessons"):
-            line.append_to = chance.choice(self._files)
-        return line
-
-    def _pick(
-        self, names: list[str] | None = None, wanted: tuple[str, ...] = (), *, new: float = 0.0
-    ) -> tuple[str, str]:
-        """How it is written, and the file's name in the folder; "" for what is none."""
-        chance = self._chance
-        if chance.random() < new:
-            name = chance.choice(NEW)
-        elif chance.random() < 0.04:
-            return chance.choice(DEVICES), ""
-        else:
-            fitting = [name for name in names or self._files if not wanted or name.endswith(wanted)]
-            name = chance.choice(fitting if chance.random() < 0.75 else self._files)
-        return chance.choice(SPELLINGS).format(name, cwd=self._folder), name
-
-    def _add(
-        self, line: Line, option: str | None, into: set[str], wanted: tuple[str, ...] = (), new: float = 0.0
-    ) -> None:
-        spelled, name = self._pick(None, wanted, new=new)
-        if option:
-            line.arguments.append(option)
-        line.arguments.append(spelled)
-        if name:
-            into.add(name)
-
-    def _sound(self, line: Line) -> None:
-        if self._chance.random() < 0.07:
-            line.stdin = self._chance.choice(self._files)
-            line.read.add(line.stdin)
-            line.arguments.append("-")
-        else:
-            self._add(line, None, line.read, (".wav", ".flac", ".ogg"))
-
-    def _some(self, line: Line, *options: tuple[str, set[str], tuple[str, ...], float], share: float = 0.15) -> None:
-        for option, into, wanted, new in options:
-            if self._chance.random() < share:
-                self._add(line, option, into, wanted, new)
-
-    def _heard(self, line: Line) -> None:
-        self._some(
-            line,
-            ("--model", line.read, (".npz",), 0.0),
-            ("--lessons", line.stores, ("lessons.json",), 0.1),
-            share=0.08,
-        )
-
-    def _analyze(self, line: Line) -> None:
-        self._sound(line)
-        self._some(line, ("-o", line.write, (), 0.4), share=0.85)
-        self._some(line, ("--memory", line.stores, (".sqlite",), 0.1))
-        self._heard(line)
-        if self._chance.random() < 0.4:
-            line.arguments += ["-f", self._chance.choice(("cue", "csv", "lab", "srt", "jsonl"))]
-
-    def _export(self, line: Line) -> None:
-        if self._chance.random() < 0.1:
-            line.stdin = self._chance.choice(self._files)
-            line.read.add(line.stdin)
-            line.arguments.append("-")
-        else:
-            self._add(line, None, line.read, (".jsonl",))
-        self._some(line, ("-o", line.write, (), 0.4), share=0.85)
-        line.arguments += ["-f", self._chance.choice(("cue", "csv", "jsonl", "audacity", "webvtt"))]
-
-    def _features(self, line: Line) -> None:
-        self._sound(line)
-        self._add(line, "-o", line.write, (".npz", ".csv", ".parquet"), 0.4)
-
-    def _split(self, line: Line) -> None:
-        self._add(line, None, line.read, (".wav", ".flac", ".ogg"))
-        if self._chance.random() < 0.75:
-            self._add(line, "--events", line.read, (".jsonl",))
-        folder = self._chance.choice(
-            ("parts", "parts", "parts", "new", ".", "sub", "notes.txt", "missing/deep", "link.wav")
-        )
-        line.folders.add(folder)
-        line.arguments += ["-o", self._chance.choice(SPELLINGS).format(folder, cwd=self._folder)]
-        line.arguments += ["-f", self._chance.choice(("flac", "flac", "wav", "mp3", "ogg"))]
-        self._heard(line)
-
-    def _serve(self, line: Line) -> None:
-        for _ in range(self._chance.choice((1, 1, 1, 2))):
-            self._sound(line)
-            if self._chance.random() < 0.3:
-                line.arguments[-1] = f"{self._chance.choice('abAB')}={line.arguments[-1]}"
-        line.arguments += ["--fast", "--port", "0"]
-        self._some(line, ("--save", set(), (".wav",), 0.2), share=0.6)
-        if self._chance.random() < 0.3:
-            self._add(line, "--history", line.stores, (".sqlite",), 0.2)
-        else:
-            line.arguments.append("--no-history")
-        self._some(line, ("--memory", line.stores, (".sqlite",), 0.1), ("--cert", line.read, (".pem",), 0.0))
-        self._heard(line)
-
-    def _listen(self, line: Line) -> None:
-        line.arguments += ["--device", "there is no such device"]
-        self._some(line, ("--save", set(), (".wav",), 0.2), ("--history", line.stores, (".sqlite",), 0.2), share=0.8)
-
-    def _teach(self, line: Line) -> None:
-        self._add(line, None, line.read, (".wav", ".flac"))
-        line.arguments += ["--name", "Cue", "--to", "1"]
-        self._add(line, "--memory", line.stores, (".sqlite",), 0.1)
-
-    def _names(self, line: Line) -> None:
-        self._add(line, "--memory", line.stores, (".sqlite",), 0.1)
-
-    def _lessons(self, line: Line) -> None:
-        self._add(line, "--lessons", line.stores, (".json",), 0.1)
-        if self._chance.random() < 0.7:
-            line.arguments.append("--forget")
-
-    def _evaluate(self, line: Line) -> None:
-        line.arguments.append("songs")
-        line.read |= {"songs/x.wav", "songs/x.sections.tsv"}
-        self._some(line, ("--csv", line.write, (), 0.4), ("--model", line.read, (".npz",), 0.0), share=0.8)
-
-    def _tune(self, line: Line) -> None:
-        line.arguments.append("songs")
-        line.read |= {"songs/x.wav", "songs/x.sections.tsv"}
-        self._add(line, "-o", line.write, (".npz",), 0.4)
-
-
 def contents(folder: Path) -> dict[str, tuple[str, str]]:
-    """Of each file: where its links lead, and a digest of its content."""
+    """Map each file to the target of its links and a digest of its content."""
     return {
         str(path.relative_to(folder)): (
             str(path.readlink()) if path.is_symlink() else "",
@@ -284,7 +119,7 @@ def contents(folder: Path) -> dict[str, tuple[str, str]]:
 
 
 def rows_lost(store: Path) -> bool:
-    """Whether a store of ours no longer holds what it held."""
+    """Tell whether a database lacks rows that it had."""
     if store.name == "memory.sqlite":
         return "Jingle" not in {entry.name for entry in NameStore(store).list_entries()}
     if store.name == "history.sqlite":
@@ -304,7 +139,7 @@ def identity(folder: Path, name: str) -> tuple[int, int] | str:
 def faults(
     line: Line, done: Done, folder: Path, before: dict[str, tuple[str, str]], ids: dict[str, object]
 ) -> list[str]:
-    """What this command did that no command may do."""
+    """Return what the command did that no command may do."""
     found = []
     if done.returncode is None:
         found.append("did not end")
@@ -338,7 +173,7 @@ def faults(
 
 
 def run_one(number: int, seed: int, pristine: Path, place: Path, commands: CommandForks) -> tuple[str, list[dict]]:
-    """One command line in a folder of its own; its exit code, and its faults."""
+    """Run one command line in a folder of its own; returns its exit code and its faults."""
     folder, data = place / "run", place / "data"
     for old in (folder, data):
         shutil.rmtree(old, ignore_errors=True)
@@ -363,7 +198,7 @@ def run_one(number: int, seed: int, pristine: Path, place: Path, commands: Comma
 
 
 def campaign(runs: int, seed: int, *, jobs: int = 1, report: bool = False) -> dict:
-    """So many random command lines; what they did. report: say every fault at once, and how far it is."""
+    """Run random command lines; returns counts and faults. report: print each fault at once, and the progress."""
     codes: Counter[str] = Counter()
     bad: list[dict] = []
     began = time.monotonic()

@@ -1,19 +1,17 @@
-"""Damaged files, playlists that name other places, and pipes that deliver nothing: no file ends the program.
+"""Damaged files, playlists that name other places, and pipes without data: none may end the program.
 
     python -m tools.hostile.decoder [--files 5000] [--playlists 500] [--blocked 200] [--seed 1] [--keep FOLDER]
 
-All of it in this one process, several at a time, while a witness plays in real time beside them. Prints a line every
-250 files and a summary; exit code 1 when anything hung, the witness lost a sample, a playlist was followed, this
-process grew by more than 50 MB, or a child took more than its limit. A death of this process would be seen by its
-exit code. With --keep, files whose decoder crashed are kept in that folder.
+All of them are decoded in this process, several at a time, while another stream plays in real time. Prints a line every
+250 files and a summary. Exit code 1 if a file hung, the other stream lost a sample, a playlist was followed, this
+process grew by more than 50 MB, or a child exceeded its limit. With --keep, files whose decoder crashed are moved to
+that folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
-import ctypes
 import os
 import random
 import resource
@@ -24,11 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from streamseg.blocks import Block
 from streamseg.errors import StreamsegError
@@ -36,17 +31,17 @@ from streamseg.sources import AudioFileSource, PlaybackSource
 from streamseg.sources.decoder import MEMORY_BYTES
 from tools.command import command
 from tools.hostile.files import RECIPES, Corpus, playlist
+from tools.hostile.witness import Peak, Witness
 
 PATIENCE_S = 60.0  # with one file; then it is closed, as Ctrl-C does
 HANG_S = 10.0  # from being closed to having ended
 MOST_GROWTH_MB = 50.0
-SETTLED = 250  # files after which growth is counted
 AT_ONCE = 8
 COMMANDS = 6  # of the blocked inputs are given to the command itself, which takes seconds to load
 
 
 class Result:
-    """What came of one file."""
+    """The result of one file."""
 
     def __init__(self, path: Path) -> None:
         self.samples, self.outcome, self.closed, self.hung = 0, "whole", False, False
@@ -84,44 +79,10 @@ def outcome(message: str, kind: str) -> str:
     return kind
 
 
-class Witness(threading.Thread):
-    """Another stream of this process, in real time through the ring: every sample must come, as it is in the file."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(name="witness", daemon=True)
-        self.path = folder / "witness.wav"
-        self.expected = np.random.default_rng(3).integers(-9000, 9000, (20 * 48_000, 2)).astype("<i2")
-        with wave.open(str(self.path), "wb") as file:
-            file.setparams((2, 2, 48_000, 0, "NONE", ""))
-            file.writeframes(self.expected.tobytes())
-        self.heard = self.lost = self.wrong = 0
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        while not self.ending.is_set():
-            source = PlaybackSource(AudioFileSource(self.path), "witness")
-            at = 0
-            for item in source:
-                if isinstance(item, Block):
-                    expected = self.expected[at : at + len(item.samples)].astype(np.float32) / 32768
-                    self.wrong += int((item.samples != expected).any(axis=1).sum())
-                    at += len(item.samples)
-                if self.ending.is_set():
-                    source.close()
-            self.heard += at
-            self.lost += source.dropped_samples + (0 if self.ending.is_set() else len(self.expected) - at)
-
-
-def resident_mb() -> float:
-    """Memory in use; what malloc keeps for later, which differs from thread to thread, is given back first."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    with Path("/proc/self/smaps_rollup").open() as lines:
-        return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "Shared_Dirty"))) / 1024
-
-
-def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) -> tuple[collections.Counter, int]:
-    """How all mutated files ended, and how many hung."""
+def decode_damaged(
+    folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak
+) -> tuple[collections.Counter, int]:
+    """Decode mutated files; returns how they ended, and how many hung."""
     outcomes: collections.Counter[str] = collections.Counter()
     hung = 0
 
@@ -143,7 +104,7 @@ def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) 
                 print(f"  {name}: closed after {PATIENCE_S:.0f} s, {result.samples} samples", flush=True)
             if result.outcome.startswith(("crash", "memory", "spinning", "fault")):
                 print(f"  {name}: {result.outcome} after {result.samples} samples", flush=True)
-                if args.store:
+                if args.keep:
                     path.rename(args.keep / name)
             path.unlink(missing_ok=True)
             peak.look(done)
@@ -153,23 +114,8 @@ def damaged(folder: Path, corpus: Corpus, args: argparse.Namespace, peak: Peak) 
     return outcomes, hung
 
 
-class Peak:
-    """How much this process has grown since it had settled."""
-
-    def __init__(self) -> None:
-        self.now_mb = self.first_mb = 0.0
-        self.growth_mb = 0.0
-
-    def look(self, done: int) -> None:
-        if done < SETTLED or done % 50:
-            return
-        self.now_mb = resident_mb()
-        self.first_mb = self.first_mb or self.now_mb
-        self.growth_mb = max(self.growth_mb, self.now_mb - self.first_mb)
-
-
-def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:
-    """How many lists gave any sound or a connection, and how many hung."""
+def decode_playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, int]:
+    """Decode playlists; returns how many gave sound or a connection, and how many hung."""
     other = "other.mp3"
     (folder / other).write_bytes(corpus.content("stereo.mp3"))
     called = []
@@ -208,8 +154,8 @@ def playlists(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[i
     return followed, sum(result.hung or result.closed for result in results)
 
 
-def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, float]:
-    """How many pipes that deliver nothing or drip kept a source from ending, and the longest end in seconds."""
+def close_blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int, float]:
+    """Read pipes that deliver nothing or little; returns how many did not close, and the longest time to close."""
     whole = corpus.content("s16.wav"), corpus.content("bare.mp3"), corpus.content("vorbis.ogg")
 
     def one(number: int) -> float:
@@ -236,7 +182,7 @@ def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int
         if kind != "no writer":
             threading.Thread(target=write, daemon=True).start()
         if number < COMMANDS:
-            took_s = interrupted(path)
+            took_s = measure_interrupt(path)
         else:
             source = AudioFileSource(path)
             played = PlaybackSource(source, "pipe") if rng.random() < 0.5 else source
@@ -262,8 +208,8 @@ def blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tuple[int
     return sum(seconds > HANG_S for seconds in took), max(took, default=0.0)
 
 
-def interrupted(path: Path) -> float:
-    """Seconds from Ctrl-C to the end of the command."""
+def measure_interrupt(path: Path) -> float:
+    """Return the seconds from Ctrl-C to the end of the command."""
     with subprocess.Popen(
         command("analyze", path),
         stdout=subprocess.DEVNULL,
@@ -293,11 +239,11 @@ def main() -> None:
         folder = Path(place)
         corpus, witness, peak = Corpus(folder), Witness(folder), Peak()
         witness.start()
-        outcomes, hung = damaged(folder, corpus, args, peak)
+        outcomes, hung = decode_damaged(folder, corpus, args, peak)
         child_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        followed, lists_hung = playlists(folder, corpus, args)
+        followed, lists_hung = decode_playlists(folder, corpus, args)
         print(f"{args.playlists} playlists: {followed} followed, {lists_hung} hung", flush=True)
-        pipes_hung, longest_s = blocked(folder, corpus, args)
+        pipes_hung, longest_s = close_blocked(folder, corpus, args)
         print(f"{args.blocked} pipes: {pipes_hung} hung, the longest took {longest_s:.1f} s to end", flush=True)
         witness.ending.set()
         witness.join(30)

@@ -1,6 +1,6 @@
-"""Sound files that are damaged or ill-willed, each made from a seed: the material of `tools.hostile.decoder`.
+"""Damaged or malicious sound files, each made from a seed, for `tools.hostile.decoder`.
 
-Whole files come from the `ffmpeg` program; joins, tags and damage are made here, byte by byte.
+Complete files come from the `ffmpeg` program; joins, tags and damage are made here, byte by byte.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ JOINS = [
 
 
 class Corpus:
-    """Whole files and joins, made when they are first asked for and kept in memory."""
+    """Complete and joined files, made on first use and kept in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -102,7 +102,7 @@ class Corpus:
         self.missing: list[str] = []  # recipes that this ffmpeg cannot follow
 
     def content(self, name: str) -> bytes:
-        """The bytes of a recipe's file; empty when this ffmpeg cannot make it."""
+        """Return the bytes of a recipe's file; empty if this ffmpeg cannot make it."""
         with self._making:
             if name not in self._contents:
                 self._contents[name] = self._make(name)
@@ -123,7 +123,7 @@ class Corpus:
         return content
 
     def mutant(self, seed: int, number: int) -> tuple[str, bytes]:
-        """The number-th hostile file: a name that says how it was made and its ending, and what is in it."""
+        """Make damaged file `number`: a name that describes the damage, with its ending, and the content."""
         rng = random.Random(f"{seed}/{number}")
         if rng.random() < 0.3:
             first, second = JOINS[number % len(JOINS)]
@@ -151,7 +151,7 @@ def flip_bits(data: bytearray, rng: random.Random) -> bytearray:
 
 
 def edit_one_frame(data: bytearray, rng: random.Random) -> bytearray:
-    """Another channel mode, rate or layer in one frame's header: what once was a SIGSEGV."""
+    """Change channel mode, rate or layer in the header of one frame, which once caused a SIGSEGV."""
     syncs = [
         b"\xff\xfb",
         b"\xff\xfd",
@@ -203,7 +203,7 @@ def swap_parts(data: bytearray, rng: random.Random) -> bytearray:
 
 
 def edit_number(data: bytearray, rng: random.Random) -> bytearray:
-    """An extreme where the header has a number."""
+    """Set a number of the header to an extreme value."""
     for _ in range(rng.choice([1, 1, 2, 4])):
         at = rng.randrange(0, max(1, min(len(data) - 4, 600)))
         size = rng.choice([1, 2, 4])
@@ -223,7 +223,7 @@ MUTATIONS = {
 
 
 def playlist(seed: int, number: int, own_name: str, other: str, port: int) -> str:
-    """The number-th list of other places: its text, which names itself, another local file, or a port of loopback."""
+    """Make playlist `number`: it names itself, another local file, or a port of loopback."""
     rng = random.Random(f"list {seed}/{number}")
     place = rng.choice(
         [own_name, other, f"./{other}", f"file:{other}", f"http://127.0.0.1:{port}/a.mp3", f"tcp://127.0.0.1:{port}",

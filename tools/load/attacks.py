@@ -1,7 +1,7 @@
-"""What a stranger could try, tried for real: against a server process of its own, a witness listening all the while.
+"""Attacks by clients without a token, against a server process of its own that also serves a well-behaved client.
 
-For each attack: what became of it, how much the server's memory grew, what it cost in CPU, and how long the witness
-had to wait for an answer meanwhile.
+Prints for each attack its outcome, the growth of the server's memory, its CPU time, and the longest response time for
+the well-behaved client.
 
     python -m tools.load.attacks
 """
@@ -28,7 +28,7 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def frame(payload: bytes, first: int = 0x81) -> bytes:
-    """A client's frame; its mask is zeros."""
+    """Make a client's frame whose mask is zeros."""
     size = len(payload)
     head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
     return bytes([first]) + head + b"\0\0\0\0" + payload
@@ -39,7 +39,7 @@ def message(op: str, **d: object) -> bytes:
 
 
 class Target:
-    """A server that is there already."""
+    """A server that is already running."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -49,7 +49,7 @@ class Target:
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
     def enter(self) -> socket.socket:
-        """A client that is in."""
+        """Connect a client and complete the handshake."""
         sock = self.connect()
         sock.sendall(UPGRADE)
         wait_for(sock, b'"op":"hello"')
@@ -59,7 +59,7 @@ class Target:
 
 
 class Process(Target):
-    """A station with the limits that users have."""
+    """A server process with the default limits."""
 
     def __init__(self, history: Path) -> None:
         command = [
@@ -86,7 +86,7 @@ class Process(Target):
         return sum(map(int, self._stat.read_text().rpartition(")")[2].split()[11:13])) * TICK_S
 
     def end(self) -> str:
-        """What it said on standard error."""
+        """End the process and return its standard error."""
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()
@@ -108,7 +108,7 @@ def wait_for(sock: socket.socket, op: bytes) -> bytes:
 
 
 class Witness:
-    """A good client that asks ten times a second, and remembers the longest wait."""
+    """A well-behaved client that sends ten requests a second and records the longest response time."""
 
     def __init__(self, server: Target) -> None:
         self.worst_s = 0.0
@@ -132,8 +132,8 @@ class Witness:
         self._sock.close()
 
 
-def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
-    """The same again and again, as fast as it goes, and never read."""
+def make_flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
+    """Make an attack that sends the same bytes as fast as possible and never reads."""
 
     def attack(server: Target) -> str:
         blob = piece * max(1, 65_536 // len(piece))
@@ -160,8 +160,8 @@ def flood(piece: bytes, clients: int = 1) -> Callable[[Target], str]:
     return attack
 
 
-def endless_greetings(server: Target) -> str:
-    """Half-open connections, each with headers without end."""
+def send_endless_headers(server: Target) -> str:
+    """Open connections whose HTTP headers never end."""
     line = b"X: " + b"a" * 8000 + b"\r\n"
     socks = [server.connect() for _ in range(200)]
     live = set(socks)
@@ -184,8 +184,8 @@ def endless_greetings(server: Target) -> str:
     return f"{200 - len(live)} of 200 cut off"
 
 
-def history_in_a_loop(server: Target) -> str:
-    """Thirty clients that ask for everything, as often as they may."""
+def request_history_in_a_loop(server: Target) -> str:
+    """Request the whole history from thirty clients, as often as they may."""
     socks = [server.enter() for _ in range(30)]
     epoch = server.greeting.rpartition(b'"epoch":"')[2].partition(b'"')[0].decode()
     asked = message("request", id=1, type="history", stream="mic", epoch=epoch, **{"from": 0, "to": 2**53})
@@ -204,20 +204,20 @@ def history_in_a_loop(server: Target) -> str:
     return f"{heard / 1e6:.0f} MB heard"
 
 
-def visits(path: str) -> Callable[[Target], str]:
-    """A page three hundred times."""
+def make_page_flood(path: str) -> Callable[[Target], str]:
+    """Make an attack that requests a page three hundred times."""
 
     def attack(server: Target) -> str:
         began = time.monotonic()
         for _ in range(300):
-            said(server, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            send_raw(server, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         return f"{(time.monotonic() - began) / 0.3:.1f} ms each"
 
     return attack
 
 
-def knocks(server: Target) -> str:
-    """As many connections, each with one guess at a token, as can be made."""
+def guess_tokens(server: Target) -> str:
+    """Open as many connections as possible, each with one wrong token."""
     n, until = 0, time.monotonic() + SECONDS
     while time.monotonic() < until:
         with server.connect() as sock:
@@ -229,8 +229,8 @@ def knocks(server: Target) -> str:
     return f"{n / SECONDS:.0f} a second"
 
 
-def said(server: Target, request: bytes) -> bytes:
-    """All that is answered to raw bytes."""
+def send_raw(server: Target, request: bytes) -> bytes:
+    """Send raw bytes and return the whole response."""
     with server.connect() as sock:
         sock.sendall(request)
         heard = b""
@@ -241,25 +241,25 @@ def said(server: Target, request: bytes) -> bytes:
 
 
 ATTACKS: dict[str, Callable[[Target], str]] = {
-    "pings": flood(frame(b"", 0x89)),
-    "pings of twenty": flood(frame(b"", 0x89), 20),
-    "large pings, pongs unread": flood(frame(b"x" * 125, 0x89)),
-    "pongs": flood(frame(b"", 0x8A)),
-    "one message in empty pieces": flood(frame(b"{", 0x01) + frame(b"", 0x00) * 100_000),
-    "requests": flood(message("request", id=1, type="snapshot", stream="mic")),
-    "nested JSON": flood(frame(b"[" * 16_000)),
-    "long subscriptions": flood(message("request", id=1, type="subscribe", subscribe=["meter"] * 1600)),
-    "endless greetings": endless_greetings,
-    "history in a loop": history_in_a_loop,
-    "guesses": knocks,
-    "/asyncapi.json": visits("/asyncapi.json"),
-    "/metrics": visits("/metrics"),
-    "/": visits("/"),
+    "pings": make_flood(frame(b"", 0x89)),
+    "pings of twenty": make_flood(frame(b"", 0x89), 20),
+    "large pings, pongs unread": make_flood(frame(b"x" * 125, 0x89)),
+    "pongs": make_flood(frame(b"", 0x8A)),
+    "one message in empty pieces": make_flood(frame(b"{", 0x01) + frame(b"", 0x00) * 100_000),
+    "requests": make_flood(message("request", id=1, type="snapshot", stream="mic")),
+    "nested JSON": make_flood(frame(b"[" * 16_000)),
+    "long subscriptions": make_flood(message("request", id=1, type="subscribe", subscribe=["meter"] * 1600)),
+    "endless greetings": send_endless_headers,
+    "history in a loop": request_history_in_a_loop,
+    "guesses": guess_tokens,
+    "/asyncapi.json": make_page_flood("/asyncapi.json"),
+    "/metrics": make_page_flood("/metrics"),
+    "/": make_page_flood("/"),
 }
 
 
-def tried(names: list[str]) -> list[dict]:
-    """Every attack, one after the other."""
+def run_attacks(names: list[str]) -> list[dict]:
+    """Run the attacks of these names one after the other; returns their results."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         server = Process(Path(folder) / "history.sqlite")
@@ -291,5 +291,5 @@ def tried(names: list[str]) -> list[dict]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("attack", nargs="*", default=list(ATTACKS), help=f"any of {', '.join(ATTACKS)}")
-    for row in tried(parser.parse_args().attack):
+    for row in run_attacks(parser.parse_args().attack):
         print(json.dumps(row))

@@ -1,7 +1,7 @@
-"""A server process under load: events at a fixed rate to whoever listens, with its own cost measured.
+"""A server process that publishes events at a fixed rate and measures its own cost.
 
-`--bare` is the yardstick: the same text through a loop over `websockets.broadcast`, and nothing else.
-Commands come as lines on standard input: `go RATE SECONDS PAD`, `rss`, `quit`; answers are lines of JSON.
+`--bare` measures the reference: the same text through a loop over `websockets.broadcast`. Commands are lines on
+standard input: `go RATE SECONDS PAD`, `rss`, `quit`; results are lines of JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def rss_kib(which: str = "VmRSS") -> int:
 
 
 async def talk(publish, rate: float, seconds: float, pad: int) -> dict:
-    """Publish evenly; each event's `t` is the moment it was said."""
+    """Publish at an even rate; the `t` of each event is the time at which it is published."""
     n, began, cpu, latest = int(rate * seconds), time.monotonic(), cpu_s(), 0.0
     for i in range(n):
         due = began + i / rate

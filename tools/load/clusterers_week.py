@@ -1,11 +1,11 @@
-"""A week of random textures through every clusterer: as fast at its end as at its beginning, and no larger.
+"""A week of random textures through every clusterer: neither slower nor larger at its end than at its start.
 
     python -m tools.load.clusterers_week [--days 7] [--clusterer sections]… [--seed 0]
 
-Sections of by-chance length of sounds that come back or are new, with their boundaries known 10 s late, and here and
-there a vector that is not all numbers. Prints a line a day; exit code 1 when an update takes longer on the last day
-than on the second, the pickled labels grow, the shipped default's p99, median over the days, is over 2 ms, or one
-taken up again from its pickle says anything else.
+Sections of random length, of returning or new sounds, with boundaries that are decided 10 s late; some vectors have
+values that are not finite. Prints a line for each day. Exit code 1 if an update takes longer on the last day than on
+the second, if the pickled labels grow, if the median over days of the p99 of the default clusterer is over 2 ms, or if
+one restored from its pickle gives other labels.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Step = tuple[NDArray[np.float64], int | None]  # a texture vector, and the chang
 
 
 def textures(seed: int) -> Iterator[Step]:
-    """Texture without end."""
+    """Yield random texture vectors without end."""
     rng = np.random.default_rng(seed)
     pool = rng.normal(0, 1, (KINDS, VECTOR_DIMS))
     for number in count():
@@ -56,7 +56,7 @@ def textures(seed: int) -> Iterator[Step]:
 
 
 class Listener:
-    """Labels what it is given."""
+    """Labels the sections of random textures with one clusterer."""
 
     def __init__(self, clusterer: ClustererName) -> None:
         settings = make_settings("dj", clusterer=clusterer)
@@ -74,14 +74,14 @@ class Listener:
         return events
 
 
-def resumes(listener: Listener, steps: list[Step]) -> bool:
-    """Whether one that was pickled says what the other says; the listener hears the steps."""
+def is_resumable(listener: Listener, steps: list[Step]) -> bool:
+    """Tell whether a pickled copy gives the same labels over these steps; the listener processes them too."""
     back = pickle.loads(pickle.dumps(listener))
     return all(back.hear(step) == listener.hear(step) for step in steps)
 
 
 def main() -> int:
-    """Hear the week."""
+    """Run the week."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--clusterer", choices=get_args(ClustererName), action="append")
@@ -97,7 +97,7 @@ def main() -> int:
                 listener.hear(step)
                 took_ms[i] = 1e3 * (time.perf_counter() - began)
             mean, (p50, p99) = took_ms.mean(), np.percentile(took_ms, [50, 99])
-            size, same = len(pickle.dumps(listener)), resumes(listener, [*islice(steps, RESUMED)])
+            size, same = len(pickle.dumps(listener)), is_resumable(listener, [*islice(steps, RESUMED)])
             days.append((mean, p99, size, same))
             figures = f"{mean:.3f} ms an update (p50 {p50:.3f}, p99 {p99:.3f}), {size / 1024:.0f} KiB"
             resumed = "resumes the same" if same else "RESUMES DIFFERENTLY"

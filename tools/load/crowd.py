@@ -1,4 +1,4 @@
-"""Crowd a server that is listening to real sound, and see whether it lost any.
+"""Crowd of clients on a server that is capturing sound; prints whether samples were lost.
 
 streamseg serve mic:… &
 python -m tools.load.crowd --port 8765 --clients 1000 --stalled 100 --seconds 60
@@ -20,7 +20,7 @@ def status(port: int) -> dict:
 
 
 def crowd(options: argparse.Namespace) -> dict:
-    """Have many clients hear everything, the high-volume events too; what became of the sound meanwhile."""
+    """Subscribe many clients to all events, high-volume ones included; return what they and the server measured."""
     before, began = status(options.port), time.monotonic()
     clients = Clients(options.port, options.clients, options.stalled, options.subscribe)
     joined_s = time.monotonic() - began

@@ -2,9 +2,9 @@
 
     python -m tools.load.engine_memory [--hours 10] [--profile room]
 
-An endless programme of scenes, as fast as the machine allows; prints the pickled engine's size after ten minutes and
-after every hour. Exit code 1 when the last is more than 1.1 times the first. tests/laws/test_laws.py has a short
-form.
+Processes an endless programme of scenes as fast as possible; prints the size of the pickled engine after ten minutes
+and after every hour. Exit code 1 if the last size is more than 1.1 times the first. tests/laws/test_laws.py has a
+short form.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIRST_S = 600
 
 
 def scene(rng: np.random.Generator):
-    """Five to forty seconds of one sound: a bar played over and over, noise, a chord, or nothing."""
+    """Make five to forty seconds of one sound: a repeated bar, noise, a chord, or silence."""
     length = int(rng.integers(5, 40)) * RATE
     match rng.integers(4):
         case 0:
@@ -41,7 +41,7 @@ def scene(rng: np.random.Generator):
 
 
 def main() -> int:
-    """Hear them all."""
+    """Process the scenes and print the sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=10.0)
     parser.add_argument("--profile", choices=PROFILES, default="room")

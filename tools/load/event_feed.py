@@ -1,6 +1,6 @@
-"""A station without sound: says what an engine might say, as fast as asked.
+"""A server without sound: publishes events as an engine might emit them, at any rate.
 
-As a command it is a whole server process: it prints `port N` when clients may come, and can be killed.
+As a command it is a server process: it prints `port N` when clients may connect, and can be killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if sys.platform != "win32":
 
 
 class Talker:
-    """Says plausible events of one stream, without end, the same for the same seed."""
+    """Makes plausible events of one stream, without end; equal seeds give equal events."""
 
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)
@@ -54,7 +54,7 @@ class Talker:
         return e.Event(data.boundary_id, data)
 
     def change(self) -> list[e.Event]:
-        """A boundary and the section it ends."""
+        """Make a boundary and the section that it ends."""
         before, self.section = self.section, self.section + 1
         label = self.random.choice("ABCDE")
         confirmed = e.BoundaryConfirmed(
@@ -81,7 +81,7 @@ class Talker:
         return [e.Event(confirmed.boundary_id, confirmed), e.Event(closed.section_id, closed)]
 
     def say(self) -> list[e.Event]:
-        """What one step of the engine says: one to three events."""
+        """Make the one to three events of one step of the engine."""
         self.t += 0.5
         roll = self.random.random()
         if roll < 0.4:
@@ -100,7 +100,7 @@ class Talker:
 
 
 class Feed:
-    """Feeds one stream of a hub."""
+    """Publishes the events of one stream to a hub."""
 
     def __init__(self, hub: Hub, name: str = "mic", seed: int = 0) -> None:
         self.hub, self.stream = hub, name
@@ -186,7 +186,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 async def watch_stdin() -> None:
-    """Done when standard input closes: the parent wants us to finish, or is gone."""
+    """Return when standard input closes: the parent asks for the end, or has ended."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -1,11 +1,11 @@
-"""How many clients one core serves, how late, and at what cost beside a bare broadcast.
+"""Number of clients that one core serves, with delay and with cost relative to a bare broadcast.
 
 The server is a process pinned to one core; the clients, raw sockets in this process, are on the others.
 
     python -m tools.load.fan_out --clients 1000 --events-per-s 20 --seconds 15
-    python -m tools.load.fan_out --clients 1000 --events-per-s 5 --bare        # the yardstick beside ours
+    python -m tools.load.fan_out --clients 1000 --events-per-s 5 --bare        # the reference
     python -m tools.load.fan_out --clients 1000 --events-per-s 20 --pad 4000 --stalled 100
-    python -m tools.load.fan_out --clients 1000 --events-per-s 20 --saturate   # faster until it cannot
+    python -m tools.load.fan_out --clients 1000 --events-per-s 20 --saturate   # faster until the server is too slow
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ UPGRADE = (
 
 
 def masked(text: bytes) -> bytes:
-    """A client's text frame of up to 125 bytes; its mask is zeros."""
+    """Make a client's text frame of up to 125 bytes, whose mask is zeros."""
     return b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text
 
 
 class Clients:
-    """Many connections read by one epoll loop."""
+    """Many connections, read by one epoll loop."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Clients:
             heard += some
 
     def read(self, wait_s: float) -> None:
-        """Take in what has come within so many seconds."""
+        """Read what arrives within this many seconds."""
         for fd, _ in self.epoll.poll(wait_s, 4096):
             try:
                 data = self.sockets[fd].recv(262_144)
@@ -134,7 +134,7 @@ def percentile(values: list[float], q: float) -> float:
 
 
 def measure(options: argparse.Namespace, *, bare: bool, stalled: int = 0) -> dict:
-    """One run against one server process."""
+    """Run once against one server process and return the measurements."""
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tools.load.broadcaster"]
@@ -219,7 +219,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def saturate(options: argparse.Namespace) -> list[dict]:
-    """Half as fast again each time, until the server or this crowd cannot follow; the last run says which."""
+    """Raise the rate by half each time, until the server or the clients are too slow; print each run."""
     runs: list[dict] = []
     while not runs or (runs[-1]["delivered_fraction"] == 1 and runs[-1]["behind_schedule_ms"] < 500):
         runs.append(measure(options, bare=False))

@@ -1,8 +1,7 @@
-"""Fill a real disk under a running server, kill it while nothing can be kept, make room; then compare.
+"""Fills the disk of a running server, kills it while nothing can be stored, makes room, and compares.
 
-The disk is a small tmpfs; mounting it takes root, or a namespace where we are root (`unshare -rm`).
-However a server ended, no offset may ever be used for two events, and whoever was told that it recovered everything
-did: what it heard has no holes.
+The disk is a small tmpfs; mounting it needs root, or a namespace in which we are root (`unshare -rm`). However a server
+ends, no offset may be used for two events, and a client that was told that it recovered everything must have no holes.
 
     python -m tools.load.full_disk --rounds 30
 """
@@ -35,7 +34,7 @@ NOT_ALLOWED = 77  # an exit code of its own
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own, full soon. Raises CalledProcessError where mounting is not allowed."""
+    """Mount a small file system. Raises CalledProcessError where mounting is not allowed."""
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", folder], check=True, capture_output=True
     )
@@ -46,7 +45,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 class Hearer:
-    """A client, and what it heard: runs of events between which it was told that something is missing."""
+    """A client and the events that it received, in runs between which it was told that events are missing."""
 
     def __init__(self, port: int) -> None:
         self.subscription: Subscription = subscribe(f"ws://127.0.0.1:{port}/ws", min_state="provisional")
@@ -62,7 +61,7 @@ class Hearer:
 
     @property
     def holes(self) -> int:
-        """Events missing within what was said to be whole."""
+        """Return the events that are missing within runs that should be complete."""
         return sum(
             after.offset != (before.offset + 1 if after.epoch == before.epoch else 1)
             for run in self.runs
@@ -94,7 +93,7 @@ class Station:
 
 
 def fill(file: Path) -> None:
-    """Leave no room."""
+    """Write to the file until the disk is full."""
     with file.open("ab", buffering=0) as filler:
         for piece_bytes in (2**20, 4096):
             with contextlib.suppress(OSError):
@@ -103,7 +102,7 @@ def fill(file: Path) -> None:
 
 
 async def rounds(options: argparse.Namespace, folder: Path) -> dict:
-    """Fill, kill or not, make room, so many times; what was found."""
+    """Fill the disk, and kill the server in some of the rounds; returns the findings."""
     chance = random.Random(options.seed)
     filler = folder / "filler"
     station = Station(folder / "history.sqlite")

@@ -1,6 +1,6 @@
-"""Hostile input, a lot of it: no crash, no hang, no leak, no answer outside the contract.
+"""Fuzzing of the protocol: no crash, no hang, no leak, no response outside the contract.
 
-Frames are fuzzed against the conversation itself; handshakes and raw bytes against a real port.
+Messages are fuzzed against the protocol object; handshakes and raw bytes against a real port.
 
     python -m tools.load.fuzz --frames 1000000 --connections 3000
 """
@@ -32,115 +32,14 @@ from streamseg.server.protocol import (
 from streamseg.settings import ServerSettings
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
-from streamseg.wire import token_proof
 from streamseg.wire.codes import CloseCode, RequestErrorCode
+from tools.load.mutator import AUTHS, Mutator
 
 SETTINGS = ServerSettings(messages_per_s=1e9, message_burst=10**9)
-WORDS = [
-    "op", "d", "identify", "request", "hello", "event", "id", "type", "stream", "streams", "subscribe", "unsubscribe",
-    "snapshot", "history", "epoch", "from", "to", "name", "label", "mark", "t", "verdict", "confirm", "acknowledge",
-    "alarm", "silence", "finish", "reset", "protocol", "auth", "client", "resume", "offset", "min_state", "confirmed",
-    "provisional", "mic", "meter", "boundary", "", "\x00", "\ud83d", "é", "x" * 300, "__class__", "constructor",
-]  # fmt: skip
-VALUES = [
-    None, True, False, 0, 1, -1, 2, 7, 2**31, 2**53, 2**53 + 1, 2**63, 2**64, -(2**63), 10**400, 0.5, -0.0, 1e308,
-    "", "mic", "1", [], {}, [[]], ["mic"], ["meter"], {"mic": {"epoch": "E", "offset": 1}},
-]  # fmt: skip
-GOOD = [
-    {"op": "identify", "d": {"protocol": 1}},
-    {"op": "identify", "d": {"protocol": 1, "streams": ["mic"], "subscribe": ["meter"], "min_state": "confirmed"}},
-    {"op": "identify", "d": {"protocol": 1, "resume": {"mic": {"epoch": "E", "offset": 3}}, "auth": "AUTH"}},
-    {"op": "request", "d": {"id": 1, "type": "subscribe", "subscribe": ["meter"]}},
-    {"op": "request", "d": {"id": 1, "type": "unsubscribe", "subscribe": ["meter"]}},
-    {"op": "request", "d": {"id": "a", "type": "snapshot", "stream": "mic"}},
-    {"op": "request", "d": {"id": 1, "type": "history", "stream": "mic", "epoch": "E", "from": 1, "to": 9}},
-    {"op": "request", "d": {"id": 1, "type": "name", "stream": "mic", "label": "A", "name": "n"}},
-    {"op": "request", "d": {"id": 1, "type": "mark", "stream": "mic", "t": 1.5, "verdict": "confirm"}},
-    {"op": "request", "d": {"id": 1, "type": "acknowledge", "stream": "mic", "alarm": "silence"}},
-    {"op": "request", "d": {"id": 1, "type": "finish", "stream": "mic"}},
-    {"op": "request", "d": {"id": 1, "type": "reset", "stream": "mic"}},
-]
-ODDITIES = ("1e999", "-0", "1" * 400, "NaN", "\\u0000", "\\ud800")
-AUTHS = [token_proof.compute_proof(token, "c0ffee") for token in ("read", "control", "wrong")]
-
-
-class Mutator:
-    """Messages between perfect and hopeless."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def message(self) -> str | bytes:
-        chance = self.random
-        roll = chance.random()
-        if roll < 0.05:
-            return chance.randbytes(chance.randrange(80))
-        good = chance.choice(GOOD)
-        if roll < 0.25:
-            text = json.dumps(good)
-        elif roll < 0.75:
-            text = json.dumps(self.mutated(json.loads(json.dumps(good))))
-        elif roll < 0.8:
-            text = json.dumps(self.anything(4))
-        else:
-            text = self.scratched(json.dumps(good))
-        return text.replace('"AUTH"', f'"{chance.choice(AUTHS)}"')
-
-    def mutated(self, value: object) -> object:
-        """The same, with something in it changed."""
-        chance = self.random
-        if isinstance(value, dict) and value and chance.random() < 0.8:
-            key = chance.choice(list(value))
-            roll = chance.random()
-            if roll < 0.15:
-                del value[key]
-            elif roll < 0.3:
-                value[chance.choice(WORDS)] = value.pop(key)
-            elif roll < 0.4:
-                value[chance.choice(WORDS)] = self.anything(2)
-            else:
-                value[key] = self.mutated(value[key])
-            return value
-        return self.anything(2)
-
-    def anything(self, depth: int) -> object:
-        chance = self.random
-        roll = chance.random()
-        if depth and roll < 0.2:
-            return {chance.choice(WORDS): self.anything(depth - 1) for _ in range(chance.randrange(4))}
-        if depth and roll < 0.35:
-            return [self.anything(depth - 1) for _ in range(chance.randrange(4))]
-        return chance.choice(WORDS) if roll < 0.6 else chance.choice(VALUES)
-
-    def scratched(self, text: str) -> str:
-        """The text with some characters changed, cut, doubled or nested deep."""
-        chance = self.random
-        for _ in range(chance.randrange(1, 4)):
-            at = chance.randrange(len(text) + 1)
-            match chance.randrange(6):
-                case 0:
-                    text = text[:at]
-                case 1:
-                    text = (
-                        text[:at]
-                        + chr(chance.choice((0, 9, 34, 44, 58, 91, 92, 123, 125, 0xD800, 0x1F600)))
-                        + text[at:]
-                    )
-                case 2:
-                    text = text[:at] + text[at : at + 20] * 2 + text[at + 20 :]
-                case 3:
-                    text = text[:at] + text[at + chance.randrange(9) :]
-                case 4:
-                    text = text[:at] + chance.choice(("[", '{"a":')) * chance.choice((3, 2000)) + text[at:]
-                case 5:
-                    text = (
-                        text[:at] + chance.choice(("1e999", "-0", "1" * 400, "NaN", "\\u0000", "\\ud800")) + text[at:]
-                    )
-        return text
 
 
 def conversation(chance: random.Random) -> ServerProtocol:
-    """A new one, with or without tokens."""
+    """Make a new protocol object, with or without tokens."""
     allowed = chance.choice((AccessTokens(), AccessTokens("read", "control"), AccessTokens(None, "control")))
     hello = m.Hello(
         server="s",
@@ -156,7 +55,7 @@ def conversation(chance: random.Random) -> ServerProtocol:
 
 
 def check(actions: list, conn: ServerProtocol, found: dict) -> None:
-    """Every action is one the contract knows, and fits where the conversation stands."""
+    """Check that every action is in the contract and fits the state of the protocol."""
     for action in actions:
         found[type(action).__name__] = found.get(type(action).__name__, 0) + 1
         match action:
@@ -184,7 +83,7 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
 
 
 def frames(n: int, seed: int) -> dict:
-    """Fuzz the conversation with n messages."""
+    """Fuzz the protocol object with n messages; returns the findings."""
     mutator, found, began, longest = Mutator(seed), {}, time.perf_counter(), 0.0
     chance = mutator.random
     conn = conversation(chance)
@@ -229,7 +128,7 @@ def rss_kib() -> int:
 
 
 async def handshakes(n: int, seed: int) -> dict:
-    """Fuzz a real port with n connections of broken handshakes and frames, a witness listening all the while."""
+    """Fuzz a real port with n broken handshakes and frames, beside a well-behaved client; returns the findings."""
     from tools.load.event_feed import Feed
     from tools.load.plain_client import client
 

@@ -1,45 +1,54 @@
-"""Coverage-guided fuzzing of the conversation with atheris, which is installed for this alone.
+"""Coverage-guided fuzzing of the protocol with atheris, which the project needs for nothing else.
 
-pip install atheris && python -m tools.load.fuzz_parser -atheris_runs=1000000
+pip install atheris
+python -m tools.load.fuzz_parser -atheris_runs=1000000
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 import sys
 import tempfile
 from pathlib import Path
 
-import atheris
 
-with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.topics"]):
-    from tools.load.fuzz import AUTHS, GOOD, check, conversation
+def fuzz(options: list[str]) -> None:
+    """Fuzz the protocol, starting from valid conversations; options: those of atheris."""
+    import atheris
 
-from streamseg.server.protocol import ProtocolState
+    with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.topics"]):
+        from tools.load.fuzz import check, conversation
+        from tools.load.mutator import AUTHS, GOOD
 
+    from streamseg.server.protocol import ProtocolState
 
-def one(data: bytes) -> None:
-    """The first byte picks tokens, the rest are messages, parted by zero bytes."""
-    conn = conversation(random.Random(data[0] if data else 0))
-    found: dict = {}
-    for i, message in enumerate(data[1:].split(b"\0")):
-        check(conn.receive_message(message.decode(errors="surrogateescape"), float(i)), conn, found)
-        if conn.state is ProtocolState.CLOSED:
-            return
+    def run_conversation(data: bytes) -> None:
+        """Run one conversation: the first byte seeds the server's tokens, the rest are messages between zero bytes."""
+        connection = conversation(random.Random(data[0] if data else 0))
+        found: dict = {}
+        for i, message in enumerate(data[1:].split(b"\0")):
+            actions = connection.receive_message(message.decode(errors="surrogateescape"), float(i))
+            check(actions, connection, found)
+            if connection.state is ProtocolState.CLOSED:
+                return
 
-
-def begin(folder: Path) -> None:
-    """Conversations that are right, to start from: random bytes alone hardly ever become JSON."""
-    for n, good in enumerate(GOOD):
-        for m, auth in enumerate(AUTHS):
-            identify = {"op": "identify", "d": {"protocol": 1, "auth": auth}}
-            messages = [json.dumps(message).encode() for message in (identify, good)]
-            (folder / f"{n}-{m}").write_bytes(bytes([m]) + b"\0".join(messages))
+    with tempfile.TemporaryDirectory() as folder:
+        # Random bytes are hardly ever JSON.
+        for n, good in enumerate(GOOD):
+            for m, auth in enumerate(AUTHS):
+                identify = {"op": "identify", "d": {"protocol": 1, "auth": auth}}
+                messages = [json.dumps(message).encode() for message in (identify, good)]
+                Path(folder, f"{n}-{m}").write_bytes(bytes([m]) + b"\0".join(messages))
+        atheris.Setup([sys.argv[0], *options, folder], run_conversation)
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        begin(Path(name))
-        atheris.Setup([*sys.argv, name], one)
-        atheris.Fuzz()
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options are those of atheris and libFuzzer.",
+    )
+    fuzz(parser.parse_known_args()[1])

@@ -2,8 +2,8 @@
 
     python -m tools.load.hostile_hours [--minutes 60] [--profile music]… [--sound bar]… [--seed 0]
 
-Nothing changes in any of them, so after the first minute at most one change may be confirmed in each. Prints a line
-a run; exit code 1 when one says more.
+None of them has a boundary, so at most one may be confirmed in each after the first minute. Prints a line for each run;
+exit code 1 if one has more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SOUNDS = ("silence", "noise", "tone", "bar")
 
 
 def one_bar(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Four beats of drums, a bass and a chord; tempo and key by chance. Its length fits no frame."""
+    """Make four beats of drums, bass and a chord, with random tempo and key; its length is no multiple of a frame."""
     beat = round(60 / rng.uniform(84, 136) * RATE)
     t = np.arange(4 * beat) / RATE
     root = 55 * 2 ** (rng.integers(12) / 12)
@@ -44,7 +44,7 @@ def one_bar(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def blocks(sound: str, minutes: float, seed: int = 0) -> Iterator[NDArray[np.float32]]:
-    """That sound in pieces of a second, without a seam."""
+    """Yield the sound in blocks of a second, without a seam."""
     rng = np.random.default_rng(seed)
     bar = one_bar(rng)
     for second in range(round(minutes * 60)):
@@ -60,14 +60,14 @@ def blocks(sound: str, minutes: float, seed: int = 0) -> Iterator[NDArray[np.flo
                 yield bar[n % len(bar)]
 
 
-def confirmed(sound: str, minutes: float, profile: Profile, seed: int = 0) -> list[float]:
-    """Where changes were confirmed after the first minute, stream seconds."""
+def find_confirmed(sound: str, minutes: float, profile: Profile, seed: int = 0) -> list[float]:
+    """Return the boundaries confirmed after the first minute, stream seconds."""
     events = segment(blocks(sound, minutes, seed), make_settings(profile), sample_rate=RATE)
     return [event.data.t for event in events if isinstance(event.data, BoundaryConfirmed) and event.data.t > SETTLED_S]
 
 
 def main() -> int:
-    """Run them all."""
+    """Run all sounds and profiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--profile", choices=PROFILES, action="append")
@@ -77,7 +77,7 @@ def main() -> int:
     failed = 0
     for sound in asked.sound or SOUNDS:
         for profile in asked.profile or PROFILES:
-            said = confirmed(sound, asked.minutes, profile, asked.seed)
+            said = find_confirmed(sound, asked.minutes, profile, asked.seed)
             failed += len(said) > ALLOWED
             verdict = "ok" if len(said) <= ALLOWED else "TOO MANY"
             where = " ".join(f"{t:.1f}" for t in said[:12])

@@ -1,20 +1,18 @@
-"""Clients on slow lines join many full streams while events go on; what they get, and what the others notice of it.
+"""Clients on slow lines join many full streams while events go on; prints what they receive, and the effect on others.
 
     python -m tools.load.join_full --streams 200 --clients 100 --rate 1000000
 
-The server is one process on a core of its own, the crowd on slow lines another; 50 clients of one more stream, in this
-one, time its events without the crowd and with it. Ends with 1 when a client was closed, or missed or doubled anything.
+The server is one process on a core of its own, the clients on slow lines are another process; 50 clients of one more
+stream, in this process, time its events without and with them. Exit code 1 if a client was closed, or missed or
+repeated events.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
-import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,16 +20,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from streamseg.client.session import Disconnected, Message, StreamHeartbeat, StreamJoined
-from streamseg.client.subscription import Subscription
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
-from streamseg.wire.envelope import Envelope
 from tools.load.broadcaster import rss_kib
 from tools.load.event_feed import Feed
-from tools.load.fan_out import UPGRADE, Clients, percentile
-from tools.load.slow_line import slow_line
+from tools.load.fan_out import Clients, percentile
+from tools.load.join_clients import crowd
 
 CLOCK = "clock"  # a stream whose events say when they were said
 _SECTIONS = 60  # more than a snapshot holds
@@ -40,191 +35,8 @@ _OTHERS = 50
 _OTHERS_EVENTS_PER_S = 20
 
 
-class Progress:
-    """What one client got and when, and what was wrong with it."""
-
-    def __init__(self, streams: list[str]) -> None:
-        self.began_s = time.monotonic()
-        self.identified_s: float | None = None
-        self.complete_s: float | None = None
-        self.closed: list[int | None] = []
-        self.faults: list[str] = []
-        self.events = 0
-        self.events_among = 0  # before the last snapshot
-        self._wanted = set(streams)
-        self._places: dict[str, tuple[str, int]] = {}
-
-    @property
-    def now_s(self) -> float:
-        return time.monotonic() - self.began_s
-
-    def joined(self, stream: str, epoch: str, offset: int) -> None:
-        if stream in self._places:
-            self.faults.append(f"{stream} joined twice")
-        self._places[stream] = epoch, offset
-        if self.complete_s is None and self._places.keys() == self._wanted:
-            self.complete_s = self.now_s
-
-    def event(self, stream: str, epoch: str, offset: int) -> None:
-        self.events += 1
-        self.events_among += self.complete_s is None
-        at = self._places.get(stream, ("", -1))
-        if (epoch, offset) != (at[0], at[1] + 1):
-            self.faults.append(f"{stream}: {at[1]}, then {offset}")
-        self._places[stream] = epoch, offset
-
-    def heartbeat(self, stream: str, epoch: str, offset: int) -> None:
-        if self._places.get(stream) != (epoch, offset):
-            self.faults.append(f"{stream}: a heartbeat at {offset}")
-
-    def done(self, tail_s: float) -> bool:
-        return self.complete_s is not None and self.now_s > self.complete_s + tail_s
-
-
-class Joiner(Subscription):
-    """Our own client."""
-
-    def __init__(self, url: str, streams: list[str]) -> None:
-        super().__init__(url, streams=streams)
-        self.progress = Progress(streams)
-
-    def receive(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
-        received = super().receive_message(text)
-        if self.connections and self.progress.identified_s is None:
-            self.progress.identified_s = self.progress.now_s
-        return received
-
-    def take(self, message: Message) -> None:
-        progress = self.progress
-        match message:
-            case StreamJoined(stream=stream, recovered=False, snapshot=snapshot):
-                if snapshot is None or len(snapshot["recent"]) != 50:
-                    progress.faults.append(f"{stream} has no full snapshot")
-                progress.joined(stream, message.epoch, message.offset)
-            case StreamJoined(stream=stream):
-                progress.faults.append(f"{stream} says that it was there before")
-            case Envelope(offset=int() as offset):
-                progress.event(message.source.removeprefix("/streams/"), message.epoch, offset)
-            case StreamHeartbeat(stream=stream):
-                progress.heartbeat(stream, message.epoch, message.offset)
-            case Disconnected(code=code):
-                progress.closed.append(code)
-
-    async def run(self, tail_s: float) -> Progress:
-        """Until everything is there and so long after, or a minute."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(60), contextlib.aclosing(self.messages()) as messages:
-                async for message in messages:
-                    self.take(message)
-                    if self.progress.done(tail_s):
-                        return self.progress
-        self.progress.faults.append("never complete")
-        return self.progress
-
-
-_SNAPSHOT = re.compile(rb'{"op":"snapshot","d":{"stream":"([^"]+)","epoch":"([^"]+)","offset":(\d+)')
-_EVENT = re.compile(rb'{"op":"event".*?"source":"/streams/([^"]+)".*?"epoch":"([^"]+)","offset":(\d+)')
-
-
-async def join_raw(port: int, streams: list[str], bytes_per_s: float, tail_s: float) -> Progress:
-    """A client that reads so fast and no faster, and looks at no more than it must: many fit into one process."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-    sock.setblocking(False)
-    loop = asyncio.get_running_loop()
-    progress = Progress(streams)
-    await loop.sock_connect(sock, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=sock, limit=32_768)
-
-    def take(frame: bytes) -> None:
-        if found := _EVENT.match(frame):
-            progress.event(found[1].decode(), found[2].decode(), int(found[3]))
-        elif found := _SNAPSHOT.match(frame):
-            progress.joined(found[1].decode(), found[2].decode(), int(found[3]))
-        elif frame.startswith(b'{"op":"hello"'):
-            d = {"protocol": 1, "streams": streams}
-            writer.write(masked(json.dumps({"op": "identify", "d": d}).encode()))
-        elif frame.startswith(b'{"op":"identified"'):
-            progress.identified_s = progress.now_s
-            for name, at in json.loads(frame)["d"]["streams"].items():
-                if "snapshot" in at:
-                    progress.joined(name, at["epoch"], at["offset"])
-        elif frame.startswith(b'{"op":"heartbeat"'):
-            for name, at in json.loads(frame)["d"]["streams"].items():
-                progress.heartbeat(name, at["epoch"], at["offset"])
-
-    with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError):
-        async with asyncio.timeout(60):
-            writer.write(UPGRADE)
-            await reader.readuntil(b"\r\n\r\n")
-            rest, free = b"", loop.time()
-            while not progress.done(tail_s):
-                data = await reader.read(32_768)
-                if not data:
-                    break
-                free = max(free, loop.time() - 0.1) + len(data) / bytes_per_s
-                await asyncio.sleep(free - loop.time())
-                frames, rest = split_frames(rest + data)
-                for opcode, payload in frames:
-                    if opcode == 1:
-                        take(payload)
-                    elif opcode == 8:
-                        progress.closed.append(int.from_bytes(payload[:2], "big"))
-                    elif opcode == 9:
-                        writer.write(b"\x8a" + bytes([0x80 | len(payload)]) + b"\0\0\0\0" + payload)
-    if progress.complete_s is None:
-        progress.faults.append("never complete")
-    writer.transport.abort()
-    return progress
-
-
-def masked(text: bytes) -> bytes:
-    """A client's text frame of 126 to 65,535 bytes; its mask is zeros."""
-    return b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text
-
-
-def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """The whole frames (opcode, payload) at the beginning, and the rest."""
-    frames, at = [], 0
-    while len(data) - at >= 2:
-        size, body = data[at + 1] & 127, at + 2
-        if size >= 126:
-            body += 2 if size == 126 else 8
-            size = int.from_bytes(data[at + 2 : body], "big")
-        if body + size > len(data):
-            break
-        frames.append((data[at] & 15, data[body : body + size]))
-        at = body + size
-    return frames, data[at:]
-
-
-async def crowd(port: int, streams: list[str], ours: int, raw: int, bytes_per_s: float, tail_s: float = 1.0) -> dict:
-    """Clients join at once, each on a line of its own: ours over a relay, raw ones that read slowly themselves."""
-    began = time.process_time(), time.monotonic()
-    async with slow_line(port, bytes_per_s) as slow_port:
-        progresses = await asyncio.gather(
-            *(Joiner(f"ws://127.0.0.1:{slow_port}/ws", streams).run(tail_s) for _ in range(ours)),
-            *(join_raw(port, streams, bytes_per_s, tail_s) for _ in range(raw)),
-        )
-    cpu = (time.process_time() - began[0]) / (time.monotonic() - began[1])
-    identified = [progress.identified_s or 999.0 for progress in progresses]
-    complete = [progress.complete_s or 999.0 for progress in progresses]
-    return {
-        "clients": {"streamseg.client.session": ours, "raw": raw},
-        "streams": len(streams),
-        "bytes_per_s": bytes_per_s,
-        "identified_s": {"median": round(percentile(identified, 0.5), 3), "most": round(max(identified), 3)},
-        "complete_s": {"median": round(percentile(complete, 0.5), 2), "most": round(max(complete), 2)},
-        "closed": [code for progress in progresses for code in progress.closed],
-        "faults": [fault for progress in progresses for fault in progress.faults],
-        "events": sum(progress.events for progress in progresses),
-        "events_among_snapshots": sum(progress.events_among for progress in progresses),
-        "crowd_cpu": round(cpu, 2),
-    }
-
-
 async def fill(hub: Hub, streams: list[str]) -> list[Feed]:
-    """Streams with more closed sections than a snapshot holds. A hub with a history must be open."""
+    """Fill streams with more closed sections than a snapshot has. A hub with a history must be open."""
     feeds = [Feed(hub, name, seed=n) for n, name in enumerate(streams)]
     for feed in feeds:
         feed.keep_said = False
@@ -237,7 +49,7 @@ async def fill(hub: Hub, streams: list[str]) -> list[Feed]:
 
 
 async def talk(feeds: list[Feed], steps_per_s: float, clock: Feed | None = None) -> None:
-    """Each stream says what an engine might, so often; the clock's events carry the moment they were said."""
+    """Publish plausible events on each stream at this rate; those of the clock stream carry the time of publication."""
     began = time.monotonic()
     said = ticks = 0
     while True:
@@ -274,7 +86,7 @@ async def be_server(options: argparse.Namespace) -> None:
 
 
 class Turns:
-    """What the turns of an event loop cost, in CPU time: that tells on a busy machine too how long others wait."""
+    """The CPU time of the turns of an event loop, which shows the delay of others on a busy machine too."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._turns_s: list[float] = []
@@ -288,7 +100,7 @@ class Turns:
         loop._run_once = timed  # type: ignore[attr-defined]
 
     def phase(self) -> dict:
-        """Since the last phase."""
+        """Return the statistics since the last call."""
         turns, self._turns_s = self._turns_s, []
         return {
             "cpu_s": round(sum(turns), 2),
@@ -302,7 +114,7 @@ def names(n: int) -> list[str]:
 
 
 def time_others(others: Clients, until: Callable[[], bool]) -> dict:
-    """The others' delays until `until()`; they are fresh each time."""
+    """Return the delays of the other clients, which are new each time, until `until()` returns."""
     others.latencies_s.clear()
     while not until():
         others.read(0.05)
@@ -317,7 +129,7 @@ def time_others(others: Clients, until: Callable[[], bool]) -> dict:
 
 
 def main(options: argparse.Namespace) -> dict:
-    """One campaign."""
+    """Run one campaign."""
     cores = sorted(os.sched_getaffinity(0))
 
     def start(role: str, *arguments: str, **pipes) -> subprocess.Popen:

@@ -1,8 +1,7 @@
-"""Kill the server with -9 at random moments, cut connections at random, stall readers; then compare.
+"""Kills the server with SIGKILL at random times, cuts connections, stalls readers, and then compares.
 
-Every listener resumes by itself and writes down the very text of each event it was sent. At the end each one's
-history must be the log's, byte for byte, from where it began: no hole, no double, and nothing ever seen by
-anybody that is not in the log.
+Every client resumes by itself and stores the text of each event that it receives. At the end its history must equal
+the log from its start, byte for byte: no hole, no duplicate, and no event that is not in the log.
 
     python -m tools.load.kill_storm --kills 200 --drops 1000 --listeners 12
 """
@@ -28,7 +27,7 @@ EVENT = '{"op":"event","d":'
 
 @dataclass
 class Reader:
-    """A client that resumes, and keeps the text of what it was sent."""
+    """A client that resumes, and stores the text of the events that it receives."""
 
     number: int
     begin: dict[str, dict] = field(default_factory=dict)
@@ -39,7 +38,6 @@ class Reader:
     slow: int = 0
     connection: object = None
     stall_until: float = 0.0
-    last_heard: float = 0.0
 
     async def run(self, port: int) -> None:
         while True:
@@ -64,7 +62,6 @@ class Reader:
             await asyncio.sleep(random.uniform(0, 0.05))
 
     async def hear(self, text: str) -> None:
-        self.last_heard = time.monotonic()
         if text.startswith(EVENT):
             event = json.loads(text)["d"]
             stream = event["source"].removeprefix("/streams/")
@@ -89,7 +86,7 @@ class Reader:
 
 
 def read_log(path: Path) -> dict[str, list[tuple[str, int, str]]]:
-    """(epoch, offset, text) of every event, by stream, in order."""
+    """Read (epoch, offset, text) of every event, by stream, in order."""
     log: dict[str, list[tuple[str, int, str]]] = {}
     with sqlite3.connect(path) as db:
         for stream, epoch, offset, text in db.execute(
@@ -101,8 +98,8 @@ def read_log(path: Path) -> dict[str, list[tuple[str, int, str]]]:
     return log
 
 
-def expected(log: list[tuple[str, int, str]], begin: dict) -> list[str]:
-    """What whoever began there must hold."""
+def expected_texts(log: list[tuple[str, int, str]], begin: dict) -> list[str]:
+    """Return the texts that a client that started at this event must have."""
     if begin["offset"] == 0:
         first = next((i for i, (epoch, _, _) in enumerate(log) if epoch >= begin["epoch"]), len(log))
     else:
@@ -111,7 +108,7 @@ def expected(log: list[tuple[str, int, str]], begin: dict) -> list[str]:
 
 
 async def storm(options: argparse.Namespace, folder: Path) -> dict:
-    """Run it; the findings."""
+    """Run the storm and return the findings."""
     chance = random.Random(options.seed)
     history = folder / "history.sqlite"
     readers = [Reader(i) for i in range(options.listeners)]
@@ -170,7 +167,7 @@ async def storm(options: argparse.Namespace, folder: Path) -> dict:
     holes = doubles = strange = compared = behind = 0
     for reader in readers:
         for stream, texts in reader.texts.items():
-            wanted = expected(log[stream], reader.begin[stream])
+            wanted = expected_texts(log[stream], reader.begin[stream])
             known = set(wanted)
             doubles += len(texts) - len(set(texts))
             strange += sum(text not in known for text in texts)

@@ -1,10 +1,10 @@
-"""Whether a label keeps its meaning for hours.
+"""Stability of labels over hours.
 
     python -m tools.load.label_probes FOLDER [--hours 10] [--profile dj]
 
-The annotated files of a folder one after the other, over and over, with the detector's own boundaries. The true
-sections of twenty seconds and more are the probes: every ten minutes each is asked for its label. One that was
-recognised before and is now called something else, or nothing known, has changed. Exit code 1 when more than 1 % did.
+The annotated files of a folder are processed one after the other, repeatedly, with the detector's own boundaries. The
+true sections of at least twenty seconds are the probes: every ten minutes the label of each is estimated. A probe that
+was recognised before and now has another label, or none, has changed. Exit code 1 if more than 1 % have changed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ EVERY_S = 600
 LONG_S = 20.0
 
 
-def portraits(truth, vectors):
-    """Of the long sections of a file."""
+def describe_long_sections(truth, vectors):
+    """Compute the descriptors of the long sections of a file."""
     at = step_to_time(np.arange(len(vectors)))
     for span in truth.segments:
         if span.end - span.start < LONG_S:
@@ -45,7 +45,7 @@ def portraits(truth, vectors):
 
 
 def main() -> int:
-    """Ask them all."""
+    """Process the files and estimate the labels of the probes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--hours", type=float, default=10.0)
@@ -53,7 +53,7 @@ def main() -> int:
     asked = parser.parse_args()
     settings = make_settings(asked.profile)
     files = [(truth, extract_texture(truth.audio)) for truth in find_annotated_files(asked.folder)]
-    probes = [portrait for truth, vectors in files for portrait in portraits(truth, vectors)]
+    probes = [portrait for truth, vectors in files for portrait in describe_long_sections(truth, vectors)]
     model = load_boundary_model(settings.profile)
     judge, changes = BoundaryClassifier(model), BoundaryTracker(settings, model)
     sections = SectionTracker(settings, LOOKBACK_S, load_label_model(settings.profile), NamedSounds())

@@ -1,7 +1,7 @@
-"""The engine is never late because of clients: a real (virtual) sound card is heard while everything else is tried.
+"""Clients must not delay the engine: a virtual sound card is captured under load from clients and attacks.
 
-Noise is played into the card; `streamseg serve mic:…` hears and saves it, while a crowd listens to all it says, some
-of them without reading, and strangers attack it. Then the capture is compared with what was played, sample by sample.
+Noise is played into the card; `streamseg serve mic:…` analyses and saves it, while many clients subscribe to all
+events, some of them without reading, and others attack. Then the capture is compared with the played samples.
 
     python -m tools.load.live_crowd --clients 1000 --stalled 100 --seconds 60
 """
@@ -23,15 +23,15 @@ import numpy as np
 import soundfile
 
 from tools import sound_files as sound
-from tools.alignment import differing, start_of
+from tools.alignment import count_differing, find_start
 from tools.command import start
 from tools.load.attacks import ATTACKS, Target
 from tools.load.fuzz import Mutator
 from tools.virtual_card import NAME, RATE, virtual_card
 
 
-def strangers(target: Target, done: threading.Event, seed: int) -> dict[str, int]:
-    """Attack after attack, and connections that say nonsense and are dropped, until done; how many of each."""
+def run_attacks_until(target: Target, done: threading.Event, seed: int) -> dict[str, int]:
+    """Run attacks and send malformed messages until `done`; returns how many of each."""
     chance, mutator = random.Random(seed), Mutator(seed)
     drops = 0
     for attacks, name in enumerate(itertools.cycle(ATTACKS)):
@@ -47,8 +47,8 @@ def strangers(target: Target, done: threading.Event, seed: int) -> dict[str, int
     raise AssertionError
 
 
-def hear(options: argparse.Namespace, folder: Path) -> dict:
-    """One session at the card."""
+def run_session(options: argparse.Namespace, folder: Path) -> dict:
+    """Run one session with the card."""
     played = sound.pulsed_noise(options.seconds, RATE)
     path, capture = sound.write(folder / "played.wav", played), folder / "capture.wav"
     arguments = ["serve", f"live=mic:{NAME}", "--port", "0", "--save", capture, "--history", folder / "history.db"]
@@ -65,7 +65,7 @@ def hear(options: argparse.Namespace, folder: Path) -> dict:
             cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         done, tried = threading.Event(), {}
-        attacker = threading.Thread(target=lambda: tried.update(strangers(target, done, options.seed)))
+        attacker = threading.Thread(target=lambda: tried.update(run_attacks_until(target, done, options.seed)))
         attacker.start()
         player.wait(options.seconds + 60)
         done.set()
@@ -76,12 +76,12 @@ def hear(options: argparse.Namespace, folder: Path) -> dict:
     captured = soundfile.read(capture, dtype="float32", always_2d=True)[0]
     if captured.shape[1] > played.shape[1]:
         played = np.repeat(played, 2, axis=1)
-    first = start_of(played, captured, RATE)
+    first = find_start(played, captured, RATE)
     return {
         **crowded,
         **tried,
         "seconds": options.seconds,
-        "samples_not_as_played": differing(played, captured, first, RATE),
+        "samples_not_as_played": count_differing(played, captured, first, RATE),
         "exit_code": code,
         "complaints": len(messages.split("Traceback")) - 1,
     }
@@ -94,6 +94,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     with tempfile.TemporaryDirectory() as name:
-        found = hear(parser.parse_args(), Path(name))
+        found = run_session(parser.parse_args(), Path(name))
     print(json.dumps(found))
     sys.exit(bool(found["samples_not_as_played"] or any(found["dropped_samples"].values()) or found["exit_code"]))

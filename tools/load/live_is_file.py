@@ -1,9 +1,12 @@
-"""Live is file, on five minutes of any sound: `python -m tools.load.live_is_file FILE [SECONDS [PROFILE]]`.
+"""Law 5 (live is file) on minutes of any sound.
 
-The file is played into a virtual sound card; `streamseg serve mic:…` hears and saves it, `streamseg watch` receives
-it; then the saved capture and the file itself are analysed, and all three accounts are compared.
+    python -m tools.load.live_is_file FILE [SECONDS [PROFILE]]
+
+The file is played into a virtual sound card; `streamseg serve mic:…` analyses and saves it, and `streamseg watch`
+receives the events. Then the saved capture and the file itself are analysed, and all three results are compared.
 """
 
+import argparse
 import dataclasses
 import json
 import subprocess
@@ -16,10 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tools.alignment import START_UP_S, differing, start_of
+from tools.alignment import START_UP_S, count_differing, find_start
 from tools.command import PATIENCE_S, command, run, start
 from tools.virtual_card import NAME, RATE, virtual_card
 
@@ -29,7 +29,7 @@ TOLERANCE_S = 0.1
 
 @dataclasses.dataclass
 class Comparison:
-    """What the three accounts have in common. Events are `(type, subject, data)`."""
+    """The comparison of the three results. Events are `(type, subject, data)`."""
 
     live: list
     replayed: list
@@ -42,7 +42,7 @@ class Comparison:
 
 
 def facts(lines):
-    """Events without what names the run itself: where the sound came from, and why it ended."""
+    """Return the events without what identifies the run: source and reason of the end."""
     found = []
     for line in lines:
         event = json.loads(line)
@@ -56,7 +56,7 @@ def facts(lines):
 
 
 def boundaries(events, until_s):
-    """When they are, of those decided by then: what the end settles depends on what follows the sound."""
+    """Return the times of the boundaries decided before until_s; the end of a stream settles others differently."""
     return [
         data["t"]
         for kind, _, data in events
@@ -65,10 +65,7 @@ def boundaries(events, until_s):
 
 
 def compare(card, played, folder, profile):
-    """Play the file into the card while the command line listens, then compare.
-
-    played: a WAV at the card's rate. folder: for the capture and the history.
-    """
+    """Play the file into the card while the command line captures it, then compare."""
     capture = folder / "capture.wav"
     # fmt: off
     serving = ["serve", f"live=mic:{NAME}", "--port", "0", "--profile", profile,
@@ -101,7 +98,7 @@ def compare(card, played, folder, profile):
         replayed = replayed[replayed.index(live[0]) :]
     original, captured = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
     original = np.repeat(original, captured.shape[1] // original.shape[1], axis=1)
-    first = start_of(original, captured, RATE)
+    first = find_start(original, captured, RATE)
     start_s = first / RATE
     played_s = len(original) / RATE
     expected = [t + start_s for t in boundaries(facts(_analysed(played, profile)), played_s)]
@@ -112,7 +109,7 @@ def compare(card, played, folder, profile):
         live=live,
         replayed=replayed,
         lost_samples=sum(round(data["missing_s"] * RATE) for kind, _, data in live if "gap" in kind),
-        differing_samples=differing(original, captured, first, RATE),
+        differing_samples=count_differing(original, captured, first, RATE),
         start_s=start_s,
         unmatched_s=[round(t, 2) for t, by in zip([*heard, *expected], off) if by > TOLERANCE_S],
         boundaries=len(heard),
@@ -126,12 +123,12 @@ def _analysed(path, profile):
     return done.stdout.splitlines()
 
 
-def main(file, seconds="300", profile="dj"):
+def main(file, seconds, profile):
     with tempfile.TemporaryDirectory() as name, virtual_card() as card:
         folder = Path(name)
         played = folder / "played.wav"
         # fmt: off
-        subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-t", seconds, "-ar", str(RATE), "-ac", "2", played],
+        subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-t", str(seconds), "-ar", str(RATE), "-ac", "2", played],
                        check=True)
         # fmt: on
         found = compare(card, played, folder, profile)
@@ -145,4 +142,9 @@ def main(file, seconds="300", profile="dj"):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("seconds", type=float, nargs="?", default=300)
+    parser.add_argument("profile", nargs="?", default="dj")
+    asked = parser.parse_args()
+    sys.exit(main(asked.file, asked.seconds, asked.profile))

@@ -1,4 +1,4 @@
-"""A client that knows nothing but the protocol: what it hears is what was sent."""
+"""A client that uses only the documented protocol, for tests of the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamseg.wire import token_proof
 
 
 class Listener:
-    """One WebSocket connection, spoken to by hand."""
+    """One WebSocket connection, whose messages are written and read as plain JSON."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -23,15 +23,12 @@ class Listener:
         self.identified: dict[str, Any] = {}
 
     async def hear(self, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The next message."""
+        """Receive the next message."""
         async with asyncio.timeout(timeout_s):
             return json.loads(await self.connection.recv())
 
     async def wait_for_message(self, op: str, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The next message with this op; others are passed over, and do not prolong the wait.
-
-        Raises TimeoutError with a count of what came instead.
-        """
+        """Receive the next message with this op; others are skipped and do not prolong the wait."""
         others: Counter[str] = Counter()
         try:
             async with asyncio.timeout(timeout_s):
@@ -44,18 +41,18 @@ class Listener:
             raise TimeoutError(f"no message {op!r} came within {timeout_s} s, but {dict(others)}") from None
 
     async def wait_for(self, op: str, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The `d` of the next message with this op; as `wait_for_message`."""
+        """Return the `d` of the next message with this op; see `wait_for_message`."""
         return (await self.wait_for_message(op, timeout_s))["d"]
 
     async def events(self, n: int, timeout_s: float = 30.0) -> list[dict[str, Any]]:
-        """The next n events; each has so long to come."""
+        """Receive the next n events; timeout_s is for each."""
         return [await self.wait_for("event", timeout_s) for _ in range(n)]
 
     async def say(self, op: str, d: Any) -> None:
         await self.connection.send(json.dumps({"op": op, "d": d}))
 
     async def ask(self, type: str, **d: Any) -> dict[str, Any]:
-        """A request and its response; events that come between are lost."""
+        """Send a request and return its response; events in between are discarded."""
         await self.say("request", {"id": 1, "type": type, **d})
         return await self.wait_for("response")
 
@@ -67,7 +64,7 @@ class Listener:
         return self.identified
 
     async def closed(self, timeout_s: float = 30.0) -> int:
-        """Read until the server hangs up; its code."""
+        """Read until the server closes the connection; return the close code."""
         async with asyncio.timeout(timeout_s):
             with contextlib.suppress(ConnectionClosed):
                 async for _ in self.connection:
@@ -78,7 +75,7 @@ class Listener:
 
 @contextlib.asynccontextmanager
 async def stranger(port: int, **options: Any):
-    """A connection that was greeted, and has said nothing yet."""
+    """Open a connection that has received `hello` and has sent nothing."""
     url = f"ws://127.0.0.1:{port}/ws"
     async with connect(
         url, compression=None, proxy=None, max_size=None, close_timeout=1, subprotocols=["streamseg.v1.json"], **options
@@ -90,7 +87,7 @@ async def stranger(port: int, **options: Any):
 
 @contextlib.asynccontextmanager
 async def client(port: int, **identify: Any):
-    """A connection that is in."""
+    """Open a connection that is identified."""
     async with stranger(port) as listener:
         await listener.identify(**identify)
         yield listener

@@ -1,4 +1,4 @@
-"""A line of so many bytes a second between a client and a server on this machine."""
+"""A relay with limited rate between a client and a server on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BURST_S = 0.1  # how far the line may make up for a moment in which the machine
 
 @contextlib.asynccontextmanager
 async def slow_line(port: int, bytes_per_s: float) -> AsyncIterator[int]:
-    """The port of a relay to `port` that carries at most so much to each client; the other way is not limited."""
+    """Start a relay to `port` that sends at most bytes_per_s to each client, and return its port."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

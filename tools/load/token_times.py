@@ -1,4 +1,4 @@
-"""Does the time a wrong token takes say how wrong it is? Answers of every kind in turn, the median time of each.
+"""Timing of wrong tokens: whether the time of a refusal depends on how the token is wrong.
 
 python -m tools.load.token_times --rounds 100000
 """
@@ -17,8 +17,8 @@ from streamseg.wire import token_proof
 CHALLENGE = "c0ffee" * 8
 
 
-def measured(rounds: int, seed: int = 1) -> dict[str, float]:
-    """Median nanoseconds, by how the answer is wrong."""
+def measure_times(rounds: int, seed: int = 1) -> dict[str, float]:
+    """Measure all kinds of answers in turn; returns the median nanoseconds of each kind."""
     allowed = AccessTokens("a reading token of some length", "a control token of some length")
     right = token_proof.compute_proof("a reading token of some length", CHALLENGE)
     other = {"0": "1"}.get(right[0], "0"), {"0": "1"}.get(right[-1], "0")
@@ -45,6 +45,6 @@ def measured(rounds: int, seed: int = 1) -> dict[str, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100_000)
-    found = measured(parser.parse_args().rounds)
+    found = measure_times(parser.parse_args().rounds)
     wrong = [ns for kind, ns in found.items() if not kind.startswith("right")]
     print(json.dumps({"median_ns": found, "wrong_ones_differ_by": round(max(wrong) / min(wrong) - 1, 4)}))

@@ -1,1 +1,1 @@
-"""How the features compare with other programs, on annotated sound: `python -m tools.reference.figures DIR`."""
+"""Comparison of the features with other programs on annotated sound: `python -m tools.reference.figures DIR`."""

@@ -1,15 +1,13 @@
-"""One table of how features compare with other programs: `python -m tools.reference.figures DIR [PART…]`.
+"""Table that compares the features with those of other programs.
 
-DIR holds the folders `pop909`, `mixes` and `broadcast`. Parts: spectra, loudness, pitch, tempo, key, beats; all
-when none is named. aubio (aubio-ledfx), praat-parselmouth and pyworld are no requirements of the project, since
-their licences or sizes are not its own: a part that needs one which is missing says so.
+    python -m tools.reference.figures DIR [PART…]
+
+DIR has the folders `pop909`, `mixes` and `broadcast`. aubio (aubio-ledfx), praat-parselmouth and pyworld are not
+installed with the project because of their licences or sizes; a part that needs a missing one prints so.
 """
 
-import sys
+import argparse
 from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tools.reference import loudness, pitch, rhythm_and_key, spectra
 
@@ -23,14 +21,17 @@ PARTS = {
 }
 
 
-def main():
-    folder, *chosen = sys.argv[1:]
-    for part in chosen or PARTS:
-        for what, figure in PARTS[part](Path(folder)):
-            print(f"{part:9} {what:64} {figure}", flush=True)
+def main(folder, parts):
+    for part in parts:
+        for title, figure in PARTS[part](folder):
+            print(f"{part:9} {title:64} {figure}", flush=True)
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:] or set(sys.argv[2:]) - set(PARTS):
-        sys.exit(__doc__)
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    main(asked.folder, asked.parts or PARTS)

@@ -1,4 +1,4 @@
-"""Loudness against FFmpeg's `ebur128`, on ten minutes: stereo, and at 48 kHz where peaks lie between samples."""
+"""Loudness compared with FFmpeg's `ebur128`, on ten minutes of stereo at 48 kHz, whose peaks are between samples."""
 
 import av
 import numpy as np
@@ -12,7 +12,7 @@ RATE = 22_050
 
 
 def ebur128(samples, rate):
-    """(integrated, range, true peak) as FFmpeg's own filter measures them. Raises ValueError where it has none."""
+    """Measure (integrated, range, true peak) with FFmpeg's filter. Raises ValueError if it returns none."""
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=rate, format="flt", layout="stereo", time_base=f"1/{rate}")
     meter = graph.add("ebur128", "metadata=1:peak=true")
@@ -26,15 +26,15 @@ def ebur128(samples, rate):
         frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="flt", layout="stereo")
         frame.sample_rate, frame.pts = rate, start
         source.push(frame)
-        last = drained(sink) or last
+        last = newest_figures(sink) or last
     source.push(None)
-    last = drained(sink) or last
+    last = newest_figures(sink) or last
     peaks = [float(value) for name, value in last.items() if "true_peaks_ch" in name]
     return float(last["lavfi.r128.I"]), float(last["lavfi.r128.LRA"]), 20 * np.log10(max(peaks))
 
 
-def drained(sink):
-    """The newest figures that wait at the filter's end."""
+def newest_figures(sink):
+    """Return the newest figures at the filter's output."""
     last = {}
     while True:
         try:
@@ -44,19 +44,17 @@ def drained(sink):
 
 
 def ours(samples, rate):
-    """The same from a report."""
+    """Return the same figures from a section report."""
     reports = SectionReporter(60.0)
-    loudness, done = LoudnessMeter(rate, samples.shape[1]), 0
+    loudness = LoudnessMeter(rate, samples.shape[1])
     for start in range(0, len(samples), rate):
-        blocks = loudness.push(samples[start : start + rate])
-        reports.push_loudness(done, 0.0, blocks)
-        done += len(blocks)
+        reports.push_loudness(loudness.push(samples[start : start + rate]))
     report = reports.close_section(0.0, len(samples) / rate)
     return report.integrated_lufs, report.loudness_range_lu, report.true_peak_db
 
 
 def rows(folder):
-    """Two minutes of each of five files, one after the other, the right channel a little softer and later."""
+    """Measure two minutes of each of five files, one after the other, the right channel softer and later."""
     paths = [*sorted((folder / "mixes").glob("*.ogg"))[:3], *sorted((folder / "broadcast").glob("*.ogg"))[:2]]
     parts = [soundfile.read(path, frames=120 * RATE, dtype="float32", always_2d=True)[0].mean(axis=1) for path in paths]
     mono = soxr.resample(np.concatenate(parts), RATE, 48_000)

@@ -1,4 +1,4 @@
-"""Pitch of real voices against librosa's pyin. Truth is where Praat and Harvest (WORLD), of different kind, agree."""
+"""Pitch of real voices compared with librosa's pyin; the reference is where Praat and Harvest (WORLD) agree."""
 
 import librosa
 import numpy as np
@@ -18,7 +18,7 @@ def cents(a, b):
 def praat(samples, times):
     import parselmouth
 
-    pitch = parselmouth.SoundClassifier(samples, RATE).to_pitch_ac(
+    pitch = parselmouth.Sound(samples, RATE).to_pitch_ac(
         time_step=0.005, pitch_floor=LOWEST_HZ, pitch_ceiling=HIGHEST_HZ
     )
     return np.array([np.nan_to_num(pitch.get_value_at_time(t)) for t in times])
@@ -39,7 +39,7 @@ def pyin(samples, count):
 
 
 def speech(path):
-    """The spans of speech alone, up to SECONDS_A_FILE, from the truth beside the file."""
+    """Return the spans of speech alone, up to SECONDS_A_FILE, from the annotation of the file."""
     left = SECONDS_A_FILE
     for line in path.with_name(f"{path.stem}.segments.tsv").read_text().splitlines():
         start, end, label = line.split("\t")

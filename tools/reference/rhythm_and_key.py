@@ -1,6 +1,6 @@
-"""Tempo against librosa and aubio, key against librosa's chroma with Krumhansl's profiles, beats against bar lines.
+"""Tempo compared with librosa and aubio, key with librosa's chroma and Krumhansl's profiles, beats with bar lines.
 
-Songs whose tempo and key are known: `pop909/tempo_key.tsv`.
+The songs have known tempo and key: `pop909/tempo_key.tsv`.
 """
 
 import csv
@@ -23,7 +23,7 @@ SHARPS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb"}
 
 @cache
 def songs(folder):
-    """(path, tempo, (tonic, minor)) of each song."""
+    """Return (path, tempo, (tonic, minor)) of each song."""
     with (folder / "pop909" / "tempo_key.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     found = []
@@ -45,12 +45,12 @@ def frames(path):
 
 
 def accuracy(estimate, truth):
-    """(within 4 %, within 4 % of the tempo, its double, triple, half or third)."""
+    """Return whether the estimate is within 4 % of the tempo, and of it or its double, triple, half or third."""
     near = [abs(estimate - truth * times) <= 0.04 * truth * times for times in (1, 2, 3, 1 / 2, 1 / 3)]
     return near[0], any(near)
 
 
-def aubios(samples):
+def aubio_tempo(samples):
     import aubio
 
     tempo = aubio.tempo("default", 1_024, HOP, RATE)
@@ -58,8 +58,8 @@ def aubios(samples):
     return 60.0 / float(np.median(np.diff(beats))) if len(beats) > 2 else 0.0
 
 
-def said_of_the_whole(rows):
-    """The tempo a report would say of all frames."""
+def report_tempo(rows):
+    """Return the tempo that a report has for all frames."""
     tally = FrameStatistics()
     tally.add_frames(rows[:, REPORT_COLUMNS].astype(np.float32))
     near = np.convolve(tally.tempo, np.ones(9, np.int64), mode="same")
@@ -72,10 +72,10 @@ def tempo_rows(folder):
     estimators = {
         f"ours, at {AT_S:.0f} s": lambda path: frames(path)[at, COLUMNS["tempo_bpm"].start],
         f"librosa, first {AT_S:.0f} s": lambda path: float(librosa.feature.tempo(y=sound(path)[:first], sr=RATE)[0]),
-        f"aubio, first {AT_S:.0f} s": lambda path: aubios(sound(path)[:first]),
-        "ours, of the whole song": lambda path: said_of_the_whole(frames(path)),
+        f"aubio, first {AT_S:.0f} s": lambda path: aubio_tempo(sound(path)[:first]),
+        "ours, of the whole song": lambda path: report_tempo(frames(path)),
         "librosa, of the whole song": lambda path: float(librosa.feature.tempo(y=sound(path), sr=RATE)[0]),
-        "aubio, of the whole song": lambda path: aubios(sound(path)),
+        "aubio, of the whole song": lambda path: aubio_tempo(sound(path)),
     }
     for name, estimate in estimators.items():
         try:
@@ -87,7 +87,7 @@ def tempo_rows(folder):
 
 
 def mirex(estimate, truth):
-    """MIREX: 1 right, .5 a fifth off, .3 relative, .2 parallel."""
+    """Return the MIREX score of a key: 1 right, 0.5 a fifth off, 0.3 relative, 0.2 parallel."""
     if estimate is None:
         return 0.0
     (tonic, minor), (true_tonic, true_minor) = estimate, truth
@@ -127,7 +127,7 @@ def key_rows(folder):
 
 
 def beat_rows(folder):
-    """How far phrase boundaries, which lie on bar lines, are from the beat known four seconds later."""
+    """Measure the distance of phrase boundaries, which are bar lines, from the beat decided four seconds later."""
     apart = []
     for path, _, _ in songs(folder):
         rows = frames(path)

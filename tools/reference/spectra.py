@@ -1,4 +1,4 @@
-"""Spectral features against librosa's, in float64, with the same definitions."""
+"""Spectral features compared with librosa's, in float64, with the same definitions."""
 
 import librosa
 import numpy as np
@@ -10,8 +10,8 @@ RATE = 22_050
 SECONDS = 60
 
 
-def librosas(samples):
-    """librosa's feature by our name, shape (n, frames); `center=False`."""
+def compute_librosa(samples):
+    """Compute librosa's features, by our names, each of shape (n, frames), with `center=False`."""
     x = samples.astype(np.float64)
     magnitude = np.abs(librosa.stft(x, n_fft=2048, hop_length=512, center=False))
     power = magnitude**2
@@ -31,13 +31,13 @@ def librosas(samples):
 
 
 def worst_error(ours, theirs):
-    """The largest error of a frame, as a share of the frame's norm. ours (frames, n), theirs (n, frames)."""
+    """Return the largest error of a frame relative to its norm; ours: (frames, n), theirs: (n, frames)."""
     error = np.linalg.norm(ours - theirs.T, axis=1)
     return (error / np.maximum(1e-12, np.linalg.norm(theirs.T, axis=1))).max()
 
 
 def rows(folder):
-    """A minute from the middle of the first two files of each set."""
+    """Measure a minute from the middle of the first two files of each set."""
     worst, alike = {}, {"chroma": ([], []), "contrast": ([], [])}
     for path in [
         path for part in ("pop909", "mixes", "broadcast") for path in sorted((folder / part).glob("*.ogg"))[:2]
@@ -46,7 +46,7 @@ def rows(folder):
         samples = soundfile.read(path, frames=SECONDS * RATE, start=start, dtype="float32", always_2d=True)[0].mean(
             axis=1
         )
-        ours, theirs = FeatureExtractor().push(samples), librosas(samples)
+        ours, theirs = FeatureExtractor().push(samples), compute_librosa(samples)
         for name, value in theirs.items():
             mine = ours[:, COLUMNS[name]]
             if name in alike:

@@ -1,6 +1,6 @@
-"""Train the exact placing of boundaries on annotated sound: a conditional logit over the frames near each boundary.
+"""Train the refinement of boundary times: a conditional logit over the frames near each annotated boundary.
 
-`python -m tools.training.refinement_training OUT.py DIR…` writes `streamseg/engine/models/refinement.py`.
+`python -m tools.training.refinement_training OUT.npz DIR…` writes `streamseg/engine/models/refinement.npz`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
 from streamseg.evaluation.tracks import extract_frames
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP
 
-_COARSE_ERROR_S = 0.7  # how far off the change points are, standard deviation
-_TARGET_WIDTH = 4.0  # frames: a neighbour of the right frame is nearly right
+_COARSE_ERROR_S = 0.7  # standard deviation of coarse boundary times
+_TARGET_WIDTH = 4.0  # frames, standard deviation of the soft target
 _RIDGE = 3e-3
 
 Floats = NDArray[np.float64]
 
 
 def sharp_boundaries(track: AnnotatedFile) -> list[float]:
-    """The boundaries that have an exact place: not those inside a crossfade."""
+    """Return the boundaries with an exact time, seconds; a crossfade has none."""
     if track.kind == "transitions":
         return [span.start for span in track.spans if span.label.startswith("cut")]
     return [span.start for span in track.spans[1:]]
@@ -39,26 +39,42 @@ def sharp_boundaries(track: AnnotatedFile) -> list[float]:
 def collect_cases(
     track: AnnotatedFile, rng: np.random.Generator, repeats: int
 ) -> tuple[list[NDArray[np.float32]], list[float]]:
-    """What the model is told around each boundary, searched from a place that is off by chance; and the answer."""
-    seen = difference_curves(np.concatenate([refinement_columns(frames) for frames in extract_frames(track.audio)]))
-    told: list[NDArray[np.float32]] = []
-    answers: list[float] = []
+    """Collect the candidate frames around coarse boundaries, each a true boundary plus a random error.
+
+    Returns the features of each case, shape (frames, features), and the true position, frames from the middle.
+    """
+    curves = difference_curves(np.concatenate([refinement_columns(frames) for frames in extract_frames(track.audio)]))
+    features: list[NDArray[np.float32]] = []
+    positions: list[float] = []
     offsets = np.arange(-SEARCH_FRAMES, SEARCH_FRAMES + 1)
     for boundary in sharp_boundaries(track):
         true = (boundary * ENGINE_RATE - (FRAME - HOP) / 2) / HOP
         for _ in range(repeats):
             coarse = round(true + rng.normal(0, _COARSE_ERROR_S) * FRAMES_PER_SECOND)
-            near = seen[max(0, coarse - SEARCH_FRAMES) : coarse + SEARCH_FRAMES + 1]
-            if len(near) == len(offsets) and abs(coarse - true) <= SEARCH_FRAMES:
-                told.append(describe_candidates(near, offsets).astype(np.float32))
-                answers.append(true - coarse)
-    return told, answers
+            rows = curves[max(0, coarse - SEARCH_FRAMES) : coarse + SEARCH_FRAMES + 1]
+            if len(rows) == len(offsets) and abs(coarse - true) <= SEARCH_FRAMES:
+                features.append(describe_candidates(rows, offsets).astype(np.float32))
+                positions.append(true - coarse)
+    return features, positions
 
 
-def fit_refinement(features: NDArray[np.float32], answers: Floats) -> Floats:
-    """Weights of the conditional logit. told: shape (cases, frames, inputs); answers: frames from the middle."""
+def fit_refinement(features: NDArray[np.float32], positions: Floats) -> Floats:
+    """Fit the weights of a conditional logit with soft targets and a ridge, which scikit-learn does not have.
+
+    Parameters
+    ----------
+    features
+        Shape (cases, frames, features).
+    positions
+        Shape (cases,), the true frame, counted from the middle one.
+
+    Returns
+    -------
+    NDArray
+        Shape (features,).
+    """
     offsets = np.arange(-SEARCH_FRAMES, SEARCH_FRAMES + 1)
-    target = np.exp(-0.5 * ((offsets[None] - answers[:, None]) / _TARGET_WIDTH) ** 2)
+    target = np.exp(-0.5 * ((offsets[None] - positions[:, None]) / _TARGET_WIDTH) ** 2)
     target /= target.sum(axis=1, keepdims=True)
     mean, std = features.mean(axis=(0, 1)), features.std(axis=(0, 1))
     scaled = (features - mean) / std
@@ -77,30 +93,21 @@ def fit_refinement(features: NDArray[np.float32], answers: Floats) -> Floats:
 
 
 def main() -> None:
-    """Train and write the module."""
+    """Train and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2, help="cases for each boundary")
     asked = parser.parse_args()
     rng = np.random.default_rng(0)
-    told: list[NDArray[np.float32]] = []
-    answers: list[float] = []
-    for folder in asked.folders:
-        for track in find_annotated_files(folder):
-            more, right = collect_cases(track, rng, asked.repeats)
-            told += more
-            answers += right
-    weights = fit_refinement(np.array(told, np.float32), np.array(answers))
-    rows = [", ".join(f"{w:.5g}" for w in weights[i : i + 8]) for i in range(0, len(weights), 8)]
-    body = "\n".join(f"    {row}," for row in rows)
-    asked.out.write_text(
-        '"""Weights of the exact placing of boundaries (`streamseg.engine.boundaries.refinement`).\n\n'
-        f"Trained by `tools.training.refinement_training` on {len(answers)} cases from "
-        f'{", ".join(folder.name for folder in asked.folders)}.\n"""\n\n'
-        "from __future__ import annotations\n\nimport numpy as np\n\n"
-        f"WEIGHTS = np.array([\n{body}\n])  # fmt: skip\n"
-    )
+    features: list[NDArray[np.float32]] = []
+    positions: list[float] = []
+    for track in (track for folder in asked.folders for track in find_annotated_files(folder)):
+        track_features, track_positions = collect_cases(track, rng, asked.repeats)
+        features += track_features
+        positions += track_positions
+    weights = fit_refinement(np.array(features, np.float32), np.array(positions))
+    np.savez_compressed(asked.out, weights=np.array([float(f"{w:.5g}") for w in weights]))
 
 
 if __name__ == "__main__":

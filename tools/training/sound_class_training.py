@@ -1,11 +1,11 @@
-"""Train the network that hears speech and music, and say how good it is on what it has not heard.
+"""Train the network that classifies sound as speech and music, and print its scores on held-out programmes.
 
-    python -m tools.training.sound_class_training OUT.npz LESSONS… [--held-out FOLDER] [--frames DIR]
+    python -m tools.training.sound_class_training OUT.npz FOLDER… [--held-out FOLDER] [--frames DIR]
 
-LESSONS and FOLDER are folders of annotated programmes (`NAME.segments.tsv`, `NAME.sources.tsv`); lessons are made by
-`tools.training.corpora.programmes --lessons`. For every programme of FOLDER a network is trained on all
-programmes that share no voice, track or noise with it, and scored on it as the engine runs, calibrated on the other
-programmes of FOLDER. The network written to OUT has heard everything, and is calibrated as the held-out ones need it.
+The folders hold annotated programmes (`NAME.segments.tsv`, `NAME.sources.tsv`); training programmes are made by
+`tools.training.corpora.programmes --lessons`. For each held-out programme a network is trained on all programmes that
+share no voice, track or noise with it; it is calibrated on the other held-out programmes and scored as the engine runs.
+The network in OUT is trained on all training programmes and calibrated on all held-out ones.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
-from streamseg.engine.models.sound_class import SpeechMusicWeights
 from streamseg.engine.sound_class.classifier import SoundClassifier
-from streamseg.engine.sound_class.network import CONTEXT_WINDOWS, DECISION_LAG, MEAN_DECAYS, SpeechMusicNetwork
+from streamseg.engine.sound_class.network import DECISION_LAG, SpeechMusicNetwork, SpeechMusicWeights
 from streamseg.engine.sound_class.window_features import (
     CONTEXT_FRAMES,
     N_STATISTICS,
@@ -34,203 +34,101 @@ from streamseg.evaluation.tracks import extract_frames
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, make_settings
 from streamseg.wire.events import SoundChanged
 from tools.training.corpora.material import normalise_name
+from tools.training.network_trainer import NetworkTrainer
 
 Floats = NDArray[np.float32]
 
-HIDDEN_UNITS, SECOND_LAYER_UNITS = 32, 48
-_LENGTH = 240  # blocks of a lesson
-_BATCH = 12
-_STEP = 2e-3
-_DECAY = 3e-4
-_DROPOUT = 0.15  # of the second layer's inputs
-_EDGE = 0.85  # a block with less of one truth than this is told as it is, and weighs less
-_IGNORED_SOURCES = {"dead_air", "tune"}  # sources that are made anew each time
+_SYNTHETIC_SOURCES = {"dead_air", "tune"}  # made anew each time, hence shared by no two programmes
+_MAX_TEMPERATURE = 4.0
 
-# Added to the log-odds of speech and music: lessons are harder than programmes, so held-out networks hear speech in
-# noise, and no music far beneath talk. Two numbers, chosen on their figures.
+# Added to the log-odds of speech and music: the training programmes are harder than real ones, so held-out networks
+# find speech in noise and miss music far beneath talk. Two numbers, chosen on the scores of held-out networks.
 LOG_ODDS_OFFSET = np.array([-0.7, 0.5])
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingProgramme:
-    """A programme as the network is told it: described blocks, and how much of each was speech and music."""
+    """A programme as features and targets.
+
+    features: shape (windows, N_STATISTICS). targets: shape (windows, 2), the share of speech and of music. sources:
+    voices, tracks and noises in it.
+    """
 
     truth: AnnotatedFile
-    features: Floats  # (blocks, STATS)
-    targets: Floats  # (blocks, 2)
+    features: Floats
+    targets: Floats
     sources: frozenset[str]
 
 
 def describe_programme(file: AnnotatedFile, frames: NDArray[np.float64]) -> TrainingProgramme:
-    """Describe a programme's frames and lay the truth beside them."""
+    """Compute the window features of a programme's frames and the target of each window."""
     padded = np.concatenate([np.repeat(frames[:1], CONTEXT_FRAMES, axis=0), frames])
-    blocks = len(frames) // WINDOW_FRAMES
-    stats = np.empty((blocks, N_STATISTICS))
-    for i in range(blocks):
-        describe_window(padded[i * WINDOW_FRAMES : i * WINDOW_FRAMES + TOTAL_FRAMES], stats[i])
-    t = ((np.arange(blocks * WINDOW_FRAMES) + 0.5) * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-    which = np.searchsorted([span.start for span in file.segments], t, side="right") - 1
-    kinds = np.array([sound_class_scores.TRUTH_CLASSES[span.label][:2] for span in file.segments], np.float32)
-    answers = kinds[np.maximum(which, 0)].reshape(blocks, WINDOW_FRAMES, 2).mean(axis=1)
-    listed = file.audio.with_suffix(".sources.tsv")
-    sources = frozenset(normalise_name(span.label) for span in read_spans(listed)) if listed.exists() else frozenset()
-    return TrainingProgramme(file, stats.astype(np.float32), answers, sources - _IGNORED_SOURCES)
+    windows = len(frames) // WINDOW_FRAMES
+    features = np.empty((windows, N_STATISTICS))
+    for i in range(windows):
+        describe_window(padded[i * WINDOW_FRAMES : i * WINDOW_FRAMES + TOTAL_FRAMES], features[i])
+    t = ((np.arange(windows * WINDOW_FRAMES) + 0.5) * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
+    span_of_frame = np.searchsorted([span.start for span in file.segments], t, side="right") - 1
+    classes = np.array([sound_class_scores.TRUTH_CLASSES[span.label][:2] for span in file.segments], np.float32)
+    targets = classes[np.maximum(span_of_frame, 0)].reshape(windows, WINDOW_FRAMES, 2).mean(axis=1)
+    path = file.audio.with_suffix(".sources.tsv")
+    sources = frozenset(normalise_name(span.label) for span in read_spans(path)) if path.exists() else frozenset()
+    return TrainingProgramme(file, features.astype(np.float32), targets, sources - _SYNTHETIC_SOURCES)
 
 
 def load_frames(file: AnnotatedFile, cache: Path | None) -> NDArray[np.float64]:
-    """The programme's feature frames, remembered in a folder where one is given."""
+    """Compute the feature frames of a programme, or read them from the cache folder, if one is given."""
     path = cache / f"{file.audio.parent.name}_{file.audio.stem}.npy" if cache else None
     if path is not None and path.exists():
-        kept_frames: NDArray[np.float64] = np.load(path).astype(np.float64)
-        return kept_frames
+        cached: NDArray[np.float64] = np.load(path).astype(np.float64)
+        return cached
     frames = np.concatenate(list(extract_frames(file.audio)))
     if path is not None:
         np.save(path, frames.astype(np.float32))
     return frames
 
 
-def _running_mean_matrices(length: int) -> Floats:
-    """The running means as matrices over blocks, shape (means, length, length); before the first it was as in it."""
-    t = np.arange(length)
-    age = t[:, None] - t[None, :]
-    rows = []
-    for fading in MEAN_DECAYS:
-        matrix = np.where(age >= 0, (1 - fading) * fading ** np.maximum(age, 0), 0.0)
-        matrix[:, 0] = fading**t
-        rows.append(matrix)
-    return np.array(rows, np.float32)
-
-
-class NetworkTrainer:
-    """One network in training: forward, backward and Adam (Kingma & Ba 2015), in NumPy."""
-
-    def __init__(self, programmes: list[TrainingProgramme], seed: int) -> None:
-        """Raises ValueError when no lesson is long enough."""
-        self._rng = np.random.default_rng(seed)
-        self._programmes = [lesson for lesson in programmes if len(lesson.features) > _LENGTH // 4]
-        if not self._programmes:
-            raise ValueError("nothing to learn from: every lesson shares a source with what is held out, or is short")
-        told = np.concatenate([lesson.features for lesson in self._programmes])
-        self._mean, self._std = told.mean(axis=0), told.std(axis=0) + 1e-3
-        rows = CONTEXT_WINDOWS + len(MEAN_DECAYS)
-        shapes = (
-            (N_STATISTICS, HIDDEN_UNITS),
-            (HIDDEN_UNITS,),
-            (HIDDEN_UNITS * rows, SECOND_LAYER_UNITS),
-            (SECOND_LAYER_UNITS,),
-            (SECOND_LAYER_UNITS, 2),
-            (2,),
-        )
-        self.weights = [
-            (self._rng.standard_normal(shape) * np.sqrt(2.0 / shape[0])).astype(np.float32)
-            if len(shape) == 2
-            else np.zeros(shape, np.float32)
-            for shape in shapes
-        ]
-        self._mean_matrices = _running_mean_matrices(_LENGTH)
-
-    def train(self, epochs: int) -> SpeechMusicWeights:
-        """Train, and give the network."""
-        moments = [(np.zeros_like(w), np.zeros_like(w)) for w in self.weights]
-        steps = max(1, sum(len(lesson.features) for lesson in self._programmes) // (_LENGTH * _BATCH))
-        for step in range(epochs * steps):
-            rate = _STEP * 0.5 * (1 + np.cos(np.pi * step / (epochs * steps)))
-            slopes = self._gradients(*self._draw_batch())
-            for w, (first, second), slope in zip(self.weights, moments, slopes, strict=True):
-                first += 0.1 * (slope - first)
-                second += 0.002 * (slope**2 - second)
-                fair = np.sqrt(second / (1 - 0.998 ** (step + 1))) + 1e-7
-                w -= rate * (first / (1 - 0.9 ** (step + 1)) / fair + (_DECAY * 50 * w if w.ndim == 2 else 0.0))
-        return self.to_weights()
-
-    def to_weights(self) -> SpeechMusicWeights:
-        """What was learned."""
-        return SpeechMusicWeights(
-            self._mean.astype(np.float64), self._std.astype(np.float64), *map(_to_float64, self.weights)
-        )
-
-    def _draw_batch(self) -> tuple[Floats, Floats]:
-        told = np.empty((_BATCH, _LENGTH, N_STATISTICS), np.float32)
-        answers = np.empty((_BATCH, _LENGTH, 2), np.float32)
-        sizes = np.array([len(lesson.features) for lesson in self._programmes], float)
-        for i, which in enumerate(self._rng.choice(len(sizes), _BATCH, p=sizes / sizes.sum())):
-            lesson = self._programmes[which]
-            start = int(self._rng.integers(0, max(1, len(lesson.stats) - _LENGTH + 1)))
-            taken = np.minimum(np.arange(start, start + _LENGTH), len(lesson.stats) - 1)
-            told[i], answers[i] = lesson.features[taken], lesson.targets[taken]
-        told = np.clip((told - self._mean) / self._std, -4.0, 4.0)
-        told += 0.1 * self._rng.standard_normal(told.shape, np.float32)
-        return told, answers
-
-    def _gradients(self, features: Floats, answers: Floats) -> list[Floats]:
-        """The gradient of the cross entropy over a batch."""
-        w1, b1, w2, b2, w3, b3 = self.weights
-        n, length = features.shape[:2]
-        seen = np.maximum(features @ w1 + b1, 0.0)
-        before = np.concatenate([np.repeat(seen[:, :1], CONTEXT_WINDOWS - 1, axis=1), seen], axis=1)
-        parts = [before[:, j : j + length] for j in range(CONTEXT_WINDOWS)] + [f @ seen for f in self._mean_matrices]
-        context = np.concatenate(parts, axis=2)
-        kept = (self._rng.random((n, 1, context.shape[2]), np.float32) > _DROPOUT) / np.float32(1 - _DROPOUT)
-        context *= kept
-        second = np.maximum(context @ w2 + b2, 0.0)
-        odds = second @ w3 + b3
-        right = np.zeros_like(odds)
-        right[:, DECISION_LAG:] = answers[:, :-DECISION_LAG]
-        weight = np.where(np.abs(right - 0.5) > _EDGE - 0.5, 1.0, 0.4).astype(np.float32)
-        weight[:, :DECISION_LAG] = 0.0
-        slope = weight * (1 / (1 + np.exp(-odds)) - right) / (n * length)
-        flat = slope.reshape(-1, 2)
-        d3 = second.reshape(-1, SECOND_LAYER_UNITS).T @ flat
-        back = (slope @ w3.T) * (second > 0)
-        d2 = context.reshape(-1, context.shape[2]).T @ back.reshape(-1, SECOND_LAYER_UNITS)
-        through = (back @ w2.T) * kept
-        hidden = np.zeros_like(before)
-        for j in range(CONTEXT_WINDOWS):
-            hidden[:, j : j + length] += through[:, :, j * HIDDEN_UNITS : (j + 1) * HIDDEN_UNITS]
-        first = hidden[:, CONTEXT_WINDOWS - 1 :].copy()
-        first[:, 0] += hidden[:, : CONTEXT_WINDOWS - 1].sum(axis=1)
-        for i, f in enumerate(self._mean_matrices):
-            first += (
-                f.T @ through[:, :, (CONTEXT_WINDOWS + i) * HIDDEN_UNITS : (CONTEXT_WINDOWS + i + 1) * HIDDEN_UNITS]
-            )
-        first *= seen > 0
-        d1 = features.reshape(-1, N_STATISTICS).T @ first.reshape(-1, HIDDEN_UNITS)
-        return [
-            d1, first.sum(axis=(0, 1)), d2, back.reshape(-1, SECOND_LAYER_UNITS).sum(axis=0), d3, flat.sum(axis=0)
-        ]  # fmt: skip
-
-
 def predict_sound_class(frames: NDArray[np.float64], network: SpeechMusicWeights) -> tuple[SoundChanged, ...]:
-    """What the engine says of a programme's frames."""
+    """Run the engine's classifier over the frames of a programme."""
     return tuple(SoundClassifier(make_settings("broadcast"), network).push(frames))
 
 
 def predict_log_odds(programme: TrainingProgramme, network: SpeechMusicWeights) -> NDArray[np.float64]:
-    """The log-odds of speech and music a network gives, block by block, shape (blocks, 2)."""
-    listener = SpeechMusicNetwork(network)
-    return np.array([listener.push(stats.astype(np.float64)) for stats in programme.features])
+    """Compute the log-odds of speech and music for each window, shape (windows, 2)."""
+    classifier = SpeechMusicNetwork(network)
+    return np.array([classifier.push(row.astype(np.float64)) for row in programme.features])
 
 
-def fit_temperature(odds: NDArray[np.float64], answers: NDArray[np.float64]) -> float:
-    """What to divide log-odds by so that they are as sure as they are right: least cross entropy (Guo et al. 2017)."""
-    tried = np.geomspace(0.4, 4.0, 60)
-    losses = [np.mean(np.logaddexp(0, odds / t) - answers * odds / t) for t in tried]
-    return float(tried[int(np.argmin(losses))])
+def fit_temperature(log_odds: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """Fit the divisor of log-odds that gives the least cross entropy (Guo et al. 2017), 0.25 to 4.
+
+    Targets are shares, not classes, which scikit-learn's `LogisticRegression` does not take.
+    """
+
+    def loss(log_temperature: float) -> float:
+        z = log_odds * np.exp(-log_temperature)
+        return float(np.mean(np.logaddexp(0, z) - targets * z))
+
+    limit = np.log(_MAX_TEMPERATURE)
+    return float(np.exp(minimize_scalar(loss, bounds=(-limit, limit), method="bounded").x))
 
 
 def calibrate_network(
-    network: SpeechMusicWeights, odds: list[NDArray[np.float64]], answers: list[Floats]
+    network: SpeechMusicWeights, log_odds: list[NDArray[np.float64]], targets: list[Floats]
 ) -> SpeechMusicWeights:
-    """The network at the temperature that others' log-odds and answers, shape (blocks, 2), ask for; leaning."""
-    told, right = np.concatenate(odds), np.concatenate(answers).astype(np.float64)
-    cool = 1 / np.array([fit_temperature(told[:, k], right[:, k]) for k in range(2)])
-    return network._replace(w3=network.w3 * cool, b3=network.b3 * cool + LOG_ODDS_OFFSET)
+    """Return the network with calibrated log-odds, plus `LOG_ODDS_OFFSET`.
+
+    log_odds, targets: of held-out programmes, each of shape (windows, 2).
+    """
+    z, target = np.concatenate(log_odds), np.concatenate(targets).astype(np.float64)
+    scale = 1 / np.array([fit_temperature(z[:, k], target[:, k]) for k in range(2)])
+    return network._replace(w3=network.w3 * scale, b3=network.b3 * scale + LOG_ODDS_OFFSET)
 
 
 def train_held_out(
     programmes: list[TrainingProgramme], tests: list[TrainingProgramme], cache: Path | None, epochs: int
 ) -> list[SpeechMusicWeights]:
-    """For each programme a network that was trained without its sources."""
+    """Train a network for each test programme, without the programmes that share a source with it."""
     networks = []
     for test in tests:
         network = NetworkTrainer([each for each in programmes if not each.sources & test.sources], 0).train(epochs)
@@ -240,40 +138,43 @@ def train_held_out(
     return networks
 
 
-def _to_float64(array: Floats) -> NDArray[np.float64]:
-    return array.astype(np.float64)
-
-
 def main() -> None:
-    """Score held-out networks, then write one that has heard everything."""
+    """Score held-out networks, then train on everything and write the network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("lessons", type=Path, nargs="+")
-    parser.add_argument("--held-out", type=Path)
-    parser.add_argument("--frames", type=Path, help="where to keep features between runs")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="folder", help="programmes to train on")
+    parser.add_argument("--held-out", type=Path, help="programmes to score and calibrate on")
+    parser.add_argument("--frames", type=Path, help="folder in which feature frames are cached")
     parser.add_argument("--epochs", type=int, default=30)
     asked = parser.parse_args()
     if asked.frames:
         asked.frames.mkdir(parents=True, exist_ok=True)
-    files = [file for folder in asked.lessons for file in find_annotated_files(folder, "segments")]
-    lessons = [describe_programme(file, load_frames(file, asked.frames)) for file in files]
-    network = NetworkTrainer(lessons, 0).train(asked.epochs)
+    files = [file for folder in asked.folders for file in find_annotated_files(folder, "segments")]
+    programmes = [describe_programme(file, load_frames(file, asked.frames)) for file in files]
+    network = NetworkTrainer(programmes, 0).train(asked.epochs)
     if asked.held_out:
-        files = find_annotated_files(asked.held_out, "segments")
-        frames = [load_frames(file, asked.frames) for file in files]
-        tests = [describe_programme(file, heard) for file, heard in zip(files, frames, strict=True)]
-        networks = train_held_out(lessons, tests, asked.frames, asked.epochs)
-        odds = [predict_log_odds(test, each)[DECISION_LAG:] for test, each in zip(tests, networks, strict=True)]
-        answers = [test.targets[:-DECISION_LAG] for test in tests]
-        judged = []
-        for i, file in enumerate(files):
-            others = [k for k in range(len(files)) if k != i] or [i]
-            fair = calibrate_network(networks[i], [odds[k] for k in others], [answers[k] for k in others])
-            judged.append(sound_class_scores.ScoredProgramme(file.segments, predict_sound_class(frames[i], fair)))
-            sys.stderr.write(f"{file.audio.stem}: {_format_summary(judged[-1:])}\n")
-        sys.stderr.write(f"held out: {_format_summary(judged)}\n")
-        network = calibrate_network(network, odds, answers)
+        network = _score_held_out(network, programmes, asked.held_out, asked.frames, asked.epochs)
     np.savez_compressed(asked.out, **network._asdict())
+
+
+def _score_held_out(
+    network: SpeechMusicWeights, programmes: list[TrainingProgramme], folder: Path, cache: Path | None, epochs: int
+) -> SpeechMusicWeights:
+    """Print the scores on the held-out programmes of a folder, and return the network calibrated on them."""
+    files = find_annotated_files(folder, "segments")
+    frames = [load_frames(file, cache) for file in files]
+    tests = [describe_programme(file, its_frames) for file, its_frames in zip(files, frames, strict=True)]
+    networks = train_held_out(programmes, tests, cache, epochs)
+    log_odds = [predict_log_odds(test, each)[DECISION_LAG:] for test, each in zip(tests, networks, strict=True)]
+    targets = [test.targets[:-DECISION_LAG] for test in tests]
+    scored = []
+    for i, file in enumerate(files):
+        others = [k for k in range(len(files)) if k != i] or [i]
+        calibrated = calibrate_network(networks[i], [log_odds[k] for k in others], [targets[k] for k in others])
+        scored.append(sound_class_scores.ScoredProgramme(file.segments, predict_sound_class(frames[i], calibrated)))
+        sys.stderr.write(f"{file.audio.stem}: {_format_summary(scored[-1:])}\n")
+    sys.stderr.write(f"held out: {_format_summary(scored)}\n")
+    return calibrate_network(network, log_odds, targets)
 
 
 def _format_summary(programmes: list[sound_class_scores.ScoredProgramme]) -> str:

@@ -1,4 +1,4 @@
-"""The judge: the probability that the sound changed at each of a few ages back, from everything heard so far."""
+"""The boundary classifier: the probability that the sound changed, for candidates of a few ages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from streamseg.engine.models.weights import BoundaryModel
 
 
 class BoundaryClassifier:
-    """Texture vectors in, probabilities out."""
+    """Classifies candidates by their features, with the boosted trees of a model."""
 
     def __init__(self, model: BoundaryModel) -> None:
+        """model: the trees, and the prior that takes their odds back to those of real sound."""
         self._prior = float(model.prior)
         self._features = CandidateFeatures(model)
 
     def push(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take one texture vector, shape (VECTOR_DIMS,), standardised.
+        """Process the texture vector of the next step, shape (VECTOR_DIMS,), standardised.
 
-        Returns, for each of the model's ages, the probability that a section began with the vector that many back,
-        counted to the next vector; 0 where there is none.
+        Returns the probability that a section starts at the step of each of the model's ages, shape (ages,), 0 to 1.
+        Age 1 is the step of this vector; a step before the first vector has probability 0.
         """
         odds = np.exp(self._features.push(vector)) * self._prior
         probabilities: NDArray[np.float64] = odds / (1.0 + odds)

@@ -1,10 +1,10 @@
-"""Lessons: what listeners taught, between the judge and the change points.
+"""Feedback: what listeners taught, applied between the boundary classifier and the tracker.
 
-A listener says of a boundary that it is right or wrong, or that there is one the program missed. What is learned is
-small: how much likelier or less likely than the judge says a change is, from how far timbre, harmony, rhythm and level
-move. A logistic regression with the judge's log-odds as a fixed offset, learned online (`river`), replayed from the
-kept marks; its shift of the log-odds is bounded, so that no listener can make the program deaf or make it see a change
-in silence. The engine is handed the outcome like weights, and its hash is named in `stream.started`.
+A listener marks a boundary as right or wrong, or marks where one was missed. From the marks a small correction is
+learned: how much to add to the classifier's log-odds, given how far timbre, harmony, rhythm and level moved. It is a
+logistic regression with the classifier's log-odds as a fixed offset, learned online (`river`) from all marks in their
+order. The correction is bounded, so that no listener can suppress all boundaries or make one of silence. The engine
+gets the learned model as it gets weights, and `stream.started` states its hash.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TIMBRE
+from streamseg.wire.messages import Verdict
 
 FEATURE_GROUPS = {"timbre": TIMBRE, "harmony": HARMONY, "rhythm": RHYTHM, "level": LEVEL}
-HISTORY_S = 600.0  # how far back a mark may reach
-MAX_LOG_ODDS_SHIFT = 2.5  # log-odds: an even chance becomes 92 % or 8 %, no more
-_COMPARED_STEPS = 16  # vectors compared on either side
+HISTORY_S = 600.0  # how far back a mark may lie
+MAX_LOG_ODDS_SHIFT = 2.5  # 50 % becomes 92 % or 8 % at most
+_COMPARED_STEPS = 16  # vectors compared on either side of a candidate
 _LEARNING_RATE = 0.3
-_L2_PENALTY = 0.01  # a lesson never repeated fades
-_GROUP_MEANS = np.zeros((int(LEVEL[-1]) + 1, len(FEATURE_GROUPS)))  # times a vector: its mean over each part
+_L2_PENALTY = 0.01  # what is not marked again fades
+_GROUP_MEANS = np.zeros((int(LEVEL[-1]) + 1, len(FEATURE_GROUPS)))  # times a vector: the mean of each group
 for _column, _dims in enumerate(FEATURE_GROUPS.values()):
     _GROUP_MEANS[_dims, _column] = 1.0 / len(_dims)
 _HISTORY_STEPS = round(HISTORY_S / STEP_S)
 _MIN_PROBABILITY = 1e-9
 
-Verdict: TypeAlias = Literal["confirm", "reject", "boundary"]
-# Seconds before and after a mark within which its change is sought. Whoever presses "here" is late.
+# Seconds before and after a mark within which its candidate lies. Listeners mark a missed boundary late.
 MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
     "confirm": (3.0, 3.0),
     "reject": (3.0, 3.0),
@@ -43,7 +42,10 @@ MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class CandidateObservation:
-    """What was known of one candidate: how far each of PARTS moved, 0 to 1; the judge's log-odds at their highest."""
+    """A boundary candidate as the engine saw it.
+
+    distances: how far each of FEATURE_GROUPS moved, 0 to 1. log_odds: of the classifier, at their highest.
+    """
 
     distances: tuple[float, ...]
     log_odds: float
@@ -52,7 +54,7 @@ class CandidateObservation:
 class FeedbackObservation(
     msgspec.Struct, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """One candidate and the listener's word on it."""
+    """A candidate, and whether it is a boundary according to a listener."""
 
     distances: tuple[float, ...]
     log_odds: float
@@ -60,10 +62,7 @@ class FeedbackObservation(
 
 
 class FeedbackModel(msgspec.Struct, frozen=True):
-    """What all marks amount to.
-
-    Added to the log-odds is `bias` and, for each of PARTS, its weight times how far it moved.
-    """
+    """What was learned from all marks: the correction is bias + the sum of weight * distance over FEATURE_GROUPS."""
 
     bias: float
     weights: tuple[float, ...]
@@ -74,59 +73,61 @@ class FeedbackModel(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
 
 
-def fit_feedback(marks: Iterable[FeedbackObservation]) -> FeedbackModel | None:
-    """Learn from marks, in their order; None from none."""
-    marks = list(marks)
-    if not marks:
+def fit_feedback(observations: Iterable[FeedbackObservation]) -> FeedbackModel | None:
+    """Learn a model from observations, in their order; None if there are none."""
+    observations = list(observations)
+    if not observations:
         return None
     from river import linear_model, optim  # half a second, which most streams never need
 
     regression = linear_model.LogisticRegression(optim.SGD(_LEARNING_RATE), l2=_L2_PENALTY, intercept_lr=_LEARNING_RATE)
-    for mark in marks:
-        # The judge's own opinion stands in the intercept while this mark is learned: an offset, not a weight.
-        regression.intercept += mark.log_odds
-        regression.learn_one(dict(zip(FEATURE_GROUPS, mark.distances, strict=True)), mark.is_boundary)
-        regression.intercept -= mark.log_odds
-    weights = tuple(round(float(regression.weights.get(part, 0.0)), 6) for part in FEATURE_GROUPS)
+    for each in observations:
+        # The classifier's log-odds are added to the intercept for this step only: an offset, not a weight.
+        regression.intercept += each.log_odds
+        regression.learn_one(dict(zip(FEATURE_GROUPS, each.distances, strict=True)), each.is_boundary)
+        regression.intercept -= each.log_odds
+    weights = tuple(round(float(regression.weights.get(group, 0.0)), 6) for group in FEATURE_GROUPS)
     return FeedbackModel(round(float(regression.intercept), 6), weights)
 
 
 class FeedbackCorrection:
-    """Probabilities in, probabilities out; and what was known of each candidate, for those who mark it later."""
+    """Corrects probabilities by a feedback model, and remembers each candidate so that a listener can mark it later."""
 
     def __init__(self, ages: NDArray[np.int64], model: FeedbackModel | None) -> None:
-        """ages: of the judge's candidates. taught: None leaves every probability as it is."""
+        """ages: of the classifier's candidates, steps, rising. model: None leaves every probability as it is."""
         self._ages = ages
         self._model = model
         self._step = 0
-        # Rings by step: running sums of the vectors, and at its likeliest each candidate's log-odds and age.
+        # Rings by step: running sums of the vectors; and each candidate's highest log-odds, and its age then.
         self._vector_sums = np.zeros((_HISTORY_STEPS + int(ages[-1]) + 2 * _COMPARED_STEPS, len(_GROUP_MEANS)))
         self._log_odds = np.full(_HISTORY_STEPS, -np.inf)
         self._age = np.zeros(_HISTORY_STEPS, np.int64)
 
     def push(self, vector: NDArray[np.float64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take a texture vector and what the judge says at it, a probability for each age; returns what to believe."""
-        totals, step = self._vector_sums, self._step
-        totals[(step + 1) % len(totals)] = totals[step % len(totals)] + vector[: len(_GROUP_MEANS)]
-        self._log_odds[step % _HISTORY_STEPS] = -np.inf  # of the one that is forgotten
+        """Process the texture vector of the next step, shape (VECTOR_DIMS,), and the classifier's probabilities.
+
+        probabilities: shape (ages,). Returns the corrected probabilities, of the same shape; 0 stays 0.
+        """
+        sums, step = self._vector_sums, self._step
+        sums[(step + 1) % len(sums)] = sums[step % len(sums)] + vector[: len(_GROUP_MEANS)]
+        self._log_odds[step % _HISTORY_STEPS] = -np.inf  # this entry was that of the oldest step
         self._step += 1
-        likely = np.clip(probabilities, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
-        log_odds = np.log(likely / (1.0 - likely))
-        heard = probabilities > 0.0
-        at = (self._step - self._ages) % _HISTORY_STEPS
-        risen = heard & (log_odds > self._log_odds[at])
-        self._log_odds[at[risen]], self._age[at[risen]] = log_odds[risen], self._ages[risen]
+        inner = np.clip(probabilities, _MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
+        log_odds = np.log(inner / (1.0 - inner))
+        is_candidate = probabilities > 0.0
+        entries = (self._step - self._ages) % _HISTORY_STEPS
+        is_higher = is_candidate & (log_odds > self._log_odds[entries])
+        self._log_odds[entries[is_higher]], self._age[entries[is_higher]] = log_odds[is_higher], self._ages[is_higher]
         if self._model is None:
             return probabilities
-        moved = self._group_distances(self._step - self._ages, self._ages)
-        shift = np.clip(
-            self._model.bias + moved @ np.array(self._model.weights), -MAX_LOG_ODDS_SHIFT, MAX_LOG_ODDS_SHIFT
-        )
-        believed: NDArray[np.float64] = np.where(heard, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
-        return believed
+        distances = self._group_distances(self._step - self._ages, self._ages)
+        shift = self._model.bias + distances @ np.array(self._model.weights)
+        shift = np.clip(shift, -MAX_LOG_ODDS_SHIFT, MAX_LOG_ODDS_SHIFT)
+        posterior: NDArray[np.float64] = np.where(is_candidate, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
+        return posterior
 
     def find_candidate(self, first: int, last: int) -> CandidateObservation | None:
-        """The likeliest candidate among these steps, both inclusive; None when none of them is remembered."""
+        """Find the likeliest candidate among the steps `first` to `last`; None when none of them is remembered."""
         steps = np.arange(max(first, 0, self._step - _HISTORY_STEPS), min(last, self._step - int(self._ages[0])) + 1)
         if len(steps) == 0:
             return None
@@ -137,11 +138,11 @@ class FeedbackCorrection:
         return CandidateObservation(tuple(self._group_distances(best, age)[0].round(6).tolist()), round(log_odds, 6))
 
     def _group_distances(self, steps: NDArray[np.int64], ages: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How far each part moved across these candidates, as known at these ages; shape (candidates, parts)."""
-        totals, size = self._vector_sums, len(self._vector_sums)
+        """How far each group of features moved across candidates, as seen at these ages; shape (candidates, groups)."""
+        sums, size = self._vector_sums, len(self._vector_sums)
         before, after = np.clip(steps, 1, _COMPARED_STEPS), np.minimum(ages, _COMPARED_STEPS)
-        middle = totals[steps % size]
-        apart = (totals[(steps + after) % size] - middle) / after[:, None]
-        apart -= (middle - totals[(steps - before) % size]) / before[:, None]
-        moved: NDArray[np.float64] = 1.0 - np.exp(-(apart**2) @ _GROUP_MEANS)
-        return moved
+        middle = sums[steps % size]
+        difference = (sums[(steps + after) % size] - middle) / after[:, None]
+        difference -= (middle - sums[(steps - before) % size]) / before[:, None]
+        distances: NDArray[np.float64] = 1.0 - np.exp(-(difference**2) @ _GROUP_MEANS)
+        return distances

@@ -1,8 +1,12 @@
-"""Running sums: every new vector costs one row of similarities, and that updates all that is known of the past."""
+"""Running sums over the similarities of texture vectors, from which the features of boundary candidates are read.
+
+Every new vector costs one row of similarities, and that row updates every sum. The past reaches HORIZON vectors;
+memory and time per vector are constant.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,61 +17,119 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-HORIZON = 600
-RETAINED_VECTORS = (
-    720  # vectors kept when the memory is packed: the horizon, the oldest age, and what those look back to
-)
-CAPACITY = 1440
+HORIZON: Final = 600  # vectors
+RETAINED_VECTORS: Final = 720  # after old ones are dropped: the horizon, the oldest age, and what those look back to
+CAPACITY: Final = 1440
+PROJECTED, TEXTURE, HARMONY, LEVEL, SPACES = range(5)
 SPANS = np.array([4, 8, 16, 32, 64, 128, 256])
-PROJECTED, TEXTURE, HARMONY, LEVEL = range(4)
 PENALTIES = np.array([4.0, 8.0, 12.0, 18.0, 3.0, 6.0, 10.0])
 PENALTY_SPACE = np.array([PROJECTED] * 4 + [TEXTURE] * 3)
-_SHORTEST = 6
-_OLDEST_AGE = 48
-_PATH_MEMORY = 64
 SPLIT_OFFSETS = np.array([-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6])
-SPLIT_REACH = 16
+SPLIT_REACH: Final = 16
 PARALLEL_SPACE = np.array([HARMONY, TEXTURE])
-PARALLEL_ROWS = 96
+PARALLEL_ROWS: Final = 96
 MATCH_WIDTHS = np.array([16, 32])
-MATCH_STRIDE = 4
-MATCH_RING = 64
-MATCH_AGE = 32  # vectors of what followed that are compared with windows of the past
+MATCH_STRIDE: Final = 4
+MATCH_RING: Final = 64
+MATCH_AGE: Final = 32  # vectors after a candidate that are compared with windows of the past
+_MIN_SECTION: Final = 6  # vectors of a section of the optimal partitioning
+_OLDEST_AGE: Final = 48
+_PATH_MEMORY: Final = 64  # vectors back to which the best path is followed
+_MAX_PATH_CHANGES: Final = 12
+_SCRATCH_ROWS: Final = 4
 
 
 class RunningSums(NamedTuple):
-    """Running sums; the vector is counted from the last packing."""
+    """The sums of the vectors held; vector i is counted from the last time that old ones were dropped.
 
-    n: Ints  # (1,) vectors held
-    n_dropped: Ints  # (1,) vectors forgotten
-    vectors: Singles  # (all dims, capacity) the spaces below each other
-    totals: Floats  # (capacity + 1, all dims) running sum of vectors
-    extra: Floats  # (capacity, level dims + class dims)
-    extra_totals: Floats
-    pulse_totals: Floats  # (capacity + 1, periodicity dims) running sum of periodicity
-    forward: Floats  # (spaces, capacity) similarity of a vector to all after it
-    sums: Floats  # (spaces, capacity) similarity sum of [i, now)²
-    squares: Floats  # (spaces, spans) similarity sum of the last span, squared
-    before: Floats  # (spaces, capacity + 1, spans) squares when i was new: similarity among the span before i
-    across: Floats  # (spaces, capacity + 1, spans) similarity sum between the span before i and the span from i
-    after: Floats  # (spaces, capacity, spans) similarity sum of the span from i, squared
-    sums_at_split: Floats  # (spaces, capacity, splits) sums[i] when it was as long as a split needs
-    best: Floats  # (penalties, capacity + 1) cost of the best segmentation up to i
-    previous_change: Ints  # (penalties, capacity + 1) where its last section began
-    on_path_since: Ints  # (penalties, capacity + 1) since when the best path has passed i, -1 when it does not
-    diagonal_sums: Floats  # (2, rows, horizon) running sum along each diagonal
-    past_match: Floats  # (ring, widths, capacity / stride) similarity of the span from i to windows of the past
-    glance_probability: Floats  # (capacity + 1,) how likely a change at i seemed at first glance
-    newest_similarity_sums: Floats  # (spaces, capacity + 1) scratch: running sum of the newest similarities
-    distance: Singles  # (capacity,) scratch
-    scratch: Floats  # (6, horizon) scratch
+    dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
+    """
+
+    n: Ints  # int64 (1,) vectors held
+    n_dropped: Ints  # int64 (1,) vectors dropped before them
+    vectors: Singles  # float32 (dims, CAPACITY) one space below the other
+    totals: Floats  # float64 (CAPACITY + 1, dims) running sum of the vectors
+    extra: Floats  # float64 (CAPACITY, extras)
+    extra_totals: Floats  # float64 (CAPACITY + 1, extras) running sum of them
+    pulse_totals: Floats  # float64 (CAPACITY + 1, lags) running sum of the periodicity
+    forward: Floats  # float64 (SPACES, CAPACITY) sum of the similarities of vector i to all after it
+    sums: Floats  # float64 (SPACES, CAPACITY) similarity sum of the block [i, now) x [i, now)
+    squares: Floats  # float64 (SPACES, len(SPANS)) similarity sum of the last span with itself
+    before: Floats  # float64 (SPACES, CAPACITY + 1, len(SPANS)) the same of the span before i
+    across: Floats  # float64 (SPACES, CAPACITY + 1, len(SPANS)) of the span before i with the span from i
+    after: Floats  # float64 (SPACES, CAPACITY, len(SPANS)) of the span from i with itself
+    sums_at_split: Floats  # float64 (SPACES, CAPACITY, len(SPLIT_OFFSETS)) sums[i] at the length a split needs
+    best: Floats  # float64 (len(PENALTIES), CAPACITY + 1) cost of the best segmentation up to i
+    previous_change: Ints  # int64 (len(PENALTIES), CAPACITY + 1) where its last section begins
+    on_path_since: Ints  # int64 (len(PENALTIES), CAPACITY + 1) since when the best path has had a change at i, or -1
+    diagonal_sums: Floats  # float64 (len(PARALLEL_SPACE), PARALLEL_ROWS, HORIZON) running sum along each diagonal
+    past_match: Floats  # float64 (MATCH_RING, len(MATCH_WIDTHS), CAPACITY // MATCH_STRIDE) the past's windows
+    glance_probability: Floats  # float64 (CAPACITY + 2,) of a change at i, at first glance
+    newest_similarity_sums: Floats  # float64 (SPACES, CAPACITY + 1) running sum of the newest vector's similarities
+    distance: Singles  # float32 (CAPACITY,) scratch
+    scratch: Floats  # float64 (_SCRATCH_ROWS, HORIZON)
+
+
+def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
+    """Return the sums before the first vector; the arguments are those of `RunningSums`."""
+    sums = RunningSums(
+        n=np.zeros(1, np.int64),
+        n_dropped=np.zeros(1, np.int64),
+        vectors=np.zeros((dims, CAPACITY), np.float32),
+        totals=np.zeros((CAPACITY + 1, dims)),
+        extra=np.zeros((CAPACITY, extras)),
+        extra_totals=np.zeros((CAPACITY + 1, extras)),
+        pulse_totals=np.zeros((CAPACITY + 1, lags)),
+        forward=np.zeros((SPACES, CAPACITY)),
+        sums=np.zeros((SPACES, CAPACITY)),
+        squares=np.zeros((SPACES, len(SPANS))),
+        before=np.zeros((SPACES, CAPACITY + 1, len(SPANS))),
+        across=np.zeros((SPACES, CAPACITY + 1, len(SPANS))),
+        after=np.zeros((SPACES, CAPACITY, len(SPANS))),
+        sums_at_split=np.zeros((SPACES, CAPACITY, len(SPLIT_OFFSETS))),
+        best=np.zeros((len(PENALTIES), CAPACITY + 1)),
+        previous_change=np.zeros((len(PENALTIES), CAPACITY + 1), np.int64),
+        on_path_since=np.full((len(PENALTIES), CAPACITY + 1), -1, np.int64),
+        diagonal_sums=np.zeros((len(PARALLEL_SPACE), PARALLEL_ROWS, HORIZON)),
+        past_match=np.zeros((MATCH_RING, len(MATCH_WIDTHS), CAPACITY // MATCH_STRIDE)),
+        glance_probability=np.zeros(CAPACITY + 2),
+        newest_similarity_sums=np.zeros((SPACES, CAPACITY + 1)),
+        distance=np.zeros(CAPACITY, np.float32),
+        scratch=np.zeros((_SCRATCH_ROWS, HORIZON)),
+    )
+    sums.best[:, 0] = -PENALTIES
+    return sums
+
+
+def drop_old_vectors(state: RunningSums) -> None:
+    """Drop the vectors beyond the last RETAINED_VECTORS, and shift what is counted in vectors."""
+    dropped = CAPACITY - RETAINED_VECTORS
+    for array in (
+        state.totals, state.extra, state.extra_totals, state.pulse_totals, state.glance_probability,
+    ):  # fmt: skip
+        array[: len(array) - dropped] = array[dropped:].copy()
+    by_space: tuple[NDArray[np.generic], ...] = (
+        state.vectors, state.forward, state.sums, state.before, state.across, state.after, state.sums_at_split,
+        state.best, state.previous_change, state.on_path_since,
+    )  # fmt: skip
+    for table in by_space:
+        table[:, : table.shape[1] - dropped] = table[:, dropped:].copy()
+    windows = dropped // MATCH_STRIDE
+    state.past_match[:, :, :-windows] = state.past_match[:, :, windows:].copy()
+    state.previous_change[...] = np.maximum(state.previous_change - dropped, 0)
+    state.on_path_since[state.on_path_since >= 0] -= dropped
+    state.best[...] -= state.best[:, :1].copy()
+    state.n[0] = RETAINED_VECTORS
+    state.n_dropped[0] += dropped
 
 
 @subkernel
 def update_similarities(s: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Running sum of the newest vector's similarity to every vector of the horizon, in space s.
+    """Compute the running sum of the newest vector's similarity to every vector of the horizon, in space s.
 
-    The rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19), with exponent 4: it has the shape of the
+    start, stop: the dimensions of the space. gamma: scale of the mean squared difference over the dimensions.
+
+    The rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the shape of the
     Gaussian, a longer tail, and costs a division instead of an exponential.
     """
     n = state.n[0]
@@ -76,15 +138,15 @@ def update_similarities(s: int, start: int, stop: int, gamma: float, state: Runn
     for j in range(len(distance)):
         distance[j] = 0.0
     for d in range(start, stop):
-        past, mine = state.vectors[d, lowest:n], state.vectors[d, n]
+        past, newest = state.vectors[d, lowest:n], state.vectors[d, n]
         for j in range(len(past)):
-            difference = past[j] - mine
+            difference = past[j] - newest
             distance[j] += difference * difference
     scale = np.float32(gamma / (4.0 * (stop - start)))
     for j in range(len(distance)):
-        near = np.float32(1.0) / (np.float32(1.0) + scale * distance[j])
-        near *= near
-        distance[j] = near * near
+        similarity = np.float32(1.0) / (np.float32(1.0) + scale * distance[j])
+        similarity *= similarity
+        distance[j] = similarity * similarity
     total = 0.0
     row[lowest] = 0.0
     for j in range(lowest, n):
@@ -95,7 +157,7 @@ def update_similarities(s: int, start: int, stop: int, gamma: float, state: Runn
 
 @subkernel
 def update_block_sums(s: int, state: RunningSums) -> None:
-    """Update the block sums of space s with the newest row."""
+    """Update the block sums of space s with the newest vector's similarities."""
     n = state.n[0]
     row, sums, forward = state.newest_similarity_sums[s], state.sums[s], state.forward[s]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
@@ -125,7 +187,10 @@ def update_block_sums(s: int, state: RunningSums) -> None:
 
 @subkernel
 def update_partition(b: int, state: RunningSums) -> None:
-    """One more column of the optimal partitioning at penalty b, and the best path now."""
+    """Compute the optimal partitioning at penalty b up to the newest vector, and its path of changes.
+
+    Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
+    """
     e = state.n[0] + 1
     sums, best, previous, since = (
         state.sums[PENALTY_SPACE[b]],
@@ -134,22 +199,22 @@ def update_partition(b: int, state: RunningSums) -> None:
         state.on_path_since[b],
     )
     lowest = max(0, e - HORIZON)
-    highest = max(lowest + 1, e - _SHORTEST + 1)
+    highest = max(lowest + 1, e - _MIN_SECTION + 1)
     costs = state.scratch[0]
     for i in range(lowest, highest):
         length = float(e - i)
         costs[i - lowest] = best[i] + length - sums[i] / length
-    found, where = np.inf, 0
+    lowest_cost, where = np.inf, 0
     for i in range(highest - lowest):
-        if costs[i] < found:
-            found, where = costs[i], i
+        if costs[i] < lowest_cost:
+            lowest_cost, where = costs[i], i
     where += lowest
-    best[e], previous[e] = found + PENALTIES[b], where
+    best[e], previous[e] = lowest_cost + PENALTIES[b], where
     oldest = max(0, e - _PATH_MEMORY)
     since[e] = -1
     at, steps, upper = where, 0, e
     while upper > oldest:
-        on_path = at > 0 and steps < 12 and at >= oldest
+        on_path = at > 0 and steps < _MAX_PATH_CHANGES and at >= oldest
         for x in range(at + 1 if on_path else oldest, upper + 1):
             since[x] = -1
         if not on_path:
@@ -162,27 +227,28 @@ def update_partition(b: int, state: RunningSums) -> None:
 
 @subkernel
 def update_diagonals(state: RunningSums) -> None:
-    """Lengthen every diagonal of the two spaces in which repetition is sought."""
+    """Extend every diagonal, one per lag, of the two spaces in which repetition is looked for."""
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]
-        was, now = state.diagonal_sums[q, (e - 1) % PARALLEL_ROWS], state.diagonal_sums[q, e % PARALLEL_ROWS]
-        heard = min(HORIZON, n + 1)
-        for lag in range(heard):
-            now[lag] = was[lag] + (row[n - lag + 1] - row[n - lag])
-        for lag in range(heard, HORIZON):
-            now[lag] = was[lag]
+        sums_before = state.diagonal_sums[q, (e - 1) % PARALLEL_ROWS]
+        sums_now = state.diagonal_sums[q, e % PARALLEL_ROWS]
+        lags = min(HORIZON, n + 1)
+        for lag in range(lags):
+            sums_now[lag] = sums_before[lag] + (row[n - lag + 1] - row[n - lag])
+        for lag in range(lags, HORIZON):
+            sums_now[lag] = sums_before[lag]
 
 
 @subkernel
 def update_past_matches(state: RunningSums) -> None:
-    """Compare the newest vector, as part of what followed each young candidate, with windows of the past."""
+    """Compare the newest vector, as part of what follows each young candidate, with windows of the past."""
     n = state.n[0]
     row, windows = state.newest_similarity_sums[PROJECTED], state.scratch[0]
-    mine = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]
-    for k in range(mine.shape[0]):
-        for m in range(mine.shape[1]):
-            mine[k, m] = 0.0
+    newest_match = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]
+    for k in range(newest_match.shape[0]):
+        for m in range(newest_match.shape[1]):
+            newest_match[k, m] = 0.0
     lowest = max(0, n - HORIZON - MATCH_AGE) // MATCH_STRIDE
     for k in range(len(MATCH_WIDTHS)):
         width = MATCH_WIDTHS[k]
@@ -190,6 +256,6 @@ def update_past_matches(state: RunningSums) -> None:
         for m in range(lowest, highest):
             windows[m - lowest] = row[MATCH_STRIDE * m + width] - row[MATCH_STRIDE * m]
         for c in range(max(0, n - MATCH_AGE + 1), n + 1):
-            followed = state.past_match[(c + state.n_dropped[0]) % MATCH_RING, k, lowest:highest]
-            for m in range(len(followed)):
-                followed[m] += windows[m]
+            following = state.past_match[(c + state.n_dropped[0]) % MATCH_RING, k, lowest:highest]
+            for m in range(len(following)):
+                following[m] += windows[m]

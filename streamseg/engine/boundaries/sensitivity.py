@@ -1,7 +1,7 @@
-"""Sensitivity: how many changes are reported, on a scale from 0 (fewest) to 1 (most), .5 as the weights were tuned.
+"""Sensitivity: how many boundaries are reported, from 0 (fewest) to 1 (most); the weights were tuned at .5.
 
-The thresholds of every age, confirming and provisional, move by the same amount of log-odds; the probabilities do
-not, so that stability and confidence keep their meaning. Of two sensitivities, the higher has each threshold lower.
+It shifts all thresholds, provisional and confirming, at every age, by the same log-odds. The probabilities stay, so
+stability and confidence keep their meaning. Of two sensitivities, the higher has each threshold lower.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streamseg.settings import Profile, Settings
 
 _NEUTRAL = 0.5
 # Log-odds by which thresholds rise at sensitivity 0, and fall at 1. Calibrated on annotated sound (docs/accuracy.md):
-# at 0 about half as many changes as at .5, at 1 about twice as many. `room` uses the weights, and so the scale, of
+# at 0 about half as many boundaries as at .5, at 1 about twice as many. `room` uses the weights, and so the scale, of
 # `broadcast`.
 _RANGES: Final[dict[Profile, tuple[float, float]]] = {
     "music": (2.0, 1.6),
@@ -29,30 +29,30 @@ _RANGES: Final[dict[Profile, tuple[float, float]]] = {
 
 
 def threshold_shift(settings: Settings) -> float:
-    """Log-odds to add to every threshold: above 0 for fewer changes, below 0 for more, exactly 0 at .5."""
+    """Compute the log-odds to add to every threshold: above 0 for fewer boundaries, below 0 for more, 0 at .5."""
     distance = (_NEUTRAL - settings.sensitivity) / _NEUTRAL
     at_0, at_1 = _RANGES[settings.profile]
     return distance * (at_0 if distance > 0.0 else at_1)
 
 
 def shift_threshold(probability: float, shift: float) -> float:
-    """A threshold on a probability, its log-odds moved by `shift`; one that cannot be reached (1 or more) stays."""
+    """Add `shift` to the log-odds of a threshold on a probability; one that cannot be reached (1 or more) stays."""
     if shift == 0.0 or not 0.0 < probability < 1.0:
         return probability
     return 1.0 / (1.0 + math.exp(-(math.log(probability / (1.0 - probability)) + shift)))
 
 
 def shift_thresholds(probabilities: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """The same for each of some thresholds; any shape."""
-    moved = [shift_threshold(float(probability), shift) for probability in probabilities.flat]
-    return np.array(moved).reshape(probabilities.shape)
+    """Apply `shift_threshold` to each of an array of thresholds, any shape."""
+    thresholds = [shift_threshold(float(probability), shift) for probability in probabilities.flat]
+    return np.array(thresholds).reshape(probabilities.shape)
 
 
 def widen_gate(model: BoundaryModel, settings: Settings) -> BoundaryModel:
-    """The model whose gate lets through what the lowered thresholds may want; the same model at .5 and below.
+    """Lower the model's gate as much as the thresholds; returns the same model at a sensitivity of .5 and below.
 
-    A candidate that the gate dismisses can never be confirmed, so the gate must fall with the thresholds. It does not
-    rise with them: a candidate's probability must not depend on the setting more than necessary.
+    A candidate that the gate rejects is never confirmed, so the gate must fall with the thresholds. It does not rise
+    with them, so that the probability of a candidate depends on the setting no more than necessary.
     """
     shift = threshold_shift(settings)
     return replace(model, gate=model.gate + shift) if shift < 0.0 else model

@@ -1,10 +1,10 @@
-"""Change points: every moment is a candidate, judged again and again while evidence arrives.
+"""The boundary tracker: turns probabilities into provisional, confirmed and retracted boundaries.
 
-The judge gives the probability that the sound changed there. It is said
-(provisional) when that is likely enough, more so when it comes late, and no neighbour is likelier; confirmed when
-the probability passes a threshold that falls with age (hard cuts are sure in seconds, slow fades later); retracted
-when a neighbour that is no neighbour of it, or the sound itself, says otherwise. Confirmation is strictly in the
-order of time, and final.
+Every texture step is a candidate, and the boundary classifier estimates its probability at several ages. A candidate
+becomes provisional when its probability passes a threshold and no neighbour is likelier. It is confirmed when its
+probability passes a second threshold, which falls with age: hard cuts are confirmed within seconds, slow fades later.
+It is retracted when its probability falls, when it grows too old, or when a boundary is confirmed too near to it.
+Boundaries are confirmed in the order of time, and no confirmation is ever taken back.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.settings import Settings
 
-_RETRACTION_RATIO = (
-    0.6  # a provisional change is taken back when its probability falls below this much of what a young one needs
-)
-_EARLY_S = 3.0  # a change first said later than this after it comes too late to be of use but as one that will last …
-_LATE_ODDS_FACTOR = 3.0  # … so that its odds must be so many times those that do for a young one
+_RETRACTION_RATIO = 0.6  # of the provisional threshold: below, a provisional boundary is retracted
+_EARLY_S = 3.0  # a boundary that becomes provisional later than this is useful only if it will be confirmed, so …
+_LATE_ODDS_FACTOR = 3.0  # … its odds must be so many times those that an early one needs
+_UNREACHABLE = 2.0  # a threshold that no probability reaches
 
 DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 
 @dataclass(slots=True)
 class _PendingBoundary:
-    """A change that was said and is not decided."""
+    """A provisional boundary."""
 
     number: int
     step: int
@@ -40,10 +39,11 @@ class _PendingBoundary:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryDecision:
-    """What is to be said of one change.
+    """A new state of one boundary.
 
-    number: 1, 2, 3 … in the order of being said. step: index of the first texture vector after the change.
-    probability: that the sound changed within seconds of there, 0 to 1. score: how near to being confirmed, 1 is there.
+    number: 1, 2, 3 … in the order in which boundaries are first reported. step: index of the first texture vector
+    after the boundary. probability: that the sound changed within seconds of it, 0 to 1. score: the classifier's
+    probability as a fraction of the confirmation threshold.
     """
 
     state: DecisionState
@@ -54,197 +54,198 @@ class BoundaryDecision:
 
 
 class BoundaryTracker:
-    """Probabilities in, changes out."""
+    """Decides which candidates are boundaries. `push` takes probabilities and returns decisions."""
 
     def __init__(self, settings: Settings, model: BoundaryModel, min_confirmation_delay_s: float = 0.0) -> None:
-        """patience_s: no change is confirmed sooner than so many seconds after it."""
+        """Compute the thresholds of every age.
+
+        min_confirmation_delay_s: no boundary is confirmed sooner than so many seconds after it.
+        """
         self._ages = model.ages
         self._neighbourhood, self._min_distance = int(model.neighbourhood), int(model.min_distance)
         self._oldest = int(model.ages[-1]) + 8
         shift = threshold_shift(settings)
-        self._confirmation_thresholds = shift_thresholds(
-            confirmation_thresholds(model, settings.lookahead_s, self._oldest), shift
-        )
-        if (
-            min_confirmation_delay_s > 0.0
-        ):  # one vector more: what else is known by then is asked for after the classifier
-            self._confirmation_thresholds[: math.ceil(min_confirmation_delay_s / STEP_S) + 1] = 2.0
-        self._confirmation_thresholds = thresholds_by_distance(self._confirmation_thresholds, model)
+        thresholds = shift_thresholds(confirmation_thresholds(model, settings.lookahead_s, self._oldest), shift)
+        if min_confirmation_delay_s > 0.0:  # one step more, since `confirm_at` is called after `push`
+            thresholds[: math.ceil(min_confirmation_delay_s / STEP_S) + 1] = _UNREACHABLE
+        self._confirmation_thresholds = thresholds_by_distance(thresholds, model)
         self._stability_calibration, self._confidence_calibration = model.calibration
         self._provisional = shift_threshold(settings.provisional_probability, shift)
-        self._needed_at_end = shift_threshold(0.5, shift)
+        self._threshold_at_end = shift_threshold(0.5, shift)
         late = _LATE_ODDS_FACTOR * self._provisional / (1.0 - self._provisional + _LATE_ODDS_FACTOR * self._provisional)
         self._provisional_thresholds = np.full(self._oldest + 1, late)
         self._provisional_thresholds[: round(_EARLY_S / STEP_S) + 1] = self._provisional
-        self._lowest_threshold = min(
-            self._provisional, float(self._confirmation_thresholds.min())
-        )  # below this there is nothing to say
+        self._lowest_threshold = min(self._provisional, float(self._confirmation_thresholds.min()))
         self._last_number = 0
         self._step = self._last_confirmed_step = 0
         self._pending: list[_PendingBoundary] = []
-        # By age: entry a belongs to the candidate a vectors back. Kept beyond the oldest age for its neighbours.
+        # By age: entry a belongs to the candidate a steps back. Longer than the oldest age, for its neighbours.
         self._probability = np.zeros(self._oldest + self._neighbourhood + 1)
 
     @property
     def lookback_s(self) -> float:
-        """How far back a change may still be found, seconds."""
+        """How far back a boundary may still be found, seconds."""
         return (self._oldest + self._neighbourhood) * STEP_S
 
     def push(self, probabilities: NDArray[np.float64]) -> list[BoundaryDecision]:
-        """Take the classifier's probabilities at one texture vector, one for each of the model's ages."""
+        """Process the classifier's probabilities at the next step, shape (ages,), one for each of the model's ages."""
         self._step += 1
         self._probability[1:] = self._probability[:-1].copy()
         self._probability[0] = 0.0
         self._probability[self._ages] = probabilities
         if not self._pending and self._probability.max() < self._lowest_threshold:
             return []
-        return self._confirm_candidates() + self._update_pending()
+        return self._confirm_candidate() + self._update_pending()
+
+    def confirm_at(self, step: int, probability: float) -> list[BoundaryDecision]:
+        """Confirm a boundary that was detected by other means, with this probability.
+
+        Returns no decision when a boundary at `step` or later is confirmed already.
+        """
+        return self._confirm_step(step, probability) if self._last_confirmed_step < step < self._step else []
 
     def settle_pending(self) -> list[BoundaryDecision]:
-        """The sound ends here: what was said is confirmed or taken back, in order of time.
+        """Confirm or retract every pending boundary, in the order of time, because the sound ends here.
 
-        At a sensitivity of .5 whichever is likelier.
+        At a sensitivity of .5, one is confirmed if its probability is .5 or more.
         """
-        changes: list[BoundaryDecision] = []
-        for said in sorted(self._pending, key=lambda said: said.step):
-            age = self._step - said.step
-            sure = (
-                self._probability[age] >= self._needed_at_end
-                and said.step >= self._last_confirmed_step + self._min_distance
-            )
-            changes.append(self._make_decision("confirmed" if sure else "retracted", said))
-            if sure:
-                self._last_confirmed_step = said.step
+        decisions: list[BoundaryDecision] = []
+        for boundary in sorted(self._pending, key=lambda each: each.step):
+            is_likely = self._probability[self._step - boundary.step] >= self._threshold_at_end
+            if is_likely and boundary.step >= self._last_confirmed_step + self._min_distance:
+                decisions.append(self._make_decision("confirmed", boundary))
+                self._last_confirmed_step = boundary.step
+            else:
+                decisions.append(self._make_decision("retracted", boundary))
         self._pending = []
-        return changes
+        return decisions
 
     def restart(self) -> None:
-        """Forget what was heard, after a long gap; the numbering goes on."""
+        """Forget all candidates, after a long gap; the numbering of boundaries continues."""
         self._step = self._last_confirmed_step = 0
         self._pending = []
         self._probability[:] = 0.0
 
-    def _confirm_candidates(self) -> list[BoundaryDecision]:
-        """The oldest candidate that is sure enough and the best of its neighbours."""
-        probability = self._probability
-        admitted = self._eligible_ages()
-        needed = self._needed_at(np.arange(admitted))
-        for age in np.flatnonzero(probability[:admitted] >= needed)[::-1]:
-            if not self._is_local_maximum(int(age)):
-                continue
-            step = self._step - int(age)
-            return self._confirm_at(step)
+    def _confirm_candidate(self) -> list[BoundaryDecision]:
+        """Confirm the oldest candidate that passes its threshold and has no likelier neighbour."""
+        eligible = self._eligible_ages()
+        thresholds = self._thresholds_at(np.arange(eligible))
+        for age in np.flatnonzero(self._probability[:eligible] >= thresholds)[::-1]:
+            if self._is_local_maximum(int(age)):
+                return self._confirm_step(self._step - int(age))
         return []
 
-    def confirm_at(self, step: int) -> list[BoundaryDecision]:
-        """A change known from elsewhere: confirmed at once, unless one was confirmed at its place or later."""
-        return self._confirm_at(step) if self._last_confirmed_step < step < self._step else []
-
-    def _confirm_at(self, step: int) -> list[BoundaryDecision]:
-        """Confirm the change at this step; what it leaves no room for is taken back."""
-        mine = min(self._pending, key=lambda said: abs(said.step - step), default=None)
-        if mine is None or abs(mine.step - step) > self._neighbourhood:
-            mine = self._add_pending(step)
-        mine.step = step
-        passed = [said for said in self._pending if said is not mine and said.step < step + self._min_distance]
-        self._pending = [said for said in self._pending if said is not mine and said not in passed]
-        changes = [*(self._make_decision("retracted", said) for said in passed), self._make_decision("confirmed", mine)]
-        self._last_confirmed_step = step  # only now: what they needed depends on the change before
-        return changes
+    def _confirm_step(self, step: int, probability: float | None = None) -> list[BoundaryDecision]:
+        """Confirm a boundary at this step, and retract those that are too near. probability: the classifier's."""
+        boundary = min(self._pending, key=lambda each: abs(each.step - step), default=None)
+        if boundary is None or abs(boundary.step - step) > self._neighbourhood:
+            boundary = self._add_pending(step)
+        boundary.step = step
+        others = [each for each in self._pending if each is not boundary]
+        self._pending = [each for each in others if each.step >= step + self._min_distance]
+        decisions = [self._make_decision("retracted", each) for each in others if each.step < step + self._min_distance]
+        decisions.append(self._make_decision("confirmed", boundary, probability))
+        self._last_confirmed_step = step  # only now: the scores above depend on the boundary before
+        return decisions
 
     def _update_pending(self) -> list[BoundaryDecision]:
-        """Keep the open changes at their likeliest place, drop those in doubt, and say new ones."""
-        changes: list[BoundaryDecision] = []
-        probability = self._probability
-        youngest = int(self._ages[0])
-        for said in list(self._pending):
-            age = self._step - said.step
-            low = max(youngest, age - self._neighbourhood)
-            high = min(age + self._neighbourhood, self._eligible_ages() - 1)
-            best = low + int(np.argmax(probability[low : high + 1])) if high >= low else -1
-            if best < 0 or age > self._oldest or probability[best] < _RETRACTION_RATIO * self._provisional:
-                self._pending.remove(said)
-                changes.append(self._make_decision("retracted", said))
+        """Move pending boundaries to their likeliest step, retract unlikely ones, and add new ones."""
+        decisions: list[BoundaryDecision] = []
+        for boundary in list(self._pending):
+            age = self._step - boundary.step
+            best = self._likeliest_age_near(age)
+            if best is None or age > self._oldest or self._probability[best] < _RETRACTION_RATIO * self._provisional:
+                self._pending.remove(boundary)
+                decisions.append(self._make_decision("retracted", boundary))
             elif (
                 abs(best - age) >= 2
                 and self._is_local_maximum(best)
-                and not self._has_pending_near(self._step - best, said)
+                and not self._has_pending_near(self._step - best, other_than=boundary)
             ):
-                said.step = self._step - best
-                changes.append(self._make_decision("provisional", said))
-        admitted = self._eligible_ages()
-        for age in np.flatnonzero(probability[:admitted] >= self._provisional_thresholds[:admitted])[::-1]:
+                boundary.step = self._step - best
+                decisions.append(self._make_decision("provisional", boundary))
+        eligible = self._eligible_ages()
+        for age in np.flatnonzero(self._probability[:eligible] >= self._provisional_thresholds[:eligible])[::-1]:
             step = self._step - int(age)
             if self._is_local_maximum(int(age)) and not self._has_pending_near(step):
-                changes.append(self._make_decision("provisional", self._add_pending(step)))
-        return changes
+                decisions.append(self._make_decision("provisional", self._add_pending(step)))
+        return decisions
+
+    def _likeliest_age_near(self, age: int) -> int | None:
+        """The most probable eligible age in the neighbourhood of this one; None if there is no eligible age."""
+        low = max(int(self._ages[0]), age - self._neighbourhood)
+        high = min(age + self._neighbourhood, self._eligible_ages() - 1)
+        return low + int(np.argmax(self._probability[low : high + 1])) if high >= low else None
 
     def _eligible_ages(self) -> int:
-        """How many ages, from 0 on, lie within the look-back and far enough behind the last change."""
+        """How many ages, from 0 on, lie within the look-back and far enough after the last confirmed boundary."""
         return max(0, min(self._oldest, self._step - self._last_confirmed_step - self._min_distance) + 1)
 
-    def _needed_at(self, ages: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The probability that candidates of these ages must reach, so far from the last change as they are."""
+    def _thresholds_at(self, ages: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Confirmation thresholds of these ages, at their distances from the last confirmed boundary."""
         distance = np.clip(self._step - self._last_confirmed_step - ages, 0, len(self._confirmation_thresholds) - 1)
-        needed: NDArray[np.float64] = self._confirmation_thresholds[distance, ages]
-        return needed
+        thresholds: NDArray[np.float64] = self._confirmation_thresholds[distance, ages]
+        return thresholds
 
     def _is_local_maximum(self, age: int) -> bool:
-        last = self._step - self._last_confirmed_step  # a neighbour at or before the last change does not count
-        near = self._probability[max(0, age - self._neighbourhood) : min(age + self._neighbourhood + 1, last)]
+        end = self._step - self._last_confirmed_step  # neighbours at or before the last confirmed boundary are left out
+        near = self._probability[max(0, age - self._neighbourhood) : min(age + self._neighbourhood + 1, end)]
         return bool(self._probability[age] >= near.max(initial=0.0))
 
-    def _has_pending_near(self, step: int, but: _PendingBoundary | None = None) -> bool:
-        return any(said is not but and abs(said.step - step) <= self._neighbourhood for said in self._pending)
+    def _has_pending_near(self, step: int, other_than: _PendingBoundary | None = None) -> bool:
+        return any(each is not other_than and abs(each.step - step) <= self._neighbourhood for each in self._pending)
 
     def _add_pending(self, step: int) -> _PendingBoundary:
         self._last_number += 1
         self._pending.append(_PendingBoundary(self._last_number, step))
         return self._pending[-1]
 
-    def _make_decision(self, state: DecisionState, boundary: _PendingBoundary) -> BoundaryDecision:
+    def _make_decision(
+        self, state: DecisionState, boundary: _PendingBoundary, probability: float | None = None
+    ) -> BoundaryDecision:
+        """Make a decision. probability: of the boundary; the calibrated one of the classifier if left out."""
         age = min(max(self._step - boundary.step, 0), self._oldest)
-        judged = float(self._probability[age])
-        probability = _calibrate_probability(
-            judged, self._confidence_calibration if state == "confirmed" else self._stability_calibration
-        )
-        return BoundaryDecision(
-            state, boundary.number, boundary.step, probability, judged / float(self._needed_at(np.array(age)))
-        )
+        raw = float(self._probability[age])
+        if probability is None:
+            calibration = self._confidence_calibration if state == "confirmed" else self._stability_calibration
+            probability = _calibrate_probability(raw, calibration)
+        score = raw / float(self._thresholds_at(np.array(age)))
+        return BoundaryDecision(state, boundary.number, boundary.step, probability, score)
 
 
-def _calibrate_probability(probability: float, line: NDArray[np.float64]) -> float:
-    """A probability whose log-odds are moved by a line: slope, shift."""
+def _calibrate_probability(probability: float, calibration: NDArray[np.float64]) -> float:
+    """Apply a linear calibration of the log-odds (Platt 1999): slope, intercept. 0 and 1 stay."""
     if not 0.0 < probability < 1.0:
         return probability
-    log_odds = line[0] * math.log(probability / (1.0 - probability)) + line[1]
+    log_odds = calibration[0] * math.log(probability / (1.0 - probability)) + calibration[1]
     return float(1.0 / (1.0 + math.exp(-log_odds)))
 
 
 def confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest: int) -> NDArray[np.float64]:
-    """The probability a candidate of each age, 0 to oldest, must reach to be confirmed."""
-    rows = model.policies
-    patient = rows[rows[:, 0] <= lookahead_s + 1e-9]
-    _, threshold, rise, youngest = patient[-1] if len(patient) else rows[0]
+    """The probability that a candidate of each age must reach to be confirmed, shape (oldest + 1,)."""
+    policies = model.policies
+    within = policies[policies[:, 0] <= lookahead_s + 1e-9]
+    _, threshold, rise, youngest = within[-1] if len(within) else policies[0]
     log_age = np.log(model.ages)
     youth = (log_age[-1] - log_age) / (log_age[-1] - log_age[0])
     at_ages = threshold + rise * (1.0 - threshold) * youth
-    at_ages[model.ages < youngest] = 2.0
-    needed = np.full(oldest + 1, 2.0)
+    at_ages[model.ages < youngest] = _UNREACHABLE
+    thresholds = np.full(oldest + 1, _UNREACHABLE)
     for k, age in enumerate(model.ages):
-        needed[age:] = at_ages[k]
-    return needed
+        thresholds[age:] = at_ages[k]
+    return thresholds
 
 
-def thresholds_by_distance(needed: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
-    """The thresholds by distance from the last change, in vectors, and age; the last row holds from there on.
+def thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
+    """Raise thresholds for candidates that are nearer to the last boundary than the model's usual distance.
 
-    needed: by age, where the distance is usual. What exceeds 1 is out of reach at any distance.
+    thresholds: shape (ages,), those at the usual distance and beyond. One above 1 stays out of reach.
+    Returns shape (distances, ages); row d holds at a distance of d steps, the last row also at all longer ones.
     """
     if not len(model.spacing):
-        return needed[None]
+        return thresholds[None]
     weight, usual_s = model.spacing
     distance_s = np.maximum(np.arange(math.ceil(usual_s / STEP_S) + 1), 1) * STEP_S
     odds = np.maximum((usual_s / distance_s) ** weight, 1.0)[:, None]
-    by_distance: NDArray[np.float64] = np.where(needed > 1.0, needed, odds * needed / (1.0 - needed + odds * needed))
-    return by_distance
+    nearer: NDArray[np.float64] = odds * thresholds / (1.0 - thresholds + odds * thresholds)
+    return np.where(thresholds > 1.0, thresholds, nearer)

@@ -1,4 +1,4 @@
-"""Boosted trees, read from flat arrays (Friedman 2001; trained elsewhere)."""
+"""Boosted trees (Friedman 2001) evaluated from flat arrays."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from streamseg.engine.kernels import subkernel
 
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int32]
+
 
 class BoostedTrees(NamedTuple):
-    """Trees one after the other. A child below 0 is the leaf `-1 - child`."""
+    """T trees with N inner nodes and L leaves in all. A child below 0 is the leaf -1 - child."""
 
-    first: NDArray[np.int32]  # each tree's root
-    feature: NDArray[np.int32]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    value: NDArray[np.float64]
+    first: Indices  # int32 (T,) root of each tree; below 0 for a tree that is one leaf
+    feature: Indices  # int32 (N,) which input a node compares
+    threshold: Floats  # float64 (N,)
+    left: Indices  # int32 (N,) child where input <= threshold
+    right: Indices  # int32 (N,) the other child
+    value: Floats  # float64 (L,) of each leaf
 
 
 @subkernel
-def sum_leaves(inputs: NDArray[np.float64], trees: BoostedTrees, begin: int, end: int) -> float:
-    """Sum of the leaves that inputs, shape (features,), falls into in the trees from begin to end.
-
-    Goes left where input <= threshold.
-    """
+def sum_leaves(inputs: Floats, trees: BoostedTrees, begin: int, end: int) -> float:
+    """Return the sum of the values of the leaves that inputs, float64 (features,), reach in trees begin to end."""
     total = 0.0
     for tree in range(begin, end):
         node = trees.first[tree]

@@ -1,4 +1,4 @@
-"""What is heard in a frame: timbre, harmony, level, shape of the spectrum.
+"""Computes a row of features for each frame: timbre, harmony, level, shape of the spectrum, rhythm, pitch.
 
 Frame i covers the samples from 512·i to 512·i + 2,047 of a 22,050 Hz signal (librosa's `center=False`).
 """
@@ -21,22 +21,22 @@ _FEATURE_TABLES = layout.make_tables()
 
 
 class FeatureExtractor:
-    """Samples in, a row of features for each frame they complete out.
+    """Turns samples into feature frames; the result does not depend on how the samples are cut into pushes.
 
-    Results are the same bits whatever the sizes of the pushes. Pickles between pushes.
+    Pickles between pushes.
     """
 
     def __init__(self) -> None:
         self._state, self._scratch = layout.make_state(), layout.make_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Take mono samples at 22,050 Hz, shape (n,); full scale is ±1.
+        """Process the next samples, float32 (n,), mono at 22,050 Hz, full scale ±1; return the frames they complete.
 
-        Returns shape (frames, COLUMNS_TOTAL), float64, the columns as in `COLUMNS`; no frame where the samples
-        complete none. Samples that are not numbers count as 0, those beyond ±8 as ±8.
+        Returns float64 (frames, COLUMNS_TOTAL), the columns as in `COLUMNS`. Samples that are not numbers count as 0,
+        those beyond ±8 as ±8.
         """
-        held = int(self._state["counts"][0, 0])
-        out = np.empty((max(0, (held + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
+        pending = int(self._state["counts"][0, 0])
+        out = np.empty((max(0, (pending + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
         spectrum.push_samples(samples, _FEATURE_TABLES, self._state, self._scratch, out)
         return out
 

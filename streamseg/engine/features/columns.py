@@ -1,4 +1,4 @@
-"""What a frame of features holds: names, places, units."""
+"""The columns of a feature frame: names, positions, units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MFCCS: Final = 20
 CHROMA: Final = 12
 CONTRAST_BANDS: Final = 7
 
-# name: (columns, unit). The order is the order in a frame.
+# name: (number of columns, unit), in the order of a frame.
 _DEFINITIONS: Final = {
     "mfcc": (MFCCS, "dB"),
     "chroma": (CHROMA, "0 to 1, C first"),

@@ -1,4 +1,4 @@
-"""How far the strongest bins of each octave stand above its weakest (Jiang et al. 2002)."""
+"""Spectral contrast: the level of the strongest bins of each octave band over its weakest (Jiang et al. 2002)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from streamseg.engine.features.filterbanks import DB, FLOOR, Floats, Ints
 from streamseg.engine.kernels import subkernel
 
 CONTRAST: Final = COLUMNS["contrast"].start
-SCAN_WIDTH: Final = 32  # of a band, at least as many as are averaged at an extreme
+SCAN_WIDTH: Final = 32  # bins; no fewer than are averaged at an extreme
 
 
 @subkernel
 def insert_sorted(x: float, strongest: Floats, count: int) -> None:
-    """Put x where it belongs among the `count` strongest, which are in order, if it is one of them."""
+    """Insert x into the `count` largest values, float64 (…,) in descending order, if it is larger than the last."""
     if x > strongest[u(count - 1)]:
         i = count - 1
         while i > 0 and strongest[u(i - 1)] < x:
@@ -28,30 +28,32 @@ def insert_sorted(x: float, strongest: Floats, count: int) -> None:
 
 
 @subkernel
-def sum_of_extremes(band: Floats, sign: float, count: int, columns: Floats, strongest: Floats) -> float:
-    """Sum of the `taken` largest of sign * band.
+def sum_of_extremes(band: Floats, sign: float, count: int, maxima: Floats, strongest: Floats) -> float:
+    """Return the sum of the `count` largest of sign * band, times sign.
 
-    The band is read as rows of COLUMNS_READ numbers, and first only the largest of each column is found, which vectors
-    do. What is larger than the last of the `taken` largest of these lies in their columns: few numbers are looked at.
+    band: float64 (bins,). maxima: float64 (SCAN_WIDTH,), scratch. strongest: float64 (count or more,), scratch.
+
+    The band is read as rows of SCAN_WIDTH values, and first only the maximum of each column is computed, which
+    vectorises. Values larger than the last of the `count` largest maxima lie in the columns of these: few are read.
     """
     width = min(SCAN_WIDTH, band.size)
     for j in range(width):
-        columns[j] = sign * band[j]
+        maxima[j] = sign * band[j]
     for row in range(width, band.size, SCAN_WIDTH):
         part = band[row : min(row + SCAN_WIDTH, band.size)]
         for j in range(part.size):
             x = sign * part[j]
-            columns[j] = x if x > columns[j] else columns[j]
+            maxima[j] = x if x > maxima[j] else maxima[j]
     for i in range(count):
         strongest[i] = -np.inf
     for j in range(width):
-        insert_sorted(columns[j], strongest, count)
+        insert_sorted(maxima[j], strongest, count)
     least = strongest[count - 1]
     if count > 1:
         for i in range(count):
             strongest[i] = least
         for j in range(width):
-            if columns[j] > least:
+            if maxima[j] > least:
                 for k in range(j, band.size, SCAN_WIDTH):
                     insert_sorted(sign * band[u(k)], strongest, count)
     total = 0.0
@@ -61,11 +63,14 @@ def sum_of_extremes(band: Floats, sign: float, count: int, columns: Floats, stro
 
 
 @subkernel
-def write_contrast(magnitude: Floats, bands: Ints, columns: Floats, strongest: Floats, out: Floats) -> None:
-    """Peak minus valley of each octave band, dB: the means of its strongest and weakest magnitudes."""
+def write_contrast(magnitude: Floats, bands: Ints, maxima: Floats, strongest: Floats, out: Floats) -> None:
+    """Write peak minus valley of each octave band, dB: the means of its strongest and of its weakest magnitudes.
+
+    magnitude: float64 (BINS,). bands: int64 (bands, 3), as of `contrast_bands`. maxima, strongest: scratch.
+    """
     for b in range(bands.shape[0]):
-        taken = bands[b, 2]
+        count = bands[b, 2]
         band = magnitude[bands[b, 0] : bands[b, 1]]
-        peak = sum_of_extremes(band, 1.0, taken, columns, strongest) / taken
-        valley = sum_of_extremes(band, -1.0, taken, columns, strongest) / taken
+        peak = sum_of_extremes(band, 1.0, count, maxima, strongest) / count
+        valley = sum_of_extremes(band, -1.0, count, maxima, strongest) / count
         out[CONTRAST + b] = DB * (math.log(max(FLOOR, peak)) - math.log(max(FLOOR, valley)))

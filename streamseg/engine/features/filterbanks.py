@@ -1,7 +1,7 @@
 """Fixed weights over the bins of a spectrum: mel bands, pitch classes, contrast bands, the cosine transform.
 
-The definitions are librosa's (0.10: `filters.mel`, `filters.chroma`, `feature.spectral_contrast`), so that figures
-compare; the layout is ours: each band keeps only the run of bins it weighs, padded to a multiple of eight.
+The definitions are librosa's (0.10: `filters.mel`, `filters.chroma`, `feature.spectral_contrast`), so that figures can
+be compared; the layout is ours: a band stores only the run of bins it weighs, padded to a multiple of LANES.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BINS = FRAME // 2 + 1
 LANES = 8
 BIN_HZ = ENGINE_RATE / FRAME
 
-CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials say more about timbre than about harmony
+CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials tell more of timbre than of harmony
 CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
 
 
@@ -37,8 +37,8 @@ class FilterBank:
     """Bands as runs of weighted bins.
 
     first: int64 (bands,), the first bin of each band.
-    offset: int64 (bands + 1,), where each band's weights lie in `weights`.
-    weights: float64; padding is 0, and a band never reads beyond bin BINS + LANES - 1.
+    offset: int64 (bands + 1,), the index of each band's first weight.
+    weights: float64 (offset[-1],); padding is 0, and a band never reads beyond bin BINS + LANES - 1.
     """
 
     first: Ints
@@ -47,20 +47,20 @@ class FilterBank:
 
 
 def make_filter_bank(rows: list[tuple[int, Floats]]) -> FilterBank:
-    """Bands given as (first bin, weights)."""
+    """Return the filter bank of bands given as (first bin, weights)."""
     padded = [np.pad(weights, (0, -len(weights) % LANES)) for _, weights in rows]
     offset = np.concatenate(([0], np.cumsum([len(weights) for weights in padded])))
     return FilterBank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
 
 
 def mel_hz(mels: Floats) -> Floats:
-    """Slaney's mel scale: linear to 1 kHz, logarithmic above."""
+    """Return the frequencies of mels on Slaney's scale: linear to 1 kHz, logarithmic above."""
     linear = mels * (200.0 / 3.0)
     return np.where(mels < 15.0, linear, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
 
 
 def mel_filters(bands: int) -> list[tuple[int, Floats]]:
-    """Triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
+    """Return triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
     edges = mel_hz(np.linspace(0.0, highest, bands + 2))
     hz = np.arange(BINS) * BIN_HZ
@@ -73,9 +73,9 @@ def mel_filters(bands: int) -> list[tuple[int, Floats]]:
 
 
 def chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
-    """Runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
+    """Return runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
 
-    tuning: semitones by which everything is tuned above A = 440 Hz.
+    tuning: semitones above A = 440 Hz to which the bands are tuned.
 
     Ellis (2007): a Gaussian half a semitone wide (or a bin wide, if that is more) around each pitch class, each
     bin of unit length over the classes, weighted by a Gaussian two octaves wide around A4 + half an octave.
@@ -102,9 +102,10 @@ def chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]
 
 
 def contrast_bands() -> Ints:
-    """(first bin, end bin, bins averaged at each extreme) of the seven octave bands from 200 Hz (Jiang et al. 2002).
+    """Return (first bin, end bin, bins averaged at each extreme) of seven bands, int64 (7, 3) (Jiang et al. 2002).
 
-    librosa's reading: 2 % of a band's bins at each extreme, at least one; neighbouring bands share no bin.
+    The bands are 0 to 200 Hz and the octaves from there on. librosa's reading: 2 % of a band's bins at each extreme,
+    at least one; neighbouring bands share no bin.
     """
     edges_hz = np.concatenate(([0.0], 200.0 * 2.0 ** np.arange(7)))
     hz = np.arange(BINS) * BIN_HZ
@@ -113,13 +114,13 @@ def contrast_bands() -> Ints:
         bins = np.flatnonzero((hz >= low) & (hz <= high))
         first = int(bins[0]) - (index > 0)
         end = BINS if index == 6 else int(bins[-1]) + 1
-        taken = max(1, int(np.rint(0.02 * (end - first))))
-        bands.append((first, end - (index < 6), taken))
+        count = max(1, int(np.rint(0.02 * (end - first))))
+        bands.append((first, end - (index < 6), count))
     return np.array(bands, np.int64)
 
 
 def dct_matrix(inputs: int, outputs: int) -> Floats:
-    """The orthonormal DCT-II, shape (inputs, outputs)."""
+    """Return the orthonormal DCT-II, float64 (inputs, outputs)."""
     angles = np.pi / inputs * (np.arange(inputs)[:, None] + 0.5) * np.arange(outputs)[None, :]
     matrix: Floats = np.sqrt(2.0 / inputs) * np.cos(angles)
     matrix[:, 0] *= np.sqrt(0.5)
@@ -127,6 +128,6 @@ def dct_matrix(inputs: int, outputs: int) -> Floats:
 
 
 def hann_window(length: int) -> Floats:
-    """The periodic Hann window."""
+    """Return the periodic Hann window, float64 (length,)."""
     window: Floats = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
     return window

@@ -2,8 +2,8 @@
 
 Even samples are the real parts, odd ones the imaginary parts of FRAME / 2 complex numbers (Cooley, Lewis & Welch
 1970); those are transformed in five passes of radix 4 that need no reordering (Stockham 1966; Van Loan 1992, sec.
-1.7). Every pass reads and writes long runs of neighbours, which the compiler joins into vector instructions: twice
-as fast as a general transform of one frame, and no faster for many frames than for one.
+1.7). Every pass reads and writes long runs of neighbours, which the compiler vectorises: this is twice as fast as a
+general transform of one frame, and as fast for one frame as for many.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ QUARTER: Final = POINTS // 4
 
 
 def twiddle_factors() -> Floats:
-    """exp(-2 pi i p k / POINTS) for p = 1, 2, 3 and k < POINTS / 4: rows re, im of p = 1, re, im of p = 2 …"""
+    """Return exp(-2 pi i p k / POINTS), float64 (6, POINTS / 4): rows re, im of p = 1, of 2, of 3; columns k."""
     waves = np.exp(-2j * np.pi / POINTS * np.outer([1, 2, 3], np.arange(QUARTER)))
     rows: Floats = np.stack([part for wave in waves for part in (wave.real, wave.imag)])
     return rows
 
 
 def half_twiddle_factors() -> Floats:
-    """exp(-2 pi i k / (2 POINTS)) for k up to POINTS / 2: rows re, im."""
+    """Return exp(-2 pi i k / (2 POINTS)), float64 (2, POINTS / 2 + 1): rows re, im; columns k."""
     wave = np.exp(-1j * np.pi / POINTS * np.arange(POINTS // 2 + 1))
     rows: Floats = np.stack([wave.real, wave.imag])
     return rows
@@ -36,7 +36,10 @@ def half_twiddle_factors() -> Floats:
 
 @subkernel
 def windowed_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
-    """Windows the frame and makes the pass whose runs are one number long, along the turns, into br + i bi."""
+    """Window the frame, float64 (2 * POINTS,), and compute the pass whose runs are one number long into br + i bi.
+
+    window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: as of `twiddle_factors`.
+    """
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
         r0, r1, r2, r3 = frame[n0] * window[n0], frame[n1] * window[n1], frame[n2] * window[n2], frame[n3] * window[n3]
@@ -55,7 +58,7 @@ def windowed_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w
 
 @subkernel
 def radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
-    """A pass over runs of 4, 16, 64 or 256 numbers. From ar + i ai to br + i bi."""
+    """Compute the pass over runs of 4, 16, 64 or 256 numbers, from ar + i ai to br + i bi, float64 (POINTS,)."""
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
         for j in range(run):
@@ -75,9 +78,10 @@ def radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Flo
 
 @subkernel
 def power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
-    """|DFT|² of the windowed frame, 2 * POINTS samples: POINTS + 1 bins.
+    """Compute |DFT|² of the windowed frame, float64 (2 * POINTS,); power: float64 (POINTS + 1 or more,), written.
 
-    window: half of it, so that no sum need be halved. w: `turns`. h: `half_turns`. scratch: (4, POINTS).
+    window: half the window, so that no sum needs halving. w, h: as of `twiddle_factors` and `half_twiddle_factors`.
+    scratch: float64 (4, POINTS).
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
     windowed_first_pass(frame, window, ar, ai, w)
@@ -88,7 +92,7 @@ def power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch:
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2
-    for k in range(1, middle):  # spectra of even and odd samples, apart by their symmetry, then joined
+    for k in range(1, middle):  # separates the spectra of even and odd samples by their symmetry, then joins them
         even_re, even_im = ar[u(k)] + ar[u(POINTS - k)], ai[u(k)] - ai[u(POINTS - k)]
         odd_re, odd_im = ai[u(k)] + ai[u(POINTS - k)], ar[u(POINTS - k)] - ar[u(k)]
         re, im = odd_re * h[0, k] - odd_im * h[1, k], odd_re * h[1, k] + odd_im * h[0, k]

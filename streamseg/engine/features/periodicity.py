@@ -1,7 +1,7 @@
-"""Periodicity: how the onsets of half a second agree with those of up to three seconds before.
+"""Periodicity: the correlation of the onsets of half a second with those of up to three seconds before.
 
-The autocorrelation of the onset curve is a fingerprint of tempo and metre (Scheirer 1998; Ellis 2007): what changes
-inside a piece mostly keeps it, another piece mostly does not.
+The autocorrelation of the onset curve is characteristic of tempo and metre (Scheirer 1998; Ellis 2007): a change within
+a piece mostly keeps it, another piece mostly does not.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ from streamseg.engine.kernels import kernel
 
 _SHORTEST_LAG, _LONGEST_LAG = 8, 131  # frames: 0.19 to 3 s
 _MEAN_FRAMES = 43
-_SUMMED_FRAMES = 21  # frames summed, the hop of the texture
-_LOOKAHEAD_FRAMES = 11  # frames heard beyond the summed ones
-PERIODICITY_DIMS = _LONGEST_LAG - _SHORTEST_LAG + 2  # one per lag, and the energy
+_SUMMED_FRAMES = 21  # the hop of the texture
+_LOOKAHEAD_FRAMES = 11  # frames after the summed ones
+PERIODICITY_DIMS = _LONGEST_LAG - _SHORTEST_LAG + 2  # one per lag, then the energy
 PERIODICITY_FRAMES = _LONGEST_LAG + _MEAN_FRAMES + 1 + _SUMMED_FRAMES + _LOOKAHEAD_FRAMES
 
 
 @kernel
 def _periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Add the products of the summed frames with those each lag before to out, float64 (PERIODICITY_DIMS,).
+
+    onset: float64 (PERIODICITY_FRAMES,), dB. peaks: float64, as long, zeros; written: onset above its running mean.
+    """
     n = len(onset)
     for i in range(_MEAN_FRAMES, n):
         mean = 0.0
@@ -37,9 +41,9 @@ def _periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64], ou
 
 
 def compute_periodicity(onset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Autocorrelation sums of the onset curve over one texture hop, shape (PERIODICITY_DIMS,).
+    """Return the autocorrelation sums of the onset curve over one texture hop, float64 (PERIODICITY_DIMS,).
 
-    onset: onset strength in dB of the last PERIODICITY_FRAMES frames, 0 where there were none.
+    onset: float64 (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.
     """
     out = np.zeros(PERIODICITY_DIMS)
     _periodicity_sums(onset, np.zeros(len(onset)), out)

@@ -1,13 +1,13 @@
-"""From any rate and any number of channels to 22,050 Hz mono.
+"""Converts samples of any rate and number of channels to 22,050 Hz mono.
 
 A polyphase filter: each output sample is one sum over the input around it (Crochiere & Rabiner 1983, ch. 4), so the
-whole state is the last few hundred input samples. A `soxr.ResampleStream` would do the same but does not pickle, and
-the law that a checkpoint is invisible must hold exactly. Measured against soxr's HQ in the tests.
+whole state is the last few hundred input samples. A `soxr.ResampleStream` does the same but does not pickle, and a
+checkpoint must not change any bit. The tests compare with soxr's HQ.
 
 The low-pass is a Kaiser-windowed sinc: flat to 0.90 of the lower Nyquist frequency, -100 dB from 1.10 of it on, so
-that what folds back stays above the flat part. Where
-the two rates share few common phases (44,100, 48,000, 96,000 Hz … need at most 441) each phase has its own exact
-filter; for rates such as 22,051 Hz, neighbours among 1,024 filters are interpolated (error below -100 dB).
+that aliases stay above the flat part. Where the two rates have few phases (44,100, 48,000, 96,000 Hz … need at most
+441) each phase has its own exact filter; for rates such as 22,051 Hz, neighbours among 1,024 filters are interpolated
+(error below -100 dB).
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ Ints = NDArray[np.int64]
 
 @kernel
 def downmix(samples: Floats32, mono: Floats32) -> None:
-    """The mean of the channels; what is not a number counts as 0, what is beyond ±8 as ±8."""
+    """Write the mean of the channels; what is not a number counts as 0, what is beyond ±8 as ±8.
+
+    samples: float32 (n, channels). mono: float32 (n,), written.
+    """
     frames, channels = samples.shape
     share = np.float32(1.0 / channels)
     for c in range(channels):
@@ -51,9 +54,10 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
 
 @subkernel
 def filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
-    """The sum of `taps` times the sound from `at` on.
+    """Return the sum of `taps` times the sound from `at` on.
 
-    lanes: scratch, 8 numbers. Partial sums that end side by side in memory are joined eight to a vector.
+    sound: float32 (…,). taps: float32 (multiple of LANES,). lanes: float32 (8,), scratch: the compiler joins partial
+    sums that end side by side in memory to a vector.
     """
     zero = np.float32(0.0)
     a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = zero
@@ -88,25 +92,25 @@ def filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.f
 def interpolate_samples(
     sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
 ) -> None:
-    """Fill `out` with the next output samples.
+    """Write the next output samples to out, float32 (n,).
 
-    clock: where in `sound` the next output's first tap lies, and its phase in 1/up of an input sample; moved on.
-    filters: (up, taps), or (PHASES_MOST + 1, taps) to interpolate between. lanes: as of `around`.
+    clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up of an input sample;
+    advanced. filters: float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between. lanes: see `filter_at`.
     """
     at, phase = clock[0], clock[1]
-    whole, part = down // up, down % up
+    index_step, phase_step = down // up, down % up
     exact = filters.shape[0] == up
     for n in range(out.size):
         if exact:
             out[n] = filter_at(sound, at, filters[phase], lanes)
         else:
-            place = phase * MAX_PHASES / up
-            lower = int(place)
-            share = place - lower
-            sooner, later = filter_at(sound, at, filters[lower], lanes), filter_at(sound, at, filters[lower + 1], lanes)
-            out[n] = (1.0 - share) * sooner + share * later
-        at += whole
-        phase += part
+            position = phase * MAX_PHASES / up
+            lower = int(position)
+            fraction = position - lower
+            below, above = filter_at(sound, at, filters[lower], lanes), filter_at(sound, at, filters[lower + 1], lanes)
+            out[n] = (1.0 - fraction) * below + fraction * above
+        at += index_step
+        phase += phase_step
         if phase >= up:
             at += 1
             phase -= up
@@ -115,7 +119,7 @@ def interpolate_samples(
 
 @lru_cache(maxsize=8)
 def design_filters(up: int, down: int) -> Floats32:
-    """The filters, one row a phase: shape (phases, taps), taps a multiple of LANES."""
+    """Return the filters, float32 (phases, taps), taps a multiple of LANES."""
     band = min(1.0, up / down)  # of the input's Nyquist frequency
     beta = 0.1102 * (REJECTION_DB - 8.7)  # Kaiser (1974)
     length = (REJECTION_DB - 7.95) / (14.36 * 0.5 * band * (STOPBAND - PASSBAND))
@@ -130,9 +134,9 @@ def design_filters(up: int, down: int) -> Floats32:
 
 
 class Resampler:
-    """Samples of any rate and channel count in, 22,050 Hz mono out; output sample n is the sound at n/22,050 s.
+    """Converts samples of one rate to 22,050 Hz mono; output sample n is the sound at n / 22,050 s.
 
-    Results are the same bits whatever the sizes of the pushes. Pickles between pushes.
+    The result does not depend on how the samples are cut into pushes. Pickles between pushes.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -141,20 +145,20 @@ class Resampler:
                 f"sample rate {sample_rate} Hz; whole rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz can be heard"
             )
         self.sample_rate = int(sample_rate)
-        shared = math.gcd(self.sample_rate, ENGINE_RATE)
-        self._up, self._down = ENGINE_RATE // shared, self.sample_rate // shared
+        divisor = math.gcd(self.sample_rate, ENGINE_RATE)
+        self._up, self._down = ENGINE_RATE // divisor, self.sample_rate // divisor
         self._is_passthrough = self._up == self._down
         self._taps = 0 if self._is_passthrough else design_filters(self._up, self._down).shape[1]
         self._tail = np.zeros(max(0, self._taps // 2 - 1), np.float32)
-        self._clock = np.zeros(2, np.int64)  # where in the tail the next output's taps begin, and its phase
+        self._clock = np.zeros(2, np.int64)  # index in the tail of the next output's first tap; its phase
 
     @property
     def latency_s(self) -> float:
-        """How much later than its time a sample comes out."""
+        """The delay from an input sample to the output sample of the same time, seconds."""
         return self._taps / 2 / self.sample_rate
 
     def push(self, samples: Floats32) -> Floats32:
-        """Take float32 samples, shape (n,) or (n, channels), full scale ±1; returns the mono samples they complete."""
+        """Process samples, float32 (n,) or (n, channels), full scale ±1; return the mono samples that they complete."""
         channelled = samples.reshape(len(samples), -1) if samples.size else np.zeros((len(samples), 1), np.float32)
         sound = np.empty(len(self._tail) + len(samples), np.float32)
         sound[: len(self._tail)] = self._tail
@@ -162,20 +166,20 @@ class Resampler:
         return self._resample(sound)
 
     def flush(self) -> Floats32:
-        """The end: what still depended on samples to come, as if silence followed."""
+        """Return the samples that wait for input, as if silence followed: the stream has ended."""
         return self._resample(np.concatenate((self._tail, np.zeros(self._taps // 2, np.float32))))
 
     def _resample(self, sound: Floats32) -> Floats32:
         if self._is_passthrough:
             return sound
         at, phase = (int(number) for number in self._clock)
-        room = len(sound) - self._taps - at  # the last whole sum may begin this much later
-        count = max(0, ((room + 1) * self._up - phase - 1) // self._down + 1)
+        reach = len(sound) - self._taps - at  # the last complete sum may begin this much later
+        count = max(0, ((reach + 1) * self._up - phase - 1) // self._down + 1)
         out = np.empty(count, np.float32)
         interpolate_samples(
             sound, self._clock, self._up, self._down, design_filters(self._up, self._down), np.empty(8, np.float32), out
         )
-        spent = min(int(self._clock[0]), len(sound))
-        self._tail = sound[spent:].copy()
-        self._clock[0] -= spent
+        used = min(int(self._clock[0]), len(sound))
+        self._tail = sound[used:].copy()
+        self._clock[0] -= used
         return out

@@ -1,10 +1,10 @@
-"""Onsets, tempo and beat phase, from the onset strength alone, frame by frame.
+"""Estimates onsets, tempo and beat phase from the onset strength, frame by frame.
 
-Tempo: the autocorrelation of the onset strength, fading over 10 s and brought up to date at each frame (the running
-form of Ellis 2007), at the beat and its multiples; and its spectrum, at the beat and its halves, since a dotted beat is
-mistaken in the one and not in the other (Peeters 2005); all under a log-normal prior on tempo. The prior's centre is
-slower than the customary 120: where eighths are played as strongly as beats, people still count the beats. Strengths
-are taken by their root, so that a few loud onsets do not decide alone.
+Tempo: the autocorrelation of the onset strength, fading over 10 s and updated at each frame (the running form of Ellis
+2007), at the beat and its multiples; and its spectrum, at the beat and its halves, since a dotted beat is mistaken in
+the one and not in the other (Peeters 2005); all under a log-normal prior on tempo. The prior's centre is slower than
+the customary 120: where eighths are played as strongly as beats, people still count the beats. The square root of the
+strengths is used, so that a few loud onsets do not decide alone.
 """
 
 from __future__ import annotations
@@ -15,23 +15,28 @@ from typing import Final
 import numpy as np
 
 from streamseg.engine.features.columns import COLUMNS
-from streamseg.engine.features.filterbanks import Floats, Ints
+from streamseg.engine.features.filterbanks import Floats
 from streamseg.engine.kernels import subkernel
 from streamseg.settings import FRAMES_PER_SECOND
 
 MEMORY_S: Final = 10.0
 FADE: Final = math.exp(-1.0 / (MEMORY_S * FRAMES_PER_SECOND))
-MEAN_SHARE: Final = 1.0 / FRAMES_PER_SECOND  # the running mean an onset must exceed looks back about a second
+MEAN_DECAY: Final = 1.0 / FRAMES_PER_SECOND  # of the running mean that an onset must exceed: about a second
 LAGS: Final = 401
 MIN_PERIOD, MAX_PERIOD = int(60.0 / 220.0 * FRAMES_PER_SECOND), int(60.0 / 45.0 * FRAMES_PER_SECOND)  # beats, in frames
-ESTIMATE_HOP: Final = 22  # frames between two estimates
-FIRST_ESTIMATE_FRAME: Final = int(3.0 * FRAMES_PER_SECOND)  # no estimate before three seconds of sound
+ESTIMATE_HOP: Final = 22  # frames from one estimate to the next
+FIRST_ESTIMATE_FRAME: Final = int(3.0 * FRAMES_PER_SECOND)
 PRIOR_BPM, PRIOR_OCTAVES = 95.0, 0.75
-MULTIPLE_WEIGHTS: Final = (1.0, 0.7, 0.3, 0.6)  # what one, two, three and four beats weigh: bars are mostly of four
-SPECTRAL_WEIGHT: Final = 0.7  # what the spectrum weighs beside them
+MULTIPLE_WEIGHTS: Final = (1.0, 0.7, 0.3, 0.6)  # of one to four beats: bars are mostly of four
+SPECTRAL_WEIGHT: Final = 0.7  # of the spectrum, relative to them
 FASTEST_BPM: Final = 225.0
-RISE_DB: Final = 1.0  # an onset exceeds the running mean by this
-ONSET_DELAY: Final = 2  # frames
+RISE_DB: Final = 1.0  # by which an onset exceeds the running mean
+ONSET_DELAY: Final = 2  # frames until an onset is reported
+
+# Indices of the state: running mean of the onset strength, beat period in frames (0: none), confidence, beat phase, and
+# from the last one on the newest 2 * ONSET_DELAY + 1 onset strengths, newest last.
+MEAN_ONSET, PERIOD, PERIOD_CONFIDENCE, BEAT_PHASE, RECENT_ONSETS = range(5)
+STATE_SIZE: Final = RECENT_ONSETS + 2 * ONSET_DELAY + 1
 
 ONSET: Final = COLUMNS["onset"].start
 ONSET_FOUND: Final = COLUMNS["onset_found"].start
@@ -42,57 +47,59 @@ PHASE: Final = COLUMNS["beat_phase"].start
 
 @subkernel
 def correlation_near(correlation: Floats, lag: float) -> float:
-    """What a lag holds that need not be whole: beats between frames spread over two of them."""
+    """Return the correlation around a fractional lag: beats between frames spread over neighbouring lags."""
     whole = round(lag)
-    beside: float = correlation[whole - 1] + correlation[whole + 1]
-    return beside + float(correlation[whole])
+    neighbours: float = correlation[whole - 1] + correlation[whole + 1]
+    return neighbours + float(correlation[whole])
 
 
 @subkernel
 def parabolic_peak(correlation: Floats, lag: int) -> float:
-    """Where the parabola through a value and its neighbours is highest."""
+    """Return the lag at which the parabola through a value and its neighbours is highest."""
     left, middle, right = float(correlation[lag - 1]), float(correlation[lag]), float(correlation[lag + 1])
-    bend = left - 2.0 * middle + right
-    return lag + 0.5 * (left - right) / bend if bend < 0.0 else float(lag)
+    curvature = left - 2.0 * middle + right
+    return lag + 0.5 * (left - right) / curvature if curvature < 0.0 else float(lag)
 
 
 def tempo_cosines() -> Floats:
-    """What takes an autocorrelation to its spectrum at each beat, its half and its quarter, added up.
+    """Return the cosines that sum an autocorrelation to its spectrum at each beat period, its half and its quarter.
 
-    Shape (LONGEST - SHORTEST + 1, LAGS); under half a Hann window, so that what is old counts less.
+    float64 (MAX_PERIOD - MIN_PERIOD + 1, LAGS); under half a Hann window, so that long lags count less.
     """
-    beats = np.arange(MIN_PERIOD, MAX_PERIOD + 1)[:, None]
+    periods = np.arange(MIN_PERIOD, MAX_PERIOD + 1)[:, None]
     lags = np.arange(LAGS)
     window = 0.5 + 0.5 * np.cos(np.pi * lags / LAGS)
-    window[0] = 0.0  # what an onset has in common with itself tells nothing
-    table: Floats = sum(np.cos(2.0 * np.pi * parts * lags / beats) for parts in (1, 2, 4)) * window / 30.0
-    table -= table.sum(axis=1, keepdims=True) / (LAGS - MIN_PERIOD) * (lags >= MIN_PERIOD)  # the mean has no spectrum
+    window[0] = 0.0  # the correlation of an onset with itself is no evidence
+    table: Floats = sum(np.cos(2.0 * np.pi * parts * lags / periods) for parts in (1, 2, 4)) * window / 30.0
+    # A constant shall have no spectrum.
+    table -= table.sum(axis=1, keepdims=True) / (LAGS - MIN_PERIOD) * (lags >= MIN_PERIOD)
     return table
 
 
 @subkernel
 def comb_score(correlation: Floats, lag: int, mean: float) -> float:
-    """What the onsets have in common with those one to four beats before, beyond half the mean of all lags."""
+    """Return the correlation of the onsets with those one to four beats earlier, beyond half the mean of all lags."""
     score = MULTIPLE_WEIGHTS[0] * (correlation[lag] - 0.5 * mean)
     for multiple in range(2, 5):
         around = lag * multiple
         highest = max(max(correlation[around - 1], correlation[around]), correlation[around + 1])
         score += MULTIPLE_WEIGHTS[multiple - 1] * (highest - 0.5 * mean)
-    found: float = max(0.0, score)
-    return found
+    return float(max(0.0, score))
 
 
 @subkernel
 def tempo_prior(lag: int) -> float:
-    """How likely people are to count beats of this length, 1 at the most."""
+    """Return the prior of a beat period, 0 to 1: how likely people are to count such beats."""
     octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
-    likely: float = math.exp(-0.5 * octaves * octaves)
-    return likely
+    return math.exp(-0.5 * octaves * octaves)
 
 
 @subkernel
-def estimate_beat_period(correlation: Floats, waves: Floats) -> float:
-    """The beat's length in frames, or 0 where nothing repeats."""
+def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
+    """Return the beat period in frames, or 0 where nothing repeats.
+
+    correlation: float64 (LAGS,). cosines: as of `tempo_cosines`.
+    """
     mean = 0.0
     for lag in range(MIN_PERIOD, LAGS):
         mean += correlation[lag] / (LAGS - MIN_PERIOD)
@@ -100,28 +107,31 @@ def estimate_beat_period(correlation: Floats, waves: Floats) -> float:
     for lag in range(MIN_PERIOD, MAX_PERIOD + 1):
         spectral = 0.0
         for k in range(LAGS):
-            spectral += waves[lag - MIN_PERIOD, k] * correlation[k]
+            spectral += cosines[lag - MIN_PERIOD, k] * correlation[k]
         score = (comb_score(correlation, lag, mean) + SPECTRAL_WEIGHT * max(0.0, spectral)) * tempo_prior(lag)
         if score > best_score:
             best, best_score = lag, score
     if best == 0:
         return 0.0
-    # The spectrum tells a beat from a dotted one, but is strong at its halves: which is counted, the comb tells.
-    found, best_score = best, 0.0
-    for lag in (found // 2, (found + 1) // 2, found, 2 * found - 1, 2 * found, 2 * found + 1):
+    # The spectrum tells a beat from a dotted one, but is strong at its halves too; the comb decides among these.
+    period_found, best_score = best, 0.0
+    for lag in (
+        period_found // 2, (period_found + 1) // 2, period_found,
+        2 * period_found - 1, 2 * period_found, 2 * period_found + 1,
+    ):  # fmt: skip
         if MIN_PERIOD <= lag <= MAX_PERIOD:
             score = comb_score(correlation, lag, mean) * tempo_prior(lag)
             if score > best_score:
                 best, best_score = lag, score
-    near_peak = best
-    if correlation[best - 1] > correlation[near_peak]:
-        near_peak = best - 1
-    if correlation[best + 1] > correlation[near_peak]:
-        near_peak = best + 1
-    period: float = parabolic_peak(correlation, near_peak)
+    peak = best
+    if correlation[best - 1] > correlation[peak]:
+        peak = best - 1
+    if correlation[best + 1] > correlation[peak]:
+        peak = best + 1
+    period: float = parabolic_peak(correlation, peak)
     if abs(period - best) > 1.0:
         period = float(best)
-    multiple = 2  # a peak at a multiple of the beat tells its length so many times more exactly
+    multiple = 2  # a peak at a multiple of the beat gives its period that many times more exactly
     while multiple <= 8 and period * multiple + 3.0 < LAGS:
         around = round(period * multiple)
         top = around - 2
@@ -133,76 +143,77 @@ def estimate_beat_period(correlation: Floats, waves: Floats) -> float:
         period = parabolic_peak(correlation, top) / multiple
         multiple += 1
     for parts in range(2, 4):
-        # Bare pulses: as strong at each part of the beat, nothing between the parts. Then the part is the beat.
+        # Bare pulses are as strong at each part of the beat, with nothing between: then the part is the beat.
         part = period / parts
         if part * FASTEST_BPM < 60.0 * FRAMES_PER_SECOND:
             continue
         beat = correlation_near(correlation, period)
-        alike = (
+        is_divided = (
             correlation_near(correlation, part) > 0.7 * beat
             and correlation_near(correlation, part * (parts - 1)) > 0.7 * beat
         )
-        if alike and correlation_near(correlation, part * 1.5) < 0.05 * beat:
+        if is_divided and correlation_near(correlation, part * 1.5) < 0.05 * beat:
             return part
     return period
 
 
 @subkernel
 def beat_phase_at(past: Floats, period: float) -> float:
-    """How far into the beat the newest rise lies, 0 to 1: the phase of the rises' component at that period."""
-    turn_re, turn_im = math.cos(2.0 * math.pi / period), math.sin(2.0 * math.pi / period)
+    """Return the position of the newest rise within the beat, 0 to 1: the phase of the rises' component at the period.
+
+    past: float64 (LAGS,), newest first.
+    """
+    step_re, step_im = math.cos(2.0 * math.pi / period), math.sin(2.0 * math.pi / period)
     at_re, at_im = 1.0, 0.0
     re = im = 0.0
     for age in range(past.size):
         re += past[age] * at_re
         im += past[age] * at_im
-        at_re, at_im = at_re * turn_re - at_im * turn_im, at_re * turn_im + at_im * turn_re
+        at_re, at_im = at_re * step_re - at_im * step_im, at_re * step_im + at_im * step_re
     return math.atan2(im, re) / (2.0 * math.pi) % 1.0
 
 
 @subkernel
-def update_rhythm(before: Floats, correlation: Floats, waves: Floats, state: Floats, counts: Ints, out: Floats) -> None:
-    """Take a frame's onset strength in; write whether an onset was found, tempo (0 if none), confidence, beat phase.
+def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
+    """Process a frame's onset strength; write whether an onset was found, tempo (0 if none), confidence, beat phase.
 
-    before: the last LAGS rises, newest first from a turning place, twice (2 * LAGS). correlation: by lag. waves: as
-    of `waves`. state: running mean, period in frames, confidence, phase, the last onset strengths (2 * ONSET_DELAY + 1,
-    newest last). counts[1]: frames so far.
+    rises: float64 (2 * LAGS,), the last LAGS rises, newest first, as a ring that is stored twice. correlation: float64
+    (LAGS,). cosines: as of `tempo_cosines`. state: float64 (STATE_SIZE,). frame: its number. out: the frame's row.
     """
     strength = out[ONSET]
-    recent = state[4:]
+    recent = state[RECENT_ONSETS:]
     for i in range(recent.size - 1):
         recent[i] = recent[i + 1]
     recent[recent.size - 1] = strength
     middle = recent[ONSET_DELAY]
-    found = middle > state[0] + RISE_DB
+    is_onset = middle > state[MEAN_ONSET] + RISE_DB
     for i in range(recent.size):
-        found = found and (recent[i] < middle or (i >= ONSET_DELAY and recent[i] == middle))
-    out[ONSET_FOUND] = 1.0 if found else 0.0
+        is_onset = is_onset and (recent[i] < middle or (i >= ONSET_DELAY and recent[i] == middle))
+    out[ONSET_FOUND] = 1.0 if is_onset else 0.0
 
-    state[0] += MEAN_SHARE * (strength - state[0])
-    rise = math.sqrt(max(0.0, strength - state[0]))
-    newest = LAGS - 1 - counts[1] % LAGS  # written twice, so that the past is one piece wherever it begins
-    before[newest] = before[newest + LAGS] = rise
-    past = before[newest : newest + LAGS]
+    state[MEAN_ONSET] += MEAN_DECAY * (strength - state[MEAN_ONSET])
+    rise = math.sqrt(max(0.0, strength - state[MEAN_ONSET]))
+    newest = LAGS - 1 - frame % LAGS  # stored twice, so that the past is one piece wherever it begins
+    rises[newest] = rises[newest + LAGS] = rise
+    past = rises[newest : newest + LAGS]
     for lag in range(LAGS):
         correlation[lag] = FADE * correlation[lag] + rise * past[lag]
 
-    if counts[1] >= FIRST_ESTIMATE_FRAME and counts[1] % ESTIMATE_HOP == 0:
-        period = estimate_beat_period(correlation, waves) if correlation[0] > 1e-3 else 0.0
-        state[1] = period
+    if frame >= FIRST_ESTIMATE_FRAME and frame % ESTIMATE_HOP == 0:
+        period = estimate_beat_period(correlation, cosines) if correlation[0] > 1e-3 else 0.0
+        state[PERIOD] = period
         if period > 0.0:
             mean = 0.0
             for lag in range(LAGS):
                 mean += correlation[lag] / LAGS
-            alone = correlation[0] + 2.0 * correlation[1] - 3.0 * mean
-            state[2] = (
-                min(1.0, max(0.0, (correlation_near(correlation, period) - 3.0 * mean) / alone)) if alone > 0.0 else 0.0
-            )
-            state[3] = beat_phase_at(past, period)
+            at_zero = correlation[0] + 2.0 * correlation[1] - 3.0 * mean
+            at_period = correlation_near(correlation, period) - 3.0 * mean
+            state[PERIOD_CONFIDENCE] = min(1.0, max(0.0, at_period / at_zero)) if at_zero > 0.0 else 0.0
+            state[BEAT_PHASE] = beat_phase_at(past, period)
         else:
-            state[2] = 0.0
-    elif state[1] > 0.0:
-        state[3] = (state[3] + 1.0 / state[1]) % 1.0
-    out[TEMPO] = 60.0 * FRAMES_PER_SECOND / state[1] if state[1] > 0.0 else 0.0
-    out[CONFIDENCE] = state[2]
-    out[PHASE] = state[3] if state[1] > 0.0 else 0.0
+            state[PERIOD_CONFIDENCE] = 0.0
+    elif state[PERIOD] > 0.0:
+        state[BEAT_PHASE] = (state[BEAT_PHASE] + 1.0 / state[PERIOD]) % 1.0
+    out[TEMPO] = 60.0 * FRAMES_PER_SECOND / state[PERIOD] if state[PERIOD] > 0.0 else 0.0
+    out[CONFIDENCE] = state[PERIOD_CONFIDENCE]
+    out[PHASE] = state[BEAT_PHASE] if state[PERIOD] > 0.0 else 0.0

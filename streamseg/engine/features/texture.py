@@ -1,9 +1,9 @@
-"""Texture: what the sound was like over the last second, about twice a second.
+"""Summarises the frames of the last second as a texture vector, about twice a second.
 
-A texture vector is the mean of timbre, harmony and contrast over `SPAN` frames, the deviation of timbre and contrast,
-and mean and deviation of level, onsets, flatness and zero crossings; standardised with fixed statistics of a training
-corpus (never with the stream's own: a running standardisation would let the future change the past's meaning) and
-clipped. The periodicity of the onsets goes along as it is.
+A texture vector holds the means of timbre, harmony and contrast over SPAN_FRAMES frames, the standard deviations of
+timbre and contrast, and the means and standard deviations of level, onsets, flatness and zero crossings; standardised
+with fixed statistics of a training corpus (with the stream's own, the same sound would get other vectors later on) and
+clipped. The periodicity of the onsets follows, as it is.
 """
 
 from __future__ import annotations
@@ -13,29 +13,33 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
+from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
+from streamseg.engine.models.loader import load_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
 HOP_FRAMES = 21
 SPAN_FRAMES = 43
 STEP_S = HOP_FRAMES / FRAMES_PER_SECOND
-_CLIP = 5.0  # standard deviations; beyond it a dimension says "very different", and how much is noise
+_CLIP = 5.0  # standard deviations; how far beyond it a value lies is noise
+
+# Mean and standard deviation of each standardised dimension (card: `models/texture_scaling.md`).
+_SCALING = load_arrays("texture_scaling")
+TEXTURE_MEAN, TEXTURE_STD = _SCALING["mean"], _SCALING["std"]
 
 _TEXTURE = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"], COLUMNS["contrast"]]
 _LEVEL = np.r_[COLUMNS["rms_db"], COLUMNS["onset"], COLUMNS["flatness"], COLUMNS["zero_crossing_rate"]]
 _MEANS = np.r_[_TEXTURE, _LEVEL]
 _STD_COLUMNS = np.r_[0:20, 32:39]
 
-# A vector is TEXTURE_DIMS of texture, LEVEL_DIMS of level, PERIODICITY_DIMS of periodicity.
+# A vector has TEXTURE_DIMS of texture, LEVEL_DIMS of level, PERIODICITY_DIMS of periodicity.
 TEXTURE_DIMS = len(_TEXTURE) + len(_STD_COLUMNS)
 LEVEL_DIMS = 2 * len(_LEVEL)
 STANDARDISED_DIMS = TEXTURE_DIMS + LEVEL_DIMS
 VECTOR_DIMS = STANDARDISED_DIMS + PERIODICITY_DIMS
-_ONSET = len(_TEXTURE) + 1  # among the means
-_BUFFER_FRAMES = 4 * PERIODICITY_FRAMES  # frames, so that the past is moved once in a while only
+_ONSET = len(_TEXTURE) + 1  # among the buffered columns
 
-# Where each kind of evidence lies in a vector.
+# The dimensions of each kind of feature in a vector.
 TIMBRE = np.r_[0:20, 32:39]
 HARMONY = np.r_[20:32]
 RHYTHM = np.r_[39:TEXTURE_DIMS]
@@ -44,7 +48,10 @@ LEVEL = np.r_[TEXTURE_DIMS : TEXTURE_DIMS + 1]
 
 @kernel
 def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied: NDArray[np.float64]) -> None:
-    """Copy some columns of frames."""
+    """Copy some columns of frames.
+
+    frames: float64 (n, COLUMNS_TOTAL). columns: int64 (k,). copied: float64 (n, k), written.
+    """
     for i in range(frames.shape[0]):
         for k in range(columns.size):
             copied[i, k] = frames[i, columns[k]]
@@ -52,7 +59,10 @@ def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied
 
 @kernel
 def mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
-    """Mean and deviation of every column."""
+    """Compute the mean and the standard deviation of every column.
+
+    window: float64 (frames, columns). std, mean: float64 (columns,), written.
+    """
     frames, columns = window.shape
     for k in range(columns):
         mean[k] = std[k] = 0.0
@@ -69,17 +79,17 @@ def mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: ND
 
 
 class TextureExtractor:
-    """Frames in, texture vectors out; the same vectors however the frames are cut."""
+    """Turns feature frames into texture vectors; the result does not depend on how the frames are cut into pushes."""
 
     def __init__(self) -> None:
-        self._past = np.zeros((_BUFFER_FRAMES, len(_MEANS)))
-        self._frame_count = PERIODICITY_FRAMES  # silence, before the first
-        self._frames_missing = SPAN_FRAMES  # frames still missing until the next vector is due
+        self._past = RowBuffer(len(_MEANS), PERIODICITY_FRAMES)
+        self._past.extend(PERIODICITY_FRAMES)[:] = 0.0  # before the first frame
+        self._frames_missing = SPAN_FRAMES  # until the next vector is due
 
     def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
-        """Take feature frames, shape (n, columns), and return the vectors that became due.
+        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the vectors that become due.
 
-        Each vector, shape (VECTOR_DIMS,), comes with the index in `frames` of the last frame it has heard.
+        Each vector, float64 (VECTOR_DIMS,), comes with the index in `frames` of the last frame that it covers.
         """
         due = []
         at = 0
@@ -93,16 +103,10 @@ class TextureExtractor:
         return due
 
     def _append_frames(self, frames: NDArray[np.float64]) -> None:
-        if self._frame_count + len(frames) > _BUFFER_FRAMES:
-            self._past[:PERIODICITY_FRAMES] = self._past[
-                self._frame_count - PERIODICITY_FRAMES : self._frame_count
-            ].copy()
-            self._frame_count = PERIODICITY_FRAMES
-        copy_columns(frames, _MEANS, self._past[self._frame_count :])
-        self._frame_count += len(frames)
+        copy_columns(frames, _MEANS, self._past.extend(len(frames)))
 
     def _compute_vector(self) -> NDArray[np.float64]:
-        past = self._past[self._frame_count - PERIODICITY_FRAMES : self._frame_count]
+        past: NDArray[np.float64] = self._past.rows
         std, mean = np.empty((2, len(_MEANS)))
         mean_and_std(past[-SPAN_FRAMES:], std, mean)
         texture = len(_TEXTURE)
@@ -111,6 +115,6 @@ class TextureExtractor:
 
 
 def standardise(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raw vectors, shape (…, STANDARDISED_DIMS), in deviations from the mean of the training corpus."""
-    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - MEAN) / STD, -_CLIP), _CLIP)
+    """Return raw vectors, float64 (…, STANDARDISED_DIMS), in standard deviations from the corpus mean, clipped."""
+    vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - TEXTURE_MEAN) / TEXTURE_STD, -_CLIP), _CLIP)
     return vectors

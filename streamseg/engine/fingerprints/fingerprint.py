@@ -1,4 +1,4 @@
-"""A taught jingle as a fingerprint."""
+"""The fingerprint of a taught jingle."""
 
 from __future__ import annotations
 
@@ -18,40 +18,39 @@ from streamseg.engine.fingerprints.rows import (
     FingerprintRows,
     compute_row,
 )
-from streamseg.engine.named_sounds import pack_arrays, unpack_arrays
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
 from streamseg.settings import ENGINE_RATE, FRAMES_PER_SECOND
 
 MIN_DURATION_S: Final = 1.5
-
-
-MAX_DURATION_S: Final = 8.0  # of what is compared; a longer sound is known by its beginning
-
-
-_DYNAMIC_RANGE_DB: Final = 50.0  # below the loudest of a cue nothing is told
+MAX_DURATION_S: Final = 8.0  # of what is compared; of a longer sound the beginning is used
+_DYNAMIC_RANGE_DB: Final = 50.0  # bands further below the loudest band of the sound are ignored
+_MIN_NONZERO_FRACTION: Final = 0.02
+_MIN_LEVEL_DB: Final = -60.0
 
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """A taught sound. rows: its print, int16, shape (every second frame, _WIDTH)."""
+    """A taught sound. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames."""
 
     name: str
     rows: FingerprintRows
 
     def to_bytes(self) -> bytes:
-        """It as bytes, for the memory; `cue_from` reads them."""
+        """Return it as bytes for the name store; `fingerprint_from_bytes` reads them."""
         return pack_arrays(rows=self.rows[:, : 2 * BANDS].astype(np.int8))
 
     @property
     def duration_s(self) -> float:
-        """How much of it is compared."""
+        """Seconds of the sound that are compared."""
         return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
 
 
 def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
-    """The cue a sound makes. sound: mono at 22,050 Hz; where it starts is where it will be found to start.
+    """Compute the fingerprint of a sound.
 
-    Raises AskedWrongly for one that is too short or too quiet to be known again.
+    sound: float32 (samples,), mono at 22,050 Hz; the matcher reports the place where this sound starts.
+    Raises UsageError when the sound is too short or too quiet to be recognised.
     """
     frames = FeatureExtractor().push(sound)[: round(MAX_DURATION_S * FRAMES_PER_SECOND), LOG_MEL]
     if len(frames) < MIN_DURATION_S * FRAMES_PER_SECOND:
@@ -61,17 +60,17 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
     rows = np.zeros((len(frames), ROW_WIDTH), np.int16)
     for i in range(len(frames)):
         compute_row(frames[i], frames[[max(0, i - lag) for lag in LAGS]], rows[i])
-    heard = frames[:, :BANDS] > frames.max() - _DYNAMIC_RANGE_DB
+    is_audible = frames[:, :BANDS] > frames.max() - _DYNAMIC_RANGE_DB
     for k, lag in enumerate(LAGS):
-        rows[:, k * BANDS : (k + 1) * BANDS] *= heard
-        rows[:lag, k * BANDS : (k + 1) * BANDS] = 0  # what was before it differs each time
-    if np.count_nonzero(rows) < 0.02 * rows.size or frames.max() < -60.0:
+        rows[:, k * BANDS : (k + 1) * BANDS] *= is_audible
+        rows[:lag, k * BANDS : (k + 1) * BANDS] = 0  # these depend on the sound before, which differs each time
+    if np.count_nonzero(rows) < _MIN_NONZERO_FRACTION * rows.size or frames.max() < _MIN_LEVEL_DB:
         raise UsageError("nothing in this sound changes; it cannot be told from others by its course")
     return Fingerprint(name, np.ascontiguousarray(rows[::ROW_HOP]))
 
 
 def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
-    """A cue as it was packed. Raises AskedWrongly when it is something else, or of another version."""
+    """Read what `Fingerprint.to_bytes` wrote. Raises UsageError when it is something else or of another version."""
     try:
         rows = unpack_arrays(content)["rows"]
     except (ValueError, KeyError):

@@ -1,11 +1,14 @@
-"""Cue sounds: short sounds somebody taught, found again note for note, even beneath talk.
+"""Finds taught jingles in the stream, even beneath talk.
 
-A print of a sound says, for every frame and mel band, whether the step to the next band grew or shrank, and how much:
-the derivative over band and time of Haitsma & Kalker (2002), over two spans of time, and in sixteen degrees instead of
-one bit, because what lies beneath a louder voice is told by its strongest moments. Levels and equalisation cancel out.
-The print slides along the stream; the correlation is weighed against what it usually is with this stream, so a cue
-that resembles everything must resemble more. A cue is known after its first seconds where nothing covers it, else at
-its end. The best place is its start, to about a hundredth of a second.
+A fingerprint holds, for every second frame and each mel band, whether the difference to the next band grew or shrank,
+and by how much: the derivative over band and time of Haitsma & Kalker (2002), over two spans of time and in fifteen
+levels instead of one bit, because beneath a louder voice only the strongest changes remain. Level and equalisation
+cancel out.
+
+The fingerprint slides along the stream. Its correlation is compared with the mean and standard deviation that the
+correlation has in this stream, so a jingle that resembles everything must correlate more. A jingle is detected after
+its first seconds where nothing covers it, otherwise at its end. The best place gives its start, to about a hundredth
+of a second.
 """
 
 from __future__ import annotations
@@ -28,132 +31,168 @@ from streamseg.engine.fingerprints.rows import (
     compute_row,
     row_energies,
 )
-from streamseg.engine.kernels import allocating_kernel as kernel
+from streamseg.engine.kernels import kernel, subkernel
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
 
 _EARLY_DURATION_S: Final = 2.2
-_MAX_ECHO_ROWS: Final = 45  # how far a cue that resembles itself is waited for
-_THRESHOLD: Final = 7.0  # standard deviations, heard to its end
-_THRESHOLD_EARLY: Final = 9.0
-_THRESHOLD_REPEATING: Final = (
-    18.0  # of a cue whose beginning comes again: only uncovered the first one is sure to be heard
-)
-_SELF_CORRELATION: Final = 0.35  # correlation
-_MIN_CORRELATION: Final = 0.05  # correlation from which on it is asked whether the beginning was there too
-_FIRST_HALF_RATIO: Final = 0.45  # how alike the first half must be, for the whole being alike by 1
-_WAIT_STEPS: Final = 4  # places in which a better one may come, and as many more as a cue resembles itself after
-_BASELINE_S: Final = 30.0  # over which the usual correlation is known
-_INITIAL_SPREAD: Final = 1.5  # deviation of the correlation, times the root of the cells: where a stream begins
-_MIN_SPREAD_RATIO: Final = 0.7  # and how much of that it never falls below
+_MAX_ECHO_ROWS: Final = 45  # up to this distance a better match is waited for where a jingle resembles itself
+_THRESHOLD: Final = 7.0  # standard deviations, of a whole jingle
+_THRESHOLD_EARLY: Final = 9.0  # of its first seconds
+_THRESHOLD_REPEATING: Final = 18.0  # of first seconds that recur within it: only an uncovered one is surely the first
+_SELF_CORRELATION: Final = 0.35
+_MIN_CORRELATION: Final = 0.05  # from this correlation on, the first half must match too
+_FIRST_HALF_RATIO: Final = 0.45  # correlation of the first half over that of the whole, at the least
+_WAIT_STEPS: Final = 4  # rows in which a better match may come
+_BASELINE_S: Final = 30.0  # time constant of the running mean and variance of the correlation
+_INITIAL_STD: Final = 1.5  # of the correlation at the start of a stream, times the root of the non-zero cells
+_MIN_STD_RATIO: Final = 0.7  # the least standard deviation, relative to that
+_MIN_ENERGY_RATIO: Final = 0.25  # rows of the stream count as having at least this share of the template's energy
+_MIN_DISTANCE_RATIO: Final = 0.9  # of a jingle's length, from one start to the next
+_NEVER: Final = -(10**9)  # a frame before every other
 
 
-@kernel
-def _correlation(past: FingerprintRows, energy: Floats, newest: int, fingerprint: FingerprintRows, own: float) -> float:
-    """Correlation of a cue, whose degrees squared sum to `own`, with the rows of a ring that end at frame `newest`."""
-    rows, size = fingerprint.shape[0], past.shape[0]
-    total, there = 0.0, 0.0
-    for r in range(rows):
-        at = (newest - (rows - 1 - r) * ROW_HOP) % size
+class TemplateArrays(NamedTuple):
+    """What is searched for: T templates with M rows in all."""
+
+    rows: FingerprintRows  # int16 (M, ROW_WIDTH), one template after the other
+    first_row: Ints  # int64 (T + 1,) index of each template's first row; M
+    threshold: Floats  # float64 (T,) score of a match, standard deviations
+    wait_steps: Ints  # int64 (T,) rows after the best one before it counts as the match
+    energy: Floats  # float64 (T,) sum of squares of the rows
+    first_half_energy: Floats  # float64 (T,) the same of the first half
+    initial_std: Floats  # float64 (T,) of the correlation
+
+
+class MatcherState(NamedTuple):
+    """The newest frames of the stream and the state of T templates; R rows are held."""
+
+    mel_db: Floats  # float64 (LAGS[-1] + 1, BANDS + 1) ring of the newest frames, by frame number
+    lagged_db: Floats  # float64 (len(LAGS), BANDS + 1) scratch
+    rows: FingerprintRows  # int16 (R, ROW_WIDTH) ring of the newest rows, by frame number
+    row_energy: Floats  # float64 (R,) sum of squares of each
+    mean: Floats  # float64 (T,) running mean of the correlation
+    variance: Floats  # float64 (T,) its running variance
+    best_score: Floats  # float64 (T,) of the match that is pending
+    best_start: Ints  # int64 (T,) the frame at which it starts
+    wait_count: Ints  # int64 (T,) rows since then; -1: no match is pending
+    is_match: Ints  # int64 (T,) 1: the pending match was confirmed by the last frame
+
+
+@subkernel
+def _correlate(state: MatcherState, newest: int, template: FingerprintRows, energy: float) -> float:
+    """Return the correlation, -1 to 1, of a template with the rows of the stream that end at frame `newest`.
+
+    template: int16 (n, ROW_WIDTH). energy: the sum of its squares.
+    """
+    n, size = template.shape[0], state.rows.shape[0]
+    total, stream_energy = 0.0, 0.0
+    for r in range(n):
+        at = (newest - (n - 1 - r) * ROW_HOP) % size
         dot = np.int32(0)
         for i in range(ROW_WIDTH):
-            dot = np.int32(dot + np.int32(fingerprint[r, i]) * np.int32(past[at, i]))
+            dot = np.int32(dot + np.int32(template[r, i]) * np.int32(state.rows[at, i]))
         total += float(dot)
-        there += energy[at]
-    # Near silence correlates with anything; it counts as if it were fuller than it is.
-    return float(total / np.sqrt(own * max(there, 0.25 * own)))
+        stream_energy += state.row_energy[at]
+    # Near silence correlates with everything, hence the least energy.
+    return float(total / np.sqrt(energy * max(stream_energy, _MIN_ENERGY_RATIO * energy)))
 
 
-# What is known of each sliding print, by place.
-_ENERGY, _FIRST_HALF_ENERGY, _SPREAD, _MEAN, _SQUARE, _BEST, _START, _WAIT_COUNT, _STATE_SIZE = range(9)
+@subkernel
+def _update_template(
+    p: int, correlation: float, has_beginning: bool, start: int, templates: TemplateArrays, state: MatcherState
+) -> bool:
+    """Update template p with its newest correlation; return whether its pending match is confirmed.
 
-
-@kernel
-def _update_detector(state: Floats, correlation: float, begins: bool, start: int, threshold: float, wait: int) -> bool:
-    """Weigh the correlation at one place, where the beginning of the print may be missing; whether the best is past."""
-    fading = ROW_HOP / (_BASELINE_S * FRAMES_PER_SECOND)
-    std = np.sqrt(max(state[_SQUARE], (_MIN_SPREAD_RATIO * state[_SPREAD]) ** 2))
-    score = (correlation - state[_MEAN]) / std
-    usual = max(-3.0, min(3.0, score)) * std  # a cue itself is not usual
-    state[_MEAN] += fading * usual
-    state[_SQUARE] += fading * (usual * usual - state[_SQUARE])
-    if begins and score >= threshold and (state[_WAIT_COUNT] < 0.0 or score > state[_BEST]):
-        state[_BEST], state[_START], state[_WAIT_COUNT] = score, start, 0.0
-    elif state[_WAIT_COUNT] >= 0.0:
-        state[_WAIT_COUNT] += 1.0
-    if state[_WAIT_COUNT] < wait:
+    has_beginning: whether the first half matches too. start: the frame at which the template would start.
+    """
+    decay = ROW_HOP / (_BASELINE_S * FRAMES_PER_SECOND)
+    std = np.sqrt(max(state.variance[p], (_MIN_STD_RATIO * templates.initial_std[p]) ** 2))
+    score = (correlation - state.mean[p]) / std
+    deviation = max(-3.0, min(3.0, score)) * std  # clipped, so that a jingle hardly moves the statistics
+    state.mean[p] += decay * deviation
+    state.variance[p] += decay * (deviation * deviation - state.variance[p])
+    is_pending = state.wait_count[p] >= 0
+    if has_beginning and score >= templates.threshold[p] and (not is_pending or score > state.best_score[p]):
+        state.best_score[p], state.best_start[p], state.wait_count[p] = score, start, 0
+    elif is_pending:
+        state.wait_count[p] += 1
+    if state.wait_count[p] < templates.wait_steps[p]:
         return False
-    state[_WAIT_COUNT] = -1.0
+    state.wait_count[p] = -1
     return True
 
 
 @kernel
-def _match_frames(
-    mel_db: Floats,
-    number: int,
-    before: Floats,
-    past: FingerprintRows,
-    energy: Floats,
-    prints: FingerprintRows,
-    first: Ints,
-    thresholds: Floats,
-    wait: Ints,
-    states: Floats,
-    matched_flags: Ints,
-) -> int:
-    """Take frames, of which the first has this number, until prints were found; how many were taken.
+def _match_frames(mel_db: Floats, first_frame: int, templates: TemplateArrays, state: MatcherState) -> int:
+    """Process frames until a match is confirmed; return how many were processed. Writes `state.is_match`.
 
-    Print p is rows first[p] to first[p + 1] of `prints`. found[p]: whether it was found at the last frame taken.
+    mel_db: float64 (n, BANDS + 1), dB. first_frame: number of the first frame since the stretch began.
     """
-    matched_flags[:] = 0
+    count = templates.threshold.size
+    for p in range(count):
+        state.is_match[p] = 0
     for i in range(mel_db.shape[0]):
-        frame = number + i
-        at = frame % past.shape[0]
-        if frame == 0:
-            before[:] = mel_db[0]  # before the first frame it was as in it
-        lagged = np.empty((len(LAGS), BANDS + 1))
+        frame = first_frame + i
+        at, mel_size = frame % state.rows.shape[0], state.mel_db.shape[0]
+        if frame == 0:  # frames before the first one count as equal to it
+            for row in range(mel_size):
+                for b in range(BANDS + 1):
+                    state.mel_db[row, b] = mel_db[0, b]
         for k in range(len(LAGS)):
-            lagged[k] = before[(frame - LAGS[k]) % before.shape[0]]
-        compute_row(mel_db[i], lagged, past[at])
-        before[frame % before.shape[0]] = mel_db[i]
-        energy[at] = 0.0
-        for x in past[at]:
-            energy[at] += float(x) * float(x)
+            lagged = (frame - LAGS[k]) % mel_size
+            for b in range(BANDS + 1):
+                state.lagged_db[k, b] = state.mel_db[lagged, b]
+        compute_row(mel_db[i], state.lagged_db, state.rows[at])
+        for b in range(BANDS + 1):
+            state.mel_db[frame % mel_size, b] = mel_db[i, b]
+        state.row_energy[at] = 0.0
+        for k in range(ROW_WIDTH):
+            state.row_energy[at] += float(state.rows[at, k]) * float(state.rows[at, k])
         if frame % ROW_HOP:
             continue
-        anything = False
-        for p in range(thresholds.size):
-            start = frame - (first[p + 1] - first[p] - 1) * ROW_HOP
-            if start >= 0:
-                rows = prints[first[p] : first[p + 1]]
-                correlation = _correlation(past, energy, frame, rows, states[p, _ENERGY])
-                half = rows.shape[0] // 2
-                begins = correlation < _MIN_CORRELATION or (
-                    _correlation(past, energy, start + (half - 1) * ROW_HOP, rows[:half], states[p, _FIRST_HALF_ENERGY])
-                    > _FIRST_HALF_RATIO * correlation
-                )
-                if _update_detector(states[p], correlation, begins, start, thresholds[p], wait[p]):
-                    matched_flags[p] = 1
-                    anything = True
-        if anything:
+        any_match = False
+        for p in range(count):
+            rows = templates.rows[templates.first_row[p] : templates.first_row[p + 1]]
+            start = frame - (rows.shape[0] - 1) * ROW_HOP
+            if start < 0:
+                continue
+            correlation = _correlate(state, frame, rows, templates.energy[p])
+            half = rows.shape[0] // 2
+            has_beginning = correlation < _MIN_CORRELATION or (
+                _correlate(state, start + (half - 1) * ROW_HOP, rows[:half], templates.first_half_energy[p])
+                > _FIRST_HALF_RATIO * correlation
+            )
+            if _update_template(p, correlation, has_beginning, start, templates, state):
+                state.is_match[p] = 1
+                any_match = True
+        if any_match:
             return i + 1
     return int(mel_db.shape[0])
 
 
 def _find_self_similarity(rows: FingerprintRows, beginning: int, farthest: int) -> int:
-    """The largest shift, up to `farthest` rows, at which the first rows of a cue resemble later ones; 0 for none."""
+    """Return the largest shift, up to `farthest` rows, at which the first rows resemble later ones; 0 for none."""
     first, energy = rows[:beginning].astype(np.float64), row_energies(rows)
     for shift in range(min(farthest, len(rows) - beginning // 2), _WAIT_STEPS, -1):
         later = rows[shift : shift + beginning].astype(np.float64)
-        alike = np.sum(first[: len(later)] * later)
-        if alike > _SELF_CORRELATION * np.sqrt(
+        product = np.sum(first[: len(later)] * later)
+        if product > _SELF_CORRELATION * np.sqrt(
             energy[: len(later)].sum() * energy[shift : shift + beginning].sum() + 1.0
         ):
             return shift
     return 0
 
 
+class _Template(NamedTuple):
+    """A part of a fingerprint that is searched for by itself: its first seconds, or all of it."""
+
+    number: int  # index of the fingerprint
+    rows: FingerprintRows
+    threshold: float
+
+
 class FingerprintMatch(NamedTuple):
-    """A cue was heard. start: the frame it started with. score: how far beyond chance, standard deviations."""
+    """A jingle was found. start: its first frame. score: how far beyond chance, standard deviations."""
 
     name: str
     start: int
@@ -161,81 +200,85 @@ class FingerprintMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Feature frames in; taught sounds that were heard out. Pickles between pushes."""
+    """Finds fingerprints in feature frames. Pickles between pushes."""
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
-        early = round(_EARLY_DURATION_S * FRAMES_PER_SECOND / ROW_HOP)
         self._fingerprints = fingerprints
-        self._templates: list[tuple[int, FingerprintRows, float]] = []  # of which cue, rows, score needed
-        for number, fingerprint in enumerate(fingerprints):
-            if len(fingerprint.rows) > 1.5 * early:
-                repeats = _find_self_similarity(fingerprint.rows, early, len(fingerprint.rows)) > 0
-                self._templates.append(
-                    (number, fingerprint.rows[:early], _THRESHOLD_REPEATING if repeats else _THRESHOLD_EARLY)
-                )
-            self._templates.append((number, fingerprint.rows, _THRESHOLD))
-        self._rows = np.concatenate([rows for _, rows, _ in self._templates] or [np.zeros((0, ROW_WIDTH), np.int16)])
-        self._first_rows = np.cumsum([0, *(len(rows) for _, rows, _ in self._templates)])
-        self._thresholds = np.array([needed for _, _, needed in self._templates])
-        self._wait_steps = np.array(
-            [
-                _WAIT_STEPS + (_find_self_similarity(rows, len(rows), _MAX_ECHO_ROWS) if needed == _THRESHOLD else 0)
-                for _, rows, needed in self._templates
-            ]
+        self._templates = [each for n, fingerprint in enumerate(fingerprints) for each in _split(n, fingerprint.rows)]
+        self._arrays = _make_arrays(self._templates)
+        held_rows = ROW_HOP * max((len(fingerprint.rows) for fingerprint in fingerprints), default=1)
+        n = len(self._templates)
+        self._state = MatcherState(
+            mel_db=np.zeros((LAGS[-1] + 1, BANDS + 1)),
+            lagged_db=np.zeros((len(LAGS), BANDS + 1)),
+            rows=np.zeros((held_rows, ROW_WIDTH), np.int16),
+            row_energy=np.zeros(held_rows),
+            mean=np.zeros(n),
+            variance=self._arrays.initial_std**2,
+            best_score=np.zeros(n),
+            best_start=np.zeros(n, np.int64),
+            wait_count=np.zeros(n, np.int64),
+            is_match=np.zeros(n, np.int64),
         )
-        self._matched_flags = np.zeros(len(self._templates), np.int64)
-        self._states = np.zeros((len(self._templates), _STATE_SIZE))
-        self._states[:, _ENERGY] = [row_energies(rows).sum() for _, rows, _ in self._templates]
-        self._states[:, _FIRST_HALF_ENERGY] = [
-            row_energies(rows)[: len(rows) // 2].sum() for _, rows, _ in self._templates
-        ]
-        self._states[:, _SPREAD] = [
-            _INITIAL_SPREAD / math.sqrt(np.count_nonzero(rows)) for _, rows, _ in self._templates
-        ]
-        self._states[:, _SQUARE] = self._states[:, _SPREAD] ** 2
-        self._row_ring = np.zeros(
-            (ROW_HOP * max((len(fingerprint.rows) for fingerprint in fingerprints), default=1), ROW_WIDTH), np.int16
-        )
-        self._energy = np.zeros(len(self._row_ring))
-        self._lagged_bands = np.zeros((LAGS[-1] + 1, BANDS + 1))
         self.start_stretch()
 
     @property
     def detection_delay_s(self) -> float:
-        """Seconds after its start within which every cue is known at the soonest; 0 where there is none."""
+        """Seconds after its start within which each jingle is detected at the soonest; 0 where there is none."""
         soonest: dict[int, int] = {}
-        for (number, rows, _), wait in zip(self._templates, self._wait_steps, strict=True):
-            soonest[number] = min(soonest.get(number, 10**6), len(rows) + int(wait))
+        for template, wait in zip(self._templates, self._arrays.wait_steps, strict=True):
+            rows = len(template.rows) + int(wait)
+            soonest[template.number] = min(soonest.get(template.number, rows), rows)
         if not soonest:
             return 0.0
         return ROW_HOP * max(soonest.values()) / FRAMES_PER_SECOND + FRAME / ENGINE_RATE
 
     def start_stretch(self) -> None:
-        """Hear afresh; frames are counted from 0 again."""
+        """Begin a new stretch of sound: frames are counted from 0 and nothing is pending."""
         self._frame = 0
-        self._last_start = [-(10**9)] * len(self._fingerprints)  # where each was found last
-        self._states[:, _WAIT_COUNT] = -1.0
+        self._last_start = [_NEVER] * len(self._fingerprints)
+        self._state.wait_count[:] = -1
 
     def push(self, frames: Floats) -> list[FingerprintMatch]:
-        """Take feature frames, shape (n, columns)."""
-        heard: list[FingerprintMatch] = []
+        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the jingles that they confirm."""
+        matches: list[FingerprintMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):
-            taken = _match_frames(
-                frames[at:, LOG_MEL], self._frame, self._lagged_bands, self._row_ring, self._energy,
-                self._rows, self._first_rows, self._thresholds, self._wait_steps, self._states, self._matched_flags,
-            )  # fmt: skip
-            at += taken
-            self._frame += taken
-            for p in np.flatnonzero(self._matched_flags):
-                number, start, score = (
-                    self._templates[p][0],
-                    int(self._states[p, _START]),
-                    float(self._states[p, _BEST]),
-                )
-                if start - self._last_start[number] >= 0.9 * ROW_HOP * len(
-                    self._fingerprints[number].rows
-                ):  # it is not over before
+            n = _match_frames(frames[at:, LOG_MEL], self._frame, self._arrays, self._state)
+            at += n
+            self._frame += n
+            for p in np.flatnonzero(self._state.is_match):
+                number = self._templates[p].number
+                start, score = int(self._state.best_start[p]), float(self._state.best_score[p])
+                fingerprint = self._fingerprints[number]
+                if start - self._last_start[number] >= _MIN_DISTANCE_RATIO * ROW_HOP * len(fingerprint.rows):
                     self._last_start[number] = start
-                    heard.append(FingerprintMatch(self._fingerprints[number].name, start, score))
-        return heard
+                    matches.append(FingerprintMatch(fingerprint.name, start, score))
+        return matches
+
+
+def _split(number: int, rows: FingerprintRows) -> list[_Template]:
+    """Return the templates of one fingerprint: the whole, and before it the first seconds where it is long enough."""
+    early = round(_EARLY_DURATION_S * FRAMES_PER_SECOND / ROW_HOP)
+    whole = _Template(number, rows, _THRESHOLD)
+    if len(rows) <= 1.5 * early:
+        return [whole]
+    repeats = _find_self_similarity(rows, early, len(rows)) > 0
+    return [_Template(number, rows[:early], _THRESHOLD_REPEATING if repeats else _THRESHOLD_EARLY), whole]
+
+
+def _make_arrays(templates: list[_Template]) -> TemplateArrays:
+    energies = [row_energies(each.rows) for each in templates]
+    echoes = [
+        _find_self_similarity(each.rows, len(each.rows), _MAX_ECHO_ROWS) if each.threshold == _THRESHOLD else 0
+        for each in templates
+    ]
+    return TemplateArrays(
+        rows=np.concatenate([np.zeros((0, ROW_WIDTH), np.int16), *(each.rows for each in templates)]),
+        first_row=np.cumsum([0, *(len(each.rows) for each in templates)]),
+        threshold=np.array([each.threshold for each in templates], np.float64),
+        wait_steps=np.array(echoes, np.int64) + _WAIT_STEPS,
+        energy=np.array([energy.sum() for energy in energies], np.float64),
+        first_half_energy=np.array([energy[: len(energy) // 2].sum() for energy in energies], np.float64),
+        initial_std=np.array([_INITIAL_STD / math.sqrt(np.count_nonzero(each.rows)) for each in templates], np.float64),
+    )

@@ -1,156 +1,163 @@
-"""A portrait: what a section sounded like, in bounded room, so that it can be known again.
+"""Section descriptors: what a section sounded like, in bounded memory, so that it can be recognised.
 
-Three things are kept of a section, however long it is: sums over all its texture vectors; `BLOCKS` means over two
-seconds each, spread evenly over it, so that parts that sound different are remembered apart; and its harmony step by
-step for the first 47 seconds, so that the same progression of chords can be found again whatever plays it.
+Three things are stored of a section, however long it is: sums over all its texture vectors; up to MAX_WINDOWS means
+over WINDOW_STEPS vectors (two seconds) each, spread evenly over it, so that parts that sound different stay apart; and
+its harmony step by step for the first 47 seconds, so that the same chord progression is recognised whatever plays it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, VECTOR_DIMS
+from streamseg.engine.features.texture import HARMONY, STANDARDISED_DIMS, TEXTURE_MEAN, TEXTURE_STD, VECTOR_DIMS
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.texture_scaling import MEAN, STD
-from streamseg.engine.named_sounds import pack_arrays, unpack_arrays
+from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
-MAX_WINDOWS = 48
-WINDOW_STEPS = 4  # texture vectors averaged into one block
-PROGRESSION_STEPS = 96
-_CHROMA_MIDDLE = 0.29  # of a chroma band, over all music
-_CHROMA_SCALE, _CHROMA_SHIFT = (
-    STD[HARMONY],
-    MEAN[HARMONY] - _CHROMA_MIDDLE,
-)  # from standardised to chroma about its middle
+MAX_WINDOWS: Final = 48
+WINDOW_STEPS: Final = 4  # texture vectors averaged into one window mean
+PROGRESSION_STEPS: Final = 96
+_HARMONY_START: Final = int(HARMONY[0])
+_MEAN_CHROMA: Final = 0.29  # of a chroma band, over all music
+# From standardised chroma to chroma about its mean: times the scale, plus the shift.
+_CHROMA_SCALE, _CHROMA_SHIFT = TEXTURE_STD[HARMONY], TEXTURE_MEAN[HARMONY] - _MEAN_CHROMA
+
+
+class DescriptorArrays(NamedTuple):
+    """The numbers of a section descriptor."""
+
+    n_vectors: Ints  # int64 (1,) texture vectors so far
+    n_windows: Ints  # int64 (1,) rows of `window_means` in use
+    stride: Ints  # int64 (1,) every stride-th window is stored
+    total: Floats  # float64 (VECTOR_DIMS,) sum of all vectors
+    squares: Floats  # float64 (VECTOR_DIMS,) sum of their squares
+    window_means: Floats  # float64 (MAX_WINDOWS, STANDARDISED_DIMS)
+    progression: Floats  # float64 (PROGRESSION_STEPS, 12) chroma of the first vectors about its mean, of length 1
+    window_sum: Floats  # float64 (STANDARDISED_DIMS,) sum of the window that is not yet complete
+
+
+def _make_arrays() -> DescriptorArrays:
+    return DescriptorArrays(
+        n_vectors=np.zeros(1, np.int64),
+        n_windows=np.zeros(1, np.int64),
+        stride=np.ones(1, np.int64),
+        total=np.zeros(VECTOR_DIMS),
+        squares=np.zeros(VECTOR_DIMS),
+        window_means=np.zeros((MAX_WINDOWS, STANDARDISED_DIMS)),
+        progression=np.zeros((PROGRESSION_STEPS, 12)),
+        window_sum=np.zeros(STANDARDISED_DIMS),
+    )
 
 
 @kernel
-def _extend_descriptor(
-    vectors: Floats,
-    count: int,
-    n_windows: int,
-    stride: int,
-    total: Floats,
-    squares: Floats,
-    blocks: Floats,
-    progression: Floats,
-    block: Floats,
-    harmony: int,
-    scale: Floats,
-    shift: Floats,
-) -> tuple[int, int, int]:
-    """Take vectors into the arrays of a portrait; returns its count, kept and stride from now on."""
+def _extend_descriptor(vectors: Floats, chroma_scale: Floats, chroma_shift: Floats, arrays: DescriptorArrays) -> None:
+    """Add texture vectors to the arrays of a descriptor.
+
+    vectors: float64 (n, VECTOR_DIMS). chroma_scale, chroma_shift: float64 (12,).
+    """
+    n_vectors, n_windows, stride = arrays.n_vectors[0], arrays.n_windows[0], arrays.stride[0]
+    window_means, window_sum, progression = arrays.window_means, arrays.window_sum, arrays.progression
     for i in range(vectors.shape[0]):
-        if count < progression.shape[0]:
+        if n_vectors < progression.shape[0]:
             norm = 0.0
             for d in range(12):
-                value = vectors[i, harmony + d] * scale[d] + shift[d]
-                progression[count, d] = value
+                value = vectors[i, _HARMONY_START + d] * chroma_scale[d] + chroma_shift[d]
+                progression[n_vectors, d] = value
                 norm += value * value
             norm = max(np.sqrt(norm), 1e-9)
             for d in range(12):
-                progression[count, d] /= norm
-        for d in range(total.size):
-            total[d] += vectors[i, d]
-            squares[d] += vectors[i, d] * vectors[i, d]
-        for d in range(block.size):
-            block[d] += vectors[i, d]
-        count += 1
-        if count % WINDOW_STEPS:
+                progression[n_vectors, d] /= norm
+        for d in range(arrays.total.size):
+            arrays.total[d] += vectors[i, d]
+            arrays.squares[d] += vectors[i, d] * vectors[i, d]
+        for d in range(window_sum.size):
+            window_sum[d] += vectors[i, d]
+        n_vectors += 1
+        if n_vectors % WINDOW_STEPS:
             continue
-        number = count // WINDOW_STEPS - 1
-        if number % stride == 0 and n_windows == len(blocks):  # make room by leaving out every second
+        number = n_vectors // WINDOW_STEPS - 1
+        if number % stride == 0 and n_windows == len(window_means):  # make room: drop every second window
             n_windows, stride = n_windows // 2, 2 * stride
             for k in range(1, n_windows):
-                for d in range(block.size):
-                    blocks[k, d] = blocks[2 * k, d]
+                for d in range(window_sum.size):
+                    window_means[k, d] = window_means[2 * k, d]
         if number % stride == 0:
-            for d in range(block.size):
-                blocks[n_windows, d] = block[d] / WINDOW_STEPS
+            for d in range(window_sum.size):
+                window_means[n_windows, d] = window_sum[d] / WINDOW_STEPS
             n_windows += 1
-        for d in range(block.size):
-            block[d] = 0.0
-    return count, n_windows, stride
+        for d in range(window_sum.size):
+            window_sum[d] = 0.0
+    arrays.n_vectors[0], arrays.n_windows[0], arrays.stride[0] = n_vectors, n_windows, stride
 
 
 @dataclass(slots=True, eq=False)
 class SectionDescriptor:
-    """Texture vectors in, in order; everything else is read.
+    """Describes a section by the texture vectors that are pushed into it, in order.
 
-    total, squares: shape (VECTOR_DIMS,), sums over all vectors. blocks: (BLOCKS, STANDARDISED_DIMS), the first `kept`
-    are means over `BLOCK_STEPS` vectors, every `stride`-th of them. progression: (PROGRESSION_STEPS, 12), the harmony
-    of the first vectors, each of length 1. votes: what a clusterer of vectors took them for.
+    cluster_votes: how often a clusterer assigned a vector to each cluster.
     """
 
-    count: int = 0
-    total: Floats = field(default_factory=lambda: np.zeros(VECTOR_DIMS))
-    squares: Floats = field(default_factory=lambda: np.zeros(VECTOR_DIMS))
-    window_means: Floats = field(default_factory=lambda: np.zeros((MAX_WINDOWS, STANDARDISED_DIMS)))
-    n_windows: int = 0
-    stride: int = 1
-    progression: Floats = field(default_factory=lambda: np.zeros((PROGRESSION_STEPS, 12)))
-    window_sum: Floats = field(default_factory=lambda: np.zeros(STANDARDISED_DIMS))  # the one being summed
+    arrays: DescriptorArrays = field(default_factory=_make_arrays)
     cluster_votes: dict[int, int] = field(default_factory=dict)
 
-    def push(self, vectors: Floats, identities: Iterable[int | None] = ()) -> None:
-        """Take the next texture vectors, shape (n, VECTOR_DIMS), and what a clusterer of vectors takes each for."""
-        for identity in identities:
-            if identity is not None:
-                self.cluster_votes[identity] = self.cluster_votes.get(identity, 0) + 1
-        self.count, self.n_windows, self.stride = _extend_descriptor(
-            vectors,
-            self.count,
-            self.n_windows,
-            self.stride,
-            self.total,
-            self.squares,
-            self.window_means,
-            self.progression,
-            self.window_sum,
-            int(HARMONY[0]),
-            _CHROMA_SCALE,
-            _CHROMA_SHIFT,
-        )
+    def push(self, vectors: Floats, clusters: Iterable[int | None] = ()) -> None:
+        """Add the next texture vectors, float64 (n, VECTOR_DIMS), and the cluster of each."""
+        for cluster in clusters:
+            if cluster is not None:
+                self.cluster_votes[cluster] = self.cluster_votes.get(cluster, 0) + 1
+        _extend_descriptor(vectors, _CHROMA_SCALE, _CHROMA_SHIFT, self.arrays)
 
     def copy(self) -> SectionDescriptor:
-        """One that goes on by itself."""
+        """Return an independent copy."""
         return SectionDescriptor(
-            self.count,
-            self.total.copy(),
-            self.squares.copy(),
-            self.window_means.copy(),
-            self.n_windows,
-            self.stride,
-            self.progression.copy(),
-            self.window_sum.copy(),
-            dict(self.cluster_votes),
+            DescriptorArrays._make(array.copy() for array in self.arrays), dict(self.cluster_votes)
         )
+
+    @property
+    def count(self) -> int:
+        """Texture vectors so far."""
+        return int(self.arrays.n_vectors[0])
 
     @property
     def mean(self) -> Floats:
-        """Over all vectors, shape (VECTOR_DIMS,)."""
-        return self.total / max(self.count, 1)
+        """The mean of all vectors, float64 (VECTOR_DIMS,)."""
+        return self.arrays.total / max(self.count, 1)
 
     @property
     def std(self) -> Floats:
-        """Over all vectors, shape (VECTOR_DIMS,)."""
-        spread: Floats = np.sqrt(np.maximum(self.squares / max(self.count, 1) - self.mean**2, 0.0))
-        return spread
+        """The standard deviation of all vectors, float64 (VECTOR_DIMS,)."""
+        std: Floats = np.sqrt(np.maximum(self.arrays.squares / max(self.count, 1) - self.mean**2, 0.0))
+        return std
+
+    @property
+    def n_windows(self) -> int:
+        """Rows of `window_means` in use."""
+        return int(self.arrays.n_windows[0])
+
+    @property
+    def window_means(self) -> Floats:
+        """The means over windows of WINDOW_STEPS vectors, float64 (MAX_WINDOWS, STANDARDISED_DIMS)."""
+        return self.arrays.window_means
 
     @property
     def n_progression_steps(self) -> int:
-        """How much of the progression there is."""
+        """Rows of `progression` in use."""
         return min(self.count, PROGRESSION_STEPS)
 
+    @property
+    def progression(self) -> Floats:
+        """The chroma of the first vectors about its mean, each of length 1, float64 (PROGRESSION_STEPS, 12)."""
+        return self.arrays.progression
+
     def to_bytes(self) -> bytes:
-        """For the store; the last, unfinished block and the votes are left out."""
+        """Return it as bytes for the name store; the incomplete window and the votes are left out."""
         return pack_arrays(
             count=np.array(self.count),
             mean=self.mean.astype(np.float32),
@@ -163,25 +170,31 @@ class SectionDescriptor:
 def restore_descriptor(
     count: int, mean: NDArray[Any], std: NDArray[Any], window_means: NDArray[Any], progression: NDArray[Any]
 ) -> SectionDescriptor:
-    """A portrait from what is known of it. Raises ValueError when that is not one."""
-    descriptor = SectionDescriptor(count=count, n_windows=len(window_means))
+    """Make a descriptor from its statistics.
+
+    mean, std: (VECTOR_DIMS,). window_means: (n_windows, STANDARDISED_DIMS). progression: (n_progression_steps, 12).
+
+    Raises ValueError when shapes or values are not those of a descriptor.
+    """
     shapes = (mean.shape, std.shape, window_means.shape[1:], progression.shape[1:])
     if (
         shapes != ((VECTOR_DIMS,), (VECTOR_DIMS,), (STANDARDISED_DIMS,), (12,))
         or count < 1
         or len(window_means) > MAX_WINDOWS
-        or len(progression) != descriptor.n_progression_steps
+        or len(progression) != min(count, PROGRESSION_STEPS)
         or not all(np.isfinite(array).all() for array in (mean, std, window_means, progression))
     ):
         raise ValueError("no portrait of a section")
-    descriptor.total[:] = count * mean.astype(np.float64)
-    descriptor.squares[:] = count * (std.astype(np.float64) ** 2 + mean.astype(np.float64) ** 2)
-    descriptor.window_means[: len(window_means)], descriptor.progression[: len(progression)] = window_means, progression
-    return descriptor
+    arrays = _make_arrays()
+    arrays.n_vectors[0], arrays.n_windows[0] = count, len(window_means)
+    arrays.total[:] = count * mean.astype(np.float64)
+    arrays.squares[:] = count * (std.astype(np.float64) ** 2 + mean.astype(np.float64) ** 2)
+    arrays.window_means[: len(window_means)], arrays.progression[: len(progression)] = window_means, progression
+    return SectionDescriptor(arrays)
 
 
 def descriptor_from_bytes(content: bytes) -> SectionDescriptor:
-    """What `SectionDescriptor.to_bytes` packed. Raises ValueError when it is something else."""
+    """Read what `SectionDescriptor.to_bytes` wrote. Raises ValueError when it is something else."""
     try:
         arrays = unpack_arrays(content)
         return restore_descriptor(

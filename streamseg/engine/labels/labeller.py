@@ -43,7 +43,7 @@ class LabelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LabelCorrection:
-    """A closed section gets another label."""
+    """The new label of a closed section. previous: the label that it had."""
 
     section_id: str
     label: str

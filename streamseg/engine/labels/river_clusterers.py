@@ -28,7 +28,7 @@ _N_CLUSTERS: Final = 12
 
 
 def _make_kmeans(first: Floats, radius: float) -> base.Clusterer:
-    """Seeds: the first vector, then always the vector that is farthest from the seeds so far (Gonzalez 1985)."""
+    """Make KMeans. Seeds: the first vector, then always the vector farthest from the seeds so far (Gonzalez 1985)."""
     del radius
     model = cluster.KMeans(n_clusters=_N_CLUSTERS, halflife=0.05, seed=1)
     seeds = [first[0]]
@@ -52,7 +52,7 @@ def _make_stream_kmeans(first: Floats, radius: float) -> base.Clusterer:
 
 
 def _make_dbstream(first: Floats, radius: float) -> base.Clusterer:
-    """The fading factor is .01: at .001 micro-clusters accumulate, and each update takes longer than the one before."""
+    """Make DBSTREAM. The fading factor is .01: at .001 micro-clusters accumulate, and updates take ever longer."""
     return cluster.DBSTREAM(
         clustering_threshold=radius * np.sqrt(first.shape[1]),
         fading_factor=0.01,

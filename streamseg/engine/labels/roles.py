@@ -1,7 +1,8 @@
 """Roles: the probability that a section is an intro, a verse, a chorus, a bridge or an outro.
 
 Eleven features describe a section: how often its label occurred, its level beside the sections before, and its place
-in the song. A multinomial logistic regression (`tools.training.role_training`) turns them into probabilities.
+in the song. A multinomial logistic regression (`models/roles.npz`, fitted by `tools.training.role_training`) turns
+them into probabilities.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import LEVEL
 from streamseg.engine.labels.descriptor import SectionDescriptor
-from streamseg.engine.models import roles as trained
+from streamseg.engine.models.loader import load_arrays
 
 Floats = NDArray[np.float64]
 
 ROLES: Final = ("intro", "verse-like", "chorus-like", "bridge-like", "outro")
 N_ROLE_FEATURES: Final = 11
+_WEIGHTS: Final = load_arrays("roles")
 _MAX_SONG_S: Final = 360.0  # later sections have no role: no song of the training data is longer
 
 
@@ -35,14 +37,14 @@ class RoleClassifier:
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """The probability of each role for a section; empty after the longest song.
+        """The probability of each role for a section; empty when the song lasts longer than songs do.
 
         start, end: of the section, stream seconds.
         """
         if self._start is not None and start - self._start > _MAX_SONG_S:
             return {}
         features = self.describe_section(descriptor, label, start, end)
-        log_odds = (features - trained.MEAN) / trained.STD @ trained.WEIGHTS + trained.BIAS
+        log_odds = (features - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
         weights = np.exp(log_odds - log_odds.max())
         return {role: float(weight) for role, weight in zip(ROLES, weights / weights.sum(), strict=True)}
 

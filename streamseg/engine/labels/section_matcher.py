@@ -18,7 +18,7 @@ _MERGE_LOG_ODDS = 2.0  # log-odds from which two labels are merged
 
 
 class SectionMatcher:
-    """Matches the descriptors of whole sections, after `SectionClusterer`, named sections of earlier runs included."""
+    """Matches a section with labels by comparing its descriptor with those of stored and of named sections."""
 
     def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
         """capacity: stored sections, named ones not counted. Named sections that cannot be decoded are skipped."""
@@ -81,7 +81,7 @@ class SectionMatcher:
         return duplicated
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """The descriptor of a section of the label in this run: the latest, unless its slot was used again."""
+        """The descriptor of the latest section of a label in this run, or of another when its slot was used again."""
         if label not in self._latest_slots:
             return None
         slots, latest = self._clusterer.slots_of_label(label), self._latest_slots[label]

@@ -26,7 +26,7 @@ Halves = NDArray[np.float16]
 
 
 class DescriptorStore:
-    """Section descriptors in numbered slots; the `SimilarityIndex` that `SectionClusterer` uses for sections."""
+    """Stores section descriptors in numbered slots and compares them; a `SimilarityIndex`."""
 
     def __init__(self, model: LabelModel, capacity: int) -> None:
         """capacity: number of slots."""

@@ -1,1 +1,1 @@
-"""Trained numbers, and how they were trained."""
+"""Trained weights (npz), a card for each that says how it was trained, and their loader."""

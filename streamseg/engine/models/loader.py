@@ -1,14 +1,18 @@
-"""The one loader of the shipped models."""
+"""Loads the weights that are shipped with the program: the npz files of this folder."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from numpy.typing import NDArray
 
 from streamseg.engine.models.weights import BoundaryModel, LabelModel, read_boundary_model, read_label_model
+from streamseg.engine.packed_arrays import unpack_arrays
 from streamseg.settings import Profile
 
-# Which shipped model a profile judges by.
+# The shipped boundary model of each profile.
 SHIPPED_BOUNDARY_MODELS: dict[Profile, str] = {
     "music": "songs",
     "dj": "mixes",
@@ -17,15 +21,24 @@ SHIPPED_BOUNDARY_MODELS: dict[Profile, str] = {
 }
 
 
+def load_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the file `name`.npz, by name; the caller owns them."""
+    return unpack_arrays(_read_file(f"{name}.npz"))
+
+
 @cache
 def load_boundary_model(profile: Profile) -> BoundaryModel:
-    """The model that comes with the program, for one profile."""
+    """Return the shipped boundary classifier of a profile."""
     name = f"boundaries_{SHIPPED_BOUNDARY_MODELS[profile]}.npz"
-    return read_boundary_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)
+    return read_boundary_model(_read_file(name), name)
 
 
 @cache
 def load_label_model(profile: Profile) -> LabelModel:
-    """What tells whether two sections are the same, for one profile."""
+    """Return the shipped weights that compare sections, of a profile."""
     name = f"labels_{'sections' if profile == 'music' else 'tracks'}.npz"
-    return read_label_model(files("streamseg.engine.models").joinpath(name).read_bytes(), name)
+    return read_label_model(_read_file(name), name)
+
+
+def _read_file(name: str) -> bytes:
+    return files(__package__).joinpath(name).read_bytes()

@@ -1,4 +1,4 @@
-"""The key of a stretch of sound, from how strongly each pitch class was heard."""
+"""Key estimation from chroma."""
 
 from __future__ import annotations
 
@@ -9,42 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 PITCH_CLASS_NAMES: Final = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
-# Mixed In Key's wheel: neighbours share all notes but one, the same number in A and B is the relative key.
+# Camelot wheel (Mixed In Key): neighbours share all notes but one; A and B of one number are relative keys.
 CAMELOT_MAJOR: Final = (8, 3, 10, 5, 12, 7, 2, 9, 4, 11, 6, 1)
 CAMELOT_MINOR: Final = (5, 12, 7, 2, 9, 4, 11, 6, 1, 8, 3, 10)
 # How often each degree occurs in the major and minor pieces of the Kostka-Payne corpus (Temperley 2007, fig. 6.4).
-# Krumhansl's listeners' ratings, the usual choice, score .77 where these score .87 (MIREX, 20 songs).
+# The usual choice, the ratings of Krumhansl's listeners, scores .77 where these score .87 (MIREX, 20 songs).
 MAJOR_PROFILE: Final = (0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400)
 MINOR_PROFILE: Final = (0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330)
-MIN_CORRELATION: Final = 0.6  # below, no key fits: noise, speech, drums
+MIN_CORRELATION: Final = 0.6  # below, there is no key: noise, speech, drums
 
 
 @dataclass(frozen=True, slots=True)
 class KeyEstimate:
-    """name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with the key's profile, 0 to 1."""
+    """A key. name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with its profile, 0 to 1."""
 
     name: str
     camelot: str
     confidence: float
 
 
-def _profiles() -> NDArray[np.float64]:
+def _make_profiles() -> NDArray[np.float64]:
+    """The profiles of all keys, C major to B minor, shape (24, 12), each of mean 0 and length 1."""
     rows = np.array([np.roll(profile, tonic) for profile in (MAJOR_PROFILE, MINOR_PROFILE) for tonic in range(12)])
     rows -= rows.mean(axis=1, keepdims=True)
     unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
 
 
-_PROFILES: Final = _profiles()
+_PROFILES: Final = _make_profiles()
 
 
 def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
-    """The key whose profile correlates best (Krumhansl 1990, ch. 4) with chroma, shape (12,), C first; None if none."""
-    std = chroma - chroma.mean()
-    norm = float(np.linalg.norm(std))
+    """Find the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4); None if none correlates.
+
+    chroma: shape (12,), C first, any scale.
+    """
+    zero_mean = chroma - chroma.mean()
+    norm = float(np.linalg.norm(zero_mean))
     if norm <= 1e-9 * max(1.0, float(np.abs(chroma).max())):
         return None
-    correlation = _PROFILES @ std / norm
+    correlation = _PROFILES @ zero_mean / norm
     best = int(np.argmax(correlation))
     if correlation[best] < MIN_CORRELATION:
         return None

@@ -1,33 +1,41 @@
-"""Sections: what lies between two boundaries, from the first vector to the report.
+"""The life cycle of sections: turns boundary decisions into `boundary.*` and `section.*` events.
 
-Keeps the book: texture sums of the open section, a bounded past of vectors so that a boundary can be drawn some
-seconds back, and the ids. Says `boundary.*` and `section.*`.
+The tracker has one current section. Texture vectors update the estimate of its label; a confirmed boundary, a long gap
+or the end closes it. A boundary may lie some seconds back, so the vectors of that time stay apart until it is certain
+which section they belong to.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.boundaries.tracker import BoundaryDecision
-from streamseg.engine.features.texture import HARMONY, LEVEL, RHYTHM, STEP_S, TEXTURE_DIMS, TIMBRE
+from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.labels.descriptor import SectionDescriptor
 from streamseg.engine.labels.labeller import LabelCorrection, LabelEstimate, SectionLabeller
 from streamseg.engine.labels.roles import RoleClassifier
 from streamseg.engine.models.weights import LabelModel
 from streamseg.engine.named_sounds import NamedSounds
+from streamseg.engine.sections.current_section import CurrentSection
+from streamseg.engine.sections.distances import (
+    COMPARED_STEPS,
+    NOVELTY_THRESHOLD,
+    measure_feature_distances,
+    measure_novelty,
+)
 from streamseg.engine.sections.recent_vectors import RecentVectors
-from streamseg.settings import Settings
+from streamseg.settings import ENGINE_RATE, HOP, Settings
 from streamseg.wire.events import (
     BoundaryConfirmed,
     BoundaryProvisional,
     BoundaryRetracted,
     Event,
-    FeatureDistances,
     NextSection,
+    Novelty,
     PreviousSection,
     Report,
     SectionClosed,
@@ -35,246 +43,233 @@ from streamseg.wire.events import (
     SectionUpdated,
 )
 
-_COMPARED_SPAN_S = 8.0  # what is compared on either side of a boundary
-_NOVELTY_THRESHOLD = 0.7  # of what changes, most lies above it; of what does not, one moment in ten
-# Vectors after which a section is looked at (again): ever rarer, for as long as it lasts.
+EndedBy: TypeAlias = Literal["boundary", "gap", "end"]
+ReportMaker: TypeAlias = Callable[[float, float], Report]
+
+_MIN_DURATION_S = HOP / ENGINE_RATE  # of a section
+_NAMED_WITHIN_S = 2.5  # a section that starts so near a jingle starts with it
+# The label is estimated when a section has so many vectors: ever more rarely, for as long as the section lasts.
 _ESTIMATE_AT_COUNTS = frozenset((*range(12, 33, 3), *(round(45 * 1.5**n) for n in range(40))))
-_MIN_VECTORS = 8  # vectors are looked at, if there are so many
 
 
-@dataclass(slots=True)
-class _CurrentSection:
-    """The section that is playing."""
-
-    number: int
-    start: float
-    descriptor: SectionDescriptor = field(
-        default_factory=SectionDescriptor
-    )  # of what lies too far back to be cut off by a boundary
-    n_recent: int = 0  # vectors since, still among the recent ones
-    edge_left: int = 0  # vectors at the beginning that may still belong to what was before, and are left out
-    n_vectors: int = 0
-    estimate: LabelEstimate | None = None
-
-    @property
-    def id(self) -> str:
-        return f"s-{self.number}"
+def make_short_report(start: float, end: float) -> Report:
+    """Make a report of a section's duration alone, where nothing else is measured."""
+    return Report(duration_s=round(end - start, 6))
 
 
 class SectionTracker:
-    """Turns changes into boundaries, and what lies between into sections."""
+    """Keeps the current section, and closes it where a boundary is confirmed."""
 
-    def __init__(self, settings: Settings, lookback_s: float, model: LabelModel, named_sounds: NamedSounds) -> None:
-        """lookback_s: how far back a boundary may be drawn."""
+    def __init__(
+        self,
+        settings: Settings,
+        lookback_s: float,
+        model: LabelModel,
+        named_sounds: NamedSounds,
+        make_report: ReportMaker = make_short_report,
+    ) -> None:
+        """Open the first section at stream time 0.
+
+        lookback_s: how far back a boundary may lie. make_report: called once for each section when it closes, with its
+        start and end in stream seconds.
+        """
         self._labels = SectionLabeller(settings, model, named_sounds)
         self._roles = RoleClassifier() if settings.profile == "music" else None
+        self._make_report = make_report
         self._edge_vectors = int(model.edge)
-        self._undecided_steps = round(lookback_s / STEP_S) + 2  # vectors before which a boundary may yet be drawn
-        self._recent = RecentVectors(self._undecided_steps + round(_COMPARED_SPAN_S / STEP_S))
+        self._undecided_steps = round(lookback_s / STEP_S) + 2
+        self._recent = RecentVectors(self._undecided_steps + COMPARED_STEPS)
         self._step = 0
         self._sections_started = 1
-        self._current = _CurrentSection(number=1, start=0.0)
-
-    @property
-    def start(self) -> float:
-        """Where the open section began, stream seconds."""
-        return self._current.start
-
-    @property
-    def label(self) -> str | None:
-        """What the open section is called so far."""
-        return self._current.estimate.label if self._current.estimate else None
-
-    def descriptor_of_label(self, label: str) -> bytes | None:
-        """What a label sounds like, for the memory of later runs; None when nothing is remembered of it."""
-        descriptor = self._labels.descriptor_of_label(label)
-        return descriptor.to_bytes() if descriptor else None
-
-    def name_of(self, label: str) -> str | None:
-        """The name a label has from an earlier run."""
-        return self._labels.name_of(label)
+        self._current = CurrentSection(number=1, start=0.0)
+        self.boundaries_confirmed = 0
 
     @property
     def label_probabilities(self) -> dict[str, float]:
-        """How probable each label is for the open section."""
+        """The probability of each label for the current section."""
         return dict(self._current.estimate.probabilities) if self._current.estimate else {}
 
-    def push(self, vector: NDArray[np.float64]) -> list[Event]:
-        """Take the texture vector of the next step; says what became clearer of the open section."""
-        identity = self._labels.push(vector)
-        if not np.isfinite(vector).all():  # one NaN in a sum would stay; this is sound like any other
-            vector = np.zeros_like(vector)
-        self._recent.push(vector, identity)
-        self._step += 1
-        section = self._current
-        section.n_recent += 1
-        section.n_vectors += 1
-        if section.n_recent > self._undecided_steps:
-            if section.edge_left:
-                section.edge_left -= 1
-            else:
-                self._add_vectors(section.descriptor, -section.n_recent, 1 - section.n_recent)
-            section.n_recent -= 1
-        return self._update_estimate() if section.n_vectors in _ESTIMATE_AT_COUNTS else []
+    def descriptor_of_label(self, label: str) -> bytes | None:
+        """The descriptor of a label's latest section, packed for the name store; None when it is forgotten."""
+        descriptor = self._labels.descriptor_of_label(label)
+        return descriptor.to_bytes() if descriptor else None
 
-    def novelty(self) -> tuple[float, float]:
-        """How far the last 4 s lie from the 8 s before, in deviations, and from where on that is much; for showing."""
-        recent = self._recent.vectors[-24:, :TEXTURE_DIMS]
-        if len(recent) < 24:
-            return 0.0, _NOVELTY_THRESHOLD
-        moved = recent[16:].mean(axis=0) - recent[:16].mean(axis=0)
-        return float(np.sqrt(np.mean(moved**2))), _NOVELTY_THRESHOLD
+    def name_of_label(self, label: str) -> str | None:
+        """The name that a label has from an earlier run, or None."""
+        return self._labels.name_of(label)
+
+    def push(self, vector: NDArray[np.float64]) -> list[Event]:
+        """Process the texture vector of the next step, shape (VECTOR_DIMS,).
+
+        Returns `section.updated` when the estimate of the current section's label changed.
+        """
+        cluster = self._labels.push(vector)
+        if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
+            vector = np.zeros_like(vector)
+        self._recent.push(vector, cluster)
+        self._step += 1
+        self._current.add_vector(self._recent, self._undecided_steps)
+        return self._update_estimate() if self._current.n_vectors in _ESTIMATE_AT_COUNTS else []
+
+    def measure_novelty(self, t: float) -> Novelty:
+        """Measure how new the sound is now, at stream time t."""
+        return Novelty(
+            t=t,
+            value=round(measure_novelty(self._recent.vectors), 4),
+            threshold=NOVELTY_THRESHOLD,
+            label=self._current.label,
+            label_probabilities=self.label_probabilities,
+        )
 
     def apply_decision(
-        self, decision: BoundaryDecision, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool
+        self,
+        decision: BoundaryDecision,
+        t: float,
+        decided_t: float,
+        uncertainty_s: float,
+        jingle: str | None = None,
+        *,
+        at_end: bool = False,
     ) -> list[Event]:
-        """A change at stream time t, decided at decided_t: the events that follow from it."""
-        identity = f"b-{decision.number}"
+        """Make the events of a boundary decision; a confirmed boundary closes the current section.
+
+        t, decided_t, uncertainty_s, jingle: as in `LocatedDecision`. at_end: the end of the sound forced the decision.
+        """
+        boundary_id = f"b-{decision.number}"
+        t = round(max(t, self._current.start + _MIN_DURATION_S), 6)
         if decision.state == "provisional":
-            fact = BoundaryProvisional(
-                boundary_id=identity,
+            provisional = BoundaryProvisional(
+                boundary_id=boundary_id,
                 t=t,
                 decided_t=decided_t,
                 stability=round(decision.probability, 3),
                 score=round(decision.score, 3),
             )
-            return [Event(identity, fact)]
+            return [Event(boundary_id, provisional)]
         if decision.state == "retracted":
-            return [Event(identity, BoundaryRetracted(boundary_id=identity, decided_t=decided_t, at_end=at_end))]
-        return self._confirm_boundary(identity, decision, t, decided_t, uncertainty_s, at_end=at_end)
+            retraction = BoundaryRetracted(boundary_id=boundary_id, decided_t=decided_t, at_end=at_end)
+            return [Event(boundary_id, retraction)]
+        n_after = self._step - decision.step
+        distances = measure_feature_distances(self._recent.vectors, len(self._recent) - n_after)
+        previous, closing_events = self._close_current(t, "boundary", leave_out=n_after, at_end=at_end)
+        current, estimate = self._start_after_boundary(t, n_after)
+        self.boundaries_confirmed += 1
+        confirmation = BoundaryConfirmed(
+            boundary_id=boundary_id,
+            t=t,
+            decided_t=decided_t,
+            t_uncertainty=uncertainty_s,
+            confidence=round(decision.probability, 3),
+            evidence=distances,
+            snapped_to=None if jingle is None else f"cue:{jingle}",
+            prev=PreviousSection(section_id=previous.id, label=previous.label),
+            next=NextSection(
+                section_id=current.id,
+                label=estimate.label,
+                seen_before=estimate.seen_before,
+                last_seen=estimate.last_seen,
+            ),
+            at_end=at_end,
+        )
+        return [Event(boundary_id, confirmation), *closing_events]
+
+    def name_section(self, name: str, t: float) -> list[Event]:
+        """Name the current section after a jingle at stream time t, if the section starts there."""
+        if abs(self._current.start - t) > _NAMED_WITHIN_S:
+            return []
+        self._current.jingle = name
+        return [self._make_update()]
 
     def close_section(self, end: float, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
-        """Close the open section without a boundary; the next one begins with the next vector."""
-        events = self._close_section(self._current, end, ended_by, at_end=at_end) if end > self._current.start else []
+        """Close the current section at stream time `end` without a boundary; `start_section` opens the next one."""
+        events: list[Event] = []
+        if end > self._current.start:
+            _, events = self._close_current(end, ended_by, at_end=at_end)
         self._recent.clear()
         return events
 
     def start_section(self, start: float) -> None:
-        """Open a section at stream time start, after a `close`."""
+        """Open a section at stream time `start`, after a long gap."""
         self._sections_started += 1
         self._step = 0
-        self._current = _CurrentSection(number=self._sections_started, start=start)
+        self._current = CurrentSection(number=self._sections_started, start=start)
         if self._roles is not None:
             self._roles.start_song()
 
-    def _confirm_boundary(
-        self, identity: str, change: BoundaryDecision, t: float, decided_t: float, uncertainty_s: float, *, at_end: bool
-    ) -> list[Event]:
-        back = self._step - change.step
-        ending, self._sections_started = self._current, self._sections_started + 1
-        starting = _CurrentSection(
-            self._sections_started, t, n_recent=back, edge_left=self._edge_vectors, n_vectors=back
+    def _start_after_boundary(self, start: float, n_vectors: int) -> tuple[CurrentSection, LabelEstimate]:
+        """Open a section that the newest `n_vectors` vectors belong to already, and estimate its label."""
+        self._sections_started += 1
+        self._current = section = CurrentSection(
+            self._sections_started, start, n_recent=n_vectors, edge_left=self._edge_vectors, n_vectors=n_vectors
         )
-        ending.descriptor = self._full_descriptor(ending, leave_out=back)
-        ending.n_recent = 0
-        evidence = self._feature_distances(change.step)
-        closing = self._close_section(ending, t, "boundary", at_end=at_end)
-        guess = self._labels.estimate_label(self._full_descriptor(starting))
-        starting.estimate = guess
-        self._current = starting
-        closed = closing[0].data
-        assert isinstance(closed, SectionClosed)  # noqa: S101  tells mypy what _close returns first
-        confirmed = BoundaryConfirmed(
-            boundary_id=identity,
-            t=t,
-            decided_t=decided_t,
-            t_uncertainty=uncertainty_s,
-            confidence=round(change.probability, 3),
-            evidence=evidence,
-            snapped_to=None,
-            prev=PreviousSection(section_id=ending.id, label=closed.label),
-            next=NextSection(
-                section_id=starting.id,
-                label=guess.label,
-                seen_before=guess.seen_before,
-                last_seen=guess.last_seen,
-            ),
-            at_end=at_end,
-        )
-        return [Event(identity, confirmed), *closing]
+        section.estimate = estimate = self._labels.estimate_label(section.describe(self._recent))
+        return section, estimate
 
-    def _close_section(
-        self, section: _CurrentSection, end: float, ended_by: Literal["boundary", "gap", "end"], *, at_end: bool
-    ) -> list[Event]:
-        duration_s = end - section.start
-        guess, relabelled = section.estimate, list[LabelCorrection]()
-        descriptor = self._full_descriptor(section)
+    def _close_current(
+        self, end: float, ended_by: EndedBy, *, leave_out: int = 0, at_end: bool
+    ) -> tuple[CurrentSection, list[Event]]:
+        """Close the current section: learn its label, and make its last event and those of sections it relabels.
+
+        leave_out: vectors at the end that belong to the next section. Returns the section that closed, and the events.
+        """
+        section = self._current
+        descriptor = section.describe(self._recent, leave_out)
+        corrections = list[LabelCorrection]()
         if descriptor.count > 0:
-            guess, relabelled = self._labels.learn_section(descriptor, section.id, end)
-        roles = dict[str, float]()
-        if self._roles is not None:
-            for one in relabelled:
-                self._roles.merge_labels(one.previous, one.label)
-            if guess and guess.label:
-                roles = self._roles.classify_section(descriptor, guess.label, section.start, end)
-        role = max(roles, key=roles.__getitem__, default=None)
-        closed = SectionClosed(
+            section.estimate, corrections = self._labels.learn_section(descriptor, section.id, end)
+        label = section.label
+        role, role_confidence = self._classify_role(section, descriptor, corrections, end)
+        closing = SectionClosed(
             section_id=section.id,
             start=section.start,
             end=end,
             ended_by=ended_by,
-            label=guess.label if guess else None,
-            name=guess.name if guess else None,
-            label_confidence=guess.probabilities.get(guess.label) if guess and guess.label else None,
+            label=label,
+            name=section.name,
+            label_confidence=section.estimate.probabilities.get(label) if section.estimate and label else None,
             role=role,
-            role_confidence=round(roles[role], 3) if role else None,
-            report=Report(duration_s=round(duration_s, 6)),
+            role_confidence=role_confidence,
+            report=self._make_report(section.start, end),
             at_end=at_end,
         )
-        looked = [
-            Event(one.section_id, SectionRelabelled(section_id=one.section_id, label=one.label, previous=one.previous))
-            for one in relabelled
-        ]
-        return [Event(section.id, closed), *looked]
+        events = [Event(section.id, closing)]
+        for each in corrections:
+            relabelling = SectionRelabelled(section_id=each.section_id, label=each.label, previous=each.previous)
+            events.append(Event(each.section_id, relabelling))
+        return section, events
 
-    def _full_descriptor(self, section: _CurrentSection, leave_out: int = 0) -> SectionDescriptor:
-        """The portrait of all of a section, but for the last vectors."""
-        descriptor = section.descriptor.copy()
-        last = len(self._recent) - leave_out
-        first = len(self._recent) - section.n_recent
-        first += max(0, min(section.edge_left, last - first - _MIN_VECTORS))
-        self._add_vectors(descriptor, first, last)
-        return descriptor
-
-    def _add_vectors(self, descriptor: SectionDescriptor, first: int, last: int) -> None:
-        """Put some of the recent vectors into a portrait."""
-        descriptor.push(self._recent.vectors[first:last], self._recent.clusters[first:last])
+    def _classify_role(
+        self, section: CurrentSection, descriptor: SectionDescriptor, corrections: list[LabelCorrection], end: float
+    ) -> tuple[str | None, float | None]:
+        """The likeliest role of a section that ends, and its probability; None where roles are not estimated."""
+        if self._roles is None:
+            return None, None
+        for correction in corrections:
+            self._roles.merge_labels(correction.previous, correction.label)
+        if not section.label:
+            return None, None
+        roles = self._roles.classify_section(descriptor, section.label, section.start, end)
+        if not roles:
+            return None, None
+        role = max(roles, key=roles.__getitem__)
+        return role, round(roles[role], 3)
 
     def _update_estimate(self) -> list[Event]:
-        section = self._current
-        guess = self._labels.estimate_label(self._full_descriptor(section))
-        said, section.estimate = section.estimate, guess
-        if said is not None and (said.label, said.name, said.seen_before) == (
-            guess.label,
-            guess.name,
-            guess.seen_before,
-        ):
+        """Estimate the current section's label again."""
+        section, before = self._current, self._current.estimate
+        section.estimate = now = self._labels.estimate_label(section.describe(self._recent))
+        if before and (before.label, before.name, before.seen_before) == (now.label, now.name, now.seen_before):
             return []
-        return [Event(section.id, self.section_update())]
+        return [self._make_update()]
 
-    def section_update(self) -> SectionUpdated:
-        """What is known of the open section."""
-        guess = self._current.estimate
-        return SectionUpdated(
-            section_id=self._current.id,
-            label=guess.label if guess else None,
-            name=guess.name if guess else None,
-            label_probabilities=guess.probabilities if guess else {},
-            seen_before=guess.seen_before if guess else False,
-            last_seen=guess.last_seen if guess else None,
+    def _make_update(self) -> Event:
+        section, estimate = self._current, self._current.estimate
+        update = SectionUpdated(
+            section_id=section.id,
+            label=section.label,
+            name=section.name,
+            label_probabilities=estimate.probabilities if estimate else {},
+            seen_before=estimate.seen_before if estimate else False,
+            last_seen=estimate.last_seen if estimate else None,
         )
-
-    def _feature_distances(self, step: int) -> FeatureDistances:
-        """How far timbre, harmony and rhythm moved across `step`: 0 none, 1 as far as sounds do."""
-        span = round(_COMPARED_SPAN_S / STEP_S)
-        recent = self._recent.vectors
-        middle = len(recent) - (self._step - step)
-        before, after = recent[max(0, middle - span) : middle], recent[middle : middle + span]
-        if len(before) == 0 or len(after) == 0:
-            return FeatureDistances(timbre=0.0, harmony=0.0, rhythm=0.0, level=0.0)
-        moved = after.mean(axis=0) - before.mean(axis=0)
-
-        def part(dims: NDArray[np.int_]) -> float:
-            return round(float(1.0 - np.exp(-np.mean(moved[dims] ** 2))), 3)
-
-        return FeatureDistances(timbre=part(TIMBRE), harmony=part(HARMONY), rhythm=part(RHYTHM), level=part(LEVEL))
+        return Event(section.id, update)

@@ -1,47 +1,46 @@
-"""The last texture vectors, side by side in memory, so that a kernel can walk over them."""
+"""The last texture vectors, contiguous in memory, so that a kernel can process them."""
 
 from __future__ import annotations
 
 from collections import deque
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.features.texture import VECTOR_DIMS
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 
 class RecentVectors:
-    """Keeps the last `capacity` vectors, and what a clusterer took each of them for."""
+    """Holds the last `capacity` vectors, and the cluster that a river clusterer assigned to each."""
 
     def __init__(self, capacity: int) -> None:
-        self._buffer = np.zeros((2 * capacity, VECTOR_DIMS))  # twice, so that the past is moved once in a while only
-        self._end = 0
+        """capacity: number of vectors."""
+        self._rows = RowBuffer(VECTOR_DIMS, capacity)
         self._clusters: deque[int | None] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
+        """Number of vectors."""
         return len(self._clusters)
 
     @property
     def vectors(self) -> Floats:
-        """The latest last, shape (n, VECTOR_DIMS); until the next `push`."""
-        return self._buffer[self._end - len(self) : self._end]
+        """All vectors, the latest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
+        return self._rows.rows
 
-    @property
-    def clusters(self) -> list[int | None]:
-        """One for each of the vectors."""
-        return list(self._clusters)
+    def between(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
+        """Vectors `begin` to `end` - 1, and their clusters; valid until the next `push`."""
+        return self._rows.rows[begin:end], list(self._clusters)[begin:end]
 
     def push(self, vector: Floats, cluster: int | None) -> None:
-        """Take the next one."""
-        if self._end == len(self._buffer):
-            kept = self.vectors.copy()
-            self._buffer[: len(kept)], self._end = kept, len(kept)
-        self._buffer[self._end] = vector
-        self._end += 1
+        """Add a vector, shape (VECTOR_DIMS,), and its cluster, if there is one."""
+        self._rows.extend(1)[:] = vector
         self._clusters.append(cluster)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all vectors."""
+        self._rows.drop_oldest(len(self))
         self._clusters.clear()

@@ -1,12 +1,12 @@
-"""What a span of sound amounts to, counted so that memory stays the same however long it is.
+"""Statistics of a section in constant memory: sums and histograms.
 
-Everything is counted in whole numbers: sums do not depend on the order or size of what was added, so neither do the
-figures. The price is a resolution: 0.01 LU, 10 cents, 1 % of a frequency.
+All counts are whole numbers, so the figures do not depend on the order or the sizes of what is added. This limits the
+resolution to 0.01 LU, 10 cents and 1 % of a frequency.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.loudness.meter import LOUDNESS_COLUMNS, MOMENTARY, SHORT_TERM, TRUE_PEAK
 
-Rows = NDArray[np.floating]
-Counts = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.floating]
+Counts: TypeAlias = NDArray[np.int64]
 
-# The columns of a frame that a section's figures need.
+# The columns of a frame that a report needs.
 REPORT_FEATURES: Final = (
     "tuned_chroma",
     "centroid_hz",
@@ -32,24 +32,25 @@ REPORT_COLUMNS: Final = np.concatenate([np.arange(COLUMNS[name].start, COLUMNS[n
 CENTROID, BANDWIDTH, FLATNESS, F0, ONSET, TEMPO, CONFIDENCE = range(12, 19)
 
 CHROMA_RESOLUTION: Final = 1_000
-MIN_TEMPO_CONFIDENCE: Final = 0.2  # a tempo less sure than this is not counted
+MIN_TEMPO_CONFIDENCE: Final = 0.2  # tempi below are not counted
 
 
 class LogScale:
-    """Equal steps of the logarithm from `least` to `most`."""
+    """The bins of a histogram, of equal width on a logarithmic scale."""
 
     def __init__(self, lowest: float, highest: float, step: float) -> None:
+        """lowest, highest: centres of the first and last bin. step: ratio of neighbouring centres."""
         self.lowest, self.step = lowest, step
         self.size = int(np.ceil(np.log(highest / lowest) / np.log(step))) + 1
 
     def histogram(self, values: Rows, weights: Counts | None = None) -> Counts:
-        """How many (or how much weight of) values lie in each step; what lies outside counts at the end."""
-        place = np.rint(np.log(np.maximum(values, 1e-300) / self.lowest) / np.log(self.step))
-        indices = np.clip(place, 0, self.size - 1).astype(np.int64)
+        """Count values, shape (n,), or add their weights, in each bin, shape (size,); the outer bins are open."""
+        positions = np.rint(np.log(np.maximum(values, 1e-300) / self.lowest) / np.log(self.step))
+        indices = np.clip(positions, 0, self.size - 1).astype(np.int64)
         return np.bincount(indices, weights, self.size).astype(np.int64)  # exact: whole numbers far below 2^53
 
     def value_at(self, index: float) -> float:
-        """The value at a step."""
+        """The value at the centre of a bin."""
         return float(self.lowest * self.step**index)
 
 
@@ -60,19 +61,19 @@ BPM_SCALE: Final = LogScale(40.0, 230.0, 1.005)
 
 
 def percentile_index(counts: Counts, share: float) -> int | None:
-    """The first step at which `share` of everything counted is reached; None if nothing was."""
+    """The first bin at which this share (0 to 1) of all counts is reached; None if all counts are 0."""
     total = int(counts.sum())
     return int(np.searchsorted(np.cumsum(counts), max(1.0, share * total))) if total else None
 
 
 def sum_chroma(rows: Rows) -> Counts:
-    """The sum of the chroma of these frames, in whole steps."""
-    steps: Counts = np.rint(rows[:, :12] * CHROMA_RESOLUTION).astype(np.int64).sum(axis=0)
-    return steps
+    """Sum the chroma of rows of REPORT_COLUMNS, in units of 1 / CHROMA_RESOLUTION, shape (12,)."""
+    chroma: Counts = np.rint(rows[:, :12] * CHROMA_RESOLUTION).astype(np.int64).sum(axis=0)
+    return chroma
 
 
 class FrameStatistics:
-    """Counts frames of features. rows: shape (n, len(KEPT_COLUMNS))."""
+    """Statistics of feature frames: counts, sum of chroma, histograms."""
 
     def __init__(self) -> None:
         self.frames = self.onsets = self.voiced = 0
@@ -83,7 +84,7 @@ class FrameStatistics:
         self.tempo = np.zeros(BPM_SCALE.size, np.int64)  # thousandths of confidence
 
     def add_frames(self, rows: Rows) -> None:
-        """Count these frames."""
+        """Add rows of frames, shape (n, len(REPORT_COLUMNS))."""
         self.frames += len(rows)
         self.onsets += int(rows[:, ONSET].sum())
         self.chroma += sum_chroma(rows)
@@ -102,45 +103,48 @@ LUFS_LOWEST, LUFS_STEP, LUFS_SIZE = -70.0, 0.01, 8_501  # to +15 LUFS
 
 
 class LoudnessStatistics:
-    """Counts 100 ms blocks. rows: shape (n, len(BLOCK_COLUMNS)), as of `LoudnessMeter`."""
+    """Statistics of rows of `LoudnessMeter`: histograms of loudness, and the true peak."""
 
     def __init__(self) -> None:
         self.momentary, self.short_term = np.zeros(LUFS_SIZE, np.int64), np.zeros(LUFS_SIZE, np.int64)
         self.true_peak = 0.0
 
     def add_rows(self, rows: Rows, whole_momentary: NDArray[np.bool_], whole_short_term: NDArray[np.bool_]) -> None:
-        """Count these blocks; the masks say whose 0.4 s and 3 s lie wholly in the span."""
-        assert rows.shape[1] == len(LOUDNESS_COLUMNS)  # noqa: S101  ours, not a user's
+        """Add rows, shape (n, len(LOUDNESS_COLUMNS)).
+
+        whole_momentary, whole_short_term: shape (n,), whether the last 0.4 s and 3 s of a row lie in the section.
+        """
+        assert rows.shape[1] == len(LOUDNESS_COLUMNS)  # noqa: S101  our own mistake, not a user's
         self.momentary += self._histogram(rows[whole_momentary, MOMENTARY])
         self.short_term += self._histogram(rows[whole_short_term, SHORT_TERM])
         self.true_peak = max(self.true_peak, float(rows[:, TRUE_PEAK].max(initial=0.0)))
 
     @staticmethod
     def _histogram(lufs: Rows) -> Counts:
-        """The absolute gate: what is below -70 LUFS, or not whole, is not counted."""
+        """Count values of loudness, shape (n,), from LUFS_LOWEST on: the absolute gate of BS.1770-5."""
         loud = lufs[lufs >= LUFS_LOWEST]
         indices = np.minimum(np.rint((loud - LUFS_LOWEST) / LUFS_STEP), LUFS_SIZE - 1).astype(np.int64)
         return np.bincount(indices, minlength=LUFS_SIZE).astype(np.int64)
 
     @property
     def integrated_lufs(self) -> float | None:
-        """BS.1770-5: the mean power of blocks above -70 LUFS and above 10 LU below the mean of those."""
-        return _gate(self.momentary, 10.0)[0]
+        """Integrated loudness by BS.1770-5, in LUFS: the mean power above -70 LUFS and above 10 LU below their mean."""
+        return _gate_counts(self.momentary, 10.0)[0]
 
     @property
     def range_lu(self) -> float | None:
-        """EBU Tech 3342: from the 10th to the 95th percentile of short-term loudness, gated at -20 LU."""
-        kept = _gate(self.short_term, 20.0)[1]
-        low, high = percentile_index(kept, 0.10), percentile_index(kept, 0.95)
+        """Loudness range by EBU Tech 3342, in LU: 10th to 95th percentile of short-term loudness, gated at -20 LU."""
+        counts = _gate_counts(self.short_term, 20.0)[1]
+        low, high = percentile_index(counts, 0.10), percentile_index(counts, 0.95)
         return None if low is None or high is None else (high - low) * LUFS_STEP
 
 
-def _gate(counts: Counts, gate_lu: float) -> tuple[float | None, Counts]:
-    """The mean of what lies above `gate_lu` below the mean of all, in LUFS, and what lies there."""
+def _gate_counts(counts: Counts, gate_lu: float) -> tuple[float | None, Counts]:
+    """Leave out what lies more than `gate_lu` below the mean power; returns the rest's mean in LUFS, and its counts."""
     if not counts.any():
         return None, counts
     lufs = LUFS_LOWEST + LUFS_STEP * np.arange(LUFS_SIZE)
     powers = 10.0 ** (lufs / 10.0)
     gate = 10.0 * np.log10((counts * powers).sum() / counts.sum()) - gate_lu
-    kept = np.where(lufs > gate, counts, 0)
-    return float(10.0 * np.log10((kept * powers).sum() / kept.sum())), kept
+    counts = np.where(lufs > gate, counts, 0)
+    return float(10.0 * np.log10((counts * powers).sum() / counts.sum())), counts

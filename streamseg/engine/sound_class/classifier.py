@@ -1,20 +1,18 @@
-"""Kind of sound: speech, music, silence, each for itself; noise is none of them.
+"""Sound class: speech, music and silence, each decided independently; noise is none of them.
 
-Every half second (a block of 21 frames) becomes some hundred numbers (`describing.py`). A small network
-(`network.py`) looks at the last blocks and says how probable speech and music are one second ago; what came after
-helps as much as what came before. It was trained on what `models/sound.md` lists. Silence needs no training: it is
-quiet that stays (`quiet.py`).
+Every half second, a window of 21 frames is described by some hundred numbers (`window_features.py`). A small network
+(`network.py`) processes the last windows and estimates how probable speech and music were one second ago, so it also
+uses what came after. Its training data are listed in `models/sound_class.md`. Silence needs no training: it is a low
+level that lasts (`silence_detector.py`).
 
-A kind turns when the evidence against what it is, added up, passes a bound (Page's cumulative sum test, 1954): clear
-evidence decides in a second, doubtful evidence takes longer, and a wavering one never does. The turn is dated back to
-where the sum began to grow.
+A class changes when the sum of the log-odds against its present state reaches a bound (cumulative sum test, Page
+1954): clear evidence decides within a second, weak evidence takes longer, and evidence that wavers never decides. The
+change is dated back to where the sum began to grow.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -22,8 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS, COLUMNS_TOTAL
-from streamseg.engine.models.sound_class import SPEECH_MUSIC_WEIGHTS, SpeechMusicWeights
-from streamseg.engine.sound_class.network import DECISION_LAG, SpeechMusicNetwork
+from streamseg.engine.sound_class.durations import ClassDurations, SoundClass
+from streamseg.engine.sound_class.network import (
+    DECISION_LAG,
+    SPEECH_MUSIC_WEIGHTS,
+    SpeechMusicNetwork,
+    SpeechMusicWeights,
+)
 from streamseg.engine.sound_class.silence_detector import SilenceChange, SilenceDetector
 from streamseg.engine.sound_class.window_features import (
     CONTEXT_FRAMES,
@@ -37,30 +40,27 @@ from streamseg.wire.events import SoundChanged, SoundConfidence
 
 Floats: TypeAlias = NDArray[np.float64]
 LearnedClass: TypeAlias = Literal["speech", "music"]
-SoundClass: TypeAlias = Literal["speech", "music", "silence"]
-SOUND_CLASSES: Final[tuple[SoundClass, ...]] = ("speech", "music", "silence")
 
-_CUSUM_BOUND: Final = 3.0  # evidence that turns a kind: the sum of log-odds, at most _CLEAR a block
-_MAX_STEP_LOG_ODDS: Final = 3.0
-_MEASURED_LOG_ODDS: Final = 5.0  # log-odds of what is measured, not learned
-_MAX_CHANGES = 64  # changes, so that a section that ended a while ago can be reported
+_CUSUM_BOUND: Final = 3.0  # sum of log-odds that changes a class
+_MAX_STEP_LOG_ODDS: Final = 3.0  # of one window
+_MEASURED_LOG_ODDS: Final = 5.0  # stated for what is measured, not estimated by the network
 
-_RMS = COLUMNS["rms_db"].start
+_RMS: Final = COLUMNS["rms_db"].start
 
 
 @dataclass(slots=True)
 class _ChangeDetector:
-    """Whether one kind of sound is on, and the evidence that it is no longer so. Blocks are counted per stretch."""
+    """Whether one class is on, and the sum of the log-odds that it is no longer so. Windows count per stretch."""
 
     is_on: bool = False
     log_odds_against: float = 0.0
-    started_at: int = 0
+    first_window: int = 0  # at which the sum began to grow
 
-    def update(self, log_odds: float, block: int) -> bool:
-        """Weigh a block; whether the kind turned."""
+    def update(self, log_odds: float, window: int) -> bool:
+        """Add the log-odds of a window; True when the class changed."""
         log_odds = max(-_MAX_STEP_LOG_ODDS, min(_MAX_STEP_LOG_ODDS, log_odds))
         if self.log_odds_against == 0.0:
-            self.started_at = block
+            self.first_window = window
         self.log_odds_against = max(0.0, self.log_odds_against + (-log_odds if self.is_on else log_odds))
         if self.log_odds_against < _CUSUM_BOUND:
             return False
@@ -68,128 +68,96 @@ class _ChangeDetector:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _ClassTotals:
-    """From t on these kinds are on; until then each had been on for so many seconds."""
-
-    t: float
-    on: tuple[bool, bool, bool]
-    seconds: tuple[float, float, float]
-
-    def seconds_until(self, t: float) -> tuple[float, float, float]:
-        """Seconds of each kind up to t."""
-        a, b, c = (s + (t - self.t) * on for s, on in zip(self.seconds, self.on, strict=True))
-        return a, b, c
-
-
 class SoundClassifier:
-    """Feature frames in; what kind of sound it is out."""
+    """Classifies feature frames. `push` returns the changes of class that they make certain."""
 
-    def __init__(self, settings: Settings, network: SpeechMusicWeights = SPEECH_MUSIC_WEIGHTS) -> None:
-        self._network = network
-        self._silence_db = settings.silence_db
+    def __init__(self, settings: Settings, weights: SpeechMusicWeights = SPEECH_MUSIC_WEIGHTS) -> None:
+        """Start at stream time 0, with every class off. weights: of the network."""
+        self.durations = ClassDurations()
+        self._weights = weights
         self._silence = SilenceDetector(settings)
         self._detectors: dict[LearnedClass, _ChangeDetector] = {"speech": _ChangeDetector(), "music": _ChangeDetector()}
         self._log_odds: dict[LearnedClass, float] = {"speech": 0.0, "music": 0.0}
-        self._changes: deque[_ClassTotals] = deque([_ClassTotals(0.0, (False,) * 3, (0.0,) * 3)], maxlen=_MAX_CHANGES)
         self._pending_changes: list[SoundChanged] = []
-        self._last_query: tuple[float, tuple[float, float, float]] = (0.0, (0.0, 0.0, 0.0))
         self._span = np.zeros((TOTAL_FRAMES, COLUMNS_TOTAL))
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Hear afresh from stream time `start` on."""
+        """Start again at stream time `start`, after a gap; the classes stay as they are until the sound differs."""
         self._start = start
         self._frames = 0
-        self._network_state = SpeechMusicNetwork(self._network)
+        self._network = SpeechMusicNetwork(self._weights)
         self._silence.start_stretch()
-        for turning in self._detectors.values():
-            turning.log_odds_against = 0.0
+        for detector in self._detectors.values():
+            detector.log_odds_against = 0.0
 
     def push(self, frames: Floats) -> list[SoundChanged]:
-        """Take feature frames, shape (n, columns); what was decided by them."""
+        """Process feature frames, shape (n, COLUMNS_TOTAL)."""
         if len(frames) and not self._frames:
-            self._span[:CONTEXT_FRAMES] = frames[0]  # before the first frame it was as in the first
+            self._span[:CONTEXT_FRAMES] = frames[0]  # what is before the first frame counts as equal to it
         at = 0
         while at < len(frames):
             filled = self._frames % WINDOW_FRAMES
-            taken = frames[at : at + WINDOW_FRAMES - filled]
-            self._span[CONTEXT_FRAMES + filled : CONTEXT_FRAMES + filled + len(taken)] = taken
-            self._frames += len(taken)
-            at += len(taken)
-            for turned in self._silence.push(taken[:, _RMS].copy()):
-                self._apply_silence(turned)
-            if filled + len(taken) == WINDOW_FRAMES:
+            part = frames[at : at + WINDOW_FRAMES - filled]
+            self._span[CONTEXT_FRAMES + filled : CONTEXT_FRAMES + filled + len(part)] = part
+            self._frames += len(part)
+            at += len(part)
+            for change in self._silence.push(part[:, _RMS].copy()):
+                self._apply_silence(change)
+            if filled + len(part) == WINDOW_FRAMES:
                 self._classify_window()
                 self._span[:CONTEXT_FRAMES] = self._span[WINDOW_FRAMES:]
-        said, self._pending_changes = self._pending_changes, []
-        return said
-
-    def class_fractions(self, start: float, end: float) -> dict[str, float]:
-        """Shares of speech, music and silence between two stream times, for the report of a section.
-
-        Asked of one section after the other: what lies long ago is known from having been asked for then.
-        """
-        first = self._last_query[1] if self._last_query[0] == start else self._seconds_until(start)
-        last = self._seconds_until(end)
-        self._last_query = (end, last)
-        names = ("speech_fraction", "music_fraction", "silence_fraction")
-        span = max(end - start, 1e-6)
-        return {
-            name: round(min(1.0, max(0.0, (b - a) / span)), 3) for name, a, b in zip(names, first, last, strict=True)
-        }
-
-    def _seconds_until(self, t: float) -> tuple[float, float, float]:
-        """Seconds of each kind from the start of the stream to t, as far as is known by now."""
-        since = next((each for each in reversed(self._changes) if each.t <= t), self._changes[0])
-        return since.seconds_until(t)
+        changes, self._pending_changes = self._pending_changes, []
+        return changes
 
     def _classify_window(self) -> None:
-        """A block is complete."""
-        stats = np.empty(N_STATISTICS)
-        describe_window(self._span, stats)
-        self._log_odds["speech"], self._log_odds["music"] = self._network_state.push(stats)
-        block = self._frames // WINDOW_FRAMES - 1 - DECISION_LAG
-        if block < 0 or self._silence.is_silent:
+        """Describe the window that is now complete, and update the classes of the one DECISION_LAG before it."""
+        statistics = np.empty(N_STATISTICS)
+        describe_window(self._span, statistics)
+        self._log_odds["speech"], self._log_odds["music"] = self._network.push(statistics)
+        window = self._frames // WINDOW_FRAMES - 1 - DECISION_LAG
+        if window < 0 or self._silence.is_silent:
             return
-        turned = [kind for kind, turning in self._detectors.items() if turning.update(self._log_odds[kind], block)]
-        began = {kind: self._change_time(self._detectors[kind]) for kind in turned}
-        for at in sorted(set(began.values())):  # what turned together is said together
-            self._add_change(
-                at, self._frames - 1, {kind: self._detectors[kind].is_on for kind in turned if began[kind] == at}
-            )
+        times = {
+            each: self._change_time(detector)
+            for each, detector in self._detectors.items()
+            if detector.update(self._log_odds[each], window)
+        }
+        for time in sorted(set(times.values())):  # classes that changed at the same time share one event
+            classes: dict[SoundClass, bool] = {
+                each: self._detectors[each].is_on for each in times if times[each] == time
+            }
+            self._add_change(time, self._frames - 1, classes)
 
-    def _change_time(self, turning: _ChangeDetector) -> float:
-        """Since when it has been so, stretch seconds."""
-        began = (turning.started_at * WINDOW_FRAMES * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-        silent = self._silence.silent_since
-        return (
-            min(began, silent) if not turning.is_on and silent is not None else began
-        )  # it ended when it became quiet
+    def _change_time(self, detector: _ChangeDetector) -> float:
+        """When a class that changed did so, in seconds of the stretch; one that ended did so before any silence."""
+        time = (detector.first_window * WINDOW_FRAMES * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
+        silent_since = self._silence.silent_since
+        return time if detector.is_on or silent_since is None else min(time, silent_since)
 
     def _apply_silence(self, change: SilenceChange) -> None:
-        """Silence began or ended. Nothing speaks or plays in it."""
-        for turning in self._detectors.values():
-            turning.log_odds_against = 0.0
-            turning.is_on = turning.is_on and not change.is_silent
-        ended: dict[SoundClass, bool] = {"speech": False, "music": False} if change.is_silent else {}
-        self._add_change(change.t, change.frame, {"silence": change.is_silent, **ended})
+        """Start or end silence. In silence there is neither speech nor music."""
+        for detector in self._detectors.values():
+            detector.log_odds_against = 0.0
+            detector.is_on = detector.is_on and not change.is_silent
+        others: dict[SoundClass, bool] = {"speech": False, "music": False} if change.is_silent else {}
+        self._add_change(change.t, change.frame, {"silence": change.is_silent, **others})
 
-    def _add_change(self, began: float, frame: int, changed_classes: Mapping[SoundClass, bool]) -> None:
-        """From `began` on, stretch seconds, these kinds are as told; known with this frame."""
-        last = self._changes[-1]
-        on: dict[SoundClass, bool] = dict(zip(SOUND_CLASSES, last.on, strict=True)) | dict(changed_classes)
-        t = max(last.t, self._start + began)
+    def _add_change(self, time: float, frame: int, classes: dict[SoundClass, bool]) -> None:
+        """Switch classes on or off from `time` on, in seconds of the stretch, as decided with this frame."""
+        active = self.durations.active_classes | classes
+        t = max(self.durations.changed_at, self._start + time)
         decided_t = self._start + (frame * HOP + FRAME) / ENGINE_RATE
-        self._changes.append(_ClassTotals(t, (on["speech"], on["music"], on["silence"]), last.seconds_until(t)))
-        odds = (
+        self.durations.add_change(t, active)
+        certainties = (
             {"silence": _MEASURED_LOG_ODDS, "speech": -_MEASURED_LOG_ODDS, "music": -_MEASURED_LOG_ODDS}
-            if on["silence"]
+            if active["silence"]
             else {"silence": -_MEASURED_LOG_ODDS}
         )
-        confidence = SoundConfidence(**{kind: _probability_of(x) for kind, x in (self._log_odds | odds).items()})
+        log_odds = self._log_odds | certainties
+        confidence = SoundConfidence(**{name: _probability_of(value) for name, value in log_odds.items()})
         self._pending_changes.append(
-            SoundChanged(t=round(t, 6), decided_t=round(decided_t, 6), confidence=confidence, **on)
+            SoundChanged(t=round(t, 6), decided_t=round(decided_t, 6), confidence=confidence, **active)
         )
 
 

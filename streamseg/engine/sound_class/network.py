@@ -1,90 +1,112 @@
-"""The network that hears speech and music in described blocks: two hidden layers, with a memory of what was.
+"""The network that classifies window features as speech and music: two hidden layers and a memory of the first.
 
-The first layer sees a block. The second sees the first layer's answer to the last CONTEXT blocks, and two running
-means of it, over some 4 and 20 s: talk over music is told by music that was there before and never left.
+The first layer sees one window. The second layer sees the first layer's output for the last CONTEXT_WINDOWS windows
+and two running means of it, over about 4 and 20 s: talk over music shows in music that was there before and never
+left.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.sound_class import SpeechMusicWeights
+from streamseg.engine.models.loader import load_arrays
 
 Floats = NDArray[np.float64]
 
-CONTEXT_WINDOWS: Final = 8  # blocks
-DECISION_LAG: Final = 2  # blocks: which of them, from the last one back, is judged
-MEAN_DECAYS: Final = (0.88, 0.975)  # of the running means, a block
+CONTEXT_WINDOWS: Final = 8
+DECISION_LAG: Final = 2  # windows from the newest one back to the one that is classified
+MEAN_DECAYS: Final = (0.88, 0.975)  # of the running means, per window
 _CLIP: Final = 4.0  # standard deviations
 
 
+class SpeechMusicWeights(NamedTuple):
+    """Trained weights; S features of a window, H and K hidden units."""
+
+    mean: Floats  # float64 (S,)
+    std: Floats  # float64 (S,)
+    w1: Floats  # float64 (S, H)
+    b1: Floats  # float64 (H,)
+    w2: Floats  # float64 (H * (CONTEXT_WINDOWS + len(MEAN_DECAYS)), K) oldest window first, then the means
+    b2: Floats  # float64 (K,)
+    w3: Floats  # float64 (K, 2) speech, music
+    b3: Floats  # float64 (2,)
+
+
+class NetworkState(NamedTuple):
+    """Memory and scratch of the network; H and K hidden units."""
+
+    memory: Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) first layer, oldest window first; its means
+    hidden_layer: Floats  # float64 (H,) scratch
+    second_layer: Floats  # float64 (K,) scratch
+
+
+SPEECH_MUSIC_WEIGHTS: Final = SpeechMusicWeights(**load_arrays("sound_class"))
+
+
 @kernel
-def _run_network(
-    stats: Floats,
-    mean: Floats,
-    std: Floats,
-    w1: Floats,
-    b1: Floats,
-    w2: Floats,
-    b2: Floats,
-    w3: Floats,
-    b3: Floats,
-    memory: Floats,
-    is_warm: bool,
-    hidden_layer: Floats,
-    second_layer: Floats,
-    out: Floats,
-) -> None:
-    """Take a block; write the log-odds of the one LAG blocks ago. seen, second: scratch, as b1 and b2."""
-    hidden, wide = b1.size, b2.size
+def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: NetworkState, out: Floats) -> None:
+    """Process one window; write the log-odds of speech and music DECISION_LAG windows ago.
+
+    stats: float64 (S,), features of the window.
+    is_first: whether the window is the first one; the memory is then filled with it.
+    out: float64 (2,), written.
+    """
+    hidden, wide = net.b1.size, net.b2.size
+    memory, hidden_layer, second_layer = state.memory, state.hidden_layer, state.second_layer
     for h in range(hidden):
-        hidden_layer[h] = b1[h]
+        hidden_layer[h] = net.b1[h]
     for i in range(stats.size):
-        z = (stats[i] - mean[i]) / std[i]
+        z = (stats[i] - net.mean[i]) / net.std[i]
         z = min(max(z, -_CLIP), _CLIP)
         for h in range(hidden):
-            hidden_layer[h] += z * w1[i, h]
+            hidden_layer[h] += z * net.w1[i, h]
     for h in range(hidden):
         hidden_layer[h] = max(0.0, hidden_layer[h])
         for row in range(CONTEXT_WINDOWS - 1):
-            # Before the first block it was as in the first.
-            memory[row, h] = memory[row + 1, h] if is_warm else hidden_layer[h]
+            memory[row, h] = hidden_layer[h] if is_first else memory[row + 1, h]
         memory[CONTEXT_WINDOWS - 1, h] = hidden_layer[h]
         for i in range(len(MEAN_DECAYS)):
-            last = memory[CONTEXT_WINDOWS + i, h]
+            mean = memory[CONTEXT_WINDOWS + i, h]
             memory[CONTEXT_WINDOWS + i, h] = (
-                MEAN_DECAYS[i] * last + (1.0 - MEAN_DECAYS[i]) * hidden_layer[h] if is_warm else hidden_layer[h]
+                hidden_layer[h] if is_first else MEAN_DECAYS[i] * mean + (1.0 - MEAN_DECAYS[i]) * hidden_layer[h]
             )
     for k in range(wide):
-        second_layer[k] = b2[k]
+        second_layer[k] = net.b2[k]
     for row in range(CONTEXT_WINDOWS + len(MEAN_DECAYS)):
         for h in range(hidden):
             x = memory[row, h]
             if x != 0.0:
                 for k in range(wide):
-                    second_layer[k] += x * w2[row * hidden + h, k]
+                    second_layer[k] += x * net.w2[row * hidden + h, k]
     for c in range(2):
-        out[c] = b3[c]
+        out[c] = net.b3[c]
         for k in range(wide):
-            out[c] += max(0.0, second_layer[k]) * w3[k, c]
+            out[c] += max(0.0, second_layer[k]) * net.w3[k, c]
 
 
 class SpeechMusicNetwork:
-    """A network at work on one stretch of sound. Pickles between blocks."""
+    """Turns the window features of one stretch of sound into log-odds of speech and music. Pickles between windows."""
 
-    def __init__(self, network: SpeechMusicWeights) -> None:
-        self._network = network
-        self._memory = np.zeros((CONTEXT_WINDOWS + len(MEAN_DECAYS), len(network.b1)))
-        self._is_warm = False
+    def __init__(self, weights: SpeechMusicWeights) -> None:
+        self._weights = weights
+        hidden, wide = len(weights.b1), len(weights.b2)
+        self._state = NetworkState(
+            memory=np.zeros((CONTEXT_WINDOWS + len(MEAN_DECAYS), hidden)),
+            hidden_layer=np.zeros(hidden),
+            second_layer=np.zeros(wide),
+        )
+        self._is_first = True
 
     def push(self, stats: Floats) -> tuple[float, float]:
-        """Take a described block; the log-odds of speech and of music LAG blocks ago."""
+        """Process the next window; return the log-odds of speech and of music DECISION_LAG windows ago.
+
+        stats: float64, shape (N_STATISTICS,), as `describe_window` writes them.
+        """
         out = np.empty(2)
-        b1, b2 = self._network.b1, self._network.b2
-        _run_network(stats, *self._network, self._memory, self._is_warm, np.empty(b1.shape), np.empty(b2.shape), out)
-        self._is_warm = True
+        _run_network(stats, self._weights, self._is_first, self._state, out)
+        self._is_first = False
         return float(out[0]), float(out[1])

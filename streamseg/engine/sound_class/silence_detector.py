@@ -1,8 +1,7 @@
-"""Silence: quiet that is there to stay. A pause in talk is not, and neither is a sound that dies away.
+"""Detects silence in the level of each frame: a low level that lasts. A pause in talk or a decay is not silence.
 
-Heard in the level of each frame. Quiet becomes silence when it has kept its own level for longer than people pause,
-or when it has lasted as long as dead air must, whatever it did. The beginning is then known to the frame: where the
-level settled. A click does not end it.
+A low level becomes silence when it has been steady for longer than practised speakers pause, or when it has lasted
+`dead_air_s`, steady or not. Silence begins at the frame where the level became steady. A click does not end it.
 """
 
 from __future__ import annotations
@@ -16,18 +15,31 @@ from streamseg.engine.kernels import kernel
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP, Settings
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 STEADY_S: Final = 2.35  # pauses of practised speakers are shorter
-_STEADY_DB: Final = 4.0  # how far a frame may lie from the level so far
+_STEADY_DB: Final = 4.0  # the most that a frame of a steady level differs from its mean
+_MEAN_FRAMES: Final = 20.0  # over which that mean runs, at the most
 _MIN_LOUD_FRAMES: Final = 8  # that end a silence; a click is shorter
 _MIN_SILENT_FRAMES: Final = 4  # after which a click is over
 
-# The state, by place. -1: there is none.
-_IS_SILENT, _FRAMES_PUSHED, _SILENT_SINCE, _STEADY_SINCE, _LEVEL, _LOUD_SINCE, _LOUD_COUNT, _SILENT_COUNT = range(8)
+
+class SilenceState(NamedTuple):
+    """State of the detector. Frames are counted from the start of the stretch."""
+
+    is_silent: Flags  # bool (1,)
+    frames_pushed: Ints  # int64 (1,)
+    silent_since: Ints  # int64 (1,) the first frame of the low level, -1 while the level is not low
+    steady_since: Ints  # int64 (1,) the first frame of the steady part of it
+    mean_db: Floats  # float64 (1,) running mean of the steady part, dB
+    loud_since: Ints  # int64 (1,) the first loud frame within a silence
+    loud_count: Ints  # int64 (1,) loud frames since then
+    silent_count: Ints  # int64 (1,) low frames since the last loud one
 
 
 class SilenceChange(NamedTuple):
-    """Silence began or ended at t, stretch seconds; known with the frame of this number."""
+    """Silence began or ended at t, seconds of the stretch; decided with the frame of this number."""
 
     is_silent: bool
     t: float
@@ -35,85 +47,95 @@ class SilenceChange(NamedTuple):
 
 
 @kernel
-def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: int, state: Floats) -> int:
-    """Take levels until silence turns; how many were taken, negative when it turned with the last of them."""
+def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: int, state: SilenceState) -> int:
+    """Process levels until silence begins or ends; return how many, negative where it did with the last of them.
+
+    levels_db: float64 (n,), RMS of each frame. silence_db: a level below it is low.
+    steady, longest: frames after which a steady, and any, low level is silence.
+    """
     for i in range(levels_db.size):
-        level, frame = levels_db[i], state[_FRAMES_PUSHED]
-        state[_FRAMES_PUSHED] += 1.0
-        silent = level < silence_db
-        if not silent:
-            state[_SILENT_SINCE] = -1.0
-        elif state[_SILENT_SINCE] < 0.0:
-            state[_SILENT_SINCE] = frame
-            state[_STEADY_SINCE], state[_LEVEL] = frame, level
-        elif abs(level - state[_LEVEL]) > _STEADY_DB:
-            state[_STEADY_SINCE], state[_LEVEL] = frame, level
+        level, frame = levels_db[i], state.frames_pushed[0]
+        state.frames_pushed[0] += 1
+        is_low = level < silence_db
+        if not is_low:
+            state.silent_since[0] = -1
+        elif state.silent_since[0] < 0:
+            state.silent_since[0] = frame
+            state.steady_since[0], state.mean_db[0] = frame, level
+        elif abs(level - state.mean_db[0]) > _STEADY_DB:
+            state.steady_since[0], state.mean_db[0] = frame, level
         else:
-            state[_LEVEL] += (level - state[_LEVEL]) / min(20.0, frame - state[_STEADY_SINCE] + 1.0)
-        if state[_IS_SILENT] == 0.0:
-            settled = silent and frame + 1.0 - state[_STEADY_SINCE] >= steady
-            if settled or (silent and frame + 1.0 - state[_SILENT_SINCE] >= longest):
-                if not settled:
-                    state[_STEADY_SINCE] = state[_SILENT_SINCE]
-                state[_IS_SILENT], state[_LOUD_COUNT], state[_SILENT_COUNT] = 1.0, 0.0, 0.0
+            state.mean_db[0] += (level - state.mean_db[0]) / min(_MEAN_FRAMES, frame - state.steady_since[0] + 1.0)
+        if not state.is_silent[0]:
+            is_steady = is_low and frame + 1 - state.steady_since[0] >= steady
+            if is_steady or (is_low and frame + 1 - state.silent_since[0] >= longest):
+                if not is_steady:
+                    state.steady_since[0] = state.silent_since[0]
+                state.is_silent[0], state.loud_count[0], state.silent_count[0] = True, 0, 0
                 return -(i + 1)
-        elif silent:
-            state[_SILENT_COUNT] += 1.0
-            if state[_SILENT_COUNT] >= _MIN_SILENT_FRAMES:
-                state[_LOUD_COUNT] = 0.0
+        elif is_low:
+            state.silent_count[0] += 1
+            if state.silent_count[0] >= _MIN_SILENT_FRAMES:
+                state.loud_count[0] = 0
         else:
-            if state[_LOUD_COUNT] == 0.0:
-                state[_LOUD_SINCE] = frame
-            state[_LOUD_COUNT] += 1.0
-            state[_SILENT_COUNT] = 0.0
-            if state[_LOUD_COUNT] >= _MIN_LOUD_FRAMES:
-                state[_IS_SILENT] = 0.0
+            if state.loud_count[0] == 0:
+                state.loud_since[0] = frame
+            state.loud_count[0] += 1
+            state.silent_count[0] = 0
+            if state.loud_count[0] >= _MIN_LOUD_FRAMES:
+                state.is_silent[0] = False
                 return -(i + 1)
     return levels_db.size
 
 
 class SilenceDetector:
-    """Levels of frames in; turns of silence out. Pickles between pushes."""
+    """Turns the levels of frames into the changes between sound and silence. Pickles between pushes."""
 
     def __init__(self, settings: Settings) -> None:
         self._silence_db = settings.silence_db
         self._steady = round(STEADY_S * FRAMES_PER_SECOND)
         self._longest = max(self._steady, round(settings.dead_air_s * FRAMES_PER_SECOND))
-        self._state = np.zeros(8)
+        self._state = SilenceState(
+            is_silent=np.zeros(1, np.bool_),
+            frames_pushed=np.zeros(1, np.int64),
+            silent_since=np.zeros(1, np.int64),
+            steady_since=np.zeros(1, np.int64),
+            mean_db=np.zeros(1),
+            loud_since=np.zeros(1, np.int64),
+            loud_count=np.zeros(1, np.int64),
+            silent_count=np.zeros(1, np.int64),
+        )
         self.start_stretch()
 
     def start_stretch(self) -> None:
-        """Frames are counted afresh; what is silent stays so until it is heard to be over."""
-        on = self._state[_IS_SILENT]
-        self._state[:] = 0.0
-        self._state[[_IS_SILENT, _SILENT_SINCE]] = on, -1.0
+        """Begin a new stretch: frames are counted from 0. A silence lasts until its end is detected."""
+        is_silent = self.is_silent
+        for array in self._state:
+            array[0] = 0
+        self._state.is_silent[0], self._state.silent_since[0] = is_silent, -1
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is silent."""
-        return bool(self._state[_IS_SILENT])
+        """Whether it is silent now."""
+        return bool(self._state.is_silent[0])
 
     @property
     def silent_since(self) -> float | None:
-        """When the quiet that lasts began, stretch seconds."""
-        frame = self._state[_SILENT_SINCE]
-        return None if frame < 0 else float(frame * HOP / ENGINE_RATE)
+        """When the low level that lasts began, seconds of the stretch; None while the level is not low."""
+        frame = int(self._state.silent_since[0])
+        return None if frame < 0 else frame * HOP / ENGINE_RATE
 
     def push(self, levels_db: Floats) -> list[SilenceChange]:
-        """Take the RMS of frames, dB of full scale."""
-        turned = []
+        """Process the RMS of frames, float64 (n,), dB of full scale; return the changes that they decide."""
+        changes = []
         at = 0
         while at < len(levels_db):
-            taken = _update_silence(levels_db[at:], self._silence_db, self._steady, self._longest, self._state)
-            at += abs(taken)
-            if taken < 0:
-                # The first quiet frame begins where the sound ended; the first loud one ends where it begins.
-                frame = (
-                    self._state[_STEADY_SINCE] * HOP
-                    if self.is_silent
-                    else self._state[_LOUD_SINCE] * HOP + FRAME - HOP / 2
-                )
-                turned.append(
-                    SilenceChange(self.is_silent, float(frame) / ENGINE_RATE, int(self._state[_FRAMES_PUSHED]) - 1)
-                )
-        return turned
+            n = _update_silence(levels_db[at:], self._silence_db, self._steady, self._longest, self._state)
+            at += abs(n)
+            if n < 0:
+                state = self._state
+                # The first low frame begins where the sound ended; the first loud one ends where it begins.
+                sample = state.steady_since[0] * HOP if self.is_silent else state.loud_since[0] * HOP + FRAME - HOP / 2
+                frame = int(state.frames_pushed[0]) - 1
+                changes.append(SilenceChange(self.is_silent, float(sample) / ENGINE_RATE, frame))
+        return changes

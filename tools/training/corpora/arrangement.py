@@ -1,8 +1,8 @@
-"""A band for a score: drums, bass, guitars, pads and a singer over the harmony of its piano, another in every song.
+"""Random band arrangements of a score: drums, bass, guitars, pads and a singer over the harmony of its piano.
 
-Each label of the score has layers of its own (with some chance those of the whole song), now and then a layer enters
-within a section, fills and crashes mark some boundaries and some places that are none: as in records, what tells
-sections apart differs from song to song, and not everything that changes is a new section.
+Each label of the score has layers of its own (with some probability those of the whole song). Sometimes a layer enters
+within a section, and fills and crashes occur at some boundaries and elsewhere. As in recordings, the features that
+separate sections differ between songs, and not every change is a boundary.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SOLOS = (56, 57, 64, 65, 66, 40, 41, 42, 68, 69, 71, 72, 73, 22, 11, 80, 81, 84,
 VOICES = (52, 53, 54, 85, 65, 40, 73, 64, 71, 68, 81, 56)
 _DRUM_KITS = (0, 8, 16, 24, 25, 32, 40)
 _KICK, _HAT, _OPEN_HAT, _CRASH, _RIDE, _SNARES, _TOMS = 36, 42, 46, 49, 51, (38, 40, 37, 39), (50, 48, 47, 45, 43, 41)
-_TOLERANCE_S = 0.3  # a bar line this near to a section's edge is that edge
+_TOLERANCE_S = 0.3  # between a bar line and the edge of a section at it
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What plays. drums: 0 none to 5 ride; guitar: 0 none, 1 strummed, 2 picked, 3 and 4 power chords."""
+    """The layers that play. drums: 0 none to 5 ride; guitar: 0 none, 1 strummed, 2 picked, 3 and 4 power chords."""
 
     drums: int
     bass: bool
@@ -45,7 +45,7 @@ class Layers:
 
 
 class Arranger:
-    """Arranges one score."""
+    """Arranges one score at random."""
 
     def __init__(self, score: Score, rng: np.random.Generator) -> None:
         self._score, self._rng = score, rng
@@ -64,15 +64,15 @@ class Arranger:
         self._parts: dict[str, list[SungTone]] = {name: [] for name in ("drums", "bass", "guitar", "power", "pad")}
 
     def section_at(self, t: float) -> int:
-        """The number of the section that sounds at t."""
+        """Return the index of the section at t seconds."""
         return max(0, bisect_right(self._starts, t + 1e-3) - 1)
 
     def make_voice(self) -> list[SungTone]:
-        """The melody where it is sung."""
+        """Return the sung part of the melody."""
         return [tone for tone in self._score.melody if self._at(tone).label.isupper()]
 
     def make_doubling(self) -> list[SungTone]:
-        """A second voice, a third, a fourth or an octave away, where there is one."""
+        """Make a second voice, a third, a fourth or an octave away, for the sections that have one."""
         rng = self._rng
         return [
             replace(tone, pitch=tone.pitch + int(rng.choice([3, 4, -5, 12, 0])), velocity=0.7 * tone.velocity)
@@ -81,11 +81,11 @@ class Arranger:
         ]
 
     def make_backing(self) -> list[ScorePart]:
-        """Everything but the singer."""
+        """Make all parts but the singer's."""
         score, rng = self._score, self._rng
         bars = [bar for bar in score.bars if bar < score.end_s] + [score.end_s]
         for start, end in itertools.pairwise(bars):
-            self._bar(start, end)
+            self._add_bar(start, end)
         piano = [
             replace(tone, velocity=0.85 * tone.velocity * self.layers[self.section_at(tone.start)].loudness)
             for tone in score.piano
@@ -121,14 +121,14 @@ class Arranger:
         return Layers(drums, bass, guitar, pad, piano, doubled, loudness, busy)
 
     def _of_section(self, layers: Layers) -> Layers:
-        """A label's layers, now and then not quite."""
+        """Return the layers of a label, sometimes with one of them changed."""
         rng = self._rng
         flips = {name: not getattr(layers, name) for name in ("pad", "piano", "doubled", "bass") if rng.random() < 0.08}
         drums = int(rng.integers(0, 6)) if rng.random() < 0.08 else layers.drums
         return replace(layers, drums=drums, **flips)
 
     def _entering(self, layers: Layers) -> Layers:
-        """What plays from the middle of a section on, although no section begins there."""
+        """Change one layer, as from the middle of a section on."""
         rng = self._rng
         match rng.integers(3):
             case 0:
@@ -138,8 +138,8 @@ class Arranger:
             case _:
                 return replace(layers, guitar=int(rng.integers(0, 5)))
 
-    def _bar(self, start: float, end: float) -> None:
-        """One bar of everything."""
+    def _add_bar(self, start: float, end: float) -> None:
+        """Add one bar of all parts."""
         rng, number = self._rng, self.section_at(start + 0.05)
         span = self._score.sections[number]
         late = start - span.start > 0.45 * (span.end - span.start)
@@ -179,7 +179,7 @@ class Arranger:
                 self._add("drums", start + step * (until + k / 2), 0.1, pieces[min(5, 6 * k // hits)], 85 + 3 * k)
 
     def _harmony(self, start: float, step: float, layers: Layers) -> None:
-        """Half a bar of bass, guitars and pad, on what the piano plays there."""
+        """Add half a bar of bass, guitars and pad, with the chord of the piano."""
         end = start + 4 * step
         sounding = [tone.pitch for tone in self._score.piano if tone.start < end - 0.05 and tone.end > start + 0.05]
         if not sounding:

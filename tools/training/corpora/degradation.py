@@ -1,11 +1,11 @@
-"""What a broadcast does to its sound: level, equalisation, narrow lines, rooms, compressors, low bit rates.
+"""Degradations of a broadcast chain: level, equalisation, band limits, rooms, compression, low bit rates.
 
-Each takes and gives mono sound at ENGINE_RATE and keeps its length, so the truth still holds.
+Each function takes and returns mono sound at ENGINE_RATE, shape (n,), and keeps its length, so the annotation holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Final, cast
 
@@ -15,7 +15,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from streamseg.engine.features.resampling import Resampler
+from streamseg.blocks import Block
+from streamseg.engine.features.mono import convert_to_mono
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import noises
 
@@ -31,7 +32,7 @@ _LOUDEST = 0.99
 
 
 def apply_codec(sound: Signal, codec: str, kbit_s: int, rate: int | None = None) -> Signal:
-    """The sound after a lossy codec and back, aligned to the sample as well as the two allow."""
+    """Encode and decode the sound with a lossy codec, and align the result with the original."""
     container_format, name, rates = CODECS[codec]
     rate = rate or rates[0]
     buffer = BytesIO()
@@ -49,61 +50,54 @@ def apply_codec(sound: Signal, codec: str, kbit_s: int, rate: int | None = None)
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    return _align(_decode_buffer(buffer), sound)
+    decoded = np.concatenate([np.zeros(0, np.float32), *convert_to_mono(_decode_buffer(buffer))])
+    return _align(decoded, sound)
 
 
-def _decode_buffer(buffer: BytesIO) -> Signal:
-    parts: list[Signal] = [np.zeros(0, np.float32)]
-    resampler: Resampler | None = None
-    plain = av.AudioResampler(format="flt", layout="mono")
+def _decode_buffer(buffer: BytesIO) -> Iterator[Block]:
+    converter = av.AudioResampler(format="flt", layout="mono")
     with cast(InputContainer, av.open(buffer)) as container:
         for frame in container.decode(audio=0):
-            resampler = resampler or Resampler(frame.sample_rate)
-            heard = np.concatenate([each.to_ndarray().reshape(-1, 1) for each in plain.resample(frame)])
-            parts.append(resampler.push(heard.astype(np.float32)))
-    if resampler is not None:
-        parts.append(resampler.flush())
-    return np.concatenate(parts)
+            for piece in converter.resample(frame):
+                yield Block(piece.to_ndarray().reshape(-1, 1).astype(np.float32), frame.sample_rate)
 
 
 def _align(late: Signal, sound: Signal) -> Signal:
-    """Without the codec's delay, found by correlation, and of the same length."""
+    """Remove the codec's delay, found by cross-correlation, and cut to the length of `sound`."""
     n = min(len(sound), 20 * ENGINE_RATE)
     at = int(np.argmax(np.abs(sound))) if len(sound) > n else 0
     at = max(0, min(at - n // 2, len(sound) - n))
-    room = 4_096
-    piece = late[at : at + n + room]
+    max_delay = 4_096
+    piece = late[at : at + n + max_delay]
     size = 1 << (len(piece) + n).bit_length()
-    alike = np.fft.irfft(np.fft.rfft(piece, size) * np.conj(np.fft.rfft(sound[at : at + n], size)), size)
-    delay = int(np.argmax(alike[:room]))
-    out = np.zeros(len(sound), np.float32)
-    kept = late[delay : delay + len(sound)]
-    out[: len(kept)] = kept
-    return out
+    correlation = np.fft.irfft(np.fft.rfft(piece, size) * np.conj(np.fft.rfft(sound[at : at + n], size)), size)
+    delay = int(np.argmax(correlation[:max_delay]))
+    aligned = late[delay : delay + len(sound)]
+    return np.pad(aligned, (0, len(sound) - len(aligned)))
 
 
 def equalise(sound: Signal, rng: np.random.Generator, spread_db: float = 4.0) -> Signal:
-    """Through a smooth random frequency response."""
+    """Filter with a smooth random frequency response."""
     points = np.log2([20, 60, 150, 400, 1000, 2500, 6000, 12_000])
     gains_db = rng.normal(0, spread_db, len(points))
     return _apply_gain(sound, lambda octaves: 10 ** (np.interp(octaves, points, gains_db) / 20))
 
 
 def band_limit(sound: Signal, low_hz: float, high_hz: float) -> Signal:
-    """Through a line that passes only what lies between two frequencies."""
+    """Filter with a band-pass between two frequencies."""
     low, high = np.log2(low_hz), np.log2(high_hz)
     return _apply_gain(sound, lambda octaves: np.clip(1 + 4 * np.minimum(octaves - low, high - octaves), 0, 1))
 
 
 def _apply_gain(sound: Signal, gain: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Signal:
-    """Filtered by a gain given over octaves of 1 Hz."""
+    """Filter with a gain, given as a function of octaves above 1 Hz."""
     size = 1 << len(sound).bit_length()
     octaves = np.log2(np.maximum(np.fft.rfftfreq(size, 1 / ENGINE_RATE), 1.0))
     return np.fft.irfft(np.fft.rfft(sound, size) * gain(octaves), size)[: len(sound)].astype(np.float32)
 
 
 def add_reverberation(sound: Signal, rng: np.random.Generator) -> Signal:
-    """With the tail of a room: noise dying away within 0.15 to 0.9 s, the direct sound before it."""
+    """Add the reverberation of a room: the direct sound, and noise that decays within 0.15 to 0.9 s."""
     seconds = rng.uniform(0.15, 0.9)
     t = noises.sample_times(seconds)
     tail = rng.standard_normal(len(t)) * 10 ** (-3 * t / seconds)
@@ -115,17 +109,17 @@ def add_reverberation(sound: Signal, rng: np.random.Generator) -> Signal:
 
 
 def compress(sound: Signal, rng: np.random.Generator) -> Signal:
-    """Through a compressor: what lies above a threshold is brought nearer to it, quiet passages come up."""
+    """Compress the dynamic range above a random threshold, and restore the standard deviation."""
     piece = ENGINE_RATE // 50
     levels = np.sqrt(np.mean(np.resize(sound, (max(1, len(sound) // piece), piece)) ** 2, axis=1) + 1e-12)
     release = np.exp(-1 / (rng.uniform(0.1, 0.6) * 50))
-    held = np.empty_like(levels)
+    envelope = np.empty_like(levels)
     state = levels[0]
     for i, level in enumerate(levels):
         state = max(level, state * release)
-        held[i] = state
+        envelope[i] = state
     threshold, ratio = 10 ** (rng.uniform(-38, -26) / 20), rng.uniform(1.5, 5)
-    gain = np.minimum(1.0, (held / threshold) ** (1 / ratio - 1))
+    gain = np.minimum(1.0, (envelope / threshold) ** (1 / ratio - 1))
     curve = np.interp(np.arange(len(sound)), np.arange(len(gain)) * piece, gain)
     out = sound * curve
     gain = float(np.std(sound)) / max(1e-9, float(np.std(out)))
@@ -134,7 +128,7 @@ def compress(sound: Signal, rng: np.random.Generator) -> Signal:
 
 
 def degrade(sound: Signal, rng: np.random.Generator) -> Signal:
-    """A random one of the ways sound comes out of a receiver; half the time nearly clean."""
+    """Apply a random chain of degradations, as of a broadcast receiver; often nearly none."""
     if rng.random() < 0.3:
         sound = compress(sound, rng)
     if rng.random() < 0.5:

@@ -1,7 +1,7 @@
-"""What programmes are made of: voices, music, jingles and noises, each clip with the name folds hold apart.
+"""Material for generated programmes: clips of voices, music, jingles and noises, each with the name of its source.
 
-A folder of sound is enough: the source of a clip is the sub-folder it lies in, or its own name. The Debian packages
-that may be trained on, unpacked side by side, and annotated programmes with their `*.sources.tsv` are known as well.
+Folds are split by source. Material comes from folders of sound (the source of a clip is its sub-folder, or else its
+own name), from unpacked Debian packages that may be trained on, and from annotated programmes with `*.sources.tsv`.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.blocks import Block
-from streamseg.engine.features.resampling import Resampler
 from streamseg.evaluation.annotations import read_spans
 from streamseg.settings import ENGINE_RATE
-from streamseg.sources import AudioFileSource
+from tools.training.corpora import decode_file
 
 Signal = NDArray[np.float32]  # mono, at ENGINE_RATE
 
 _ENDINGS = {".ogg", ".flac", ".wav", ".mp3", ".opus", ".g722"}
-_JINGLE_S = (2.0, 20.0)  # shorter music is a jingle
-_MUSIC_S = 60.0
-_UTTERANCE_S = 1.2  # shorter ones are single words
-_DECODED_MOST = 400_000_000  # samples of whole files kept at a time
+_JINGLE_S = (2.0, 20.0)  # range of the length of jingles
+_MIN_MUSIC_S = 60.0
+_MIN_UTTERANCE_S = 1.2  # shorter clips are single words
+_MAX_CACHED_SAMPLES = 400_000_000
 
-# Package, folder inside it: what of it is music. The prefix of its sources.
+# Music in packages: prefix of its sources, package, folder in it.
 _MUSIC = (
     ("wesnoth", "wesnoth-1.16-music", "usr/share/games/wesnoth/1.16/data/core/music"),
     ("hedgewars", "hedgewars-data", "usr/share/games/hedgewars/Data/Music"),
@@ -40,8 +38,8 @@ _MUSIC = (
     ("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/music"),
     ("fretsonfire", "fretsonfire-songs-muldjord", "usr/share/games/fretsonfire/data/songs/muldjord"),
 )
-# Variants of other tracks, single stems, and a file that is no music.
-_LEFT_OUT = re.compile(
+# Variants of other tracks, single stems, and a file that is not music.
+_EXCLUDED_NAMES = re.compile(
     r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|tutorial|silence|guitar|rain"
 )
 _VOICES = (
@@ -56,7 +54,7 @@ _NOISES = (("flare", "flare-game", "usr/share/games/flare/mods/fantasycore/sound
 
 @dataclass(frozen=True, slots=True)
 class SoundClip:
-    """A stretch of a sound file. source: the voice, track or noise it is of."""
+    """A part of a sound file. source: the name of its voice, track or noise."""
 
     source: str
     path: Path
@@ -66,7 +64,7 @@ class SoundClip:
 
 @dataclass(frozen=True, slots=True)
 class MaterialCollection:
-    """Clips by what they are."""
+    """Clips by kind."""
 
     voices: tuple[SoundClip, ...] = ()
     music: tuple[SoundClip, ...] = ()
@@ -77,25 +75,25 @@ class MaterialCollection:
         return MaterialCollection(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
     def exclude_sources(self, sources: Iterable[str]) -> MaterialCollection:
-        """Without the clips of these sources, however their names are spelt."""
-        gone = {normalise_name(source) for source in sources}
+        """Return the collection without these sources; names are compared after `normalise_name`."""
+        excluded = {normalise_name(source) for source in sources}
         return MaterialCollection(
             *(
-                tuple(clip for clip in getattr(self, part.name) if normalise_name(clip.source) not in gone)
+                tuple(clip for clip in getattr(self, part.name) if normalise_name(clip.source) not in excluded)
                 for part in fields(self)
             )
         )
 
 
 def normalise_name(source: str) -> str:
-    """A source's name without what differs between lists of the same material."""
+    """Reduce the name of a source to lower-case letters, digits and underscores, since lists spell it differently."""
     return re.sub(r"[^a-z0-9_]", "", source.lower())
 
 
 def material_from_folders(
     voices: Iterable[Path] = (), music: Iterable[Path] = (), noises: Iterable[Path] = ()
 ) -> MaterialCollection:
-    """Folders of sound files: a voice, a track, a noise is a sub-folder, or else a file."""
+    """Collect clips from folders; each sub-folder, or else each file, is one voice, track or noise."""
 
     def clips(folder: Path) -> Iterator[SoundClip]:
         for path in _sound_files(folder):
@@ -104,21 +102,21 @@ def material_from_folders(
 
     tracks = [clip for folder in music for clip in clips(folder)]
     return MaterialCollection(
-        voices=tuple(clip for folder in voices for clip in clips(folder) if clip.end_s >= _UTTERANCE_S),
-        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        voices=tuple(clip for folder in voices for clip in clips(folder) if clip.end_s >= _MIN_UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MIN_MUSIC_S),
         jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
         noises=tuple(clip for folder in noises for clip in clips(folder)),
     )
 
 
 def material_from_packages(root: Path) -> MaterialCollection:
-    """The Debian packages that may be trained on, as far as they are unpacked as root/PACKAGE."""
+    """Collect clips from the Debian packages that may be trained on and are unpacked as root/PACKAGE."""
     voices: list[SoundClip] = []
     tracks: list[SoundClip] = []
     noises: list[SoundClip] = []
     for voice, package, inside in _VOICES:
-        spoken = [path for path in _sound_files(root / package / inside) if path.parent.name != "silence"]
-        voices += [clip for path in spoken for clip in _whole_file_clip(voice, path)]
+        paths = [path for path in _sound_files(root / package / inside) if path.parent.name != "silence"]
+        voices += [clip for path in paths for clip in _whole_file_clip(voice, path)]
     package, inside, speakers = _FILLETS
     for path in _sound_files(root / package / inside):
         speaker = speakers.get(([*path.stem.split("-"), ""])[1])
@@ -127,63 +125,49 @@ def material_from_packages(root: Path) -> MaterialCollection:
         for prefix, package, inside in places:
             for path in _sound_files(root / package / inside):
                 stem = path.parent.name if path.stem == "song" else path.stem
-                if not _LEFT_OUT.search(path.name.lower()) or into is noises:
+                if not _EXCLUDED_NAMES.search(path.name.lower()) or into is noises:
                     into += _whole_file_clip(f"{prefix}_{normalise_name(stem)}", path)
     return MaterialCollection(
-        voices=tuple(clip for clip in voices if clip.end_s >= _UTTERANCE_S),
-        music=tuple(clip for clip in tracks if clip.end_s >= _MUSIC_S),
+        voices=tuple(clip for clip in voices if clip.end_s >= _MIN_UTTERANCE_S),
+        music=tuple(clip for clip in tracks if clip.end_s >= _MIN_MUSIC_S),
         jingles=tuple(clip for clip in tracks if _JINGLE_S[0] <= clip.end_s < _JINGLE_S[1]),
         noises=tuple(clip for clip in noises if clip.end_s >= 1.0),
     )
 
 
 def material_from_programmes(folder: Path) -> MaterialCollection:
-    """The scenes of single sources in annotated programmes: every row of `NAME.sources.tsv` inside one scene."""
-    found: dict[str, list[SoundClip]] = {"speech": [], "music": [], "jingle": [], "noise": []}
-    for listed in sorted(folder.glob("*.sources.tsv")):
-        audio = next(
-            path for path in _sound_files(folder) if path.name.startswith(listed.name.removesuffix("sources.tsv"))
-        )
+    """Collect clips from annotated programmes: the overlap of every row of `NAME.sources.tsv` with each scene."""
+    clips_by_label: dict[str, list[SoundClip]] = {"speech": [], "music": [], "jingle": [], "noise": []}
+    for sources in sorted(folder.glob("*.sources.tsv")):
+        prefix = sources.name.removesuffix("sources.tsv")
+        audio = next(path for path in _sound_files(folder) if path.name.startswith(prefix))
         scenes = read_spans(audio.with_suffix(".segments.tsv"))
-        with listed.open(newline="", encoding="utf-8") as file:
+        with sources.open(newline="", encoding="utf-8") as file:
             rows = [(float(row[0]), float(row[1]), row[2]) for row in csv.reader(file, delimiter="\t")]
         for start, end, source in rows:
             for scene in scenes:
                 first, last = max(start, scene.start), min(end, scene.end)
-                if scene.label in found and last - first >= _UTTERANCE_S:
-                    found[scene.label].append(SoundClip(source, audio, first, last))
-    return MaterialCollection(*(tuple(clips) for clips in found.values()))
+                if scene.label in clips_by_label and last - first >= _MIN_UTTERANCE_S:
+                    clips_by_label[scene.label].append(SoundClip(source, audio, first, last))
+    return MaterialCollection(*(tuple(clips) for clips in clips_by_label.values()))
 
 
 @dataclass(slots=True)
 class DecodedCache:
-    """Decoded files, the ones used last."""
+    """The decoded files that were used last."""
 
-    decoded: dict[Path, Signal] = field(default_factory=dict)
-    held_samples: int = 0
+    sounds: dict[Path, Signal] = field(default_factory=dict)
+    n_samples: int = 0
 
     def get_clip(self, clip: SoundClip) -> Signal:
-        """The clip's sound, mono at ENGINE_RATE. Raises what a source raises."""
-        fresh = clip.path not in self.decoded
-        sound = decode_file(clip.path) if fresh else self.decoded.pop(clip.path)
-        self.decoded[clip.path] = sound
-        self.held_samples += len(sound) if fresh else 0
-        while self.held_samples > _DECODED_MOST and len(self.decoded) > 1:
-            self.held_samples -= len(self.decoded.pop(next(iter(self.decoded))))
+        """Return the sound of a clip, mono at ENGINE_RATE. Raises what `AudioFileSource` raises."""
+        is_new = clip.path not in self.sounds
+        sound = decode_file(clip.path) if is_new else self.sounds.pop(clip.path)
+        self.sounds[clip.path] = sound
+        self.n_samples += len(sound) if is_new else 0
+        while self.n_samples > _MAX_CACHED_SAMPLES and len(self.sounds) > 1:
+            self.n_samples -= len(self.sounds.pop(next(iter(self.sounds))))
         return sound[round(clip.start_s * ENGINE_RATE) : round(clip.end_s * ENGINE_RATE)]
-
-
-def decode_file(path: Path) -> Signal:
-    """A whole file as the engine hears it: mono at ENGINE_RATE."""
-    resampler: Resampler | None = None
-    parts = []
-    for item in AudioFileSource(path):
-        if isinstance(item, Block):
-            resampler = resampler or Resampler(item.sample_rate)
-            parts.append(resampler.push(item.samples))
-    if resampler is not None:
-        parts.append(resampler.flush())
-    return np.concatenate([np.zeros(0, np.float32), *parts]).astype(np.float32)
 
 
 def _sound_files(folder: Path) -> list[Path]:
@@ -191,7 +175,7 @@ def _sound_files(folder: Path) -> list[Path]:
 
 
 def _whole_file_clip(source: str, path: Path) -> list[SoundClip]:
-    """The whole file as a clip; none where it says nothing of its length."""
+    """Return the whole file as a clip, or nothing if it does not state its length."""
     try:
         with av.open(str(path)) as container:
             duration_s = (container.duration or 0) / 1e6

@@ -1,12 +1,11 @@
-"""Mixes of tracks, joined at exactly known points.
+"""Mixes of tracks with exactly known transitions.
 
-`python -m tools.training.corpora.mixes OUT --tracks DIR --count 40` takes every sound file of at least 75 s
-below DIR as a track and writes NAME.ogg with NAME.transitions.tsv and NAME.segments.tsv beside it. After UnmixDB
-(Schwarz & Fourer 2018): excerpts of 60 to 180 s at one level; hard cuts, linear and equal-power crossfades of 2 to
-16 s; and, which is new, blends, where the incoming track is played faster or slower so that its tempo is that of the
-outgoing one. Half of the tracks pass through a little equalisation, which gives them another production; with
-`--varied .06` each is played up to so much faster or slower, pitch and all. In every other mix an early track comes
-back.
+`python -m tools.training.corpora.mixes OUT --tracks DIR --count 40` takes every sound file of at least 75 s below DIR
+as a track and writes NAME.ogg with NAME.transitions.tsv and NAME.segments.tsv beside it. After UnmixDB (Schwarz &
+Fourer 2018): excerpts of 60 to 180 s at equal level; hard cuts, linear and equal-power crossfades of 2 to 16 s. Unlike
+UnmixDB also blends, in which the speed of the incoming track is changed so that its tempo matches. Half of the tracks
+are slightly equalised; with `--varied .06` the speed of each track changes by up to 6 %, with its pitch. In every
+second mix an early track returns.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from tools.training.corpora import SAMPLE_RATE, decode_file, write_vorbis
 
 Samples = NDArray[np.float32]
 _ENDINGS = (".ogg", ".opus", ".mp3", ".flac", ".wav")
-# Variants of another track, stems, and what is no music.
+# Variants of another track, stems, and files that are not music.
 _SKIPPED = re.compile(
     r"frantic-old|airship_remix|track3_enhanced|menu_enhanced|sixtyfour_revisited|/tutorial|guitar\.ogg|rain\.wav"
 )
-_SHORTEST_S = 75.0
-_LONGEST_SILENCE_S = 2.5
+_MIN_TRACK_S = 75.0
+_MAX_SILENCE_S = 2.5
 _BLEND_SHARE = 0.25
-_BLEND_STRETCH = 0.12
-_TRUSTED_TEMPO = 0.3
+_MAX_STRETCH = 0.12
+_MIN_TEMPO_CONFIDENCE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class MixTrack:
-    """A track: its name, its sound between the silences, its tempo (0: none found)."""
+    """A track: name, sound without silent ends, and tempo (0 if there is none)."""
 
     name: str
     samples: Samples
@@ -50,7 +49,7 @@ class MixTrack:
 
 @dataclass(frozen=True)
 class Transition:
-    """A transition, seconds."""
+    """A transition; start and end in seconds."""
 
     start: float
     end: float
@@ -59,15 +58,15 @@ class Transition:
     after: str
 
 
-def load_tracks(folder: Path, left_out: frozenset[str] = frozenset()) -> Iterator[MixTrack]:
-    """The tracks below a folder, by name; those of `left_out` are not even opened."""
+def load_tracks(folder: Path, excluded: frozenset[str] = frozenset()) -> Iterator[MixTrack]:
+    """Yield the tracks below a folder, sorted by path; tracks with excluded names are not decoded."""
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() not in _ENDINGS or _SKIPPED.search(str(path)):
             continue
         package = path.relative_to(folder).parts[0].split("-")[0]
         stem = path.parent.name if path.stem == "song" else path.stem
         name = f"{package}_{re.sub('[^a-z0-9]', '', stem.lower())}"
-        if name in left_out:
+        if name in excluded:
             continue
         try:
             samples = decode_file(path)
@@ -83,16 +82,16 @@ def load_tracks(folder: Path, left_out: frozenset[str] = frozenset()) -> Iterato
 
 
 def _trim_silence(samples: Samples) -> Samples | None:
-    """Without silent ends; None for what is too short or has a hole."""
+    """Remove silent ends; returns None for a track that is too short or has a long pause."""
     step = SAMPLE_RATE // 10
     count = len(samples) // step
-    if count < 10 * _SHORTEST_S:
+    if count < 10 * _MIN_TRACK_S:
         return None
     rms_db = 10 * np.log10((samples[: count * step].reshape(count, step) ** 2).mean(axis=1) + 1e-12)
     loud = float(np.percentile(rms_db, 95))
     on = np.flatnonzero(rms_db > loud - 50)
-    held = np.flatnonzero(rms_db > loud - 55)
-    if (on[-1] + 1 - on[0]) < 10 * _SHORTEST_S or np.diff(held).max() > 10 * _LONGEST_SILENCE_S:
+    audible = np.flatnonzero(rms_db > loud - 55)
+    if (on[-1] + 1 - on[0]) < 10 * _MIN_TRACK_S or np.diff(audible).max() > 10 * _MAX_SILENCE_S:
         return None
     return samples[on[0] * step : (on[-1] + 1) * step]
 
@@ -100,12 +99,12 @@ def _trim_silence(samples: Samples) -> Samples | None:
 def _estimate_tempo(samples: Samples) -> float:
     middle = len(samples) // 2
     frames = FeatureExtractor().push(samples[middle - 15 * SAMPLE_RATE : middle + 15 * SAMPLE_RATE])[400:]
-    sure = frames[:, COLUMNS["tempo_confidence"]][:, 0] > _TRUSTED_TEMPO
-    return float(np.median(frames[sure, COLUMNS["tempo_bpm"]])) if sure.mean() > 0.5 else 0.0
+    confident = frames[:, COLUMNS["tempo_confidence"]][:, 0] > _MIN_TEMPO_CONFIDENCE
+    return float(np.median(frames[confident, COLUMNS["tempo_bpm"]])) if confident.mean() > 0.5 else 0.0
 
 
 def _normalise_level(samples: Samples) -> Samples:
-    """Brought to -20 dB, counting what is within 30 dB of the loudest."""
+    """Scale to an RMS of -20 dB of full scale over the parts within 30 dB of the loudest."""
     step = int(0.4 * SAMPLE_RATE)
     power = (samples[: len(samples) // step * step].reshape(-1, step) ** 2).mean(axis=1) + 1e-12
     gated = power[power > power.max() * 1e-3].mean()
@@ -113,7 +112,7 @@ def _normalise_level(samples: Samples) -> Samples:
 
 
 class Mixer:
-    """Joins excerpts of tracks by chance."""
+    """Makes random mixes of excerpts of tracks."""
 
     def __init__(self, tracks: list[MixTrack], seed: int, varied: float = 0.0) -> None:
         self._tracks = tracks
@@ -123,7 +122,7 @@ class Mixer:
         self._made = 0
 
     def make_mix(self) -> tuple[Samples, list[Transition]]:
-        """One mix of eight to twelve tracks, and its joints."""
+        """Make one mix of eight to twelve tracks, and its transitions."""
         rng = self._rng
         chosen: list[MixTrack] = []
         while len(chosen) < rng.integers(8, 13):
@@ -164,16 +163,16 @@ class Mixer:
     ) -> Samples:
         rng, whole = self._rng, len(track.samples) / SAMPLE_RATE
         low, high = 0.0, whole
-        wanted = min(float(rng.uniform(60, 180)), whole)
-        if track.name in used:  # what comes back is another part of the track where there is one
+        length = min(float(rng.uniform(60, 180)), whole)
+        if track.name in used:  # a returning track has another excerpt, if there is one
             first, last = used[track.name]
             rest = max(((0.0, first), (last, whole)), key=lambda part: part[1] - part[0])
             if rest[1] - rest[0] >= 40:
                 low, high = rest
-        wanted = min(wanted, high - low)
-        start = float(rng.uniform(low, high - wanted))
-        used[track.name] = (start, start + wanted)
-        excerpt = track.samples[int(start * SAMPLE_RATE) : int((start + wanted) * SAMPLE_RATE)]
+        length = min(length, high - low)
+        start = float(rng.uniform(low, high - length))
+        used[track.name] = (start, start + length)
+        excerpt = track.samples[int(start * SAMPLE_RATE) : int((start + length) * SAMPLE_RATE)]
         if speed != 1.0:
             excerpt = soxr.resample(excerpt, SAMPLE_RATE, SAMPLE_RATE / speed).astype(np.float32)
         if equaliser is not None:
@@ -181,7 +180,7 @@ class Mixer:
         return _normalise_level(excerpt) * np.float32(10 ** (rng.uniform(-1.5, 1.5) / 20))
 
     def _equaliser(self) -> NDArray[np.float64] | None:
-        """Three gentle peaks, or nothing."""
+        """Return three gentle peaking filters as second-order sections, or None."""
         rng = self._rng
         if rng.random() < 0.5:
             return None
@@ -191,7 +190,7 @@ class Mixer:
 
 
 def _peak(hz: float, gain_db: float) -> list[float]:
-    """A peaking equaliser of one octave and a half as a second-order section (Bristow-Johnson's cookbook)."""
+    """Return a peaking filter of 1.5 octaves as a second-order section (Bristow-Johnson's cookbook)."""
     amplitude, w = 10 ** (gain_db / 40), 2 * np.pi * hz / SAMPLE_RATE
     alpha = np.sin(w) / (2 * 0.9)
     scale = 1 + alpha / amplitude
@@ -201,15 +200,15 @@ def _peak(hz: float, gain_db: float) -> list[float]:
 
 
 def _matching_speed(before_bpm: float, after_bpm: float) -> float:
-    """How much faster the second must be played to meet the first, an octave apart or not; 0 when it is too much."""
+    """Return the speed at which the tempo of the second track matches, octaves aside; 0 if it is too far from 1."""
     if not before_bpm or not after_bpm:
         return 0.0
     ratio = min((before_bpm / after_bpm * 2.0**octave for octave in (-1, 0, 1)), key=lambda r: abs(np.log(r)))
-    return float(ratio) if abs(ratio - 1) <= _BLEND_STRETCH else 0.0
+    return float(ratio) if abs(ratio - 1) <= _MAX_STRETCH else 0.0
 
 
 def _join(mix: Samples, excerpt: Samples, overlap: int, kind: str) -> Samples:
-    faded = overlap or int(0.005 * SAMPLE_RATE)  # a hard cut has 5 ms against the click
+    faded = overlap or int(0.005 * SAMPLE_RATE)  # a hard cut has a fade of 5 ms, against the click
     ramp = np.linspace(0, 1, faded, dtype=np.float32)
     rising, falling = (np.sin(ramp * np.pi / 2), np.cos(ramp * np.pi / 2)) if kind == "equalpower" else (ramp, 1 - ramp)
     head, tail, excerpt = mix[:-faded], mix[-faded:] * falling, excerpt.copy()
@@ -225,8 +224,8 @@ def write_mix(name: Path, mix: Samples, joints: list[Transition]) -> None:
     rows = [f"{j.start:.4f}\t{j.end:.4f}\t{j.kind}:{j.before}>{j.after}\n" for j in joints]
     Path(f"{name}.transitions.tsv").write_text("".join(rows), encoding="utf-8")
     middles = [0.0, *((j.start + j.end) / 2 for j in joints), len(mix) / SAMPLE_RATE]
-    heard = [joints[0].before, *(j.after for j in joints)]
-    spans = [f"{s:.4f}\t{e:.4f}\t{track}\n" for s, e, track in zip(middles, middles[1:], heard, strict=False)]
+    names = [joints[0].before, *(j.after for j in joints)]
+    spans = [f"{s:.4f}\t{e:.4f}\t{name}\n" for s, e, name in zip(middles, middles[1:], names, strict=False)]
     Path(f"{name}.segments.tsv").write_text("".join(spans), encoding="utf-8")
 
 
@@ -238,11 +237,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exclude", type=Path, help="file of track names to leave out, one a line")
-    parser.add_argument("--varied", type=float, default=0.0, help="most that a track is played faster or slower")
+    parser.add_argument("--varied", type=float, default=0.0, help="maximum relative change of a track's speed")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    left_out = frozenset(asked.exclude.read_text(encoding="utf-8").split()) if asked.exclude else frozenset()
-    mixer = Mixer(list(load_tracks(asked.tracks, left_out)), asked.seed, asked.varied)
+    excluded = frozenset(asked.exclude.read_text(encoding="utf-8").split()) if asked.exclude else frozenset()
+    mixer = Mixer(list(load_tracks(asked.tracks, excluded)), asked.seed, asked.varied)
     for number in range(asked.count):
         write_mix(asked.out / f"mix_{asked.seed}_{number:03d}", *mixer.make_mix())
 

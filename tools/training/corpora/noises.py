@@ -1,4 +1,7 @@
-"""Noises made of nothing: weather, crowds, machines, knocks, tones of warning. None is speech, music or silence."""
+"""Synthetic noises: weather, crowds, machines, knocks, alarms. None is speech, music or silence.
+
+Each function returns mono sound at ENGINE_RATE, shape (n,), of the given length in seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ _Rng = np.random.Generator
 def coloured_noise(
     rng: _Rng, seconds: float, slope_db: float, low_hz: float = 20.0, high_hz: float = 11_000.0
 ) -> Signal:
-    """Noise whose power falls by `slope_db` an octave between two frequencies: 0 white, 3 pink, 6 brown."""
+    """Make noise whose power falls by `slope_db` per octave between two frequencies: 0 white, 3 pink, 6 brown."""
     n = sample_count(seconds)
     spectrum = np.fft.rfft(rng.standard_normal(n))
     hz = np.maximum(np.fft.rfftfreq(n, 1 / ENGINE_RATE), 1.0)
@@ -28,7 +31,7 @@ def coloured_noise(
 
 
 def random_curve(rng: _Rng, seconds: float, period_s: float, low: float, high: float) -> Signal:
-    """A curve that wanders smoothly between two values."""
+    """Make a smooth random curve between two values."""
     points = rng.uniform(low, high, max(4, math.ceil(seconds / period_s) + 3))
     at = np.linspace(0, len(points) - 1.001, sample_count(seconds))
     i = at.astype(int)
@@ -37,7 +40,7 @@ def random_curve(rng: _Rng, seconds: float, period_s: float, low: float, high: f
 
 
 def random_impulses(rng: _Rng, seconds: float, a_second: float, make: Callable[[], Signal]) -> Signal:
-    """Short sounds at random moments, of varied strength."""
+    """Place short sounds at random times with random gains."""
     out = np.zeros(sample_count(seconds))
     variants = [make() for _ in range(12)]
     for at in rng.integers(0, len(out), rng.poisson(a_second * seconds)):
@@ -48,20 +51,20 @@ def random_impulses(rng: _Rng, seconds: float, a_second: float, make: Callable[[
 
 
 def noise_burst(rng: _Rng, decay_s: float, low_hz: float, high_hz: float) -> Signal:
-    """A burst of band noise that dies away."""
+    """Make a burst of band-limited noise with exponential decay."""
     length_s = max(0.02, 6 * decay_s)
     return coloured_noise(rng, length_s, 0.0, low_hz, high_hz) * np.exp(-sample_times(length_s) / decay_s)
 
 
 def struck_body(rng: _Rng, decay_s: float, partials_hz: NDArray[np.float64]) -> Signal:
-    """A struck body: inharmonic partials, the higher the shorter."""
+    """Make the sound of a struck body: inharmonic partials, of which the later in the list decay faster."""
     t = sample_times(5 * decay_s)
     parts = [np.sin(2 * np.pi * hz * t) * np.exp(-t / decay_s * (1 + 0.5 * k)) for k, hz in enumerate(partials_hz)]
     return np.asarray(sum(parts) * rng.uniform(0.7, 1.0))
 
 
 def rain(rng: _Rng, seconds: float) -> Signal:
-    """Hiss and drops."""
+    """Make rain: hiss and drops."""
     drops = random_impulses(rng, seconds, rng.uniform(50, 400), lambda: noise_burst(rng, 0.003, 1500, 9000))
     return normalise_rms(coloured_noise(rng, seconds, rng.uniform(0, 3), 300, 9000)) + rng.uniform(
         0.3, 2.0
@@ -69,7 +72,7 @@ def rain(rng: _Rng, seconds: float) -> Signal:
 
 
 def applause(rng: _Rng, seconds: float) -> Signal:
-    """Many hands, swelling and ebbing."""
+    """Make applause of varying density."""
     claps = random_impulses(
         rng, seconds, rng.uniform(30, 500), lambda: noise_burst(rng, rng.uniform(0.004, 0.02), 600, 5000)
     )
@@ -78,7 +81,7 @@ def applause(rng: _Rng, seconds: float) -> Signal:
 
 
 def crowd(rng: _Rng, seconds: float) -> Signal:
-    """A murmur in which no voice is heard: bands under syllable-like unrest."""
+    """Make the murmur of a crowd without distinct voices: noise bands modulated at the rate of syllables."""
     bands = [
         coloured_noise(rng, seconds, 3, hz, 1.6 * hz) * random_curve(rng, seconds, rng.uniform(0.12, 0.3), 0.4, 1.0)
         for hz in (150, 240, 380, 600, 960, 1500, 2400)
@@ -88,14 +91,14 @@ def crowd(rng: _Rng, seconds: float) -> Signal:
 
 
 def wind(rng: _Rng, seconds: float) -> Signal:
-    """Gusts: brown noise and a howl whose pitch wanders."""
+    """Make gusts of wind: brown noise and a howling band."""
     howl = coloured_noise(rng, seconds, 2, rng.uniform(150, 400), rng.uniform(500, 1200))
     gusts = random_curve(rng, seconds, rng.uniform(0.8, 3.0), 0.1, 1.0)
     return coloured_noise(rng, seconds, 6, 30, 3000) + rng.uniform(0.2, 1.5) * howl * gusts**2
 
 
 def water(rng: _Rng, seconds: float) -> Signal:
-    """A river: band noise with quick small gurgles."""
+    """Make a river: band noise with short gurgles."""
     gurgles = random_impulses(
         rng, seconds, 40, lambda: _chirp(rng, 0.03, rng.uniform(300, 900), rng.uniform(500, 1500))
     )
@@ -103,7 +106,7 @@ def water(rng: _Rng, seconds: float) -> Signal:
 
 
 def hum(rng: _Rng, seconds: float) -> Signal:
-    """The mains, and hiss."""
+    """Make mains hum with hiss."""
     hz = rng.choice([50.0, 60.0, 100.0, 120.0])
     t = sample_times(seconds)
     partials = sum(rng.uniform(0, 1) / k * np.sin(2 * np.pi * k * hz * t + k) for k in range(1, 12))
@@ -111,21 +114,21 @@ def hum(rng: _Rng, seconds: float) -> Signal:
 
 
 def traffic(rng: _Rng, seconds: float) -> Signal:
-    """A road: rumble, and cars that pass."""
+    """Make a road: rumble and passing cars."""
     passing = random_curve(rng, seconds, rng.uniform(1.5, 4.0), 0.05, 1.0) ** 2
     tyres = coloured_noise(rng, seconds, 3, 200, 6000) * passing
     return coloured_noise(rng, seconds, 5, 30, 400) + rng.uniform(0.5, 2.0) * normalise_rms(tyres)
 
 
 def motor(rng: _Rng, seconds: float) -> Signal:
-    """A motor: pulses at a rate that wanders, and rattle."""
+    """Make a motor: pulses of varying rate, and rattle."""
     phase = np.cumsum(random_curve(rng, seconds, 2.0, 1.0, 1.3) * rng.uniform(18, 90)) / ENGINE_RATE
     pulses = np.exp(-((phase % 1.0) * 12)) * (1 + 0.3 * rng.standard_normal(len(phase)))
     return normalise_rms(pulses - pulses.mean()) + rng.uniform(0.1, 0.6) * coloured_noise(rng, seconds, 4, 60, 6000)
 
 
 def knocks(rng: _Rng, seconds: float) -> Signal:
-    """Something hit, a few times, and again: doors, hammers, steps."""
+    """Make groups of knocks, as of doors, hammers or steps."""
     out = 10 ** rng.uniform(-3.5, -2) * coloured_noise(rng, seconds, 3)
     body = struck_body(rng, rng.uniform(0.01, 0.08), rng.uniform(80, 900, 4))
     click = noise_burst(rng, 0.01, 100, 4000)[: len(body)]
@@ -142,7 +145,7 @@ def knocks(rng: _Rng, seconds: float) -> Signal:
 
 
 def beeps(rng: _Rng, seconds: float) -> Signal:
-    """Tones of warning: alarms, telephones, reversing lorries; regular, of one or two pitches."""
+    """Make regular beeps of one or two pitches, as of alarms, telephones or reversing lorries."""
     t = sample_times(seconds)
     hz = rng.uniform(500, 2800)
     second = hz * rng.choice([1.0, 1.0, 1.25, 0.8, 1.06])
@@ -155,7 +158,7 @@ def beeps(rng: _Rng, seconds: float) -> Signal:
 
 
 def siren(rng: _Rng, seconds: float) -> Signal:
-    """One tone that wails up and down."""
+    """Make a siren: one tone with periodic pitch."""
     low = rng.uniform(300, 900)
     sweep = 0.5 + 0.5 * np.sin(2 * np.pi * sample_times(seconds) * rng.uniform(0.2, 4))
     phase = np.cumsum(low * (1 + rng.uniform(0.3, 1.2) * sweep)) / ENGINE_RATE
@@ -163,7 +166,7 @@ def siren(rng: _Rng, seconds: float) -> Signal:
 
 
 def fire(rng: _Rng, seconds: float) -> Signal:
-    """Crackle over a low roar."""
+    """Make fire: crackle over a low roar."""
     crackle = random_impulses(
         rng, seconds, rng.uniform(8, 40), lambda: noise_burst(rng, rng.uniform(0.001, 0.01), 800, 9000)
     )
@@ -171,7 +174,7 @@ def fire(rng: _Rng, seconds: float) -> Signal:
 
 
 def birds(rng: _Rng, seconds: float) -> Signal:
-    """Chirps over leaves."""
+    """Make birds: chirps over rustling leaves."""
     hz = rng.uniform(1800, 5000)
     chirps = random_impulses(
         rng, seconds, rng.uniform(1, 8), lambda: _chirp(rng, rng.uniform(0.05, 0.2), hz, hz * rng.uniform(0.7, 1.4))
@@ -180,7 +183,7 @@ def birds(rng: _Rng, seconds: float) -> Signal:
 
 
 def bells(rng: _Rng, seconds: float) -> Signal:
-    """Metal struck at random."""
+    """Make bells: metal struck at random times."""
     partials = rng.uniform(200, 900) * np.array([1.0, 2.76, 5.4, 8.93, 1.5])
     struck = random_impulses(
         rng, seconds, rng.uniform(1, 5), lambda: struck_body(rng, rng.uniform(0.05, 0.4), partials)
@@ -189,7 +192,7 @@ def bells(rng: _Rng, seconds: float) -> Signal:
 
 
 def plain_noise(rng: _Rng, seconds: float) -> Signal:
-    """White, pink or brown."""
+    """Make white, pink or brown noise."""
     return coloured_noise(
         rng, seconds, rng.choice([0.0, 1.5, 3.0, 4.5, 6.0]), rng.uniform(20, 200), rng.uniform(2000, 11_000)
     )
@@ -204,17 +207,17 @@ KINDS: Final[dict[str, Callable[[_Rng, float], Signal]]] = {
 
 
 def sample_count(seconds: float) -> int:
-    """Samples in so many seconds."""
+    """Convert seconds to samples at ENGINE_RATE."""
     return round(seconds * ENGINE_RATE)
 
 
 def sample_times(seconds: float) -> Signal:
-    """The time of each sample."""
+    """Return the time of each sample, seconds."""
     return np.arange(sample_count(seconds)) / ENGINE_RATE
 
 
 def normalise_rms(sound: Signal) -> Signal:
-    """At an RMS of 1; silence stays silence."""
+    """Scale to an RMS of 1; silence remains silence."""
     return np.asarray(sound / max(1e-9, float(np.sqrt(np.mean(sound**2)))))
 
 

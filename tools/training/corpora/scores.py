@@ -1,36 +1,33 @@
-"""Annotated scores (MIDI with sections and bar lines beside it), read in seconds, and played by FluidSynth.
+"""Annotated scores: MIDI with sections and bar lines, read in seconds and rendered with FluidSynth.
 
-Beside `NAME.mid`, with the tracks MELODY, BRIDGE and PIANO, lie `NAME.sections.tsv` (start, end, letter; capital
-letters are sung) and `NAME.bars.tsv` (bar lines), in seconds. Needs the program `fluidsynth` and the package `mido`.
+`NAME.mid` has the tracks MELODY, BRIDGE and PIANO. Beside it are `NAME.sections.tsv` (start, end, letter; capital
+letters are sung) and `NAME.bars.tsv` (bar lines), in seconds.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import mido
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from streamseg.evaluation.annotations import LabelledSpan, read_spans
-from tools.training.corpora import SAMPLE_RATE
+from tools.training.corpora.midi import TimedMessage, make_midi, play_midi
 from tools.training.corpora.singing import SungTone
 
-ScorePart: TypeAlias = tuple[int, int, list[SungTone]]  # MIDI channel, program, what it plays
+ScorePart: TypeAlias = tuple[int, int, list[SungTone]]  # MIDI channel, program, notes
 
-DRUMS = 9  # the channel
+DRUMS = 9  # MIDI channel
 _TICKS_A_SECOND = 1000
+_TEMPO = 500_000  # microseconds a beat
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A score in seconds."""
+    """A score; all times in seconds."""
 
     melody: list[SungTone]
     bridge: list[SungTone]
@@ -40,11 +37,11 @@ class Score:
 
     @property
     def end_s(self) -> float:
-        """When all is over."""
+        """End of the last section or note."""
         return max([self.sections[-1].end, *(tone.end for tone in self.melody + self.bridge + self.piano)])
 
     def make_variation(self, speed: float, semitones: int) -> Score:
-        """The score played faster and higher."""
+        """Return the score at another speed and pitch."""
 
         def tones(part: list[SungTone]) -> list[SungTone]:
             return [SungTone(n.start / speed, n.end / speed, n.pitch + semitones, n.velocity) for n in part]
@@ -59,16 +56,16 @@ class Score:
 
 
 def read_score(path: Path) -> Score:
-    """Read NAME.mid and what lies beside it."""
+    """Read NAME.mid and the annotation beside it."""
     midi = mido.MidiFile(path)
     changes = sorted(
         (tick, message.tempo)
         for track in midi.tracks
-        for tick, message in _read_notes(track)
+        for tick, message in _timed_messages(track)
         if message.type == "set_tempo"
     )
     if not changes or changes[0][0] > 0:
-        changes.insert(0, (0, 500_000))
+        changes.insert(0, (0, _TEMPO))
     ticks, tempos = np.array([tick for tick, _ in changes]), np.array([tempo for _, tempo in changes], float)
     seconds = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * tempos[:-1] / midi.ticks_per_beat / 1e6)])
 
@@ -79,12 +76,12 @@ def read_score(path: Path) -> Score:
     parts: dict[str, list[SungTone]] = {"MELODY": [], "BRIDGE": [], "PIANO": []}
     for track in midi.tracks:
         sounding: dict[int, list[tuple[int, int]]] = {}
-        for tick, message in _read_notes(track) if track.name in parts else ():
+        for tick, message in _timed_messages(track) if track.name in parts else ():
             if message.type == "note_on" and message.velocity > 0:
                 sounding.setdefault(message.note, []).append((tick, message.velocity))
             elif message.type in ("note_off", "note_on") and sounding.get(message.note):
-                begun, velocity = sounding[message.note].pop(0)
-                parts[track.name].append(SungTone(at(begun), at(tick), message.note, velocity))
+                start, velocity = sounding[message.note].pop(0)
+                parts[track.name].append(SungTone(at(start), at(tick), message.note, velocity))
     bars = [float(line) for line in path.with_suffix(".bars.tsv").read_text(encoding="utf-8").split()]
     sections = list(read_spans(path.with_suffix(".sections.tsv")))
     return Score(parts["MELODY"], parts["BRIDGE"], parts["PIANO"], sections, bars)
@@ -93,32 +90,23 @@ def read_score(path: Path) -> Score:
 def render_parts(
     parts: list[ScorePart], soundfont: Path, samples: int, rng: np.random.Generator, *, reverb: bool = True
 ) -> NDArray[np.float32]:
-    """Let FluidSynth play the parts; mono, RATE, of unit power, shape (samples,). Timing is a little human."""
-    with tempfile.TemporaryDirectory() as folder:
-        score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
-        _midi(parts, rng).save(score)
-        options = ["-R", str(int(reverb)), "-C", "0", "-g", "0.6", "-r", str(SAMPLE_RATE)]
-        subprocess.run(
-            [shutil.which("fluidsynth") or "fluidsynth", "-ni", "-q", *options, "-F", sound, soundfont, score],
-            check=True,
-            capture_output=True,
-        )
-        stereo, _ = soundfile.read(sound, dtype="float32")
-    out = np.zeros(samples, np.float32)
-    mono = stereo.mean(axis=1)[:samples]
-    out[: len(mono)] = mono
-    return scale_to_unit_power(out)
+    """Render the parts with FluidSynth, the timing slightly randomised.
+
+    Returns mono at SAMPLE_RATE with a mean power of 1, shape (samples,).
+    """
+    mono = play_midi(_parts_to_midi(parts, rng), soundfont, "-R", str(int(reverb)), "-C", "0", "-g", "0.6")[:samples]
+    return scale_to_unit_power(np.pad(mono, (0, samples - len(mono))))
 
 
 def scale_to_unit_power(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The sound at a power of 1, what is silent left out of account."""
-    heard = sound[np.abs(sound) > 1e-4]
-    power = float(np.mean(heard**2)) if len(heard) else 1.0
+    """Scale the sound to a mean power of 1; silent samples do not count."""
+    sounding = sound[np.abs(sound) > 1e-4]
+    power = float(np.mean(sounding**2)) if len(sounding) else 1.0
     scaled: NDArray[np.float32] = (sound / np.sqrt(power + 1e-9)).astype(np.float32)
     return scaled
 
 
-def _read_notes(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+def _timed_messages(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
     timed, tick = [], 0
     for message in track:
         tick += message.time
@@ -126,18 +114,14 @@ def _read_notes(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
     return timed
 
 
-def _midi(parts: list[ScorePart], rng: np.random.Generator) -> mido.MidiFile:
-    moments: list[tuple[int, int, mido.Message]] = []
+def _parts_to_midi(parts: list[ScorePart], rng: np.random.Generator) -> mido.MidiFile:
+    messages: list[TimedMessage] = []
     for channel, program, tones in parts:
-        moments.append((0, 0, mido.Message("program_change", channel=channel, program=int(program))))
+        messages.append((0, 0, mido.Message("program_change", channel=channel, program=int(program))))
         for tone in tones:
             pitch, velocity = int(np.clip(tone.pitch, 0, 127)), int(np.clip(tone.velocity, 1, 127))
             start = max(0.0, tone.start + rng.normal(0, 0.006))
             begin, end = (round(t * _TICKS_A_SECOND) for t in (start, max(tone.end, start + 0.03)))
-            moments.append((begin, 2, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
-            moments.append((end, 1, mido.Message("note_off", channel=channel, note=pitch)))
-    track, now = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=500_000)]), 0
-    for tick, _, message in sorted(moments, key=lambda moment: moment[:2]):
-        track.append(message.copy(time=tick - now))
-        now = tick
-    return mido.MidiFile(ticks_per_beat=_TICKS_A_SECOND // 2, tracks=[track])
+            messages.append((begin, 2, mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)))
+            messages.append((end, 1, mido.Message("note_off", channel=channel, note=pitch)))
+    return make_midi(messages, _TICKS_A_SECOND // 2, _TEMPO)

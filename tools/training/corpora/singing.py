@@ -1,7 +1,7 @@
-"""A crude singer: a pulse train through the formants of changing vowels, with vibrato, breath and consonants.
+"""Synthetic singing: a pulse train through the formants of changing vowels, with vibrato, breath and consonants.
 
-It has no words and no beauty; it has what sets singing apart from an instrument of a SoundFont: the spectrum changes
-with every syllable while the pitch slides and shakes.
+It has no words, but the features that separate singing from the instruments of a SoundFont: the spectrum changes with
+every syllable, and the pitch has slides and vibrato.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _FORMANTS_HZ = np.array(
         [490, 1350, 1690],
         [440, 1020, 2240],
     ]
-)  # of eight vowels of a man (after Peterson & Barney 1952); a woman's lie higher
-_FEMALE = 1.16
+)  # of eight vowels of male speakers (after Peterson & Barney 1952)
+_FEMALE = 1.16  # factor for the formants of female speakers
 _BANDS = ((80, 1.0), (100, 0.6), (140, 0.35))  # width in Hz and gain of each formant
-_LONGEST_S = 4.0
-_SHORTEST = 500  # samples; what is shorter is not sung
+_MAX_TONE_S = 4.0
+_MIN_SAMPLES = 500  # of a tone; shorter ones are skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,19 @@ class SungTone:
 def render_singing(
     tones: list[SungTone], samples: int, rng: np.random.Generator, *, rapped: bool = False, female: bool | None = None
 ) -> NDArray[np.float32]:
-    """The tones as singing, mono, RATE, shape (samples,). rapped: pitch falls and jumps as in speech."""
+    """Render tones as singing; mono at SAMPLE_RATE, shape (samples,).
+
+    rapped: the pitch falls and jumps as in speech. female: random if None.
+    """
     out = np.zeros(samples + SAMPLE_RATE, np.float32)
     female = rng.random() < 0.5 if female is None else female
     vibrato, vibrato_hz = rng.uniform(0.002, 0.012), rng.uniform(4.5, 6.5)
     breath, consonants, tilt = rng.uniform(0.01, 0.12), rng.uniform(0.3, 1), rng.uniform(0.6, 0.93)
     last: int | None = None
     for tone in sorted(tones, key=lambda tone: (tone.start, tone.end, tone.pitch, tone.velocity)):
-        duration = min(tone.end - tone.start, _LONGEST_S)
+        duration = min(tone.end - tone.start, _MAX_TONE_S)
         length = int(duration * SAMPLE_RATE)
-        if length < _SHORTEST:
+        if length < _MIN_SAMPLES:
             continue
         t = np.arange(length) / SAMPLE_RATE
         slide = rng.normal(0, 0.35) + (0 if last is None else np.clip(last - tone.pitch, -2, 2) * 0.4)

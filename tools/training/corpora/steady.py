@@ -1,8 +1,7 @@
-"""Sound in which nothing changes: silence, noises, tones, and single bars that go round and round.
+"""Stationary sound without boundaries: silence, noises, tones, and loops of single bars.
 
-`python -m tools.training.corpora.steady OUT --loops FILE…` writes one file of each, and a loop from each FILE,
-every one with a NAME.segments.tsv of a single row. A judge that is trained on these too knows that an hour of the same
-is no place for a change.
+`python -m tools.training.corpora.steady OUT --loops FILE…` writes one file of each and a loop from each FILE, with a
+NAME.segments.tsv of a single row. They are negatives for the training of the boundary classifier.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LENGTH_S = 240
 
 
 def steady_sounds(rng: np.random.Generator) -> Iterator[tuple[str, Samples]]:
-    """Silence, near-silence, white and coloured noise, a tone, a chord: name and samples of each."""
+    """Make silence, hiss, white and coloured noise, a tone, hum, a chord and clicks; yields name and samples."""
     n = _LENGTH_S * SAMPLE_RATE
     t = np.arange(n) / SAMPLE_RATE
     white = rng.normal(size=n)
@@ -45,18 +44,18 @@ def steady_sounds(rng: np.random.Generator) -> Iterator[tuple[str, Samples]]:
 
 
 def make_loop(samples: Samples, rng: np.random.Generator) -> Samples:
-    """A bar of 1.5 to 4 s of these samples, again and again."""
+    """Repeat a random bar of 1.5 to 4 s of the samples."""
     bar = int(rng.uniform(1.5, 4.0) * SAMPLE_RATE)
     start = int(rng.integers(0, max(1, len(samples) - bar)))
-    taken = samples[start : start + bar].copy()
+    loop = samples[start : start + bar].copy()
     ramp = np.linspace(0, 1, SAMPLE_RATE // 200, dtype=np.float32)
-    taken[: len(ramp)] *= ramp
-    taken[-len(ramp) :] *= ramp[::-1]
-    return np.tile(taken, -(-_LENGTH_S * SAMPLE_RATE // len(taken)))[: _LENGTH_S * SAMPLE_RATE]
+    loop[: len(ramp)] *= ramp
+    loop[-len(ramp) :] *= ramp[::-1]
+    return np.tile(loop, -(-_LENGTH_S * SAMPLE_RATE // len(loop)))[: _LENGTH_S * SAMPLE_RATE]
 
 
 def main() -> None:
-    """Make and write them."""
+    """Make and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--loops", type=Path, nargs="*", default=[])
@@ -64,11 +63,11 @@ def main() -> None:
     asked = parser.parse_args()
     rng = np.random.default_rng(asked.seed)
     asked.out.mkdir(parents=True, exist_ok=True)
-    made = [
+    sounds = [
         *steady_sounds(rng),
         *((f"loop_{k:02d}", make_loop(decode_file(path), rng)) for k, path in enumerate(asked.loops)),
     ]
-    for name, samples in made:
+    for name, samples in sounds:
         write_vorbis(asked.out / f"{name}.ogg", samples)
         row = f"0.0000\t{len(samples) / SAMPLE_RATE:.4f}\tsteady\n"
         (asked.out / f"{name}.segments.tsv").write_text(row, encoding="utf-8")

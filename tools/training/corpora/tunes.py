@@ -1,6 +1,7 @@
-"""Music made of nothing: a beat, a bass, chords, an arpeggio, each there or not; all chance from one generator.
+"""Random sequencer music: a beat, a bass, chords and an arpeggio, of which some play.
 
-What a sequencer plays sounds like no recorded track: dry, exact, of few timbres. Kinds of sound are trained on it too.
+Sequencer music is unlike recorded tracks: dry, exactly timed, with few timbres. The sound-class network is trained on
+it too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _STEPS = 16  # of a bar
 
 
 def make_tune(rng: _Rng, seconds: float) -> Signal:
-    """About so many seconds of four bars, over and over, parts coming and going; at an RMS of 1."""
+    """Make about this many seconds of four repeated bars, whose parts come and go; RMS of 1."""
     step_s = 60 / rng.uniform(70, 175) / 4
     scale = np.array(_SCALES[rng.integers(len(_SCALES))]) + rng.integers(36, 48)
     roots = rng.integers(0, len(scale), 4)
@@ -38,7 +39,7 @@ def make_tune(rng: _Rng, seconds: float) -> Signal:
 
 
 def _drums(rng: _Rng, step_s: float) -> Signal:
-    """A kick, a snare or clap, and hats, each on a pattern of sixteen steps."""
+    """Make four bars of kick, snare and hats, each on a pattern of sixteen steps."""
     t = noises.sample_times(0.35)
     low = rng.uniform(40, 65)
     kick = np.sin(2 * np.pi * (low * t + rng.uniform(2, 8) * (1 - np.exp(-t / 0.03)))) * np.exp(
@@ -57,7 +58,7 @@ def _drums(rng: _Rng, step_s: float) -> Signal:
 def _notes(
     rng: _Rng, step_s: float, scale: NDArray[np.int64], roots: NDArray[np.int64], octave: int, chord: int
 ) -> Signal:
-    """Four bars of one timbre: a note or chord of each bar's root, or notes about it, on a pattern."""
+    """Make four bars of one timbre: notes or chords on or near the root of each bar, on a pattern."""
     rhythm = rng.random(_STEPS) < rng.choice([0.15, 0.3, 0.6, 1.0])
     rhythm[0] = True
     length_s = step_s * rng.choice([1, 2, 4, 8, 16])
@@ -78,14 +79,14 @@ def _notes(
 
 def _tone(hz: float, seconds: float, partials: Signal, decay_s: float) -> Signal:
     t = noises.sample_times(seconds)
-    heard = partials[: max(1, int(0.45 * ENGINE_RATE / hz))]
-    sound = np.sum([gain * np.sin(2 * np.pi * hz * k * t) for k, gain in enumerate(heard, 1)], axis=0)
+    audible = partials[: max(1, int(0.45 * ENGINE_RATE / hz))]
+    sound = np.sum([gain * np.sin(2 * np.pi * hz * k * t) for k, gain in enumerate(audible, 1)], axis=0)
     ease = np.minimum(1.0, np.minimum(t, t[::-1]) / 0.004)
     return np.asarray(sound * np.exp(-t / decay_s) * ease)
 
 
 def _play_pattern(hits: list[tuple[Signal, Signal]], step_s: float) -> Signal:
-    """Sounds on their patterns, for four bars."""
+    """Place each sound on its pattern, for four bars."""
     bar = noises.sample_count(_STEPS * step_s)
     out = np.zeros(4 * bar + ENGINE_RATE)
     for sound, pattern in hits:

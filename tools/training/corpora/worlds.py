@@ -1,15 +1,14 @@
-"""Worlds of songs: annotated scores played as bands, by voice and piano, on a piano alone, as arranged in the score.
+"""Worlds of songs: annotated scores rendered as a band, as voice and piano, as a piano alone, or as scored.
 
-`python -m tools.training.corpora.worlds OUT --scores SCORES --kind band --soundfont TimGM6mb.sf2 --count 20`
-writes NAME.ogg with NAME.sections.tsv beside it. Every song has another arrangement, speed, key, equalisation,
-compression, room; `--first` takes other scores, so that no score need stand in two worlds.
+`python -m tools.training.corpora.worlds OUT --scores SCORES --kind band --soundfont TimGM6mb.sf2 --count 20` writes
+NAME.ogg with NAME.sections.tsv beside it. Every song has its own arrangement, speed, key, equalisation, compression and
+room. `--first` skips scores, so that no score is in two worlds.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +19,23 @@ from tools.training.corpora.scores import Score, read_score, render_parts, scale
 from tools.training.corpora.singing import SungTone, render_singing
 
 Signal = NDArray[np.float32]
-RenderKind: TypeAlias = Literal["band", "song", "score", "piano"]
 
 _PIANOS = (0, 0, 0, 1, 1, 2, 3, 6, 46, 24)
-_RAPPED, _SUNG = 0.12, 0.6  # share of bands whose singer raps, that have a singer
+_RAPPED, _SUNG = 0.12, 0.6  # share of the bands: whose singer raps; that have a singer
 _LEVEL = 0.12  # RMS
 
 
 def render_band(score: Score, soundfont: Path, rng: np.random.Generator) -> Signal:
-    """Drums, bass, guitars, keys, and a singer or an instrument in the singer's place."""
+    """Render drums, bass, guitars, keys, and a singer or an instrument with the melody."""
     samples = _samples(score)
     arranger = Arranger(score, rng)
-    parts, sung = arranger.make_backing(), arranger.make_voice()
+    parts, melody = arranger.make_backing(), arranger.make_voice()
     if rng.random() >= _SUNG:
-        parts.append((6, int(rng.choice(VOICES)), sung))
+        parts.append((6, int(rng.choice(VOICES)), melody))
         return render_parts(parts, soundfont, samples, rng, reverb=rng.random() < 0.7)
     female = rng.random() < 0.5
     down = 0 if female else -12
-    voice = render_singing(_transpose(sung, down), samples, rng, rapped=rng.random() < _RAPPED, female=female)
+    voice = render_singing(_transpose(melody, down), samples, rng, rapped=rng.random() < _RAPPED, female=female)
     voice += 0.7 * render_singing(_transpose(arranger.make_doubling(), down), samples, rng)
     wet = degradation.add_reverberation(voice, rng) if rng.random() < 0.6 else voice
     backing = render_parts(parts, soundfont, samples, rng, reverb=rng.random() < 0.7)
@@ -45,12 +43,12 @@ def render_band(score: Score, soundfont: Path, rng: np.random.Generator) -> Sign
 
 
 def render_song(score: Score, soundfont: Path, rng: np.random.Generator) -> Signal:
-    """A singer or a solo instrument with a piano, a guitar or a harp."""
+    """Render a singer or a solo instrument with a piano, a guitar or a harp."""
     samples, female = _samples(score), rng.random() < 0.5
     accompaniment = score.piano + (score.bridge if rng.random() < 0.5 else [])
     program = int(rng.choice([0, 0, 1, 2, 24, 46]))
-    backing = render_parts([(0, program, _double_melody(accompaniment, score, rng))], soundfont, samples, rng)
-    melody = _transpose(_double_melody(score.melody, score, rng), 0 if female else -12)
+    backing = render_parts([(0, program, _vary_loudness(accompaniment, score, rng))], soundfont, samples, rng)
+    melody = _transpose(_vary_loudness(score.melody, score, rng), 0 if female else -12)
     voice = (
         render_singing(melody, samples, rng, female=female)
         if rng.random() < 0.75
@@ -60,7 +58,10 @@ def render_song(score: Score, soundfont: Path, rng: np.random.Generator) -> Sign
 
 
 def render_as_scored(score: Score, soundfont: Path, rng: np.random.Generator, programs: tuple[int, ...] = ()) -> Signal:
-    """The score's three parts, the same timbres throughout. programs: of melody, bridge, piano; by chance when none."""
+    """Render the three parts of the score, with the same timbres throughout.
+
+    programs: MIDI programs of melody, bridge and piano; random if empty.
+    """
     chosen = programs or (int(rng.choice(VOICES)), int(rng.choice(PADS + SOLOS)), int(rng.choice(KEYS + GUITARS)))
     parts = (score.melody, score.bridge, score.piano)
     return render_parts(
@@ -72,17 +73,20 @@ def render_as_scored(score: Score, soundfont: Path, rng: np.random.Generator, pr
 
 
 def render_piano(score: Score, soundfont: Path, rng: np.random.Generator) -> Signal:
-    """All of it on one piano, now and then a harpsichord, a harp or a guitar."""
+    """Render all parts on one piano, or sometimes a harpsichord, a harp or a guitar."""
     tones = score.melody + [SungTone(n.start, n.end, n.pitch, 0.7 * n.velocity) for n in score.piano]
     tones += [SungTone(n.start, n.end, n.pitch, 0.7 * n.velocity) for n in score.bridge if rng.random() < 0.7]
-    held = [
-        SungTone(n.start, n.end + rng.uniform(0, 0.25), n.pitch, n.velocity) for n in _double_melody(tones, score, rng)
+    sustained = [
+        SungTone(n.start, n.end + rng.uniform(0, 0.25), n.pitch, n.velocity) for n in _vary_loudness(tones, score, rng)
     ]
-    return render_parts([(0, int(rng.choice(_PIANOS)), held)], soundfont, _samples(score), rng)
+    return render_parts([(0, int(rng.choice(_PIANOS)), sustained)], soundfont, _samples(score), rng)
 
 
 def apply_production(sound: Signal, rng: np.random.Generator, *, much: bool) -> Signal:
-    """Through what a recording goes through: equaliser, compressor, room, noise, a narrow band, distortion."""
+    """Apply random steps of a recording chain: equaliser, compressor, room, noise, band limit, distortion.
+
+    much: whether the steps are likely, with distortion among them.
+    """
     sound = (sound * _LEVEL / (np.sqrt(np.mean(sound**2)) + 1e-6)).astype(np.float32)
     if rng.random() < (0.6 if much else 0.3):
         sound = degradation.equalise(sound, rng, rng.uniform(1, 4))
@@ -110,8 +114,8 @@ def _transpose(tones: list[SungTone], semitones: int) -> list[SungTone]:
     return [SungTone(tone.start, tone.end, tone.pitch + semitones, tone.velocity) for tone in tones]
 
 
-def _double_melody(tones: list[SungTone], score: Score, rng: np.random.Generator) -> list[SungTone]:
-    """Sections of one letter a little louder or softer than those of others."""
+def _vary_loudness(tones: list[SungTone], score: Score, rng: np.random.Generator) -> list[SungTone]:
+    """Vary the loudness of the tones between sections of different letters."""
     loudness = {span.label: float(rng.normal(1, 0.12)) for span in score.sections}
     starts = np.array([span.start for span in score.sections])
 
@@ -128,26 +132,24 @@ def _mix_voice(backing: Signal, voice: Signal, voice_db: float) -> Signal:
 
 
 def main() -> None:
-    """Play and write songs."""
+    """Render and write songs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--kind", choices=("band", "song", "score", "piano"), required=True)
-    parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="one by chance for each song")
+    parser.add_argument("--soundfont", type=Path, nargs="+", required=True, help="one is drawn for each song")
     parser.add_argument("--programs", type=int, nargs=3, default=(), help="of a score's melody, bridge and piano")
-    parser.add_argument("--without", type=Path, help="a folder of sound whose scores (by the end of the name) are left")
-    parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0, help="how many scores are left to other worlds")
-    asked = parser.parse_args()
-    left = (
-        {path.stem.rpartition("_")[2] for path in asked.exclude_sources.glob("*.ogg")}
-        if asked.exclude_sources
-        else set()
+    parser.add_argument(
+        "--without", type=Path, help="folder of sound whose scores (by the end of the name) are skipped"
     )
-    scores = [path for path in sorted(asked.scores.glob("*.mid")) if path.stem not in left]
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="number of scores to skip")
+    asked = parser.parse_args()
+    excluded = {path.stem.rpartition("_")[2] for path in asked.without.glob("*.ogg")} if asked.without else set()
+    scores = [path for path in sorted(asked.scores.glob("*.mid")) if path.stem not in excluded]
     np.random.default_rng(5).shuffle(scores)
     asked.out.mkdir(parents=True, exist_ok=True)
-    played = {"band": render_band, "song": render_song, "piano": render_piano}
+    renderers = {"band": render_band, "song": render_song, "piano": render_piano}
     for number, path in enumerate(scores[asked.first : asked.first + asked.count], asked.first):
         rng = np.random.default_rng([number, len(asked.kind)])
         soundfont = asked.soundfont[rng.integers(len(asked.soundfont))]
@@ -155,7 +157,7 @@ def main() -> None:
         sound = (
             render_as_scored(score, soundfont, rng, tuple(asked.programs))
             if asked.kind == "score"
-            else played[asked.kind](score, soundfont, rng)
+            else renderers[asked.kind](score, soundfont, rng)
         )
         name = asked.out / f"{asked.kind}_{path.stem}"
         write_vorbis(name.with_suffix(".ogg"), apply_production(sound, rng, much=asked.kind == "band"))

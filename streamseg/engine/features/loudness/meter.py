@@ -1,11 +1,11 @@
-"""Loudness and the health of the signal, from the full rate and all channels, a row for each 100 ms.
+"""Measures loudness, true peak and signal defects at the full rate of all channels: a row for each 100 ms.
 
 ITU-R BS.1770-5 (K-weighting, annex 1; true peak, annex 2) and EBU Tech 3341 (momentary, short-term). The gated
-figures of a span of time, integrated loudness and loudness range, are computed from these rows in `report.py`; the
-alarms rest on them too. Channels in the order of WAV: 5 and 6 channels are read as 5.0 and 5.1, anything else weighs
-every channel alike.
+figures of a section, integrated loudness and loudness range, are computed from these rows in
+`engine/sections/statistics.py`; the alarms use them too. Channels in the order of WAV: 5 and 6 channels are read as 5.0
+and 5.1, otherwise all channels have the same weight.
 
-Samples are gathered until 100 ms are whole and then measured in one go, so that no figure depends on how they came.
+Samples are gathered until 100 ms are complete, so that no figure depends on how they are cut into pushes.
 """
 
 from __future__ import annotations
@@ -54,61 +54,49 @@ MOMENTARY_ROWS, SHORT_TERM_ROWS = 4, 30
 OFFSET_LU: Final = -0.691  # BS.1770: makes a 997 Hz sine of -3.01 dB read -3.01 LKFS
 MIN_POWER: Final = 1e-10
 DB: Final = 10.0 / math.log(10.0)
-REPETITION_CHECKS_PER_SECOND: Final = (
-    2  # a second, for a repetition of a period no longer than from one look to the next
-)
-REPEATED_FRACTION: Final = 4  # so manieth part of a second must have repeated
+REPETITION_CHECKS_PER_SECOND: Final = 2  # each for periods no longer than from one check to the next
+REPEATED_FRACTION: Final = 4  # 1 / 4 s must repeat
 
 # The columns of a row.
 POWER, MOMENTARY, SHORT_TERM, SAMPLE_PEAK, TRUE_PEAK, LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN = range(9)
 LOUDNESS_COLUMNS: Final = (
-    "power",
-    "momentary_lufs",
-    "short_term_lufs",
-    "sample_peak",
-    "true_peak",
-    "level",
-    "apart",
-    "cut",
-    "frozen",
-)
+    "power", "momentary_lufs", "short_term_lufs", "sample_peak", "true_peak", "level", "apart", "cut", "frozen",
+)  # fmt: skip
 
 
 class LoudnessTables(NamedTuple):
-    """What is known beforehand, of a rate and a number of channels."""
+    """The fixed numbers of a sample rate and a number of channels C."""
 
     weighting: KWeighting
-    channels: Floats  # (channels,) how much each counts
+    channel_weights: Floats  # float64 (C,)
     interpolators: PeakInterpolators
 
 
 class LoudnessState(NamedTuple):
-    """What was heard."""
+    """State of the meter for C channels; 100 ms have up to N samples, a check for repetition needs up to M."""
 
-    planes: Floats32  # (channels, REACH + samples of a block) a row a channel, behind the REACH samples before
-    filter_memory: Floats  # (channels, MEMORY) of the K-weighting
-    recent_power: Floats  # (SHORT_TERM_BLOCKS,) power of the newest blocks
-    channel_sum: Floats32  # the sum of the channels: as much as one look needs, and what came since the last
-    counts: Ints  # HELD, BLOCKS, SINCE, STUCK
-
-
-PENDING_SAMPLES, ROWS, SAMPLES_SINCE_CHECK, IS_REPEATING = range(
-    4
-)  # samples of the block; blocks; samples since the last look, and what it saw
+    planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) one row per channel, after the last samples before it
+    filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
+    recent_power: Floats  # float64 (SHORT_TERM_ROWS,) power of the newest rows, newest last
+    channel_sum: Floats32  # float32 (M,) sum of the channels: what one check needs, and what came since the last
+    pending_samples: Ints  # int64 (1,) samples of the row that is not yet complete
+    rows: Ints  # int64 (1,) rows so far
+    samples_since_check: Ints  # int64 (1,) for repetition
+    is_repeating: Ints  # int64 (1,) result of the last check
 
 
 class LoudnessScratch(NamedTuple):
-    """Room to work in."""
+    """Memory that each row overwrites; 100 ms have up to N samples."""
 
-    lanes: Floats
-    samples: Floats32  # of a block
-    points: Floats32
-    alike: Ints32  # of a look for repetitions
+    lanes: Floats  # float64 (max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES),)
+    samples: Floats32  # float32 (N,)
+    points: Floats32  # float32 (PEAK_SCRATCH_SIZE,)
+    matches: Ints32  # int32 (L,) for lags below L
 
 
 @subkernel
 def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
-    """Samples (n, channels) into one row a channel, from column `at` on."""
+    """Copy samples, float32 (n, channels), to planes[:, at:], one row per channel."""
     for c in range(samples.shape[1]):
         plane = planes[c, at : at + samples.shape[0]]
         for i in range(samples.shape[0]):
@@ -119,26 +107,30 @@ def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
 def write_powers(
     planes: Floats32, end: int, tables: LoudnessTables, memory: Floats, scratch: LoudnessScratch, out: Floats
 ) -> None:
-    """Mean squares: behind the K-weighting, as they are, and of what the channels differ by."""
+    """Write the mean squares after the K-weighting, of the samples, and of the channels' differences from the first.
+
+    planes: the columns LOOKBACK_SAMPLES to end are measured. memory: float64 (channels, FILTER_MEMORY), state. out: the
+    row.
+    """
     channels, n = planes.shape[0], end - LOOKBACK_SAMPLES
-    first, room = planes[0, LOOKBACK_SAMPLES:end], scratch.samples[:n]
-    power = level = apart = 0.0
+    first, work = planes[0, LOOKBACK_SAMPLES:end], scratch.samples[:n]
+    power = level = difference = 0.0
     for c in range(channels):
-        now = planes[c, LOOKBACK_SAMPLES:end]
-        sanitise(now)
-        level += sum_of_squares(now, scratch.lanes)
-        power += tables.channels[c] * weighted_energy(now, tables.weighting, memory[c], scratch.lanes, room)
+        plane = planes[c, LOOKBACK_SAMPLES:end]
+        sanitise(plane)
+        level += sum_of_squares(plane, scratch.lanes)
+        power += tables.channel_weights[c] * weighted_energy(plane, tables.weighting, memory[c], scratch.lanes, work)
         if c > 0:
             for i in range(n):
-                room[i] = now[i] - first[i]
-            apart += sum_of_squares(room, scratch.lanes)
+                work[i] = plane[i] - first[i]
+            difference += sum_of_squares(work, scratch.lanes)
     out[POWER], out[LEVEL] = power / n, level / (n * channels)
-    out[CHANNEL_DIFFERENCE] = apart / (n * channels) if channels > 1 else np.nan
+    out[CHANNEL_DIFFERENCE] = difference / (n * channels) if channels > 1 else np.nan
 
 
 @subkernel
 def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats) -> None:
-    """The largest magnitude at and between the samples."""
+    """Write the largest magnitude of the samples and of the interpolated signal, and whether samples are clipped."""
     bits, points_bits = planes.view(np.int32), points.view(np.int32)
     peak = np.float32(0.0)
     for c in range(planes.shape[0]):
@@ -152,7 +144,10 @@ def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: F
 
 @subkernel
 def write_loudness(power: float, row_count: int, recent: Floats, out: Floats) -> None:
-    """Momentary and short-term loudness with the newest block, the `heard`th."""
+    """Write momentary and short-term loudness, LUFS; NaN until there are enough rows.
+
+    power: of the newest row, the row_count-th. recent: float64 (SHORT_TERM_ROWS,), state.
+    """
     for i in range(SHORT_TERM_ROWS - 1):
         recent[i] = recent[i + 1]
     recent[SHORT_TERM_ROWS - 1] = power
@@ -166,21 +161,24 @@ def write_loudness(power: float, row_count: int, recent: Floats, out: Floats) ->
 
 
 @subkernel
-def detect_repetition(
-    planes: Floats32, end: int, sample_rate: int, past: Floats32, alike: Ints32, counts: Ints
-) -> bool:
-    """Whether the sound repeats itself exactly, as seen at the last look."""
+def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches: Ints32) -> bool:
+    """Return whether the sound repeated itself exactly at the last check; the newest row is counted already.
+
+    end: of the newest samples in `state.planes`. matches: int32, scratch.
+    """
+    past, since_check = state.channel_sum, state.samples_since_check
     longest, verified = sample_rate // REPETITION_CHECKS_PER_SECOND, sample_rate // REPEATED_FRACTION
     needed, n = longest + verified, end - LOOKBACK_SAMPLES
-    newest = needed + counts[SAMPLES_SINCE_CHECK] + n
-    sum_channels(planes, LOOKBACK_SAMPLES, end, past[newest - n : newest])
-    counts[SAMPLES_SINCE_CHECK] += n
-    if counts[ROWS] % (ROWS_PER_SECOND // REPETITION_CHECKS_PER_SECOND) == 0:
-        counts[IS_REPEATING] = find_repetition_lag(past[newest - needed : newest], longest, verified, alike) > 0
+    newest = needed + since_check[0] + n
+    sum_channels(state.planes, LOOKBACK_SAMPLES, end, past[newest - n : newest])
+    since_check[0] += n
+    if state.rows[0] % (ROWS_PER_SECOND // REPETITION_CHECKS_PER_SECOND) == 0:
+        lag = find_repetition_lag(past[newest - needed : newest], longest, verified, matches)
+        state.is_repeating[0] = lag > 0
         for i in range(needed):
             past[i] = past[newest - needed + i]
-        counts[SAMPLES_SINCE_CHECK] = 0
-    return bool(counts[IS_REPEATING] > 0)
+        since_check[0] = 0
+    return bool(state.is_repeating[0] > 0)
 
 
 @kernel
@@ -192,84 +190,94 @@ def push_samples(
     scratch: LoudnessScratch,
     out: Floats,
 ) -> None:
-    """Take samples (n, channels) in; write a row of `out` for each 100 ms they complete."""
-    planes, counts = state.planes, state.counts
+    """Process samples, float32 (n, channels); write a row of `out` for each 100 ms that they complete.
+
+    out: float64 (rows, len(LOUDNESS_COLUMNS)).
+    """
+    planes, pending, rows = state.planes, state.pending_samples, state.rows
     at = row = 0
     while at < samples.shape[0]:
-        turn = counts[ROWS] % ROWS_PER_SECOND
-        length = (turn + 1) * sample_rate // ROWS_PER_SECOND - turn * sample_rate // ROWS_PER_SECOND
-        n = min(samples.shape[0] - at, length - counts[PENDING_SAMPLES])
-        transpose_samples(samples[at : at + n], planes, LOOKBACK_SAMPLES + counts[PENDING_SAMPLES])
+        tenth = rows[0] % ROWS_PER_SECOND
+        length = (tenth + 1) * sample_rate // ROWS_PER_SECOND - tenth * sample_rate // ROWS_PER_SECOND
+        n = min(samples.shape[0] - at, length - pending[0])
+        transpose_samples(samples[at : at + n], planes, LOOKBACK_SAMPLES + pending[0])
         at += n
-        counts[PENDING_SAMPLES] += n
-        if counts[PENDING_SAMPLES] < length:
+        pending[0] += n
+        if pending[0] < length:
             return
         end = LOOKBACK_SAMPLES + length
-        counts[ROWS] += 1
+        rows[0] += 1
         write_powers(planes, end, tables, state.filter_memory, scratch, out[row])
-        write_loudness(out[row, POWER], counts[ROWS], state.recent_power, out[row])
+        write_loudness(out[row, POWER], rows[0], state.recent_power, out[row])
         write_peaks(planes, end, tables.interpolators, scratch.points, out[row])
-        out[row, FROZEN] = detect_repetition(planes, end, sample_rate, state.channel_sum, scratch.alike, counts)
+        out[row, FROZEN] = detect_repetition(end, sample_rate, state, scratch.matches)
         for c in range(planes.shape[0]):
             for i in range(LOOKBACK_SAMPLES):
                 planes[c, i] = planes[c, length + i]
-        counts[PENDING_SAMPLES] = 0
+        pending[0] = 0
         row += 1
 
 
 class LoudnessMeter:
-    """Samples at their own rate in, all channels; a row of `BLOCK_COLUMNS` for each 100 ms they complete out.
+    """Turns samples of all channels into a row of LOUDNESS_COLUMNS for each 100 ms.
 
-    power: mean square behind the K-weighting, channels weighted and added.
-    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 at the least; NaN until so much was heard.
+    power: mean square after the K-weighting, channels weighted and added.
+    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 or more; NaN until there was so much sound.
     sample_peak, true_peak: linear, full scale 1, the largest of all channels.
-    level: mean square of all samples. apart: of what the channels differ from the first by; NaN with one channel.
-    cut: 1 where several samples in a row lie at full scale. frozen: 1 where the sound repeated itself exactly when
-    that was last looked at, which is twice a second.
+    level: mean square of all samples. apart: mean square of the channels' differences from the first; NaN with one.
+    cut: 1 where several samples in a row are at full scale. frozen: 1 where the sound repeated itself exactly at the
+    last check, which is made twice a second.
 
-    Results are the same bits whatever the sizes of the pushes. Pickles between pushes.
+    The result does not depend on how the samples are cut into pushes. Pickles between pushes.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         if not (1_000 <= sample_rate <= 768_000 and channels >= 1):
             raise UsageError(f"{channels} channels at {sample_rate} Hz; 1 or more at 1,000 to 768,000 Hz are metered")
         self.sample_rate, self.channels = sample_rate, channels
-        block, look = sample_rate // ROWS_PER_SECOND + 1, sample_rate // REPETITION_CHECKS_PER_SECOND + 1
+        row_samples = sample_rate // ROWS_PER_SECOND + 1
+        check_samples = sample_rate // REPETITION_CHECKS_PER_SECOND + 1
         self._state = LoudnessState(
-            planes=np.zeros((channels, LOOKBACK_SAMPLES + block), np.float32),
+            planes=np.zeros((channels, LOOKBACK_SAMPLES + row_samples), np.float32),
             filter_memory=np.zeros((channels, FILTER_MEMORY)),
             recent_power=np.zeros(SHORT_TERM_ROWS),
-            channel_sum=np.zeros(
-                sample_rate // REPETITION_CHECKS_PER_SECOND + sample_rate // REPEATED_FRACTION + look, np.float32
-            ),
-            counts=np.zeros(4, np.int64),
+            channel_sum=np.zeros(2 * check_samples + sample_rate // REPEATED_FRACTION, np.float32),
+            pending_samples=np.zeros(1, np.int64),
+            rows=np.zeros(1, np.int64),
+            samples_since_check=np.zeros(1, np.int64),
+            is_repeating=np.zeros(1, np.int64),
         )
         self._make_tables()
 
     def _make_tables(self) -> None:
-        """What can be made again."""
-        block = self.sample_rate // ROWS_PER_SECOND
+        """Make what is not pickled."""
+        row_samples = self.sample_rate // ROWS_PER_SECOND
         self._tables = LoudnessTables(
-            k_weighting_for(self.sample_rate, block // LANES),
+            k_weighting_for(self.sample_rate, row_samples // LANES),
             channel_weights(self.channels),
             design_interpolators(self.sample_rate),
         )
         self._scratch = LoudnessScratch(
             np.zeros(max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES)),
-            np.zeros(block + 1, np.float32),
+            np.zeros(row_samples + 1, np.float32),
             np.zeros(PEAK_SCRATCH_SIZE, np.float32),
             np.zeros(self.sample_rate // REPETITION_CHECKS_PER_SECOND + 1, np.int32),
         )
 
     def push(self, samples: Floats32) -> Floats:
-        """Take float32 samples, shape (n, channels), full scale ±1; returns shape (blocks, len(BLOCK_COLUMNS))."""
+        """Process samples, float32 (n, channels), full scale ±1; return float64 (rows, len(LOUDNESS_COLUMNS)).
+
+        Raises UsageError for another number of channels.
+        """
         if samples.shape[1:] != (self.channels,):
             raise UsageError(f"samples of shape {samples.shape}; (n, {self.channels}) are metered")
-        counts = self._state.counts
-        turn = int(counts[ROWS]) % ROWS_PER_SECOND
-        heard = turn * self.sample_rate // ROWS_PER_SECOND + int(counts[PENDING_SAMPLES]) + len(samples)
-        # Block k of a second ends at sample (k + 1) * rate // 10: those that end by `heard`, less those already said.
-        out = np.empty((((heard + 1) * ROWS_PER_SECOND - 1) // self.sample_rate - turn, len(LOUDNESS_COLUMNS)))
+        tenth = int(self._state.rows[0]) % ROWS_PER_SECOND
+        samples_of_second = (
+            tenth * self.sample_rate // ROWS_PER_SECOND + int(self._state.pending_samples[0]) + len(samples)
+        )
+        # Row k of a second ends at sample (k + 1) * rate // 10: the rows that end by now, less those already returned.
+        count = ((samples_of_second + 1) * ROWS_PER_SECOND - 1) // self.sample_rate - tenth
+        out = np.empty((count, len(LOUDNESS_COLUMNS)))
         push_samples(np.ascontiguousarray(samples), self.sample_rate, self._tables, self._state, self._scratch, out)
         return out
 

@@ -1,4 +1,4 @@
-"""The health of the signal, which a downmix hides: level, stereo, samples cut off, a stream that is stuck."""
+"""Measures defects of the signal that a downmix hides: clipping, equal channels, a stream that repeats itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Ints32 = NDArray[np.int32]
 
-FULL_SCALE: Final = 0.999  # samples this large, several in a row, were cut off
+FULL_SCALE: Final = 0.999  # several samples in a row of this magnitude are clipped
 MIN_CLIPPED_SAMPLES: Final = 3
 MAX_MAGNITUDE: Final = 8.0
 LANES: Final = 64
@@ -22,7 +22,7 @@ LANES: Final = 64
 
 @subkernel
 def sanitise(x: Floats32) -> None:
-    """What is not a number counts as 0, what is beyond ±8 as ±8."""
+    """Replace samples that are not numbers by 0, and those beyond ±8 by ±8, in place. x: float32 (n,)."""
     for i in range(x.size):
         y = x[i] if x[i] == x[i] else np.float32(0.0)
         y = y if y < np.float32(MAX_MAGNITUDE) else np.float32(MAX_MAGNITUDE)
@@ -31,7 +31,10 @@ def sanitise(x: Floats32) -> None:
 
 @subkernel
 def sum_of_squares(x: Floats32, sums: Floats) -> float:
-    """The sum of squares, in LANES partial `sums`: so many, in memory, join in vectors."""
+    """Return the sum of squares of x, float32 (n,), from partial sums in memory, which the compiler vectorises.
+
+    sums: float64 (LANES or more,), scratch.
+    """
     sums[:] = 0.0
     for start in range(0, x.size // LANES * LANES, LANES):
         for lane in range(LANES):
@@ -46,7 +49,10 @@ def sum_of_squares(x: Floats32, sums: Floats) -> float:
 
 @subkernel
 def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
-    """Whether several samples in a row lie at the limit, on the same side, from column `begin` to `end`."""
+    """Return whether MIN_CLIPPED_SAMPLES in a row are at full scale, on the same side, in the columns `begin` to `end`.
+
+    planes: float32 (channels, …). A sample counts if it is at full scale in any channel.
+    """
     run, sign = 0, np.float32(0.0)
     for i in range(begin, end):
         at_limit = np.float32(0.0)
@@ -63,7 +69,10 @@ def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
 
 @subkernel
 def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> None:
-    """The sum of the channels from column `begin` to `end`."""
+    """Write the sum of the channels from column `begin` to `end`.
+
+    planes: float32 (channels, …). total: float32 (end - begin,), written.
+    """
     for i in range(total.size):
         total[i] = planes[0, begin + i]
     for c in range(1, planes.shape[0]):
@@ -72,27 +81,30 @@ def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> Non
             total[i] += plane[i]
 
 
-@kernel  # which the tests call by itself
-def find_repetition_lag(past: Floats32, longest: int, verified: int, alike: Ints32) -> int:
-    """The lag, in samples, at which the last `verified` samples repeat exactly; 0 when there is none, or all are 0.
+@kernel  # not a subkernel, since the tests call it
+def find_repetition_lag(past: Floats32, longest: int, verified: int, matches: Ints32) -> int:
+    """Return the lag, up to `longest` samples, at which the last `verified` samples repeat exactly.
+
+    0 when there is none, or when these samples are all 0. past: float32 (longest + verified or more,). matches: int32
+    (longest + 1,), scratch: how many samples are equal at each lag.
 
     The Z algorithm (Gusfield 1997, sec. 1.3) from the newest sample backwards, so that no sound takes more than two
-    comparisons a sample. alike: scratch of more than `longest`; how many samples are the same at each lag.
+    comparisons per sample.
     """
     last = past.size - 1
-    sounding = False
+    has_sound = False
     for i in range(past.size - verified, past.size):
-        sounding |= past[i] != 0.0
-    if not sounding:
+        has_sound |= past[i] != 0.0
+    if not has_sound:
         return 0
-    left = right = 0  # lags from `left` on are the same as the newest samples, up to before `right`
+    left = right = 0  # samples from lag `left` to before `right` are equal to the newest ones
     for lag in range(1, longest + 1):
-        n = min(right - lag, alike[lag - left]) if lag < right else 0
+        n = min(right - lag, matches[lag - left]) if lag < right else 0
         while n < verified and past[last - n] == past[last - lag - n]:
             n += 1
         if n == verified:
             return lag
-        alike[lag] = n
+        matches[lag] = n
         if lag + n > right:
             left, right = lag, lag + n
     return 0

@@ -1,4 +1,4 @@
-"""True peak of ITU-R BS.1770-5, annex 2: the largest magnitude between samples."""
+"""True peak of ITU-R BS.1770-5, annex 2: the largest magnitude of the interpolated signal."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from streamseg.engine.kernels import subkernel
 Floats32 = NDArray[np.float32]
 Ints32 = NDArray[np.int32]
 
-PEAK_TAPS: Final = 12  # as written out in `between_points`
+PEAK_TAPS: Final = 12  # as written out in `interpolate_points`
 PEAK_BETA: Final = 4.0
-PEAK_GROUP: Final = 64
-LOOKBACK_SAMPLES: Final = PEAK_TAPS - 1  # samples before the first that its peaks rest on
-_MAX_SLOT: Final = PEAK_GROUP + LOOKBACK_SAMPLES
-PEAK_SCRATCH_SIZE: Final = _MAX_SLOT + 1  # numbers of scratch
+PEAK_GROUP: Final = 64  # samples that are examined together
+LOOKBACK_SAMPLES: Final = PEAK_TAPS - 1  # samples before the first one that its interpolated points depend on
+_MAX_SLOT: Final = PEAK_GROUP + LOOKBACK_SAMPLES  # index in the scratch of the maximum's bits
+PEAK_SCRATCH_SIZE: Final = _MAX_SLOT + 1
 
 
 class PeakInterpolators(NamedTuple):
-    """What gives the points between samples, and how large those can be.
+    """Interpolation filters for P points between two samples, and bounds of the interpolated magnitude.
 
-    filters: (points, PEAK_TAPS). By the largest magnitude of the samples around it, and of their second differences, a
-    point is at most `reach` times the first, and at most `line` times the first with `bend` times the second.
+    A point is at most value_gain times the largest magnitude of the samples around it; and at most line_gain times that
+    plus curvature_gain times the largest magnitude of their second differences.
     """
 
-    filters: Floats32
+    filters: Floats32  # float32 (P, PEAK_TAPS)
     value_gain: float
     line_gain: float
     curvature_gain: float
@@ -37,41 +37,45 @@ class PeakInterpolators(NamedTuple):
 
 @lru_cache(maxsize=8)
 def design_interpolators(sample_rate: int) -> PeakInterpolators:
-    """To 192 kHz, or four times the rate."""
-    times = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
-    between = np.arange(1, times) / times
+    """Return the filters that interpolate to four times the rate, or to 192 kHz or more at high rates."""
+    factor = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
+    between = np.arange(1, factor) / factor
     middle = PEAK_TAPS // 2 - 1
     t = between[:, None] - (np.arange(PEAK_TAPS) - middle)
     window = np.i0(PEAK_BETA * np.sqrt(np.maximum(0.0, 1.0 - (t / (PEAK_TAPS / 2)) ** 2))) / np.i0(PEAK_BETA)
     filters = np.sinc(t) * window
-    # What a filter adds to the straight line between two samples, as weights of second differences: summed by parts.
-    added = filters.copy()
-    added[:, middle] -= 1.0 - between
-    added[:, middle + 1] -= between
-    once = np.cumsum(added, axis=1)
+    # A filter minus the straight line between two samples, as weights of second differences: summation by parts.
+    residual = filters.copy()
+    residual[:, middle] -= 1.0 - between
+    residual[:, middle + 1] -= between
+    once = np.cumsum(residual, axis=1)
     twice = np.cumsum(once, axis=1)[:, :-1]
     line = 1.0 + np.abs(once[:, -1]) + 2.0 * np.abs(twice[:, -1])
-    sums = (np.abs(filters).sum(axis=1), line, np.abs(twice[:, :-1]).sum(axis=1))
-    a_little_more = 1.00001  # points are summed in single precision
-    return PeakInterpolators(
-        filters.astype(np.float32), *(a_little_more * float(each.max(initial=0.0)) for each in sums)
-    )
+    gains = (np.abs(filters).sum(axis=1), line, np.abs(twice[:, :-1]).sum(axis=1))
+    margin = 1.00001  # points are summed in single precision
+    return PeakInterpolators(filters.astype(np.float32), *(margin * float(gain.max(initial=0.0)) for gain in gains))
 
 
 @subkernel
 def max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
-    """The largest magnitude: bits of positive numbers are ordered like the numbers, and join in vectors."""
+    """Return the largest magnitude: the bits of positive numbers are ordered like the numbers, and vectorise.
+
+    bits: int32 (n,), the samples' memory. scratch: float32 (PEAK_SCRATCH_SIZE,); scratch_bits: its memory.
+    """
     most = np.int32(0)
     for i in range(bits.size):
         most = max(most, bits[i] & np.int32(0x7FFFFFFF))
     scratch_bits[_MAX_SLOT] = most
-    found: np.float32 = scratch[_MAX_SLOT]
-    return found
+    largest: np.float32 = scratch[_MAX_SLOT]
+    return largest
 
 
 @subkernel
 def interpolate_points(x: Floats32, h: Floats32, out: Floats32) -> None:
-    """The points that a filter puts between samples."""
+    """Write the points that one filter interpolates.
+
+    x: float32 (n + LOOKBACK_SAMPLES,). h: float32 (PEAK_TAPS,). out: float32 (n,), written.
+    """
     for i in range(out.size):
         out[i] = (
             (h[0] * x[u(i)] + h[1] * x[u(i + 1)])
@@ -88,20 +92,21 @@ def interpolate_points(x: Floats32, h: Floats32, out: Floats32) -> None:
 def find_true_peak(
     x: Floats32, x_bits: Ints32, tables: PeakInterpolators, peak: np.float32, scratch: Floats32, scratch_bits: Ints32
 ) -> np.float32:
-    """`peak`, or the largest magnitude between the samples of `x`, whose first REACH are from before.
+    """Return the larger of `peak` and the largest interpolated magnitude.
 
-    Groups of samples whose points cannot be larger than the peak so far, and that is most, are passed over.
+    x: float32 (n,), whose first LOOKBACK_SAMPLES are from before; x_bits: its memory. scratch, scratch_bits: see
+    `max_magnitude`. Groups of samples whose points cannot exceed the peak so far, which are most, are skipped.
     """
     for start in range(0, x.size - LOOKBACK_SAMPLES, PEAK_GROUP):
         length = min(PEAK_GROUP, x.size - LOOKBACK_SAMPLES - start)
         around = x[start : start + length + LOOKBACK_SAMPLES]
-        most = max_magnitude(x_bits[start : start + length + LOOKBACK_SAMPLES], scratch, scratch_bits)
-        if most * tables.value_gain <= peak:
+        largest = max_magnitude(x_bits[start : start + length + LOOKBACK_SAMPLES], scratch, scratch_bits)
+        if largest * tables.value_gain <= peak:
             continue
         for i in range(around.size - 2):
             scratch[i] = (around[u(i)] - around[u(i + 1)]) - (around[u(i + 1)] - around[u(i + 2)])
-        bent = max_magnitude(scratch_bits[: around.size - 2], scratch, scratch_bits)
-        if most * tables.line_gain + bent * tables.curvature_gain <= peak:
+        curvature = max_magnitude(scratch_bits[: around.size - 2], scratch, scratch_bits)
+        if largest * tables.line_gain + curvature * tables.curvature_gain <= peak:
             continue
         for p in range(tables.filters.shape[0]):
             interpolate_points(around, tables.filters[p], scratch[:length])

@@ -1,4 +1,4 @@
-"""Commands as forks of one process that has imported and compiled everything: a tenth of a new process's time each.
+"""Runs commands as forks of one process that has imported and compiled everything: ten times faster than new ones.
 
 with CommandForks() as commands:
     done = commands.run("analyze", "a.wav", "-o", "a.jsonl", cwd=folder)
@@ -28,7 +28,7 @@ OVERRIDES = (1, 2)
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended; returncode None: it did not, and was killed."""
+    """The result of a command. returncode: None if the command took too long and was killed."""
 
     returncode: int | None
     stdout: str
@@ -36,7 +36,7 @@ class Done:
 
 
 class CommandForks:
-    """The process, and what is asked of it. Starts it with the first command."""
+    """Starts the process with the first command, and sends it all commands."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -61,11 +61,12 @@ class CommandForks:
         nobody: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> Done:
-        """Run one. append_to: where standard output goes instead, as `>>` does. nobody: without root's rights."""
+        """Run a command. append_to: a file for standard output, as of `>>`. nobody: without root's rights."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "forked"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                cwd=Path(__file__).parent,
+                [sys.executable, "-m", "tools.forked_commands"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                cwd=Path(__file__).parents[1],
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"},
             )  # fmt: skip
         out, err = Path(self._folder.name, "out"), Path(self._folder.name, "err")
@@ -107,9 +108,9 @@ def _import_everything() -> None:
 
 
 def _give_up_rights() -> None:
-    """From here on permissions hold for this process and whatever it starts, although it is root's.
+    """Make file permissions apply to this process and its children, although root runs them.
 
-    On Linux without becoming somebody else: the interpreter may lie in root's home, where nobody else can start it.
+    On Linux the user stays: the interpreter may lie in root's home, where no other user can start it.
     """
     if sys.platform != "linux":
         os.setgroups([])
@@ -132,7 +133,7 @@ def _give_up_rights() -> None:
 
 
 def _child(request: dict) -> None:
-    """Never returns."""
+    """Run one command in this process, and exit."""
     code = 70
     try:
         for number, name, flags in (

@@ -1,0 +1,129 @@
+"""The first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
+
+c is the candidate, the first vector of the section that would begin; e is one past the newest vector; the age is e - c.
+Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from streamseg.engine.boundaries.running_sums import (
+    HORIZON,
+    PENALTIES,
+    PENALTY_SPACE,
+    SPACES,
+    SPANS,
+    SPLIT_OFFSETS,
+    SPLIT_REACH,
+    Floats,
+    RunningSums,
+)
+from streamseg.engine.features.texture import LEVEL_DIMS
+from streamseg.engine.kernels import subkernel
+
+_CLASS_SPANS = np.array([2, 6, 16])
+_SIGNED_SPANS = np.array([2, 8, 32, 128])
+_SIGNED_DIMS = np.array([0, 1, 4])  # level, onset, standard deviation of level
+_PATH_REACH: Final = 6  # vectors within which a change of the best path counts
+_NO_PATH_DISTANCE: Final = 20  # written where there is none
+_MAX_PATH_AGE: Final = 40
+
+N_NOVELTY: Final = 3 * len(SPANS) + 2  # features per space
+N_FIXED: Final = SPACES * N_NOVELTY + 5 * len(PENALTIES) + len(_SIGNED_SPANS) * len(_SIGNED_DIMS) + 5
+N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
+
+
+@subkernel
+def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningSums, out: Floats, at: int) -> None:
+    """Write the N_NOVELTY novelty features of space s, whose dimensions are `start` to `stop`.
+
+    For each span: the similarity within the span before c and within that after it, less that between them (Foote
+    2000); that between them; the distance of their means. Then the similarity within [c, e), and how much better c
+    splits the last vectors than the places around it.
+    """
+    age = e - c
+    for k in range(len(SPANS)):
+        span = SPANS[k]
+        f, p = min(span, age), min(span, c)
+        across = state.across[s, c, k] / (p * f)
+        out[at] = 0.5 * (state.before[s, c, k] / (p * p) + state.after[s, c, k] / (f * f)) - across
+        out[at + 1] = across
+        sums_after, sums_here, sums_before = state.totals[c + f], state.totals[c], state.totals[c - p]
+        per_f, per_p = 1.0 / f, 1.0 / p
+        even = odd = 0.0
+        for d in range(start, stop - 1, 2):  # every space has an even number of dimensions
+            step = (sums_after[d] - sums_here[d]) * per_f - (sums_here[d] - sums_before[d]) * per_p
+            even += step * step
+            step = (sums_after[d + 1] - sums_here[d + 1]) * per_f - (sums_here[d + 1] - sums_before[d + 1]) * per_p
+            odd += step * step
+        out[at + 2] = np.sqrt((even + odd) / (stop - start))
+        at += 3
+    out[at] = state.sums[s, c] / (age * age)
+    if c >= SPLIT_REACH:
+        low, value_here, best_elsewhere = c - SPLIT_REACH, 0.0, -np.inf
+        for k in range(len(SPLIT_OFFSETS)):
+            x = c + SPLIT_OFFSETS[k]
+            if x >= e:
+                continue
+            value = state.sums_at_split[s, low, k] / (x - low) + state.sums[s, x] / (e - x)
+            if SPLIT_OFFSETS[k] == 0:
+                value_here = value
+            elif value > best_elsewhere:
+                best_elsewhere = value
+        out[at + 1] = value_here - best_elsewhere
+
+
+@subkernel
+def write_partition(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write five features per penalty of the optimal partitioning; return the index after them.
+
+    The cost with the last change at c, less that of the best; what the change gains; how near c the best path has a
+    change, and for how long it has had it; the length of the section before c.
+    """
+    for b in range(len(PENALTIES)):
+        sums, best, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.on_path_since[b]
+        length = e - c
+        cost = best[c] + length - sums[c] / length + PENALTIES[b]
+        out[at] = cost - best[e]
+        p = max(state.previous_change[b, c], e - HORIZON, 0)
+        length = e - p
+        out[at + 1] = best[p] + length - sums[p] / length + PENALTIES[b] - cost
+        distance, path_age = _NO_PATH_DISTANCE, 0
+        for shift in range(-_PATH_REACH, _PATH_REACH + 1):
+            x = c + shift
+            if 0 <= x <= e and since[x] >= 0 and abs(shift) < distance:
+                distance, path_age = abs(shift), e - since[x] + 1
+        out[at + 2], out[at + 3] = distance, min(path_age, _MAX_PATH_AGE)
+        out[at + 4] = c - p
+        at += 5
+    return at
+
+
+@subkernel
+def write_level_steps_and_classes(c: int, e: int, classes: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write level steps, class directions after and before c, age, position and level dip; return the index after.
+
+    classes: how many class directions there are.
+    """
+    age = e - c
+    extra, totals = state.extra, state.extra_totals
+    for k in range(len(_SIGNED_SPANS)):
+        f, p = min(_SIGNED_SPANS[k], age), min(_SIGNED_SPANS[k], c)
+        for q in range(len(_SIGNED_DIMS)):
+            d = _SIGNED_DIMS[q]
+            out[at] = (totals[c + f, d] - totals[c, d]) / f - (totals[c, d] - totals[c - p, d]) / p
+            at += 1
+    for k in range(len(_CLASS_SPANS)):
+        f, p = min(_CLASS_SPANS[k], age), min(_CLASS_SPANS[k], c)
+        for d in range(LEVEL_DIMS, LEVEL_DIMS + classes):
+            out[at] = (totals[c + f, d] - totals[c, d]) / f
+            out[at + 1] = (totals[c, d] - totals[c - p, d]) / p
+            at += 2
+    out[at] = np.log(age)
+    out[at + 1] = min(c + state.n_dropped[0], HORIZON) / HORIZON
+    out[at + 2], out[at + 3] = extra[c, 0], extra[c - 1, 0]
+    out[at + 4] = min(extra[c - 1, 0], extra[c, 0]) - 0.5 * (extra[max(c - 4, 0), 0] + extra[min(c + 3, e - 1), 0])
+    return at + 5

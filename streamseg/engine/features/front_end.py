@@ -1,0 +1,70 @@
+"""The front end: samples of the source in; rows of loudness, feature frames and texture vectors out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.blocks import Samples
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.features.loudness.meter import LoudnessMeter
+from streamseg.engine.features.resampling import Resampler
+from streamseg.engine.features.texture import TextureExtractor
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class FrameSpan(NamedTuple):
+    """Successive feature frames, and the texture vector that the last of them completes.
+
+    frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None.
+    """
+
+    frames: Floats
+    vector: Floats | None
+
+
+class FrontEnd:
+    """Measures the sound of one stretch. Results are the same bits whatever the sizes of the pushes."""
+
+    def __init__(self, sample_rate: int) -> None:
+        """sample_rate: of the source, Hz."""
+        self._sample_rate = sample_rate
+        self._loudness: LoudnessMeter | None = None  # made by the first samples, which tell the number of channels
+        self._resampler = Resampler(sample_rate)
+        self._features = FeatureExtractor()
+        self._texture = TextureExtractor()
+
+    def measure_loudness(self, samples: Samples) -> Floats:
+        """Measure loudness and defects in samples, shape (n, channels), at the source's rate.
+
+        Returns a row for each 100 ms that these samples complete, shape (rows, len(LOUDNESS_COLUMNS)).
+        """
+        if self._loudness is None:
+            self._loudness = LoudnessMeter(self._sample_rate, samples.shape[1])
+        return self._loudness.push(samples)
+
+    def push(self, samples: Samples) -> list[FrameSpan]:
+        """Compute features and texture of samples, shape (n, channels), at the source's rate.
+
+        Returns the feature frames that these samples complete, in order of time, cut after each frame that completes
+        a texture vector.
+        """
+        return self._describe(self._resampler.push(samples))
+
+    def flush(self) -> list[FrameSpan]:
+        """Process what the resampler still holds, at the end of the stretch; returns the same as `push`."""
+        return self._describe(self._resampler.flush())
+
+    def _describe(self, mono: Samples) -> list[FrameSpan]:
+        frames = self._features.push(mono)
+        spans: list[FrameSpan] = []
+        begin = 0
+        for last, vector in self._texture.push(frames):
+            spans.append(FrameSpan(frames[begin : last + 1], vector))
+            begin = last + 1
+        if begin < len(frames):
+            spans.append(FrameSpan(frames[begin:], None))
+        return spans

@@ -1,0 +1,22 @@
+"""Conversion of a source's blocks to the sound that the engine analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from streamseg.blocks import Block, Samples, SourceItem
+from streamseg.engine.features.resampling import Resampler
+
+
+def convert_to_mono(items: Iterable[SourceItem]) -> Iterator[Samples]:
+    """Yield the blocks of a source as mono at ENGINE_RATE, float32, shape (n,); other items are skipped.
+
+    All blocks must have the sample rate of the first one.
+    """
+    resampler: Resampler | None = None
+    for item in items:
+        if isinstance(item, Block):
+            resampler = resampler or Resampler(item.sample_rate)
+            yield resampler.push(item.samples)
+    if resampler is not None:
+        yield resampler.flush()
