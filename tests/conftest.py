@@ -1,6 +1,6 @@
-"""Sound that several test files listen to; and it makes the folders beside it importable from every test.
+"""Fixtures that several test files share: the demo programme as a file, and commands as forks.
 
-How the tests are run side by side is written in `side_by_side.py`.
+`side_by_side.py` has the hooks for running tests in parallel.
 """
 
 import signal
@@ -20,7 +20,7 @@ from side_by_side import (  # noqa: F401  pytest calls them
 from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
 from tools.forked_commands import CommandForks
 
-# Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
+# A shell ignores these signals for background jobs, and nohup one of them; the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Commands as forks of one process that has imported and compiled everything; ten times as fast as new processes.
+"""Runs commands as forks of one process that has imported and compiled everything: ten times faster than new ones.
 
 with CommandForks() as commands:
     done = commands.run("analyze", "a.wav", "-o", "a.jsonl", cwd=folder)
@@ -28,7 +28,7 @@ OVERRIDES = (1, 2)
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a command; returncode is None if it did not end and was killed."""
+    """The result of a command. returncode: None if the command took too long and was killed."""
 
     returncode: int | None
     stdout: str
@@ -36,7 +36,7 @@ class Done:
 
 
 class CommandForks:
-    """The process that forks commands; it starts with the first command."""
+    """Starts the process with the first command, and sends it all commands."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -61,10 +61,7 @@ class CommandForks:
         nobody: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> Done:
-        """Run one command.
-
-        append_to: file to which standard output is appended, as by `>>`. nobody: whether to drop root's rights.
-        """
+        """Run a command. append_to: a file for standard output, as of `>>`. nobody: without root's rights."""
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tools.forked_commands"],
@@ -111,7 +108,10 @@ def _import_everything() -> None:
 
 
 def _give_up_rights() -> None:
-    """Drop root's rights to ignore permissions, for this process and its children."""
+    """Make file permissions apply to this process and its children, although root runs them.
+
+    On Linux the user stays: the interpreter may lie in root's home, where no other user can start it.
+    """
     if sys.platform != "linux":
         os.setgroups([])
         os.setgid(NOBODY)
@@ -133,7 +133,7 @@ def _give_up_rights() -> None:
 
 
 def _child(request: dict) -> None:
-    """Run the command and exit; never returns."""
+    """Run one command in this process, and exit."""
     code = 70
     try:
         for number, name, flags in (

@@ -77,6 +77,8 @@ class InputBuffer:
             self._room = capacity - block.nbytes
             self._content += block.tobytes()
             return self.take_all() if len(self._content) >= capacity else []
+        if len(block) <= _MAX_BLOCK_SAMPLES:
+            return [*self.take_all(), block]
         parts = [block[start : start + _MAX_BLOCK_SAMPLES] for start in range(0, len(block), _MAX_BLOCK_SAMPLES)]
         return [*self.take_all(), *parts]
 

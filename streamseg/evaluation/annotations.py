@@ -17,7 +17,7 @@ from streamseg.errors import NotAudioError, SourceNotFoundError
 TruthKind: TypeAlias = Literal["auto", "sections", "transitions", "segments"]
 _SOUND_ENDINGS = (".ogg", ".flac", ".wav", ".mp3", ".m4a", ".opus", ".aac")
 _PREFERENCE = ("transitions", "sections", "segments")
-_UNLABELLED = "_"
+_NO_LABEL = "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
 
 def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
     """Return the spans with a label."""
-    return tuple(span for span in spans if span.label != _UNLABELLED)
+    return tuple(span for span in spans if span.label != _NO_LABEL)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -84,12 +84,12 @@ def fit_projection(
         texture = track.vectors[:, :TEXTURE_DIMS]
         centre = texture.mean(axis=0) if recipe.smoothing > 1 else 0.0  # of songs: differences from the song's mean
         sums = np.concatenate([np.zeros((1, TEXTURE_DIMS)), texture.cumsum(axis=0)])
-        smoothed = (sums[recipe.smoothing :] - sums[: -recipe.smoothing]) / recipe.smoothing - centre
-        at = step_to_time(np.arange(len(smoothed))) + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
+        smooth_vectors = (sums[recipe.smoothing :] - sums[: -recipe.smoothing]) / recipe.smoothing - centre
+        at = step_to_time(np.arange(len(smooth_vectors))) + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
         for span in track.truth.segments:
             if span.label in excluded_labels:
                 continue
-            inside = smoothed[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
+            inside = smooth_vectors[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
             name = span.label if track.truth.kind == "transitions" else f"{track.truth.audio.stem} {span.label}"
             vectors.append(inside)
             groups.append(np.full(len(inside), names.setdefault(name, len(names))))
@@ -142,11 +142,11 @@ def collect_examples(
     features, targets = [np.zeros((0, candidates.n_features), np.float32)], [np.zeros(0, np.int8)]
     track_targets = boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
     for step, vector in enumerate(track.vectors, 1):
-        selected = candidates.push(vector) > floor
+        mask = candidates.push(vector) > floor
         target = track_targets[np.maximum(step - ages, 0)]
-        selected &= (target == 1) | ((target == 0) & (rng.random(len(ages)) < negative_share))
-        features.append(candidates.features[selected].astype(np.float32))
-        targets.append(target[selected])
+        mask &= (target == 1) | ((target == 0) & (rng.random(len(ages)) < negative_share))
+        features.append(candidates.features[mask].astype(np.float32))
+        targets.append(target[mask])
     return TrainingExamples(np.concatenate(features), np.concatenate(targets))
 
 
@@ -277,8 +277,10 @@ def train_boundary_model(
                 tracks[i], glance_model, recipe, CLOSE_LOOK_NEGATIVE_SHARE, rng, _REJECTION_FLOOR, excluded_labels
             )
     glance_trees = fit_trees(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
-    passed = [one for one in examples if one is not None]
-    close_look_trees = fit_trees(passed, weights, recipe.trees, recipe.leaves, CandidateFeatures(model).n_features)
+    close_look_examples = [one for one in examples if one is not None]
+    close_look_trees = fit_trees(
+        close_look_examples, weights, recipe.trees, recipe.leaves, CandidateFeatures(model).n_features
+    )
     glance_model = add_glance_trees(model, glance_trees, float(np.mean(gates)))
     return replace(glance_model, **flatten_trees([glance_trees, close_look_trees]))  # type: ignore[arg-type]
 

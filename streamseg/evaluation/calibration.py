@@ -17,10 +17,10 @@ _PRIOR_COUNT = 10.0  # weight of the identity calibration, in predictions
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityDiagram:
-    """A reliability diagram: for each bin that is not empty, mean probability, observed share and count."""
+    """A reliability diagram: for each bin that is not empty, mean probability, share that came true, and count."""
 
-    predicted: tuple[float, ...]
-    observed: tuple[float, ...]
+    probability: tuple[float, ...]
+    frequency: tuple[float, ...]
     count: tuple[int, ...]
 
     @property
@@ -28,28 +28,28 @@ class ReliabilityDiagram:
         """Expected calibration error (Naeini, Cooper & Hauskrecht 2015); NaN without predictions."""
         if not self.count:
             return float("nan")
-        return float(np.average(np.abs(np.subtract(self.predicted, self.observed)), weights=self.count))
+        return float(np.average(np.abs(np.subtract(self.probability, self.frequency)), weights=self.count))
 
 
-def make_reliability_diagram(predicted: list[float], observed: list[bool]) -> ReliabilityDiagram:
+def make_reliability_diagram(probabilities: list[float], outcomes: list[bool]) -> ReliabilityDiagram:
     """Collect predictions in ten bins of equal width.
 
     Parameters
     ----------
-    predicted
-        Probabilities, 0 to 1.
-    observed
+    probabilities
+        From 0 to 1.
+    outcomes
         Whether each prediction came true.
     """
-    if not predicted:
+    if not probabilities:
         return ReliabilityDiagram((), (), ())
-    share, mean = calibration_curve(np.array(observed, int), predicted, n_bins=BINS)
+    share, mean = calibration_curve(np.array(outcomes, int), probabilities, n_bins=BINS)
     # The bins of `calibration_curve`, which returns no counts: each includes its upper edge.
-    count = np.bincount(np.searchsorted(np.linspace(0.0, 1.0, BINS + 1)[1:-1], predicted))
+    count = np.bincount(np.searchsorted(np.linspace(0.0, 1.0, BINS + 1)[1:-1], probabilities))
     return ReliabilityDiagram(tuple(mean.tolist()), tuple(share.tolist()), tuple(count[count > 0].tolist()))
 
 
-def fit_platt(predicted: Floats, observed: NDArray[np.bool_]) -> tuple[float, float]:
+def fit_platt(probabilities: Floats, outcomes: NDArray[np.bool_]) -> tuple[float, float]:
     """Fit slope and shift of the log-odds so that probabilities are calibrated (Platt 1999).
 
     Maximum likelihood with a ridge towards the identity (1, 0), which weighs `_PRIOR_COUNT` predictions. A ridge in
@@ -57,18 +57,18 @@ def fit_platt(predicted: Floats, observed: NDArray[np.bool_]) -> tuple[float, fl
 
     Parameters
     ----------
-    predicted
-        Shape (n,), probabilities, 0 < p < 1.
-    observed
+    probabilities
+        Shape (n,), 0 < p < 1.
+    outcomes
         Shape (n,), whether each prediction came true.
     """
-    log_odds = np.log(predicted / (1.0 - predicted))
+    log_odds = np.log(probabilities / (1.0 - probabilities))
 
     def loss(parameters: Floats) -> float:
         slope, shift = parameters
         z = slope * log_odds + shift
         ridge = 0.5 * _PRIOR_COUNT * ((slope - 1.0) ** 2 + shift**2)
-        return float(np.sum(np.logaddexp(0.0, z) - observed * z) + ridge)
+        return float(np.sum(np.logaddexp(0.0, z) - outcomes * z) + ridge)
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.2, 5.0), (-5.0, 5.0)]).x
     return float(slope), float(shift)

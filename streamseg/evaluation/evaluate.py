@@ -151,10 +151,10 @@ def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
         match event.data:
             case BoundaryProvisional(boundary_id=name, t=t, decided_t=decided_t, stability=stability):
                 history.append(BoundaryPrediction(name, "provisional", t, decided_t, stability))
-            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as confirmed:
+            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as confirmation:
                 boundaries.append(DetectedBoundary(t, decided_t))
                 history.append(
-                    BoundaryPrediction(name, "confirmed", t, decided_t, confirmed.confidence, confirmed.at_end)
+                    BoundaryPrediction(name, "confirmed", t, decided_t, confirmation.confidence, confirmation.at_end)
                 )
             case BoundaryRetracted(boundary_id=name, decided_t=decided_t, at_end=at_end):
                 history.append(BoundaryPrediction(name, "retracted", None, decided_t, 0.0, at_end))

@@ -46,14 +46,14 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = Tru
     replace: whether existing files may be replaced. Raises OutputError, UsageError.
     """
     make_folder(folder)
-    written = []
+    paths = []
     for track in evaluation.tracks:
         figure = draw_track(track, evaluation.truth[track.track], evaluation.predictions[track.track])
-        written.append(_save(figure, folder / f"{track.track}.png", replace=replace))
+        paths.append(_save(figure, folder / f"{track.track}.png", replace=replace))
     diagrams = {name: one for name, one in reliability_diagrams(evaluation.timeliness).items() if one.count}
     if diagrams:
-        written.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
-    return written
+        paths.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
+    return paths
 
 
 def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
@@ -109,14 +109,16 @@ def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
         figure.subplots(1, len(diagrams), squeeze=False)[0], diagrams.items(), strict=True
     ):
         axes.plot([0, 1], [0, 1], "--", color="#9e9e9e", linewidth=1)
-        axes.plot(diagram.predicted, diagram.observed, color="#1f77b4", linewidth=1)
+        axes.plot(diagram.probability, diagram.frequency, color="#1f77b4", linewidth=1)
         most = max(diagram.count)
-        axes.scatter(diagram.predicted, diagram.observed, [20 + 180 * n / most for n in diagram.count], color="#1f77b4")
-        for predicted, observed, count in zip(diagram.predicted, diagram.observed, diagram.count, strict=True):
-            above = observed < 0.9
+        axes.scatter(
+            diagram.probability, diagram.frequency, [20 + 180 * n / most for n in diagram.count], color="#1f77b4"
+        )
+        for probability, frequency, count in zip(diagram.probability, diagram.frequency, diagram.count, strict=True):
+            above = frequency < 0.9
             axes.annotate(
                 str(count),
-                (predicted, observed),
+                (probability, frequency),
                 (0, 9 if above else -15),
                 textcoords="offset points",
                 ha="center",
@@ -153,9 +155,9 @@ def _draw_lane(axes: Axes, spans: tuple[LabelledSpan, ...], height: float, end: 
         axes.broken_barh([(span.start, span.end - span.start)], (height, 0.8), color=colour, edgecolor="white", lw=1)
         room = int((span.end - span.start) / end / _LABEL_WIDTH_SHARE)
         if room:
-            shown = span.label if len(span.label) <= 2 * room else span.label[: max(1, 2 * room - 1)] + "…"
+            text = span.label if len(span.label) <= 2 * room else span.label[: max(1, 2 * room - 1)] + "…"
             middle = ((span.start + span.end) / 2, height + 0.4)
-            axes.annotate(shown, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
+            axes.annotate(text, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
 
 
 def _draw_legend(axes: Axes) -> None:

@@ -79,8 +79,8 @@ def score_transitions(
         if candidates:
             graph[i] = candidates
     # `mir_eval.util.match_events` does the same, but its pairs lie within a fixed window.
-    matched = mir_eval.util._bipartite_match(graph)
-    pairs = sorted((transition, estimate) for transition, estimate in matched.items())
+    matching = mir_eval.util._bipartite_match(graph)
+    pairs = sorted((transition, estimate) for transition, estimate in matching.items())
     if not spans and not estimates:
         return DetectionScore(1.0, 1.0, 1.0), []
     return _score_from_counts(len(pairs), len(estimates), len(spans)), pairs
@@ -100,10 +100,10 @@ def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) 
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)
     estimate = [span for span in estimate if span.start < end and span.end > start]
     intervals = np.array([[span.start, span.end] for span in estimate])
-    intervals, estimated = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
+    intervals, estimate_names = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
     reference, intervals = reference - start, intervals - start  # mir_eval needs a piece that begins at 0
-    pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimated)[2]
-    v = mir_eval.segment.vmeasure(reference, names, intervals, estimated)[2]
+    pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimate_names)[2]
+    v = mir_eval.segment.vmeasure(reference, names, intervals, estimate_names)[2]
     return float(pairwise), float(v)
 
 
@@ -115,9 +115,9 @@ def bootstrap_interval(values: list[float], *, draws: int = 2000) -> tuple[float
     return float(low), float(high)
 
 
-def _score_from_counts(hits: int, estimated: int, true: int) -> DetectionScore:
-    precision = hits / estimated if estimated else 0.0
-    recall = hits / true if true else 0.0
+def _score_from_counts(hits: int, n_estimates: int, n_true: int) -> DetectionScore:
+    precision = hits / n_estimates if n_estimates else 0.0
+    recall = hits / n_true if n_true else 0.0
     f = 2 * precision * recall / (precision + recall) if hits else 0.0
     return DetectionScore(precision, recall, f)
 

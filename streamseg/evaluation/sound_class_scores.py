@@ -67,7 +67,7 @@ def decision_delays(programme: ScoredProgramme) -> list[float]:
         for span in programme.truth:
             now = TRUTH_CLASSES[span.label][k]
             if now != before:
-                decided = next(
+                delay = next(
                     (
                         change.decided_t - span.start
                         for change in programme.predictions
@@ -75,8 +75,8 @@ def decision_delays(programme: ScoredProgramme) -> list[float]:
                     ),
                     None,
                 )
-                if decided is not None:
-                    delays.append(max(0.0, decided))
+                if delay is not None:
+                    delays.append(max(0.0, delay))
             before = now
     return delays
 
@@ -86,16 +86,16 @@ def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, 
     if not programmes:
         return []
     true = np.vstack([truth_grid(programme.truth) for programme in programmes])
-    predicted = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
+    prediction = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
     rows = []
     for k, kind in enumerate(KINDS):
-        both, either = np.sum(true[:, k] & predicted[:, k]), np.sum(true[:, k]) + np.sum(predicted[:, k])
+        both, either = np.sum(true[:, k] & prediction[:, k]), np.sum(true[:, k]) + np.sum(prediction[:, k])
         rows.append((f"{kind}, F1", f"{2 * both / either:.3f}" if either else "none", ""))
     noise = np.concatenate([_label_mask(programme.truth, "noise") for programme in programmes])
     over = true[:, 0] & true[:, 1]
     for title, cells, k in (("noise heard as speech", noise, 0), ("talk over music heard as music", over, 1)):
         if cells.any():
-            rows.append((title, f"{predicted[cells, k].mean():.3f}", ""))
+            rows.append((title, f"{prediction[cells, k].mean():.3f}", ""))
     delays = [delay for programme in programmes for delay in decision_delays(programme)]
     if delays:
         rows.append(("kind of sound, delay median", f"{np.median(delays):.1f} s", ""))

@@ -91,20 +91,20 @@ def score_policy(
     """Score a policy over tracks; tables: the probabilities of each track, from `predict_track`."""
     track_scores, delays, alarms, hours = [], [], 0, 0.0
     for track, table in zip(tracks, tables, strict=True):
-        confirmed = confirmed_boundaries(table, model, policy, settings)
+        boundaries = confirmed_boundaries(table, model, policy, settings)
         spans = track.truth.spans
         hours += len(track.vectors) * HOP_FRAMES * HOP / ENGINE_RATE / 3600
         if track.truth.kind == "transitions":
             truth = [(span.start + span.end) / 2 for span in spans]
-            score, pairs = scores.score_transitions(spans, [t for t, _ in confirmed])
+            score, pairs = scores.score_transitions(spans, [t for t, _ in boundaries])
         else:
             truth = scores.inner_boundaries(spans)
-            confirmed = [(t, decided_t) for t, decided_t in confirmed if spans[0].start < t < spans[-1].end]
-            score = scores.score_detection(truth, [t for t, _ in confirmed], 3.0)
-            pairs = scores.match_boundaries(truth, [t for t, _ in confirmed], 3.0)
+            boundaries = [(t, decided_t) for t, decided_t in boundaries if spans[0].start < t < spans[-1].end]
+            score = scores.score_detection(truth, [t for t, _ in boundaries], 3.0)
+            pairs = scores.match_boundaries(truth, [t for t, _ in boundaries], 3.0)
         track_scores.append(score)
-        alarms += len(confirmed) - len(pairs)
-        delays += [confirmed[j][1] - truth[i] for i, j in pairs]
+        alarms += len(boundaries) - len(pairs)
+        delays += [boundaries[j][1] - truth[i] for i, j in pairs]
     return PolicyScore(
         f=float(np.mean([one.f for one in track_scores])),
         precision=float(np.mean([one.precision for one in track_scores])),

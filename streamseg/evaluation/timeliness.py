@@ -103,7 +103,7 @@ def reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, Reliabilit
         "confidence": make_reliability_diagram([p for p, _ in confidence], [true for _, true in confidence]),
         "stability": make_reliability_diagram([p for p, _, _ in stability], [true for _, true, _ in stability]),
         "stability against being confirmed": make_reliability_diagram(
-            [p for p, _, _ in stability], [confirmed for _, _, confirmed in stability]
+            [p for p, _, _ in stability], [is_confirmed for _, _, is_confirmed in stability]
         ),
     }
 

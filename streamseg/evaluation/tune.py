@@ -101,7 +101,7 @@ def tune_model(
     *,
     truth: TruthKind = "auto",
     jobs: int = 1,
-    progress: ProgressCallback = lambda done, total, name: None,  # noqa: ARG005  no report by default
+    progress: ProgressCallback = lambda number, total, name: None,  # noqa: ARG005  no report by default
 ) -> TuningResult:
     """Fit a boundary classifier to a folder of annotated sound.
 
@@ -171,24 +171,24 @@ def _fit_step(
 
     probabilities: of each track, predicted by a model that was not trained on it.
     """
-    predicted: list[float] = []
-    observed: list[bool] = []
+    predictions: list[float] = []
+    outcomes: list[bool] = []
     for track, table in zip(tracks, probabilities, strict=True):
         for t, probability in _all_predictions(table, model, settings):
-            predicted.append(probability)
-            observed.append(_is_true_boundary(track.truth, t))
+            predictions.append(probability)
+            outcomes.append(_is_true_boundary(track.truth, t))
     slope, shift = (1.0, 0.0)
-    if predicted:
-        slope, shift = fit_platt(np.clip(np.array(predicted), 1e-6, 1 - 1e-6), np.array(observed))
-    calibrated = [_calibrate_table(table, slope, shift) for table in probabilities]
+    if predictions:
+        slope, shift = fit_platt(np.clip(np.array(predictions), 1e-6, 1 - 1e-6), np.array(outcomes))
+    calibrated_tables = [_calibrate_table(table, slope, shift) for table in probabilities]
     lookaheads = tuple(model.policies[:, 0]) if len(model.policies) > 1 else (2.0, 5.0, 10.0, 20.0)
     policy_scores = [
-        score_policy(tracks, calibrated, model, (0.0, threshold, rise, float(youngest)), settings)
+        score_policy(tracks, calibrated_tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _POLICIES
         for youngest in model.ages[::3]
     ]
-    fitted = replace(calibrate_model(model, slope, shift), policies=choose_policies(policy_scores, lookaheads))
-    return fitted, (slope, shift)
+    fitted_model = replace(calibrate_model(model, slope, shift), policies=choose_policies(policy_scores, lookaheads))
+    return fitted_model, (slope, shift)
 
 
 def _cross_validate(
@@ -205,11 +205,11 @@ def _cross_validate(
     for fold, (mask, model) in enumerate(zip(test_masks, models, strict=True)):
         progress(fold, len(test_masks), "fitting")
         train = np.flatnonzero(~mask)
-        fitted, (slope, shift) = _fit_step(
+        fitted_model, (slope, shift) = _fit_step(
             [tracks[i] for i in train], [probabilities[i] for i in train], model, settings
         )
         for i in np.flatnonzero(mask):
-            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], slope, shift), fitted)
+            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], slope, shift), fitted_model)
     return tuple(track_scores[i] for i in range(len(tracks)))
 
 
@@ -236,8 +236,8 @@ def _all_predictions(table: Floats, model: BoundaryModel, settings: Settings) ->
 def _calibrate_table(table: Floats, slope: float, shift: float) -> Floats:
     with np.errstate(divide="ignore"):
         log_odds = np.log(table) - np.log1p(-table)
-    calibrated: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
-    return calibrated
+    new_table: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
+    return new_table
 
 
 def _is_true_boundary(truth: AnnotatedFile, t: float) -> bool:

@@ -43,9 +43,8 @@ BANNED = {
 IRREGULAR_PARTICIPLES = {
     "begun", "broken", "chosen", "done", "drawn", "expecting", "forgetting", "forgotten", "found", "given", "gone",
     "grown", "held", "hidden", "kept", "known", "laid", "lain", "led", "listening", "lost", "made", "meant", "met",
-    "returning",
-    "running", "seen", "sent", "shown", "sleeping", "sold", "spent", "stuck", "sung", "taken", "thrown", "told",
-    "understood", "unseen", "waiting", "woken", "worn", "written",
+    "returning", "running", "seen", "sent", "shown", "sleeping", "sold", "spent", "stuck", "sung", "taken", "thrown",
+    "told", "understood", "unseen", "waiting", "woken", "worn", "written",
 }  # fmt: skip
 NO_PARTICIPLES = {"need", "speed", "seed", "feed", "embed", "exceed", "proceed", "hundred"}
 

@@ -33,7 +33,11 @@ PNG = b"\x89PNG"
 class TestCalibration:
     def test_by_hand(self):
         diagram = make_reliability_diagram([0.21, 0.29, 0.9, 0.9], [False, True, True, True])
-        assert (diagram.predicted, diagram.observed, diagram.count) == (pytest.approx((0.25, 0.9)), (0.5, 1.0), (2, 2))
+        assert (diagram.probability, diagram.frequency, diagram.count) == (
+            pytest.approx((0.25, 0.9)),
+            (0.5, 1.0),
+            (2, 2),
+        )
         assert diagram.error == pytest.approx(0.5 * 0.25 + 0.5 * 0.1)
 
     def test_certainty_is_in_the_last_bin(self):

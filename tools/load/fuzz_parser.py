@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the protocol with atheris, which the project needs for nothing else.
 
 pip install atheris
-python -m tools.load.fuzz_parser --runs 1000000
+python -m tools.load.fuzz_parser -atheris_runs=1000000
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 
 
-def fuzz(runs: int) -> None:
-    """Fuzz the protocol, starting from valid conversations."""
+def fuzz(options: list[str]) -> None:
+    """Fuzz the protocol, starting from valid conversations; options: those of atheris."""
     import atheris
 
     with atheris.instrument_imports(include=["streamseg.server.protocol", "streamseg.wire.topics"]):
@@ -41,11 +41,14 @@ def fuzz(runs: int) -> None:
                 identify = {"op": "identify", "d": {"protocol": 1, "auth": auth}}
                 messages = [json.dumps(message).encode() for message in (identify, good)]
                 Path(folder, f"{n}-{m}").write_bytes(bytes([m]) + b"\0".join(messages))
-        atheris.Setup([sys.argv[0], f"-atheris_runs={runs}", folder], run_conversation)
+        atheris.Setup([sys.argv[0], *options, folder], run_conversation)
         atheris.Fuzz()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1_000_000)
-    fuzz(parser.parse_args().runs)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="All options are those of atheris and libFuzzer.",
+    )
+    fuzz(parser.parse_known_args()[1])

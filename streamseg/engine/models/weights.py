@@ -1,4 +1,4 @@
-"""Trained numbers as the engine is handed them; the shipped ones lie in `streamseg/engine/models`."""
+"""The weights that the engine is given: boundary classifier and label model, as files and in memory."""
 
 from __future__ import annotations
 
@@ -14,26 +14,24 @@ from streamseg.destinations import write_atomically
 from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
 
-IDENTITY_CALIBRATION = np.array(
-    [[1.0, 0.0], [1.0, 0.0]]
-)  # of `BoundaryModel.calibration`: what is said is what the judge thinks
+IDENTITY_CALIBRATION = np.array([[1.0, 0.0], [1.0, 0.0]])  # of `BoundaryModel.calibration`: log-odds stay as they are
 
 
 class TrainedArrays:
-    """Trained arrays with a name each."""
+    """Base of the models: dataclasses of named arrays that can be hashed and saved."""
 
     @property
     def hash(self) -> str:
         """Twelve hex digits that differ when any number differs."""
         digest = hashlib.sha256()
-        for part in fields(self):  # type: ignore[arg-type]  # all kinds are dataclasses
+        for part in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             digest.update(getattr(self, part.name).tobytes())
         return digest.hexdigest()[:12]
 
     def save(self, path: Path, *, replace: bool = True) -> None:
-        """Write it under this very name, where `read_model` finds it; the file appears whole.
+        """Write the model to this file, which appears whole; `read_boundary_model`, `read_label_model` read it.
 
-        replace: an older file gives way. Raises OutputFailed, AskedWrongly.
+        replace: whether an existing file may be replaced. Raises OutputError, UsageError.
         """
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
         with write_atomically(path, replace=replace) as file:
@@ -42,18 +40,19 @@ class TrainedArrays:
 
 @dataclass(frozen=True, eq=False)
 class BoundaryModel(TrainedArrays):
-    """What judges changes: a projection, the kinds of sound, boosted trees, and when to be sure.
+    """The boundary classifier: a projection, directions of sound classes, boosted trees, decision policies.
 
-    projection: (texture dims, k), vectors of one section lie close together in it.
-    classes: (texture + level dims, c), directions that tell kinds of sound apart.
-    ages: texture vectors after which a candidate is judged, rising.
-    first, feature, threshold, left, right, value: the trees, as `engine.boundaries.trees` reads them.
-    glance_trees: how many of them judge at first glance. gate: the log odds below which these dismiss a candidate.
-    prior: share of non-changes that training kept; takes the odds back to those of real sound.
-    near, gap: vectors within which a candidate must be the best, and between two changes.
-    policies: rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest, youngest age).
-    spoken: how log-odds become the stability, and the confidence, that is said: two rows of (slope, shift). The judge
-    asks whether the sound changed just there; a listener, whether it changed within seconds.
+    projection: (TEXTURE_DIMS, k); vectors of one section lie close together in it.
+    classes: (STANDARDISED_DIMS, c); directions that tell classes of sound apart.
+    ages: (A,), texture vectors after which a candidate is scored, ascending.
+    first, feature, threshold, left, right, value: the trees, see `engine.boundaries.trees.BoostedTrees`.
+    glance_trees: how many of them score at first glance. gate: log-odds below which these reject a candidate.
+    prior: share of non-changes that training kept; scales the odds to those of real sound.
+    neighbourhood, min_distance: vectors within which a candidate must be the best, and between two changes.
+    policies: (p, 4), rows of (look-ahead in seconds, threshold at the oldest age, rise towards the youngest age,
+    youngest age).
+    calibration: (2, 2), rows of (slope, shift) from log-odds to the stability, and to the confidence, of events. The
+    classifier scores whether the sound changed exactly there, a listener whether it changed within seconds.
     spacing: (weight, usual distance in seconds) of changes: a candidate nearer to the last change than is usual needs
     (usual / distance) ** weight times the odds. Empty: the distance does not count.
     """
@@ -79,12 +78,13 @@ class BoundaryModel(TrainedArrays):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel(TrainedArrays):
-    """What tells whether two sections are the same.
+    """The weights that tell whether two sections are the same.
 
-    projection: (standardised dims, k). words: (w, k), a code book of what there is. mean, deviation, weights: of the
-    numbers of a comparison, and what each counts. bias: log-odds where all are mean. edge: vectors at the beginning
-    of a section that may still belong to what was before, and are not looked at. stay: weight of a section like the
-    one before, when a detector cut one in two. shared: whether the more labels there are, the less likely is each.
+    projection: (STANDARDISED_DIMS, k), of window means. codebook: (w, k), entries that cover all sounds.
+    mean, std, weights: (N_COMPARISON_FEATURES,), standardisation and weights of the comparison features. bias: log-odds
+    where all features are average. edge: vectors at the beginning of a section that may still belong to the section
+    before, and are ignored. self_transition: weight of a section with the label before it, for a boundary that divides
+    one section. shares_return_prior: whether each label is the less likely, the more labels there are.
     """
 
     projection: NDArray[np.float64]
@@ -98,7 +98,7 @@ class LabelModel(TrainedArrays):
     shares_return_prior: NDArray[np.bool_] = field(default_factory=lambda: np.array(True))
 
 
-# Names of fields in files of older versions.
+# Field names in files of older versions, and the present ones.
 _RENAMED_FIELDS = {
     "spoken": "calibration",
     "near": "neighbourhood",
@@ -113,12 +113,12 @@ ModelKind = TypeVar("ModelKind", bound=TrainedArrays)
 
 
 def read_boundary_model(content: bytes, name: str) -> BoundaryModel:
-    """Read what `BoundaryModel.save` wrote. Raises AskedWrongly when it is something else."""
+    """Read what `BoundaryModel.save` wrote. Raises UsageError when it is something else."""
     return _read_arrays(BoundaryModel, content, name)
 
 
 def read_label_model(content: bytes, name: str) -> LabelModel:
-    """Read what `LabelModel.save` wrote. Raises AskedWrongly when it is something else."""
+    """Read what `LabelModel.save` wrote. Raises UsageError when it is something else."""
     return _read_arrays(LabelModel, content, name)
 
 

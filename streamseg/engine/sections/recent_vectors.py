@@ -33,7 +33,7 @@ class RecentVectors:
 
     def between(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
         """Vectors `begin` to `end` - 1, and their clusters; valid until the next `push`."""
-        return self.vectors[begin:end], list(self._clusters)[begin:end]
+        return self._rows.rows[begin:end], list(self._clusters)[begin:end]
 
     def push(self, vector: Floats, cluster: int | None) -> None:
         """Add a vector, shape (VECTOR_DIMS,), and its cluster, if there is one."""

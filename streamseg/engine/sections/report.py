@@ -135,9 +135,10 @@ class SectionReporter:
 
     def _accumulate_old_rows(self, before: float) -> None:
         """Move the rows of before this stream time from the recent ones into the statistics."""
-        times, rows = self._frames.times, self._frames.rows
+        times = self._frames.times
         if times[0] > before - ACCUMULATE_EVERY_S:
             return
+        rows = self._frames.rows
         old = int(np.searchsorted(times, before))
         self._frame_statistics.add_frames(rows[:old][times[:old] >= self._section_start - TIME_TOLERANCE])
         self._frames.drop_oldest(old)

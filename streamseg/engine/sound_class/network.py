@@ -30,18 +30,16 @@ class SpeechMusicWeights(NamedTuple):
     std: Floats  # float64 (S,)
     w1: Floats  # float64 (S, H)
     b1: Floats  # float64 (H,)
-    w2: Floats  # float64 (H * (CONTEXT_WINDOWS + len(MEAN_DECAYS)), K): the oldest window first, then the running means
+    w2: Floats  # float64 (H * (CONTEXT_WINDOWS + len(MEAN_DECAYS)), K) oldest window first, then the means
     b2: Floats  # float64 (K,)
-    w3: Floats  # float64 (K, 2): speech, music
+    w3: Floats  # float64 (K, 2) speech, music
     b3: Floats  # float64 (2,)
 
 
 class NetworkState(NamedTuple):
     """Memory and scratch of the network; H and K hidden units."""
 
-    memory: (
-        Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) the first layer's outputs, oldest first; their means
-    )
+    memory: Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) first layer, oldest window first; its means
     hidden_layer: Floats  # float64 (H,) scratch
     second_layer: Floats  # float64 (K,) scratch
 
