@@ -172,6 +172,8 @@ async def test_every_message_of_a_full_run_is_in_the_asyncapi_document(tmp_path)
         feed.publish(*one_of_each())
         raised = e.Event("silence", e.AlarmRaised(alarm="silence", since=0.0, level_db=None))
         feed.publish(*feed.talker.change(), raised)  # so that there is something to name and to take notice of
+        while (await hear_until("event"))["id"] != feed.said[-1].id:
+            pass
         await hear_until("heartbeat")
         requests = [
             {"type": "subscribe", "subscribe": ["meter"]},
