@@ -35,10 +35,10 @@ _PACKAGE: Final = __name__.partition(".")[0]
 _PACKAGE_PARENT: Final = Path(__file__).parents[2]
 _IMPORT: Final = re.compile(r"^from (streamseg[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
-# From the first version of numba on, and before the second, we know its cache from inside (`_extend_cache`).
-_KNOWN_CACHE_VERSIONS: Final = ((0, 60), (0, 69))
-CACHE_IS_KNOWN: Final[bool] = (
-    _KNOWN_CACHE_VERSIONS[0] <= tuple(map(int, numba.__version__.split(".")[:2])) < _KNOWN_CACHE_VERSIONS[1]
+# Versions of numba, from the first to before the second, for which `_extend_cache` is written.
+_SUPPORTED_CACHE_VERSIONS: Final = ((0, 60), (0, 69))
+CACHE_IS_SUPPORTED: Final[bool] = (
+    _SUPPORTED_CACHE_VERSIONS[0] <= tuple(map(int, numba.__version__.split(".")[:2])) < _SUPPORTED_CACHE_VERSIONS[1]
 )
 _UNREADABLE_CACHE_ERRORS = (ImportError, AttributeError, EOFError, UnpicklingError, ValueError, TypeError, LookupError)
 
@@ -95,7 +95,7 @@ def _compile_with_cache(function: Callable[..., Any], options: dict[str, Any]) -
         dispatcher = njit(function, cache=True, **_OPTIONS, **options)
     except RuntimeError:  # numba found no place for the cache
         return njit(function, **_OPTIONS, **options)
-    if CACHE_IS_KNOWN and hasattr(dispatcher, "_cache"):
+    if CACHE_IS_SUPPORTED and hasattr(dispatcher, "_cache"):
         _extend_cache(dispatcher._cache, Path(function.__code__.co_filename))
     return dispatcher
 
@@ -109,7 +109,7 @@ def _extend_cache(code_cache: Any, file: Path) -> None:
     before it compares anything, which fails where they name classes that no longer exist: they count as absent.
 
     This uses `_index_key`, `_load_index` and `_load_data`, which are private to numba: for a version outside
-    `_KNOWN_CACHE_VERSIONS` numba's own rules hold.
+    `_SUPPORTED_CACHE_VERSIONS` numba's own rules hold.
     """
     index_key, digest = code_cache._index_key, _hash_sources(file)
     code_cache._index_key = lambda *key: (*index_key(*key), digest)

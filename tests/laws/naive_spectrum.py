@@ -9,11 +9,11 @@ from streamseg.engine.features import COLUMNS, COLUMNS_TOTAL
 from streamseg.engine.features.filterbanks import (
     BIN_HZ,
     BINS,
-    chroma_filters,
     contrast_bands,
-    dct_matrix,
-    hann_window,
-    mel_filters,
+    make_chroma_filters,
+    make_dct_matrix,
+    make_hann_window,
+    make_mel_filters,
 )
 from streamseg.settings import FRAME, HOP
 
@@ -34,7 +34,7 @@ def spectral(samples):
     x = np.clip(np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=8.0, neginf=-8.0), -8, 8)
     count = max(0, (len(x) - FRAME) // HOP + 1)
     frames = np.stack([x[i * HOP : i * HOP + FRAME] for i in range(count)]) if count else np.zeros((0, FRAME))
-    magnitude = np.abs(np.fft.rfft(frames * hann_window(FRAME)))
+    magnitude = np.abs(np.fft.rfft(frames * make_hann_window(FRAME)))
     power = magnitude**2
     hz = np.arange(BINS) * BIN_HZ
     out = np.full((count, COLUMNS_TOTAL), np.nan)
@@ -42,12 +42,12 @@ def spectral(samples):
     def put(name, value):
         out[:, COLUMNS[name]] = value if value.ndim == 2 else value[:, None]
 
-    log_mel = decibels(power @ matrix(mel_filters(64)).T)
+    log_mel = decibels(power @ matrix(make_mel_filters(64)).T)
     put("log_mel", log_mel)
-    put("mfcc", log_mel @ dct_matrix(64, 20))
+    put("mfcc", log_mel @ make_dct_matrix(64, 20))
     rise = np.maximum(0, np.diff(log_mel, axis=0, prepend=log_mel[:1])).mean(axis=1)
     put("onset", rise)
-    rows, classes = chroma_filters()
+    rows, classes = make_chroma_filters()
     by_run = power @ matrix(rows).T
     chroma = np.stack([by_run[:, classes == c].sum(axis=1) for c in range(12)], axis=1)
     strongest = chroma.max(axis=1, keepdims=True)

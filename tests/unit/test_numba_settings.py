@@ -31,13 +31,13 @@ class Record(event.Listener):
         pass
 
 from streamseg.engine.features.loudness.signal_defects import find_repetition_lag
-from streamseg.engine.features.texture import mean_and_std
+from streamseg.engine.features.texture import compute_mean_and_std
 
 event.register("numba:compile", Record())
 
 @njit
 def host(x):
-    mean_and_std(x, x[0], x[1])
+    compute_mean_and_std(x, x[0], x[1])
     return x.sum()
 
 @njit
@@ -51,7 +51,7 @@ try:
 except numba.TypingError:
     pass
 find_repetition_lag(np.ones(90, np.float32), 5, 3, np.zeros(6, np.int32))
-ours = [seen[name] for name in ("mean_and_std", "find_repetition_lag")]
+ours = [seen[name] for name in ("compute_mean_and_std", "find_repetition_lag")]
 print(ours, seen["host"], seen["broken"], config.SLP_VECTORIZE)
 """
 
@@ -71,8 +71,8 @@ def test_we_know_the_cache_of_every_numba_that_may_be_installed():
     """Outside these versions the cache would not see a change in a file that a kernel's file imports."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     (need,) = (each for each in map(Requirement, project["dependencies"]) if each.name == "numba")
-    oldest, end = ((Version(f"{major}.{minor}")) for major, minor in kernels._KNOWN_CACHE_VERSIONS)
-    assert kernels.CACHE_IS_KNOWN, f"numba {numba.__version__}: look at streamseg/engine/kernels.py (_extend_cache)"
+    oldest, end = ((Version(f"{major}.{minor}")) for major, minor in kernels._SUPPORTED_CACHE_VERSIONS)
+    assert kernels.CACHE_IS_SUPPORTED, f"numba {numba.__version__}: look at streamseg/engine/kernels.py (_extend_cache)"
     assert Version(importlib.metadata.version("numba")) in need.specifier
     for bound in need.specifier:
         assert bound.operator in (">=", "<")

@@ -51,13 +51,13 @@ def _maximum(values: Floats, n: int) -> float:
 def _sum(values: Floats, n: int) -> float:
     """Return the sum of the first n values, in four interleaved parts."""
     a = b = c = d = 0.0
-    whole = n - n % 4
-    for i in range(0, whole, 4):
+    end = n - n % 4
+    for i in range(0, end, 4):
         a += values[i]
         b += values[i + 1]
         c += values[i + 2]
         d += values[i + 3]
-    for i in range(whole, n):
+    for i in range(end, n):
         a += values[i]
     return (a + b) + (c + d)
 
@@ -70,15 +70,15 @@ def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -
     to what is that lag earlier; whether the parallel begins or ends at c; whether the sound changed at the
     corresponding earlier place.
     """
-    dropped = state.n_dropped[0]
+    offset = state.n_dropped[0]
     future, past = state.scratch[0], state.scratch[1]
     work, other = state.scratch[2], state.scratch[3]
     for q in range(len(PARALLEL_SPACE)):
         rows = state.diagonal_sums[q]
-        sums_here = rows[(c + dropped) % PARALLEL_ROWS]
+        sums_here = rows[(c + offset) % PARALLEL_ROWS]
         for k in range(len(_PARALLEL_SPANS)):
             f, p = min(_PARALLEL_SPANS[k], e - c), min(_PARALLEL_SPANS[k], c)
-            sums_after, sums_before = rows[(c + f + dropped) % PARALLEL_ROWS], rows[(c - p + dropped) % PARALLEL_ROWS]
+            sums_after, sums_before = rows[(c + f + offset) % PARALLEL_ROWS], rows[(c - p + offset) % PARALLEL_ROWS]
             n = min(HORIZON, c - p) - _MIN_LAG
             if n <= 0:
                 for i in range(8):

@@ -103,24 +103,24 @@ def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
 
 def drop_old_vectors(state: RunningSums) -> None:
     """Drop the vectors beyond the last RETAINED_VECTORS, and shift what is counted in vectors."""
-    dropped = CAPACITY - RETAINED_VECTORS
+    shift = CAPACITY - RETAINED_VECTORS
     for array in (
         state.totals, state.extra, state.extra_totals, state.pulse_totals, state.glance_probability,
     ):  # fmt: skip
-        array[: len(array) - dropped] = array[dropped:].copy()
+        array[: len(array) - shift] = array[shift:].copy()
     by_space: tuple[NDArray[np.generic], ...] = (
         state.vectors, state.forward, state.sums, state.before, state.across, state.after, state.sums_at_split,
         state.best, state.previous_change, state.on_path_since,
     )  # fmt: skip
     for table in by_space:
-        table[:, : table.shape[1] - dropped] = table[:, dropped:].copy()
-    windows = dropped // MATCH_STRIDE
+        table[:, : table.shape[1] - shift] = table[:, shift:].copy()
+    windows = shift // MATCH_STRIDE
     state.past_match[:, :, :-windows] = state.past_match[:, :, windows:].copy()
-    state.previous_change[...] = np.maximum(state.previous_change - dropped, 0)
-    state.on_path_since[state.on_path_since >= 0] -= dropped
+    state.previous_change[...] = np.maximum(state.previous_change - shift, 0)
+    state.on_path_since[state.on_path_since >= 0] -= shift
     state.best[...] -= state.best[:, :1].copy()
     state.n[0] = RETAINED_VECTORS
-    state.n_dropped[0] += dropped
+    state.n_dropped[0] += shift
 
 
 @subkernel

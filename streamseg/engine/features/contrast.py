@@ -28,7 +28,7 @@ def insert_sorted(x: float, strongest: Floats, count: int) -> None:
 
 
 @subkernel
-def sum_of_extremes(band: Floats, sign: float, count: int, maxima: Floats, strongest: Floats) -> float:
+def sum_extremes(band: Floats, sign: float, count: int, maxima: Floats, strongest: Floats) -> float:
     """Return the sum of the `count` largest of sign * band, times sign.
 
     band: float64 (bins,). maxima: float64 (SCAN_WIDTH,), scratch. strongest: float64 (count or more,), scratch.
@@ -71,6 +71,6 @@ def write_contrast(magnitude: Floats, bands: Ints, maxima: Floats, strongest: Fl
     for b in range(bands.shape[0]):
         count = bands[b, 2]
         band = magnitude[bands[b, 0] : bands[b, 1]]
-        peak = sum_of_extremes(band, 1.0, count, maxima, strongest) / count
-        valley = sum_of_extremes(band, -1.0, count, maxima, strongest) / count
+        peak = sum_extremes(band, 1.0, count, maxima, strongest) / count
+        valley = sum_extremes(band, -1.0, count, maxima, strongest) / count
         out[CONTRAST + b] = DB * (math.log(max(FLOOR, peak)) - math.log(max(FLOOR, valley)))

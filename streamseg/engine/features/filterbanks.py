@@ -53,16 +53,16 @@ def make_filter_bank(rows: list[tuple[int, Floats]]) -> FilterBank:
     return FilterBank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
 
 
-def mel_hz(mels: Floats) -> Floats:
+def convert_mels_to_hz(mels: Floats) -> Floats:
     """Return the frequencies of mels on Slaney's scale: linear to 1 kHz, logarithmic above."""
     linear = mels * (200.0 / 3.0)
     return np.where(mels < 15.0, linear, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
 
 
-def mel_filters(bands: int) -> list[tuple[int, Floats]]:
+def make_mel_filters(bands: int) -> list[tuple[int, Floats]]:
     """Return triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
-    edges = mel_hz(np.linspace(0.0, highest, bands + 2))
+    edges = convert_mels_to_hz(np.linspace(0.0, highest, bands + 2))
     hz = np.arange(BINS) * BIN_HZ
     rows = []
     for left, centre, right in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
@@ -72,7 +72,7 @@ def mel_filters(bands: int) -> list[tuple[int, Floats]]:
     return rows
 
 
-def chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
+def make_chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
     """Return runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
 
     tuning: semitones above A = 440 Hz to which the bands are tuned.
@@ -119,7 +119,7 @@ def contrast_bands() -> Ints:
     return np.array(bands, np.int64)
 
 
-def dct_matrix(inputs: int, outputs: int) -> Floats:
+def make_dct_matrix(inputs: int, outputs: int) -> Floats:
     """Return the orthonormal DCT-II, float64 (inputs, outputs)."""
     angles = np.pi / inputs * (np.arange(inputs)[:, None] + 0.5) * np.arange(outputs)[None, :]
     matrix: Floats = np.sqrt(2.0 / inputs) * np.cos(angles)
@@ -127,7 +127,7 @@ def dct_matrix(inputs: int, outputs: int) -> Floats:
     return matrix
 
 
-def hann_window(length: int) -> Floats:
+def make_hann_window(length: int) -> Floats:
     """Return the periodic Hann window, float64 (length,)."""
     window: Floats = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
     return window

@@ -20,14 +20,14 @@ POINTS: Final = 1_024  # complex
 QUARTER: Final = POINTS // 4
 
 
-def twiddle_factors() -> Floats:
+def make_twiddle_factors() -> Floats:
     """Return exp(-2 pi i p k / POINTS), float64 (6, POINTS / 4): rows re, im of p = 1, of 2, of 3; columns k."""
     waves = np.exp(-2j * np.pi / POINTS * np.outer([1, 2, 3], np.arange(QUARTER)))
     rows: Floats = np.stack([part for wave in waves for part in (wave.real, wave.imag)])
     return rows
 
 
-def half_twiddle_factors() -> Floats:
+def make_half_twiddle_factors() -> Floats:
     """Return exp(-2 pi i k / (2 POINTS)), float64 (2, POINTS / 2 + 1): rows re, im; columns k."""
     wave = np.exp(-1j * np.pi / POINTS * np.arange(POINTS // 2 + 1))
     rows: Floats = np.stack([wave.real, wave.imag])
@@ -35,10 +35,10 @@ def half_twiddle_factors() -> Floats:
 
 
 @subkernel
-def windowed_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
+def compute_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
     """Window the frame, float64 (2 * POINTS,), and compute the pass whose runs are one number long into br + i bi.
 
-    window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: as of `twiddle_factors`.
+    window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: as of `make_twiddle_factors`.
     """
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
@@ -57,7 +57,7 @@ def windowed_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w
 
 
 @subkernel
-def radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
+def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
     """Compute the pass over runs of 4, 16, 64 or 256 numbers, from ar + i ai to br + i bi, float64 (POINTS,)."""
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
@@ -77,18 +77,18 @@ def radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Flo
 
 
 @subkernel
-def power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
+def compute_power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
     """Compute |DFT|² of the windowed frame, float64 (2 * POINTS,); power: float64 (POINTS + 1 or more,), written.
 
-    window: half the window, so that no sum needs halving. w, h: as of `twiddle_factors` and `half_twiddle_factors`.
-    scratch: float64 (4, POINTS).
+    window: half the window, so that no sum needs halving. w, h: as of `make_twiddle_factors` and
+    `make_half_twiddle_factors`. scratch: float64 (4, POINTS).
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
-    windowed_first_pass(frame, window, ar, ai, w)
-    radix4_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
-    radix4_pass(br, bi, ar, ai, 16, w)
-    radix4_pass(ar, ai, br, bi, 64, w)
-    radix4_pass(br, bi, ar, ai, 256, w)
+    compute_first_pass(frame, window, ar, ai, w)
+    compute_radix4_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
+    compute_radix4_pass(br, bi, ar, ai, 16, w)
+    compute_radix4_pass(ar, ai, br, bi, 64, w)
+    compute_radix4_pass(br, bi, ar, ai, 256, w)
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2

@@ -26,22 +26,22 @@ _MAX_EXTREME_BINS: Final = 16  # bins that are averaged at an extreme of a contr
 
 def make_tables() -> Records:
     """Return the fixed tables, by name."""
-    chroma, pitch_class = filterbanks.chroma_filters()
-    bank = filterbanks.make_filter_bank(filterbanks.mel_filters(MEL_BANDS) + chroma)
-    tuned, tuned_class, tuned_start = tuning.tuned_filter_banks()
+    chroma, pitch_class = filterbanks.make_chroma_filters()
+    bank = filterbanks.make_filter_bank(filterbanks.make_mel_filters(MEL_BANDS) + chroma)
+    tuned, tuned_class, tuned_start = tuning.make_tuned_filter_banks()
     return _make_record(
-        window=0.5 * filterbanks.hann_window(FRAME),  # half of it: see `fourier.power_spectrum`
-        twiddles=fourier.twiddle_factors(),
-        half_twiddles=fourier.half_twiddle_factors(),
+        window=0.5 * filterbanks.make_hann_window(FRAME),  # half of it: see `fourier.compute_power_spectrum`
+        twiddles=fourier.make_twiddle_factors(),
+        half_twiddles=fourier.make_half_twiddle_factors(),
         bins=np.arange(BINS, dtype=float),
         first=bank.first,
         offset=bank.offset,
         weights=bank.weights,
         pitch_class=pitch_class,
-        dct=filterbanks.dct_matrix(MEL_BANDS, MFCCS),
+        dct=filterbanks.make_dct_matrix(MEL_BANDS, MFCCS),
         contrast_bands=filterbanks.contrast_bands(),
-        lag_tables=np.stack([pitch.inverse_window_autocorrelation(), pitch.octave_costs()]),
-        folding=pitch.folding_weights(),
+        lag_tables=np.stack([pitch.make_inverse_window_autocorrelation(), pitch.make_octave_costs()]),
+        folding=pitch.make_folding_weights(),
         tuned_first=tuned.first,
         tuned_offset=tuned.offset,
         tuned_weights=tuned.weights,

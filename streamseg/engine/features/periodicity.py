@@ -20,7 +20,7 @@ PERIODICITY_FRAMES = _LONGEST_LAG + _MEAN_FRAMES + 1 + _SUMMED_FRAMES + _LOOKAHE
 
 
 @kernel
-def _periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+def _add_periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     """Add the products of the summed frames with those each lag before to out, float64 (PERIODICITY_DIMS,).
 
     onset: float64 (PERIODICITY_FRAMES,), dB. peaks: float64, as long, zeros; written: onset above its running mean.
@@ -46,5 +46,5 @@ def compute_periodicity(onset: NDArray[np.float64]) -> NDArray[np.float64]:
     onset: float64 (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.
     """
     out = np.zeros(PERIODICITY_DIMS)
-    _periodicity_sums(onset, np.zeros(len(onset)), out)
+    _add_periodicity_sums(onset, np.zeros(len(onset)), out)
     return out

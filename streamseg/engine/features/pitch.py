@@ -14,7 +14,7 @@ import numpy as np
 from numpy import uintp as u  # an index that is never negative: numba then leaves out its test for that
 
 from streamseg.engine.features.columns import COLUMNS
-from streamseg.engine.features.filterbanks import Complexes, Floats, hann_window
+from streamseg.engine.features.filterbanks import Complexes, Floats, make_hann_window
 from streamseg.engine.kernels import subkernel
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
 
@@ -36,20 +36,20 @@ VOICING: Final = COLUMNS["voicing"].start
 RMS: Final = COLUMNS["rms_db"].start
 
 
-def inverse_window_autocorrelation() -> Floats:
+def make_inverse_window_autocorrelation() -> Floats:
     """Return one over the autocorrelation of the Hann window at each lag, float64 (END_LAG + 1,)."""
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(hann_window(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(make_hann_window(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
     inverse: Floats = correlation[0] / correlation
     return inverse
 
 
-def octave_costs() -> Floats:
+def make_octave_costs() -> Floats:
     """Return the cost of each lag for lying octaves below HIGHEST_HZ, float64 (END_LAG + 1,)."""
     costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
     return costs
 
 
-def folding_weights() -> Floats:
+def make_folding_weights() -> Floats:
     """Return the weights of the power in `autocorrelate`, float64 (3, END_BIN).
 
     Rows: of a bin at its place; of a bin at its mirror image; in the first odd lag.
@@ -69,8 +69,8 @@ def autocorrelate(
     The power is real and even: the real parts of the transform of the folded power are the even lags, the imaginary
     parts the differences of neighbouring odd lags.
 
-    power: float64 (BINS or more,). folding: as of `folding_weights`. folded_power: float64 (HALF,), scratch. spectrum:
-    complex128 (HALF / 2 + 1,), scratch. correlation: float64 (END_LAG + 3,), written.
+    power: float64 (BINS or more,). folding: as of `make_folding_weights`. folded_power: float64 (HALF,), scratch.
+    spectrum: complex128 (HALF / 2 + 1,), scratch. correlation: float64 (END_LAG + 3,), written.
     """
     for k in range(END_BIN, HALF):
         folded_power[k] = 0.0
@@ -105,9 +105,9 @@ def estimate_pitch(
 ) -> None:
     """Write f0 (Hz; 0 where unvoiced) and voicing (0 to 1) of a frame.
 
-    lag_tables: float64 (2, END_LAG + 1), `inverse_window_autocorrelation` and `octave_costs`. folded_power, spectrum,
-    correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the loudest recent frame.
-    out: the frame's row; its RMS is written already.
+    lag_tables: float64 (2, END_LAG + 1), `make_inverse_window_autocorrelation` and `make_octave_costs`.
+    folded_power, spectrum, correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the
+    loudest recent frame. out: the frame's row; its RMS is written already.
     """
     loudest_db[0] = max(out[RMS], loudest_db[0] - FADE_DB)
     autocorrelate(power, folding, folded_power, spectrum, correlation)

@@ -53,7 +53,7 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
 
 
 @subkernel
-def filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
+def apply_filter(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
     """Return the sum of `taps` times the sound from `at` on.
 
     sound: float32 (…,). taps: float32 (multiple of LANES,). lanes: float32 (8,), scratch: the compiler joins partial
@@ -95,19 +95,22 @@ def interpolate_samples(
     """Write the next output samples to out, float32 (n,).
 
     clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up of an input sample;
-    advanced. filters: float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between. lanes: see `filter_at`.
+    advanced. filters: float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between. lanes: see `apply_filter`.
     """
     at, phase = clock[0], clock[1]
     index_step, phase_step = down // up, down % up
     exact = filters.shape[0] == up
     for n in range(out.size):
         if exact:
-            out[n] = filter_at(sound, at, filters[phase], lanes)
+            out[n] = apply_filter(sound, at, filters[phase], lanes)
         else:
             position = phase * MAX_PHASES / up
             lower = int(position)
             fraction = position - lower
-            below, above = filter_at(sound, at, filters[lower], lanes), filter_at(sound, at, filters[lower + 1], lanes)
+            below, above = (
+                apply_filter(sound, at, filters[lower], lanes),
+                apply_filter(sound, at, filters[lower + 1], lanes),
+            )
             out[n] = (1.0 - fraction) * below + fraction * above
         at += index_step
         phase += phase_step

@@ -46,15 +46,15 @@ PHASE: Final = COLUMNS["beat_phase"].start
 
 
 @subkernel
-def correlation_near(correlation: Floats, lag: float) -> float:
+def sum_correlation_near(correlation: Floats, lag: float) -> float:
     """Return the correlation around a fractional lag: beats between frames spread over neighbouring lags."""
-    whole = round(lag)
-    neighbours: float = correlation[whole - 1] + correlation[whole + 1]
-    return neighbours + float(correlation[whole])
+    nearest = round(lag)
+    neighbours: float = correlation[nearest - 1] + correlation[nearest + 1]
+    return neighbours + float(correlation[nearest])
 
 
 @subkernel
-def parabolic_peak(correlation: Floats, lag: int) -> float:
+def locate_parabola_peak(correlation: Floats, lag: int) -> float:
     """Return the lag at which the parabola through a value and its neighbours is highest."""
     left, middle, right = float(correlation[lag - 1]), float(correlation[lag]), float(correlation[lag + 1])
     curvature = left - 2.0 * middle + right
@@ -77,7 +77,7 @@ def tempo_cosines() -> Floats:
 
 
 @subkernel
-def comb_score(correlation: Floats, lag: int, mean: float) -> float:
+def compute_comb_score(correlation: Floats, lag: int, mean: float) -> float:
     """Return the correlation of the onsets with those one to four beats earlier, beyond half the mean of all lags."""
     score = MULTIPLE_WEIGHTS[0] * (correlation[lag] - 0.5 * mean)
     for multiple in range(2, 5):
@@ -88,7 +88,7 @@ def comb_score(correlation: Floats, lag: int, mean: float) -> float:
 
 
 @subkernel
-def tempo_prior(lag: int) -> float:
+def compute_tempo_prior(lag: int) -> float:
     """Return the prior of a beat period, 0 to 1: how likely people are to count such beats."""
     octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
     return math.exp(-0.5 * octaves * octaves)
@@ -108,7 +108,9 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
         spectral = 0.0
         for k in range(LAGS):
             spectral += cosines[lag - MIN_PERIOD, k] * correlation[k]
-        score = (comb_score(correlation, lag, mean) + SPECTRAL_WEIGHT * max(0.0, spectral)) * tempo_prior(lag)
+        score = (
+            compute_comb_score(correlation, lag, mean) + SPECTRAL_WEIGHT * max(0.0, spectral)
+        ) * compute_tempo_prior(lag)
         if score > best_score:
             best, best_score = lag, score
     if best == 0:
@@ -120,7 +122,7 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
         2 * period_found - 1, 2 * period_found, 2 * period_found + 1,
     ):  # fmt: skip
         if MIN_PERIOD <= lag <= MAX_PERIOD:
-            score = comb_score(correlation, lag, mean) * tempo_prior(lag)
+            score = compute_comb_score(correlation, lag, mean) * compute_tempo_prior(lag)
             if score > best_score:
                 best, best_score = lag, score
     peak = best
@@ -128,7 +130,7 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
         peak = best - 1
     if correlation[best + 1] > correlation[peak]:
         peak = best + 1
-    period: float = parabolic_peak(correlation, peak)
+    period: float = locate_parabola_peak(correlation, peak)
     if abs(period - best) > 1.0:
         period = float(best)
     multiple = 2  # a peak at a multiple of the beat gives its period that many times more exactly
@@ -140,25 +142,25 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
                 top = lag
         if abs(top - around) == 2:
             break
-        period = parabolic_peak(correlation, top) / multiple
+        period = locate_parabola_peak(correlation, top) / multiple
         multiple += 1
     for parts in range(2, 4):
         # Bare pulses are as strong at each part of the beat, with nothing between: then the part is the beat.
         part = period / parts
         if part * FASTEST_BPM < 60.0 * FRAMES_PER_SECOND:
             continue
-        beat = correlation_near(correlation, period)
+        beat = sum_correlation_near(correlation, period)
         is_divided = (
-            correlation_near(correlation, part) > 0.7 * beat
-            and correlation_near(correlation, part * (parts - 1)) > 0.7 * beat
+            sum_correlation_near(correlation, part) > 0.7 * beat
+            and sum_correlation_near(correlation, part * (parts - 1)) > 0.7 * beat
         )
-        if is_divided and correlation_near(correlation, part * 1.5) < 0.05 * beat:
+        if is_divided and sum_correlation_near(correlation, part * 1.5) < 0.05 * beat:
             return part
     return period
 
 
 @subkernel
-def beat_phase_at(past: Floats, period: float) -> float:
+def estimate_beat_phase(past: Floats, period: float) -> float:
     """Return the position of the newest rise within the beat, 0 to 1: the phase of the rises' component at the period.
 
     past: float64 (LAGS,), newest first.
@@ -207,9 +209,9 @@ def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Fl
             for lag in range(LAGS):
                 mean += correlation[lag] / LAGS
             at_zero = correlation[0] + 2.0 * correlation[1] - 3.0 * mean
-            at_period = correlation_near(correlation, period) - 3.0 * mean
+            at_period = sum_correlation_near(correlation, period) - 3.0 * mean
             state[PERIOD_CONFIDENCE] = min(1.0, max(0.0, at_period / at_zero)) if at_zero > 0.0 else 0.0
-            state[BEAT_PHASE] = beat_phase_at(past, period)
+            state[BEAT_PHASE] = estimate_beat_phase(past, period)
         else:
             state[PERIOD_CONFIDENCE] = 0.0
     elif state[PERIOD] > 0.0:

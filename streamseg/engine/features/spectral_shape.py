@@ -26,7 +26,7 @@ FLATNESS: Final = COLUMNS["flatness"].start
 
 
 @subkernel
-def spectral_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
+def compute_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
     """Return the geometric over the arithmetic mean of the power, 0 to 1, each bin at least FLOOR.
 
     power: float64 (BINS or more,). clamped: float64, as long, scratch; clamped_bits: its memory as int64.
@@ -74,7 +74,7 @@ def write_spectral_shape(
     """Write centroid, bandwidth, rolloff (Hz) and flatness (0 to 1).
 
     magnitude, power: float64 (BINS or more,). bins: float64 (BINS,), 0, 1, 2, … clamped, clamped_bits: see
-    `spectral_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,), the frame's row.
+    `compute_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,), the frame's row.
     """
     m0 = m1 = m2 = 0.0
     for chunk in range(CHUNKS):
@@ -121,4 +121,4 @@ def write_spectral_shape(
         k += 1
     out[ROLLOFF_HZ] = k * BIN_HZ
 
-    out[FLATNESS] = spectral_flatness(power, clamped, clamped_bits)
+    out[FLATNESS] = compute_flatness(power, clamped, clamped_bits)

@@ -16,7 +16,7 @@ from numpy import uintp as u  # an index that is never negative: numba then leav
 from streamseg.engine.features.columns import COLUMNS, MEL_BANDS, MFCCS
 from streamseg.engine.features.contrast import write_contrast
 from streamseg.engine.features.filterbanks import BINS, DB, FLOOR, Floats, Ints, Records, Samples
-from streamseg.engine.features.fourier import power_spectrum
+from streamseg.engine.features.fourier import compute_power_spectrum
 from streamseg.engine.features.pitch import estimate_pitch
 from streamseg.engine.features.rhythm import update_rhythm
 from streamseg.engine.features.spectral_shape import write_spectral_shape
@@ -176,7 +176,7 @@ def compute_tuned_chroma(
 ) -> None:
     """Write the chroma of the filter bank at this tuning step; at A = 440 Hz (step 0) that is `chroma`.
 
-    first, offset, weights, pitch_class, start: as of `tuned_filter_banks`. bands: scratch.
+    first, offset, weights, pitch_class, start: as of `make_tuned_filter_banks`. bands: scratch.
     """
     if step == 0:
         for c in range(12):
@@ -209,7 +209,7 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
             return
         row, frame = out[row_number], counts[FRAMES]
         write_level(history, s["hops"][:], frame, row)
-        power_spectrum(history, t["window"][:], t["twiddles"][:], t["half_twiddles"][:], w["passes"][:], power)
+        compute_power_spectrum(history, t["window"][:], t["twiddles"][:], t["half_twiddles"][:], w["passes"][:], power)
         compute_magnitudes(power, magnitude)
         sum_bands(power, first, offset, weights, zero, first.size, bands)
         write_timbre(bands, t["dct"][:], s["previous_mel_db"][:], frame, row)

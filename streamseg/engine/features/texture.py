@@ -58,7 +58,7 @@ def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied
 
 
 @kernel
-def mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+def compute_mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
     """Compute the mean and the standard deviation of every column.
 
     window: float64 (frames, columns). std, mean: float64 (columns,), written.
@@ -108,7 +108,7 @@ class TextureExtractor:
     def _compute_vector(self) -> NDArray[np.float64]:
         past: NDArray[np.float64] = self._past.rows
         std, mean = np.empty((2, len(_MEANS)))
-        mean_and_std(past[-SPAN_FRAMES:], std, mean)
+        compute_mean_and_std(past[-SPAN_FRAMES:], std, mean)
         texture = len(_TEXTURE)
         raw = np.concatenate([mean[:texture], std[_STD_COLUMNS], mean[texture:], std[texture:]])
         return np.concatenate([standardise(raw), compute_periodicity(past[:, _ONSET].copy())])

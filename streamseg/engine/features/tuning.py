@@ -14,7 +14,14 @@ from typing import Final
 import numpy as np
 
 from streamseg.engine.features.columns import COLUMNS
-from streamseg.engine.features.filterbanks import BIN_HZ, FilterBank, Floats, Ints, chroma_filters, make_filter_bank
+from streamseg.engine.features.filterbanks import (
+    BIN_HZ,
+    FilterBank,
+    Floats,
+    Ints,
+    make_chroma_filters,
+    make_filter_bank,
+)
 from streamseg.engine.kernels import subkernel
 from streamseg.settings import FRAMES_PER_SECOND
 
@@ -37,13 +44,13 @@ RE, IM, WEIGHT, FRAMES, ESTIMATE, ACTIVE_BANK = range(6)
 STATE_SIZE: Final = 6
 
 
-def tuned_filter_banks() -> tuple[FilterBank, Ints, Ints]:
+def make_tuned_filter_banks() -> tuple[FilterBank, Ints, Ints]:
     """Make the chroma bands for every tenth of a semitone from -0.5 to 0.5.
 
     Returns all bands; the pitch class of each; int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first band.
     """
     banks = [
-        chroma_filters(step / STEPS_PER_SEMITONE)
+        make_chroma_filters(step / STEPS_PER_SEMITONE)
         for step in range(-STEPS_PER_SEMITONE // 2, STEPS_PER_SEMITONE // 2 + 1)
     ]
     start = np.concatenate(([0], np.cumsum([len(rows) for rows, _ in banks])))

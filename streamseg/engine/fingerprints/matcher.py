@@ -5,7 +5,7 @@ and by how much: the derivative over band and time of Haitsma & Kalker (2002), o
 levels instead of one bit, because beneath a louder voice only the strongest changes remain. Level and equalisation
 cancel out.
 
-The fingerprint slides along the stream. Its correlation is compared with the mean and standard deviation that the
+The fingerprint slides along the stream. Its correlation is compared with the mean and standard difference that the
 correlation has in this stream, so a jingle that resembles everything must correlate more. A jingle is detected after
 its first seconds where nothing covers it, otherwise at its end. The best place gives its start, to about a hundredth
 of a second.
@@ -29,7 +29,7 @@ from streamseg.engine.fingerprints.rows import (
     Floats,
     Ints,
     compute_row,
-    row_energies,
+    compute_row_energies,
 )
 from streamseg.engine.kernels import kernel, subkernel
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND
@@ -45,7 +45,7 @@ _FIRST_HALF_RATIO: Final = 0.45  # correlation of the first half over that of th
 _WAIT_STEPS: Final = 4  # rows in which a better match may come
 _BASELINE_S: Final = 30.0  # time constant of the running mean and variance of the correlation
 _INITIAL_STD: Final = 1.5  # of the correlation at the start of a stream, times the root of the non-zero cells
-_MIN_STD_RATIO: Final = 0.7  # the least standard deviation, relative to that
+_MIN_STD_RATIO: Final = 0.7  # the least standard difference, relative to that
 _MIN_ENERGY_RATIO: Final = 0.25  # rows of the stream count as having at least this share of the template's energy
 _MIN_DISTANCE_RATIO: Final = 0.9  # of a jingle's length, from one start to the next
 _NEVER: Final = -(10**9)  # a frame before every other
@@ -108,9 +108,9 @@ def _update_template(
     decay = ROW_HOP / (_BASELINE_S * FRAMES_PER_SECOND)
     std = np.sqrt(max(state.variance[p], (_MIN_STD_RATIO * templates.initial_std[p]) ** 2))
     score = (correlation - state.mean[p]) / std
-    deviation = max(-3.0, min(3.0, score)) * std  # clipped, so that a jingle hardly moves the statistics
-    state.mean[p] += decay * deviation
-    state.variance[p] += decay * (deviation * deviation - state.variance[p])
+    difference = max(-3.0, min(3.0, score)) * std  # clipped, so that a jingle hardly moves the statistics
+    state.mean[p] += decay * difference
+    state.variance[p] += decay * (difference * difference - state.variance[p])
     is_pending = state.wait_count[p] >= 0
     if has_beginning and score >= templates.threshold[p] and (not is_pending or score > state.best_score[p]):
         state.best_score[p], state.best_start[p], state.wait_count[p] = score, start, 0
@@ -172,7 +172,7 @@ def _match_frames(mel_db: Floats, first_frame: int, templates: TemplateArrays, s
 
 def _find_self_similarity(rows: FingerprintRows, beginning: int, farthest: int) -> int:
     """Return the largest shift, up to `farthest` rows, at which the first rows resemble later ones; 0 for none."""
-    first, energy = rows[:beginning].astype(np.float64), row_energies(rows)
+    first, energy = rows[:beginning].astype(np.float64), compute_row_energies(rows)
     for shift in range(min(farthest, len(rows) - beginning // 2), _WAIT_STEPS, -1):
         later = rows[shift : shift + beginning].astype(np.float64)
         product = np.sum(first[: len(later)] * later)
@@ -206,13 +206,13 @@ class FingerprintMatcher:
         self._fingerprints = fingerprints
         self._templates = [each for n, fingerprint in enumerate(fingerprints) for each in _split(n, fingerprint.rows)]
         self._arrays = _make_arrays(self._templates)
-        held_rows = ROW_HOP * max((len(fingerprint.rows) for fingerprint in fingerprints), default=1)
+        ring_size = ROW_HOP * max((len(fingerprint.rows) for fingerprint in fingerprints), default=1)
         n = len(self._templates)
         self._state = MatcherState(
             mel_db=np.zeros((LAGS[-1] + 1, BANDS + 1)),
             lagged_db=np.zeros((len(LAGS), BANDS + 1)),
-            rows=np.zeros((held_rows, ROW_WIDTH), np.int16),
-            row_energy=np.zeros(held_rows),
+            rows=np.zeros((ring_size, ROW_WIDTH), np.int16),
+            row_energy=np.zeros(ring_size),
             mean=np.zeros(n),
             variance=self._arrays.initial_std**2,
             best_score=np.zeros(n),
@@ -268,7 +268,7 @@ def _split(number: int, rows: FingerprintRows) -> list[_Template]:
 
 
 def _make_arrays(templates: list[_Template]) -> TemplateArrays:
-    energies = [row_energies(each.rows) for each in templates]
+    energies = [compute_row_energies(each.rows) for each in templates]
     echoes = [
         _find_self_similarity(each.rows, len(each.rows), _MAX_ECHO_ROWS) if each.threshold == _THRESHOLD else 0
         for each in templates

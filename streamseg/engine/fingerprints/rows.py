@@ -39,7 +39,7 @@ def compute_row(mel_db: Floats, lagged_db: Floats, out: FingerprintRows) -> None
             out[k * BANDS + b] = np.int16(level)
 
 
-def row_energies(rows: FingerprintRows) -> Floats:
+def compute_row_energies(rows: FingerprintRows) -> Floats:
     """Return the sum of squares of each row, float64 (n,). rows: int16 (n, ROW_WIDTH)."""
     squares: Floats = np.sum(rows.astype(np.float64) ** 2, axis=1)
     return squares

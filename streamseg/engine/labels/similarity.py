@@ -51,7 +51,7 @@ class PreparedDescriptor(NamedTuple):
 
 
 @allocating_kernel
-def _nearest_distances(x: Singles, n: int, y: Singles, m: int, out: Floats, back: Floats) -> None:
+def _compute_nearest_distances(x: Singles, n: int, y: Singles, m: int, out: Floats, back: Floats) -> None:
     """Compute the distance from each of the n first rows of x to the nearest of the m first rows of y, and back.
 
     x, y: float32 (…, k). out: float64, (n,) written. back: float64, (m,) written: from each row of y to the nearest
@@ -86,7 +86,7 @@ def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> Prep
     windows = np.zeros((MAX_WINDOWS, model.projection.shape[1]), np.float32)
     windows[:n] = means @ model.projection
     distance, back = np.zeros(MAX_WINDOWS), np.empty(len(model.codebook))
-    _nearest_distances(windows, n, model.codebook.astype(np.float32), len(back), distance, back)
+    _compute_nearest_distances(windows, n, model.codebook.astype(np.float32), len(back), distance, back)
     chroma = mean[HARMONY] * TEXTURE_STD[HARMONY] + TEXTURE_MEAN[HARMONY]
     chroma = chroma - chroma.mean()
     chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
@@ -123,7 +123,7 @@ def _mean(x: Floats, n: int) -> float:
 
 
 @subkernel
-def _distance(x: Singles, y: Singles, first: int, end: int) -> float:
+def _compute_distance(x: Singles, y: Singles, first: int, end: int) -> float:
     """Return the root mean square difference of x and y over the dimensions from `first` to before `end`."""
     total = 0.0
     for d in range(first, end):
@@ -133,7 +133,7 @@ def _distance(x: Singles, y: Singles, first: int, end: int) -> float:
 
 
 @allocating_kernel
-def _diagonal_similarity(
+def _compute_diagonal_similarities(
     x: Singles, n: int, y: Singles, m: int, shift: int, window: int, coverage: Floats, out: Floats
 ) -> None:
     """Compute the best mean similarities along the diagonals of x·y, with y transposed by `shift` semitones.
@@ -205,12 +205,12 @@ def _compute_comparison(
     """
     n, m = a.size[1], b.size[1]
     nearest, back = np.empty(n), np.empty(m)
-    _nearest_distances(a.windows, n, b.windows, m, nearest, back)
+    _compute_nearest_distances(a.windows, n, b.windows, m, nearest, back)
     _sort_ascending(nearest)
     codebook_distance = 0.0
     for i in range(n):
         codebook_distance += a.codebook_distance[i] / n
-    out[0] = _distance(a.centroid, b.centroid, edges[0], len(a.centroid))
+    out[0] = _compute_distance(a.centroid, b.centroid, edges[0], len(a.centroid))
     out[1] = _mean(nearest, n)
     out[2] = nearest[n // 2]
     out[3] = _mean(nearest, max(1, n // 4))
@@ -235,15 +235,15 @@ def _compute_comparison(
         squares_a += a.mean[d] ** 2
         squares_b += b.mean[d] ** 2
     out[9] = product / np.sqrt(squares_a * squares_b)
-    out[10] = _distance(a.mean, b.mean, periodicity, len(a.mean))
+    out[10] = _compute_distance(a.mean, b.mean, periodicity, len(a.mean))
     for k in range(6):
-        out[11 + k] = _distance(a.mean, b.mean, edges[k], edges[k + 1])
+        out[11 + k] = _compute_distance(a.mean, b.mean, edges[k], edges[k + 1])
     for k in range(2):
-        out[17 + k] = _distance(a.std, b.std, edges[k], edges[k + 1])
+        out[17 + k] = _compute_distance(a.std, b.std, edges[k], edges[k + 1])
     diagonals = np.empty(7)
     for in_own_key in range(2):  # first transposed to the best other key, then as it is
         shift = best_shift * (1 - in_own_key)
-        _diagonal_similarity(
+        _compute_diagonal_similarities(
             a.progression, a.size[2], b.progression, b.size[2], shift, _MIN_DIAGONAL, coverage, diagonals
         )
         if in_own_key == 0:

@@ -55,16 +55,16 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
     is_first: whether the window is the first one; the memory is then filled with it.
     out: float64 (2,), written.
     """
-    hidden, wide = net.b1.size, net.b2.size
+    n_hidden, n_second = net.b1.size, net.b2.size
     memory, hidden_layer, second_layer = state.memory, state.hidden_layer, state.second_layer
-    for h in range(hidden):
+    for h in range(n_hidden):
         hidden_layer[h] = net.b1[h]
     for i in range(stats.size):
         z = (stats[i] - net.mean[i]) / net.std[i]
         z = min(max(z, -_CLIP), _CLIP)
-        for h in range(hidden):
+        for h in range(n_hidden):
             hidden_layer[h] += z * net.w1[i, h]
-    for h in range(hidden):
+    for h in range(n_hidden):
         hidden_layer[h] = max(0.0, hidden_layer[h])
         for row in range(CONTEXT_WINDOWS - 1):
             memory[row, h] = hidden_layer[h] if is_first else memory[row + 1, h]
@@ -74,17 +74,17 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
             memory[CONTEXT_WINDOWS + i, h] = (
                 hidden_layer[h] if is_first else MEAN_DECAYS[i] * mean + (1.0 - MEAN_DECAYS[i]) * hidden_layer[h]
             )
-    for k in range(wide):
+    for k in range(n_second):
         second_layer[k] = net.b2[k]
     for row in range(CONTEXT_WINDOWS + len(MEAN_DECAYS)):
-        for h in range(hidden):
+        for h in range(n_hidden):
             x = memory[row, h]
             if x != 0.0:
-                for k in range(wide):
-                    second_layer[k] += x * net.w2[row * hidden + h, k]
+                for k in range(n_second):
+                    second_layer[k] += x * net.w2[row * n_hidden + h, k]
     for c in range(2):
         out[c] = net.b3[c]
-        for k in range(wide):
+        for k in range(n_second):
             out[c] += max(0.0, second_layer[k]) * net.w3[k, c]
 
 
@@ -93,11 +93,11 @@ class SpeechMusicNetwork:
 
     def __init__(self, weights: SpeechMusicWeights) -> None:
         self._weights = weights
-        hidden, wide = len(weights.b1), len(weights.b2)
+        n_hidden, n_second = len(weights.b1), len(weights.b2)
         self._state = NetworkState(
-            memory=np.zeros((CONTEXT_WINDOWS + len(MEAN_DECAYS), hidden)),
-            hidden_layer=np.zeros(hidden),
-            second_layer=np.zeros(wide),
+            memory=np.zeros((CONTEXT_WINDOWS + len(MEAN_DECAYS), n_hidden)),
+            hidden_layer=np.zeros(n_hidden),
+            second_layer=np.zeros(n_second),
         )
         self._is_first = True
 

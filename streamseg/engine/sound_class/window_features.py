@@ -28,7 +28,7 @@ TOTAL_FRAMES: Final = CONTEXT_FRAMES + WINDOW_FRAMES
 _GROUPS: Final = 16  # of four mel bands
 _RIDGES: Final = MEL_BANDS - 2  # bands with two neighbours
 _HALF_RIDGES: Final = _RIDGES // 2
-_N_QUIET_FRAMES: Final = 8  # of TOTAL_FRAMES
+_N_BACKGROUND_FRAMES: Final = 8  # of TOTAL_FRAMES
 
 _MEL = COLUMNS["log_mel"].start
 _CHROMA = COLUMNS["chroma"].start
@@ -43,7 +43,7 @@ _BEAT = COLUMNS["tempo_confidence"].start
 
 
 @subkernel
-def _mean_and_std(x: Floats) -> tuple[float, float]:
+def _compute_mean_and_std(x: Floats) -> tuple[float, float]:
     """Return the mean and the standard deviation of one value per frame of the window."""
     total, squares = 0.0, 0.0
     for i in range(WINDOW_FRAMES):
@@ -55,7 +55,7 @@ def _mean_and_std(x: Floats) -> tuple[float, float]:
 
 
 @subkernel
-def _range(x: Floats) -> tuple[float, float]:
+def _find_range(x: Floats) -> tuple[float, float]:
     """Return the smallest and the largest of one value per frame of the window."""
     low = high = x[0]
     for i in range(1, WINDOW_FRAMES):
@@ -64,7 +64,7 @@ def _range(x: Floats) -> tuple[float, float]:
 
 
 @subkernel
-def _cosine_similarity(x: Floats, y: Floats, begin: int, end: int) -> float:
+def _compute_cosine(x: Floats, y: Floats, begin: int, end: int) -> float:
     """Return the cosine of two vectors over the indices `begin` to `end`; 0 where one is zero."""
     xy, xx, yy = 0.0, 0.0, 0.0
     for i in range(begin, end):
@@ -75,11 +75,11 @@ def _cosine_similarity(x: Floats, y: Floats, begin: int, end: int) -> float:
 
 
 @subkernel
-def _mean_persistence(x: Floats, begin: int, end: int, lag: int) -> float:
+def _compute_persistence(x: Floats, begin: int, end: int, lag: int) -> float:
     """Return the mean cosine of the window's rows with those `lag` frames before, over the columns `begin` to `end`."""
     total = 0.0
     for f in range(WINDOW_FRAMES):
-        total += _cosine_similarity(x[CONTEXT_FRAMES + f], x[CONTEXT_FRAMES + f - lag], begin, end)
+        total += _compute_cosine(x[CONTEXT_FRAMES + f], x[CONTEXT_FRAMES + f - lag], begin, end)
     return total / WINDOW_FRAMES
 
 
@@ -92,8 +92,8 @@ def _write_spectrum(frames: Floats, loud: Floats, band: Floats, out: Floats) -> 
         for m in range(MEL_BANDS):
             total += frames[CONTEXT_FRAMES + f, _MEL + m]
         loud[f] = total / MEL_BANDS
-    mean, std = _mean_and_std(loud)
-    low, high = _range(loud)
+    mean, std = _compute_mean_and_std(loud)
+    low, high = _find_range(loud)
     out[0], out[1], out[2] = std, low - mean, high - mean
     at = 3
     for g in range(_GROUPS):
@@ -102,8 +102,8 @@ def _write_spectrum(frames: Floats, loud: Floats, band: Floats, out: Floats) -> 
             for m in range(4):
                 total += frames[CONTEXT_FRAMES + f, _MEL + 4 * g + m]
             band[f] = total / 4
-        group_mean, std = _mean_and_std(band)
-        low, high = _range(band)
+        group_mean, std = _compute_mean_and_std(band)
+        low, high = _find_range(band)
         out[at], out[at + 1], out[at + 2] = group_mean - mean, std, low - group_mean
         at += 3
     for quarter in range(4):
@@ -122,20 +122,20 @@ def _write_curves(frames: Floats, x: Floats, out: Floats, start: int) -> int:
     n, at = WINDOW_FRAMES, start
     for f in range(n):
         x[f] = frames[CONTEXT_FRAMES + f, _ZCR]
-    out[at], out[at + 1] = _mean_and_std(x)
+    out[at], out[at + 1] = _compute_mean_and_std(x)
     for f in range(n):
         x[f] = np.log(frames[CONTEXT_FRAMES + f, _FLATNESS] + 1e-7)
-    out[at + 2], out[at + 3] = _mean_and_std(x)
+    out[at + 2], out[at + 3] = _compute_mean_and_std(x)
     for f in range(n):
         x[f] = np.log(frames[CONTEXT_FRAMES + f, _CENTROID] + 50.0)
-    out[at + 4], out[at + 5] = _mean_and_std(x)
+    out[at + 4], out[at + 5] = _compute_mean_and_std(x)
     for f in range(n):
         x[f] = frames[CONTEXT_FRAMES + f, _ONSET]
-    out[at + 6], out[at + 7] = _mean_and_std(x)
-    out[at + 8] = _range(x)[1]
+    out[at + 6], out[at + 7] = _compute_mean_and_std(x)
+    out[at + 8] = _find_range(x)[1]
     for f in range(n):
         x[f] = frames[CONTEXT_FRAMES + f, _VOICING]
-    out[at + 9], out[at + 10] = _mean_and_std(x)
+    out[at + 9], out[at + 10] = _compute_mean_and_std(x)
     n_voiced, steps = 0, 0.0
     for f in range(n):
         now, before = frames[CONTEXT_FRAMES + f, _F0], frames[CONTEXT_FRAMES + f - 1, _F0]
@@ -148,7 +148,7 @@ def _write_curves(frames: Floats, x: Floats, out: Floats, start: int) -> int:
     for b in range(7):
         for f in range(n):
             x[f] = frames[CONTEXT_FRAMES + f, _CONTRAST + b]
-        out[at], out[at + 1] = _mean_and_std(x)
+        out[at], out[at + 1] = _compute_mean_and_std(x)
         at += 2
     return at
 
@@ -158,7 +158,7 @@ def _write_harmony(frames: Floats, out: Floats, start: int) -> int:
     """Write how long pitch classes persist, how large and how variable they are."""
     n, at, zero = WINDOW_FRAMES, start, np.int64(0)
     for lag in (1, 3, 9, 18):
-        out[at] = _mean_persistence(frames, _CHROMA + zero, _CHROMA + 12 + zero, lag)
+        out[at] = _compute_persistence(frames, _CHROMA + zero, _CHROMA + 12 + zero, lag)
         at += 1
     size, variation = 0.0, 0.0
     for c in range(12):
@@ -187,7 +187,7 @@ def _write_partials(frames: Floats, ridges: Floats, out: Floats, start: int) -> 
     for half in range(2):
         begin = _HALF_RIDGES * half
         for lag in (2, 6, 15):
-            out[at] = _mean_persistence(ridges, begin, begin + _HALF_RIDGES, lag)
+            out[at] = _compute_persistence(ridges, begin, begin + _HALF_RIDGES, lag)
             at += 1
         total = 0.0
         for f in range(n):
@@ -199,12 +199,12 @@ def _write_partials(frames: Floats, ridges: Floats, out: Floats, start: int) -> 
 
 
 @subkernel
-def _is_quiet_frame(loud: Floats, f: int) -> bool:
-    """Return whether frame f is among the _N_QUIET_FRAMES quietest; of equals, the first ones are."""
+def _is_background_frame(loud: Floats, f: int) -> bool:
+    """Return whether frame f is among the _N_BACKGROUND_FRAMES quietest; of equals, the first ones are."""
     n_quieter = 0
     for other in range(TOTAL_FRAMES):
         n_quieter += loud[other] < loud[f] or (loud[other] == loud[f] and other < f)
-    return n_quieter < _N_QUIET_FRAMES
+    return n_quieter < _N_BACKGROUND_FRAMES
 
 
 @subkernel
@@ -241,14 +241,14 @@ def _write_background(frames: Floats, ridges: Floats, scratch: Floats, out: Floa
         out[at] = total / 20
         at += 1
     for half in range(2):
-        out[at] = _cosine_similarity(floor_ridges, mean_ridges, _HALF_RIDGES * half, _HALF_RIDGES * half + _HALF_RIDGES)
+        out[at] = _compute_cosine(floor_ridges, mean_ridges, _HALF_RIDGES * half, _HALF_RIDGES * half + _HALF_RIDGES)
         at += 1
     previous = 0
     for f in range(TOTAL_FRAMES):
-        previous = f if _is_quiet_frame(loud, f) else previous
+        previous = f if _is_background_frame(loud, f) else previous
     level, flatness, ridge, persistence, chroma, voicing = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for f in range(TOTAL_FRAMES):  # each quiet frame with the quiet one before it, the first with the last
-        if not _is_quiet_frame(loud, f):
+    for f in range(TOTAL_FRAMES):  # each such frame with the one before it, the first with the last
+        if not _is_background_frame(loud, f):
             continue
         level += loud[f] - mean
         flatness += np.log(frames[f, _FLATNESS] + 1e-7)
@@ -257,10 +257,10 @@ def _write_background(frames: Floats, ridges: Floats, scratch: Floats, out: Floa
             ridge += abs(ridges[f, m]) / (_RIDGES)
         for c in range(12):
             chroma += frames[f, _CHROMA + c] / 12
-        persistence += _cosine_similarity(ridges[f], ridges[previous], zero, zero + _RIDGES)
+        persistence += _compute_cosine(ridges[f], ridges[previous], zero, zero + _RIDGES)
         previous = f
     for x in (level, flatness, ridge, persistence, chroma, voicing):
-        out[at] = x / _N_QUIET_FRAMES
+        out[at] = x / _N_BACKGROUND_FRAMES
         at += 1
 
 

@@ -28,7 +28,7 @@ class KWeighting(NamedTuple):
     memory_transition: Floats  # float64 (FILTER_MEMORY, FILTER_MEMORY) from the memory at the start to that at the end
 
 
-def k_weighting_coefficients(sample_rate: int) -> Floats:
+def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
     """Return the two filters of BS.1770 at any rate, float64 (2, 5): rows b0 b1 b2 a1 a2.
 
     The standard gives them for 48 kHz only; these are the analogue filters they come from (as in libebur128 and
@@ -55,9 +55,9 @@ def k_weighting_coefficients(sample_rate: int) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def k_weighting_for(sample_rate: int, samples: int) -> KWeighting:
+def design_k_weighting(sample_rate: int, samples: int) -> KWeighting:
     """Return the filters for parts of so many samples."""
-    filters = k_weighting_coefficients(sample_rate)
+    filters = compute_k_weighting_coefficients(sample_rate)
     (f0, f1, f2, f3, f4), (_, _, _, g3, g4) = filters
     # The memory after a sample, from the memory before it and from the sample: `filter_sample` as matrices.
     transition = np.array(
@@ -119,7 +119,7 @@ def initialise_lanes(across: Floats32, k: KWeighting, memory: Floats, lanes: Flo
 
 
 @subkernel
-def weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, across: Floats32) -> float:
+def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, across: Floats32) -> float:
     """Return the sum of squares of a channel's samples after both filters, whose memory is advanced.
 
     x: float32 (n,). memory: float64 (FILTER_MEMORY,), state. lanes: float64 ((FILTER_MEMORY + 1) * LANES,), scratch.

@@ -21,8 +21,8 @@ from streamseg.engine.features.loudness.k_weighting import (
     LANES,
     KWeighting,
     channel_weights,
-    k_weighting_for,
-    weighted_energy,
+    design_k_weighting,
+    measure_weighted_energy,
 )
 from streamseg.engine.features.loudness.signal_defects import (
     FULL_SCALE,
@@ -30,7 +30,7 @@ from streamseg.engine.features.loudness.signal_defects import (
     find_repetition_lag,
     sanitise,
     sum_channels,
-    sum_of_squares,
+    sum_squares,
 )
 from streamseg.engine.features.loudness.signal_defects import LANES as ENERGY_LANES
 from streamseg.engine.features.loudness.true_peak import (
@@ -38,8 +38,8 @@ from streamseg.engine.features.loudness.true_peak import (
     PEAK_SCRATCH_SIZE,
     PeakInterpolators,
     design_interpolators,
+    find_max_magnitude,
     find_true_peak,
-    max_magnitude,
 )
 from streamseg.engine.kernels import kernel, subkernel
 from streamseg.errors import UsageError
@@ -118,12 +118,14 @@ def write_powers(
     for c in range(channels):
         plane = planes[c, LOOKBACK_SAMPLES:end]
         sanitise(plane)
-        level += sum_of_squares(plane, scratch.lanes)
-        power += tables.channel_weights[c] * weighted_energy(plane, tables.weighting, memory[c], scratch.lanes, work)
+        level += sum_squares(plane, scratch.lanes)
+        power += tables.channel_weights[c] * measure_weighted_energy(
+            plane, tables.weighting, memory[c], scratch.lanes, work
+        )
         if c > 0:
             for i in range(n):
                 work[i] = plane[i] - first[i]
-            difference += sum_of_squares(work, scratch.lanes)
+            difference += sum_squares(work, scratch.lanes)
     out[POWER], out[LEVEL] = power / n, level / (n * channels)
     out[CHANNEL_DIFFERENCE] = difference / (n * channels) if channels > 1 else np.nan
 
@@ -134,7 +136,7 @@ def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: F
     bits, points_bits = planes.view(np.int32), points.view(np.int32)
     peak = np.float32(0.0)
     for c in range(planes.shape[0]):
-        peak = max(peak, max_magnitude(bits[c, LOOKBACK_SAMPLES:end], points, points_bits))
+        peak = max(peak, find_max_magnitude(bits[c, LOOKBACK_SAMPLES:end], points, points_bits))
     out[SAMPLE_PEAK] = peak
     for c in range(planes.shape[0]):
         peak = find_true_peak(planes[c, :end], bits[c, :end], tables, peak, points, points_bits)
@@ -168,15 +170,15 @@ def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches:
     """
     past, since_check = state.channel_sum, state.samples_since_check
     longest, verified = sample_rate // REPETITION_CHECKS_PER_SECOND, sample_rate // REPEATED_FRACTION
-    needed, n = longest + verified, end - LOOKBACK_SAMPLES
-    newest = needed + since_check[0] + n
+    span, n = longest + verified, end - LOOKBACK_SAMPLES
+    newest = span + since_check[0] + n
     sum_channels(state.planes, LOOKBACK_SAMPLES, end, past[newest - n : newest])
     since_check[0] += n
     if state.rows[0] % (ROWS_PER_SECOND // REPETITION_CHECKS_PER_SECOND) == 0:
-        lag = find_repetition_lag(past[newest - needed : newest], longest, verified, matches)
+        lag = find_repetition_lag(past[newest - span : newest], longest, verified, matches)
         state.is_repeating[0] = lag > 0
-        for i in range(needed):
-            past[i] = past[newest - needed + i]
+        for i in range(span):
+            past[i] = past[newest - span + i]
         since_check[0] = 0
     return bool(state.is_repeating[0] > 0)
 
@@ -253,7 +255,7 @@ class LoudnessMeter:
         """Make what is not pickled."""
         row_samples = self.sample_rate // ROWS_PER_SECOND
         self._tables = LoudnessTables(
-            k_weighting_for(self.sample_rate, row_samples // LANES),
+            design_k_weighting(self.sample_rate, row_samples // LANES),
             channel_weights(self.channels),
             design_interpolators(self.sample_rate),
         )

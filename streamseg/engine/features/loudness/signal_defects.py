@@ -30,7 +30,7 @@ def sanitise(x: Floats32) -> None:
 
 
 @subkernel
-def sum_of_squares(x: Floats32, sums: Floats) -> float:
+def sum_squares(x: Floats32, sums: Floats) -> float:
     """Return the sum of squares of x, float32 (n,), from partial sums in memory, which the compiler vectorises.
 
     sums: float64 (LANES or more,), scratch.

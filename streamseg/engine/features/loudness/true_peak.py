@@ -57,7 +57,7 @@ def design_interpolators(sample_rate: int) -> PeakInterpolators:
 
 
 @subkernel
-def max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
+def find_max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
     """Return the largest magnitude: the bits of positive numbers are ordered like the numbers, and vectorise.
 
     bits: int32 (n,), the samples' memory. scratch: float32 (PEAK_SCRATCH_SIZE,); scratch_bits: its memory.
@@ -95,20 +95,20 @@ def find_true_peak(
     """Return the larger of `peak` and the largest interpolated magnitude.
 
     x: float32 (n,), whose first LOOKBACK_SAMPLES are from before; x_bits: its memory. scratch, scratch_bits: see
-    `max_magnitude`. Groups of samples whose points cannot exceed the peak so far, which are most, are skipped.
+    `find_max_magnitude`. Groups of samples whose points cannot exceed the peak so far, which are most, are skipped.
     """
     for start in range(0, x.size - LOOKBACK_SAMPLES, PEAK_GROUP):
         length = min(PEAK_GROUP, x.size - LOOKBACK_SAMPLES - start)
         around = x[start : start + length + LOOKBACK_SAMPLES]
-        largest = max_magnitude(x_bits[start : start + length + LOOKBACK_SAMPLES], scratch, scratch_bits)
+        largest = find_max_magnitude(x_bits[start : start + length + LOOKBACK_SAMPLES], scratch, scratch_bits)
         if largest * tables.value_gain <= peak:
             continue
         for i in range(around.size - 2):
             scratch[i] = (around[u(i)] - around[u(i + 1)]) - (around[u(i + 1)] - around[u(i + 2)])
-        curvature = max_magnitude(scratch_bits[: around.size - 2], scratch, scratch_bits)
+        curvature = find_max_magnitude(scratch_bits[: around.size - 2], scratch, scratch_bits)
         if largest * tables.line_gain + curvature * tables.curvature_gain <= peak:
             continue
         for p in range(tables.filters.shape[0]):
             interpolate_points(around, tables.filters[p], scratch[:length])
-            peak = max(peak, max_magnitude(scratch_bits[:length], scratch, scratch_bits))
+            peak = max(peak, find_max_magnitude(scratch_bits[:length], scratch, scratch_bits))
     return peak
