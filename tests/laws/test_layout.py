@@ -45,11 +45,7 @@ MAY_IMPORT = {
 MAY_IMPORT["cli"] = set(MAY_IMPORT)  # the only place where all rooms meet
 EXEMPT = {"__init__", "__main__"}  # the first re-exports public names, the second is the command line
 
-# Known exceptions. These lists must only become shorter: test_known_exceptions_are_still_needed fails for others.
 LONGEST = 300
-LONGER = {
-    "engine/features/spectrum.py",
-}
 
 # The engine is pure: no clock, no thread, no file, no socket, no log. So it may use this and nothing else.
 ENGINE_MAY_USE = {
@@ -241,7 +237,7 @@ def test_a_name_says_something_and_a_file_is_one_thing(path):
     words = {word for part in path.relative_to(ROOT).parts for word in re.split(r"[_.]", part)}
     assert not words & NAMES_WITHOUT_CONTENT, path
     length = len(path.read_text().splitlines())
-    assert length <= LONGEST or where(path) in LONGER, f"{where(path)} has {length} lines: it is probably two things"
+    assert length <= LONGEST, f"{where(path)} has {length} lines: it is probably two things"
 
 
 def test_the_median_file_is_short():
@@ -251,9 +247,6 @@ def test_the_median_file_is_short():
 
 def test_known_exceptions_are_still_needed():
     """Each entry of the lists above is still true; strike those that are not."""
-    for name in LONGER:
-        assert (HOUSE / name).is_file(), name
-        assert len((HOUSE / name).read_text().splitlines()) > LONGEST, name
     for name, packages in ENGINE_EXCEPT.items():
         assert packages <= {package.partition(".")[0] for package, _ in imports(HOUSE / "engine" / name)}, name
 
