@@ -36,8 +36,8 @@ class RowBuffer:
 
     def extend(self, n: int) -> NDArray[Any]:
         """Add n rows and return them, shape (n, columns), for the caller to write; their content is undefined."""
-        if self._max_rows is not None:
-            self._begin = min(self._end, max(self._begin, self._end + n - self._max_rows))
+        if self._max_rows is not None and self._end + n - self._begin > self._max_rows:
+            self._begin = min(self._end, self._end + n - self._max_rows)
         if self._end + n > len(self._memory):
             self._make_room(n)
         self._end += n
