@@ -125,9 +125,9 @@ class TestLearning:
     @pytest.mark.parametrize(
         ("sound", "why"),
         [
-            (JINGLE[:ENGINE_RATE], "1.0 s cannot be known again"),
-            (np.zeros(0, np.float32), "0.0 s cannot be known again"),
-            (np.zeros(ENGINE_RATE * 4, np.float32), "nothing in this sound changes"),
+            (JINGLE[:ENGINE_RATE], "1.0 s is too short to be recognised"),
+            (np.zeros(0, np.float32), "0.0 s is too short to be recognised"),
+            (np.zeros(ENGINE_RATE * 4, np.float32), "this sound hardly changes"),
         ],
     )
     def test_what_cannot_be_known_is_refused(self, sound, why):
@@ -258,4 +258,4 @@ class TestCommand:
         soundfile.write(tmp_path / "short.wav", JINGLE[:8000], ENGINE_RATE)
         told = run("teach", tmp_path / "short.wav", "--name", "x", "--memory", tmp_path / "m.sqlite")
         assert told.returncode == 2
-        assert "cannot be known again" in told.stderr
+        assert "is too short to be recognised" in told.stderr

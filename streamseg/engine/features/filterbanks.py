@@ -28,7 +28,7 @@ BINS = FRAME // 2 + 1
 LANES = 8
 BIN_HZ = ENGINE_RATE / FRAME
 
-CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials tell more of timbre than of harmony
+CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials depend more on timbre than on harmony
 CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
 
 

@@ -145,7 +145,7 @@ class Resampler:
     def __init__(self, sample_rate: int) -> None:
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE or int(sample_rate) != sample_rate:
             raise UsageError(
-                f"sample rate {sample_rate} Hz; whole rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz can be heard"
+                f"sample rate {sample_rate} Hz; whole rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are supported"
             )
         self.sample_rate = int(sample_rate)
         divisor = math.gcd(self.sample_rate, ENGINE_RATE)

@@ -55,7 +55,8 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
     frames = FeatureExtractor().push(sound)[: round(MAX_DURATION_S * FRAMES_PER_SECOND), LOG_MEL]
     if len(frames) < MIN_DURATION_S * FRAMES_PER_SECOND:
         raise UsageError(
-            f"a sound of {len(sound) / ENGINE_RATE:.1f} s cannot be known again; give at least {MIN_DURATION_S} s"
+            f"a sound of {len(sound) / ENGINE_RATE:.1f} s is too short to be recognised; "
+            f"give at least {MIN_DURATION_S} s"
         )
     rows = np.zeros((len(frames), ROW_WIDTH), np.int16)
     for i in range(len(frames)):
@@ -65,7 +66,7 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
         rows[:, k * BANDS : (k + 1) * BANDS] *= is_audible
         rows[:lag, k * BANDS : (k + 1) * BANDS] = 0  # these depend on the sound before, which differs each time
     if np.count_nonzero(rows) < _MIN_NONZERO_FRACTION * rows.size or frames.max() < _MIN_LEVEL_DB:
-        raise UsageError("nothing in this sound changes; it cannot be told from others by its course")
+        raise UsageError("this sound hardly changes, so it cannot be distinguished from others; choose another excerpt")
     return Fingerprint(name, np.ascontiguousarray(rows[::ROW_HOP]))
 
 
@@ -76,7 +77,7 @@ def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
     except (ValueError, KeyError):
         rows = np.zeros((0, 0))
     if rows.ndim != 2 or rows.shape[1] != 2 * BANDS or len(rows) == 0:
-        raise UsageError(f"the cue {name!r} was taught to another version; teach it again")
+        raise UsageError(f"the jingle {name!r} was taught to another version of streamseg; teach it again")
     padded = np.zeros((len(rows), ROW_WIDTH), np.int16)
     padded[:, : 2 * BANDS] = rows
     return Fingerprint(name, padded)
