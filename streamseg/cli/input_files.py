@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from streamseg.destinations import check_destination, check_folder, would_replace
+from streamseg.atomic_files import check_destination, check_folder, would_replace
 from streamseg.errors import UsageError
 
 

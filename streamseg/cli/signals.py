@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from streamseg.atomic_files import remove_temporary_files
 from streamseg.cli import terminal
-from streamseg.destinations import remove_temporary_files
 
 
 def _stop_signals() -> list[signal.Signals]:

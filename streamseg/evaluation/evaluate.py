@@ -14,7 +14,7 @@ from time import perf_counter
 
 import numpy as np
 
-from streamseg.destinations import write_atomically
+from streamseg.atomic_files import write_atomically
 from streamseg.engine import segment
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation import scores, sound_class_scores, timeliness

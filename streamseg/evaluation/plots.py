@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from streamseg.destinations import make_folder, write_atomically
+from streamseg.atomic_files import make_folder, write_atomically
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
 from streamseg.evaluation.calibration import ReliabilityDiagram

@@ -12,7 +12,7 @@ from typing import get_args
 
 import msgspec
 
-from streamseg.destinations import convert_write_errors, make_folder, write_atomically
+from streamseg.atomic_files import convert_write_errors, make_folder, write_atomically
 from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback
 from streamseg.errors import UsageError
 from streamseg.settings import Profile

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.destinations import write_atomically
+from streamseg.atomic_files import write_atomically
 from streamseg.errors import UsageError
 
 Floats = NDArray[np.float64]

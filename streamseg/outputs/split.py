@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamseg.destinations import convert_write_errors, make_folder, make_write_error, replace_atomically
+from streamseg.atomic_files import convert_write_errors, make_folder, make_write_error, replace_atomically
 from streamseg.errors import MissingLibraryError, OutputError, SourceError, UsageError
 from streamseg.outputs.recording import Recording
 from streamseg.wire.printable import REPLACEMENT, make_one_line

@@ -20,8 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from streamseg.atomic_files import check_folder, create_numbered_file, write_all
 from streamseg.blocks import Block, Gap, SourceItem
-from streamseg.destinations import check_folder, create_numbered_file, write_all
 from streamseg.errors import OutputError, UsageError
 from streamseg.sources.capture_marks import NonSoundItem, capture_marks_path, format_mark, replay_capture
 from streamseg.sources.wav_writer import WavWriter

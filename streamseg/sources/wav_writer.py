@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
+from streamseg.atomic_files import write_all
 from streamseg.blocks import Samples
-from streamseg.destinations import write_all
 
 _MAX_FILE_BYTES: Final = 0xFFFF_FFFF
 _MAX_RIFF_BYTES = _MAX_FILE_BYTES

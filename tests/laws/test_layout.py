@@ -12,14 +12,14 @@ HOUSE = ROOT / "streamseg"
 FILES = sorted(HOUSE.rglob("*.py"))
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 
-GROUND = {"errors", "settings", "blocks", "destinations"}
+GROUND = {"errors", "settings", "blocks", "atomic_files"}
 # Each room, and which other rooms it may import: a folder of streamseg/, or a module that lies beside the folders.
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
     "blocks": {"errors"},
     "settings": {"errors"},
-    "destinations": {"errors"},
+    "atomic_files": {"errors"},
     "wire": GROUND | {"_version"},
     "engine": GROUND | {"wire"},
     "decoding": set(),  # the child process that decodes files: it loads nothing else of the package

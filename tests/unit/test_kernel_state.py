@@ -13,7 +13,7 @@ from streamseg.engine.fingerprints.fingerprint import Fingerprint
 from streamseg.engine.fingerprints.matcher import FingerprintMatcher
 from streamseg.engine.fingerprints.rows import ROW_WIDTH
 from streamseg.engine.labels.descriptor import SectionDescriptor
-from streamseg.engine.labels.similarity import prepare_descriptor
+from streamseg.engine.labels.section_similarity import prepare_descriptor
 from streamseg.engine.models.loader import load_boundary_model, load_label_model
 from streamseg.engine.sound_class.network import SPEECH_MUSIC_WEIGHTS, SpeechMusicNetwork
 from streamseg.engine.sound_class.silence_detector import SilenceDetector

@@ -3,7 +3,7 @@
 import numpy as np
 
 from streamseg.engine.features.texture import VECTOR_DIMS
-from streamseg.engine.labels.similarity import compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import compare_descriptors, prepare_descriptor
 from tools.training.label_training import LabelledTexture, describe_vectors, train_track_labels
 
 

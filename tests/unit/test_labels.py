@@ -16,7 +16,7 @@ from streamseg.engine.labels.descriptor import (
     descriptor_from_bytes,
 )
 from streamseg.engine.labels.hmm_filter import LabelHmmFilter
-from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.labels.store import DescriptorStore
 from streamseg.engine.models.loader import load_label_model
 from streamseg.engine.packed_arrays import pack_arrays

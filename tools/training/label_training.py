@@ -26,7 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.texture import STANDARDISED_DIMS, STEP_S, TextureExtractor
 from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor
-from streamseg.engine.labels.similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
 from streamseg.engine.models.weights import LabelModel
 from streamseg.evaluation.annotations import find_annotated_files
 from streamseg.evaluation.discriminant import fit_discriminant

@@ -65,9 +65,9 @@ def command(
     source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
 
     from streamseg.cli import terminal
-    from streamseg.cli.output_file import write_output
     from streamseg.cli.paths import check_output, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
+    from streamseg.cli.text_output import write_output
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store, open_name_store
     from streamseg.outputs import FORMATS

@@ -42,8 +42,8 @@ def command(
     epoch: Annotated[str | None, typer.Option(help="The epoch to export, if the events are of several.")] = None,
 ) -> None:
     """Convert events to labels, chapters, a CUE sheet or a table."""
-    from streamseg.cli.output_file import write_output
     from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.text_output import write_output
     from streamseg.outputs import FORMATS
     from streamseg.outputs.audio_path import FORMATS_WITH_PATH, find_audio_path, set_audio_path
     from streamseg.outputs.event_file import read_events

@@ -94,9 +94,9 @@ def command(
     ] = False,
 ) -> None:
     """Serve the events of one or more sources: WebSocket at /ws, a page at /."""
+    from streamseg.atomic_files import check_folder, make_folder
     from streamseg.cli import serving, terminal
     from streamseg.cli.paths import collect_inputs, refuse_capture
-    from streamseg.destinations import check_folder, make_folder
     from streamseg.live import Session
     from streamseg.live.supervisor import refuse_same_names
     from streamseg.sources import open_source, parse_source

@@ -60,11 +60,11 @@ def command(
     feedback: FeedbackOption = None,
 ) -> None:
     """Write one tagged sound file for each section. Needs the ffmpeg program."""
+    from streamseg.atomic_files import check_folder
     from streamseg.cli import terminal
     from streamseg.cli.commands.analyze import iterate_with_progress
     from streamseg.cli.paths import check_outputs, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
-    from streamseg.destinations import check_folder
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store
     from streamseg.outputs import collect_recording

@@ -17,7 +17,7 @@ from streamseg.engine.labels.descriptor import (
     SectionDescriptor,
     restore_descriptor,
 )
-from streamseg.engine.labels.similarity import PreparedDescriptor, compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import PreparedDescriptor, compare_descriptors, prepare_descriptor
 from streamseg.engine.models.weights import LabelModel
 
 MAX_COMPARISONS = 8

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.destinations import write_atomically
+from streamseg.atomic_files import write_atomically
 from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamseg.atomic_files import append_lines, remove_temporary_files, write_atomically
 from streamseg.blocks import Block, Gap, Title
-from streamseg.destinations import append_lines, remove_temporary_files, write_atomically
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.errors import OutputError, UsageError
 from streamseg.sources import AudioFileSource, RecordingSource, capture

@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from streamseg.destinations import append_lines, make_write_error, write_atomically
+from streamseg.atomic_files import append_lines, make_write_error, write_atomically
 
 
 def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = False, growing: bool = False) -> None:
