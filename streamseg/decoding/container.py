@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -46,6 +47,8 @@ _SIGNATURES = (  # how the refused ones begin
     (b"<CompositionPlaylist", "a list of files (IMF)"),
 )
 _HEAD_BYTES = 4096
+# Tags may be in any encoding. Since version 19 PyAV reads all of them, and no longer takes the argument.
+_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class Unreadable(Exception):
@@ -61,8 +64,9 @@ def open_container(path: Path) -> InputContainer:
     """The file, opened for reading. Raises Unreadable, MemoryError."""
     options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
     try:
-        # "file:" keeps a name such as `mix:1.mp3` from being read as an address; tags may be in any encoding
-        return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        # "file:" keeps a name such as `mix:1.mp3` from being read as an address
+        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAGS)
+        return container
     except av.error.PermissionError:
         raise Unreadable(FAILED, "may not be read by this user; change its permissions") from None
     except MemoryError:
