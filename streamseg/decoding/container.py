@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -49,6 +50,8 @@ _SIGNATURES = (  # first bytes of files in the refused formats
     (b"<CompositionPlaylist", "a list of files (IMF)"),
 )
 _HEAD_BYTES = 4096
+# Tags may be in any encoding. Since version 19 PyAV reads all of them, and no longer takes the argument.
+_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class UnreadableFileError(Exception):
@@ -64,8 +67,9 @@ def open_container(path: Path) -> InputContainer:
     """Open a sound file for reading. Raises UnreadableFileError, MemoryError."""
     options = {"protocol_whitelist": "file", "format_whitelist": _list_allowed_formats()}
     try:
-        # "file:": a name such as `mix:1.mp3` is not parsed as an address. "replace": tags may have any encoding
-        return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        # "file:": a name such as `mix:1.mp3` is not parsed as an address
+        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAGS)
+        return container
     except av.error.PermissionError:
         raise UnreadableFileError(FAILURE, "may not be read by this user; change its permissions") from None
     except MemoryError:
