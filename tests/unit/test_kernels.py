@@ -117,7 +117,7 @@ import gc
 
 from numba.core.dispatcher import Dispatcher
 
-from streamseg.cli.serving import compile_kernels
+from streamseg.live import compile_kernels
 from streamseg.engine import Segmenter
 from streamseg.settings import PROFILES, make_settings
 from streamseg.sources.demo_programme import SAMPLE_RATE, DemoProgramme
