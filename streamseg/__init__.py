@@ -9,8 +9,8 @@
             case BoundaryConfirmed(t=t, next=section):
                 print(f"{t:.2f} s: section {section.label} begins")
 
-`docs/api.md` lists the public names with one line each. A public name is imported when it is first used, because the
-engine takes half a second to load, which clients and `--help` do not need.
+`docs/api.md` lists the public names with one line each. A public name is imported when it is first used: the engine
+takes half a second to load, and clients and `--help` do not need it.
 """
 
 from importlib import import_module

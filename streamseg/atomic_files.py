@@ -1,8 +1,9 @@
 """Writing of result files: a file appears only when it is complete, and no existing file is lost.
 
-`write_atomically` writes a temporary file and renames it; `append_lines` appends to a new file, so that the result can
-be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes and devices
-are written directly, since they cannot be replaced. `cli/input_files.py` checks that no command writes what it reads.
+`write_atomically` writes a temporary file and renames it; `write_incrementally` writes a new file piece by piece, so
+that it can be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes
+and devices are written directly, since they cannot be replaced. `cli/input_files.py` checks that no command writes to a
+file that it reads.
 """
 
 from __future__ import annotations
@@ -26,16 +27,19 @@ _MAX_NUMBER: Final = 10_000
 _unfinished_files: set[Path] = set()  # temporary files that are being written
 
 
-def would_replace(path: Path) -> bool:
-    """Whether writing to the path replaces an existing file; pipes, devices and descriptors are not files."""
+def would_replace_file(path: Path) -> bool:
+    """Return whether writing to `path` would replace an existing regular file.
+
+    A pipe, a device or an open descriptor (`/dev/stdout`) is written directly, so for these the answer is False.
+    """
     return not _is_descriptor(path) and os.path.isfile(path)  # noqa: PTH113 — is_file() raises where nothing may be read
 
 
-def check_destination(path: Path, *, replace: bool) -> None:
-    """Check that a result can be written to the path, before the work for it begins.
+def check_file_can_be_written(path: Path, *, replace: bool) -> None:
+    """Raise an error when a result cannot be written to `path`; call it before the work for the result begins.
 
-    Raises UsageError for a folder and for an existing file without `replace`; OutputError when the folder of the path
-    is missing or not writable.
+    replace: an existing file is allowed. Raises UsageError for a folder, and for an existing file unless `replace`;
+    OutputError when the folder that contains `path` is missing or not writable. Creates nothing.
     """
     try:
         mode = path.stat().st_mode
@@ -58,8 +62,11 @@ def check_destination(path: Path, *, replace: bool) -> None:
         raise OutputError(f"cannot write {path}: this user may not make files in {str(folder)!r}")
 
 
-def check_folder(folder: Path) -> None:
-    """Check that the folder is writable or can be created. Raises OutputError."""
+def check_folder_can_be_written(folder: Path) -> None:
+    """Raise OutputError when no file can be written into `folder`. A missing folder is allowed if it can be created.
+
+    Creates nothing.
+    """
     nearest = folder
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -70,7 +77,7 @@ def check_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder, and its parents, where they are missing. Raises OutputError."""
+    """Create `folder` and its parents if they do not exist. Raises OutputError when that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,12 +86,12 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
-    """Open a binary file that appears at `path` when the block ends, and not at all when the block fails.
+    """Yield a binary file to write to; it appears at `path` when the `with` block ends, and never if the block raises.
 
-    replace: replace an existing file at that moment. Raises UsageError for an existing file without `replace`,
+    replace: an existing file is replaced when the block ends. Raises UsageError for an existing file unless `replace`,
     OutputError when the file cannot be written or the block raises OSError.
     """
-    with replace_atomically(path, replace=replace) as temporary, convert_write_errors(path):
+    with write_via_temporary_file(path, replace=replace) as temporary, convert_write_errors(path):
         if temporary is None:
             # A descriptor that is redirected to a file keeps its position there.
             with path.open("ab" if _is_descriptor(path) else "wb") as file:
@@ -96,14 +103,14 @@ def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def replace_atomically(path: Path, *, replace: bool) -> Iterator[Path | None]:
-    """Create a temporary file in the folder of `path`; rename it when the block ends, remove it when the block fails.
+def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | None]:
+    """Yield the path of an empty temporary file; it is renamed to `path` when the `with` block ends.
 
-    Yields the empty temporary file; None when `path` must be written directly (a pipe, a device, a descriptor).
-    Raises as `write_atomically`.
+    If the block raises, the temporary file is removed. Yields None when `path` is a pipe, a device or a descriptor: the
+    caller then writes to `path` directly. replace: an existing file is replaced. Raises as `write_atomically`.
     """
-    check_destination(path, replace=replace)
-    if not would_replace(path) and (path.exists() or _is_descriptor(path)):
+    check_file_can_be_written(path, replace=replace)
+    if not would_replace_file(path) and (path.exists() or _is_descriptor(path)):
         yield None
         return
     target = _resolve_target(path)
@@ -124,13 +131,13 @@ def replace_atomically(path: Path, *, replace: bool) -> Iterator[Path | None]:
 
 
 @contextmanager
-def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
-    """Yield a function that appends a piece to the file, all of it or nothing; a new file can be read while it grows.
+def write_incrementally(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
+    """Yield a function that writes the next piece of a new file at `path`, which can be read while it grows.
 
-    An existing file is replaced when the block ends, if `replace` allows it. A new file is kept when the block fails,
-    unless it is empty. Raises as `write_atomically`.
+    The function writes the whole piece or nothing. If the `with` block raises, the pieces written so far stay. With
+    `replace`, an existing file is replaced when the block ends, as `write_atomically` does. Raises as that function.
     """
-    check_destination(path, replace=replace)
+    check_file_can_be_written(path, replace=replace)
     if path.exists() or _is_descriptor(path):
         with write_atomically(path, replace=replace) as file:
             yield lambda piece: _write_and_flush(file, piece)
@@ -139,7 +146,7 @@ def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], Non
     with convert_write_errors(path):
         file = _create_new(target)
         try:
-            yield lambda piece: write_all(file, piece)
+            yield lambda piece: write_all_or_nothing(file, piece)
         finally:
             empty = file.tell() == 0
             file.close()
@@ -147,8 +154,8 @@ def append_lines(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], Non
                 target.unlink(missing_ok=True)
 
 
-def write_all(file: io.FileIO, piece: bytes) -> None:
-    """Write all of a piece at the end of an unbuffered file, or none of it and raise OSError."""
+def write_all_or_nothing(file: io.FileIO, piece: bytes) -> None:
+    """Append `piece` to an unbuffered file. If that fails, the file is left as before and OSError is raised."""
     before = file.tell()
     view = memoryview(piece)
     try:
@@ -162,9 +169,10 @@ def write_all(file: io.FileIO, piece: bytes) -> None:
 
 
 def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambda _: False) -> tuple[Path, io.FileIO]:
-    """Create a new file: `path`, or `name-2`, `name-3` … when that exists. Returns its path and the unbuffered file.
+    """Create a new file at `path`, or at `name-2`, `name-3` … if that exists; returns its path and the unbuffered file.
 
-    is_reserved: whether a path must not be used although no file exists there. Raises OSError.
+    is_reserved: called with each candidate path; returns True for a path that must not be used although no file is
+    there. Raises OSError.
     """
     for number in range(1, _MAX_NUMBER):
         candidate = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
@@ -176,7 +184,7 @@ def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambd
 
 
 def remove_temporary_files() -> None:
-    """Remove the temporary files of incomplete results; for a process that exits immediately."""
+    """Delete the temporary files of all results that are not complete. Call it just before `os._exit`."""
     for temporary in tuple(_unfinished_files):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -184,7 +192,7 @@ def remove_temporary_files() -> None:
 
 @contextmanager
 def convert_write_errors(path: Path | str) -> Iterator[None]:
-    """Raise OutputError, which names the destination, for an OSError in the block."""
+    """In the `with` block, turn an OSError into an OutputError. path: the file being written, for the message."""
     try:
         yield
     except OSError as error:
@@ -192,7 +200,7 @@ def convert_write_errors(path: Path | str) -> Iterator[None]:
 
 
 def make_write_error(path: Path | str, error: Exception) -> OutputError:
-    """Make the OutputError for an error while writing to the path."""
+    """Return the OutputError to raise for `error`, which occurred while writing to `path`."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return OutputError(f"cannot write {path}: {reason}")
 

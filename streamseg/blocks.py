@@ -1,4 +1,4 @@
-"""The items that a source yields: blocks of samples, gaps, interruptions and titles.
+"""The protocol of a source, and the items that it yields: blocks of samples, gaps, interruptions and titles.
 
 A saved recording yields the same items as the source that it was made from, so it gives the same events.
 """
@@ -18,7 +18,7 @@ GapCause: TypeAlias = Literal["overflow", "device-lost", "network", "stalled"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive samples of all channels.
+    """A piece of sound: consecutive samples of all channels, which follow those of the block before.
 
     samples: shape (n, channels), float32, full scale ±1.
     sample_rate: Hz.
@@ -32,7 +32,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A gap in the sound. missing_samples: per channel, at the sample rate of the source."""
+    """Samples that were lost between two blocks.
+
+    missing_samples: their number per channel, at the sample rate of the source. cause: why they were lost.
+    """
 
     missing_samples: int
     cause: GapCause
@@ -40,7 +43,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source is unavailable and being reopened; with `back`, it is available again, after `away_s` seconds."""
+    """The source became unavailable, or with `back=True` available again.
+
+    reason: why it became unavailable, for people; empty with `back`. away_s: with `back`, how long it was unavailable,
+    seconds.
+    """
 
     reason: str
     back: bool = False
@@ -49,7 +56,7 @@ class SourceAway:
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """A title that a radio station announced; it is valid from the next sample on."""
+    """The title of a programme or a song, as a radio station announced it; it applies from the next sample on."""
 
     title: str
 
@@ -58,21 +65,21 @@ SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
-    """An iterable of sound: yields items until the source ends or `close` is called.
+    """The interface of a source of sound: iterating it yields items until the sound ends or `close` is called.
 
-    Both end the iteration without an error. A source that ends too early raises `TruncatedSourceError` after its last
-    block.
+    In both cases the iteration ends without an error. A source that ends too early raises `TruncatedSourceError` after
+    its last block.
     """
 
     @property
     def name(self) -> str:
-        """The source as the user wrote it (`mic:USB`, a path, `-`)."""
+        """The name of the source, as the user wrote it: `mic:USB`, the path of a file, or `-` for standard input."""
 
     @property
     def dropped_samples(self) -> int:
-        """Samples per channel that were lost so far; all of them are yielded as `Gap`."""
+        """The number of samples per channel that were lost so far. Each loss is also yielded as a `Gap`."""
 
     def __iter__(self) -> Iterator[SourceItem]: ...
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration, without an error. It may be called from any thread."""

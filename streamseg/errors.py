@@ -15,7 +15,7 @@
     │   └── MissingLibraryError     a library of the operating system is missing
     ├── ServerError                 the server could not start or continue
     │   └── PortInUseError          another program uses the port
-    ├── HistoryError                the event history could not be written or read
+    ├── HistoryError                the event history or the name store could not be read or written
     ├── ServerRefusedError          the server refused this client; trying again does not help
     └── OutputError                 a result could not be written
 
@@ -26,13 +26,13 @@ from __future__ import annotations
 
 
 class StreamsegError(Exception):
-    """Any error that streamseg raises on purpose. exit_code: of the command line."""
+    """The base class of all errors that streamseg raises. exit_code: exit code of the command line for the error."""
 
     exit_code = 1
 
 
 class UsageError(StreamsegError):
-    """The request is wrong; another request can succeed."""
+    """The call or the command line is wrong; a corrected one can succeed."""
 
     exit_code = 2
 
@@ -42,52 +42,52 @@ class UnknownSettingError(UsageError):
 
 
 class SettingRangeError(UsageError):
-    """The value of a setting is out of its range; the message gives the range."""
+    """The value of a setting is not allowed; the message gives the allowed range."""
 
 
 class DeviceNotFoundError(UsageError):
-    """No input device matches the name."""
+    """No input device of this machine matches the name."""
 
 
 class SourceNotFoundError(UsageError):
-    """There is no such file or address."""
+    """The file or the address of a source does not exist."""
 
 
 class SourceError(StreamsegError):
-    """The sound could not be read."""
+    """The sound of a source could not be read."""
 
 
 class NotAudioError(SourceError):
-    """The source is not sound, or contains none."""
+    """The file or stream is not sound, or contains no sound."""
 
 
 class TruncatedSourceError(SourceError):
-    """The source ended before its declared end. All sound before was delivered."""
+    """The sound ended before the end that the file declares. All sound before that point was delivered."""
 
 
 class MissingLibraryError(SourceError):
-    """A library of the operating system is missing; the message names the package."""
+    """A library of the operating system is missing; the message names the package to install."""
 
 
 class ServerError(StreamsegError):
-    """The server could not start or continue."""
+    """The server could not start, or could not go on serving."""
 
 
 class PortInUseError(ServerError):
-    """Another program uses the address and port."""
+    """Another program already listens on the address and port."""
 
 
 class HistoryError(StreamsegError):
-    """The event history could not be written or read."""
+    """The event history or the name store could not be read or written."""
 
 
 class ServerRefusedError(StreamsegError):
-    """The server refused this client; trying again does not help."""
+    """The server refused the connection or a request of this client; trying again does not help."""
 
 
 class SubjectNotFoundError(ServerRefusedError, UsageError):
-    """A server has no such stream, label or alarm; the message lists those that it has."""
+    """The server has no stream, label or alarm of that name; the message lists those that it has."""
 
 
 class OutputError(StreamsegError):
-    """A result could not be written."""
+    """A result could not be written to a file or to standard output."""

@@ -1,4 +1,4 @@
-"""The features of each frame of a sound, as arrays.
+"""Extracts the features of each frame of a sound, as arrays.
 
 ::
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,9 @@ COLUMNS_TOTAL: Final = FRAME_WIDTH + len(_LOUDNESS)
 
 
 class FeatureArrays(Mapping[str, Floats]):
-    """All features of a sound by name: float64, shape (frames, n), or (frames,) for a feature of one number.
+    """All features of a sound: a mapping from the name of a feature to its array, one row per frame.
+
+    The arrays are float64 of shape (frames, n), or (frames,) for a feature of one number.
 
     time_s: the middle of each frame, seconds from the start; shape (frames,).
     units: the unit of each feature, by name.
@@ -59,7 +61,7 @@ class FeatureArrays(Mapping[str, Floats]):
     units = UNITS
 
     def __init__(self, time_s: Floats, rows: Floats) -> None:
-        """rows: shape (frames, COLUMNS_TOTAL)."""
+        """rows: all features of each frame side by side, as `COLUMNS` places them; shape (frames, COLUMNS_TOTAL)."""
         self.time_s = time_s
         self._rows = rows
 
@@ -80,10 +82,10 @@ class FeatureArrays(Mapping[str, Floats]):
 
 
 def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
-    """Extract all features of a whole sound.
+    """Return all features of each frame of a sound, a file or an array of samples.
 
-    sound: the path of a file; or samples, shape (n,) or (n, channels), float, full scale ±1, with their `sample_rate`
-    in Hz.
+    sound: the path of a file; or samples, shape (n,) or (n, channels), float, full scale ±1.
+    sample_rate: of the samples, Hz; None for a file.
 
     Raises UsageError for samples without a rate or of another shape, and what `AudioFileSource` raises for a file.
     """
@@ -95,15 +97,26 @@ def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int
         items = _split_into_blocks(sound, sample_rate)
     parts = list(iterate_feature_frames(items))
     return FeatureArrays(
-        np.concatenate([np.zeros(0), *(times for times, _ in parts)]),
-        np.concatenate([np.zeros((0, COLUMNS_TOTAL)), *(rows for _, rows in parts)]),
+        np.concatenate([np.zeros(0), *(part.time_s for part in parts)]),
+        np.concatenate([np.zeros((0, COLUMNS_TOTAL)), *(part.rows for part in parts)]),
     )
 
 
-def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[tuple[Floats, Floats]]:
-    """Yield times, shape (frames,), and rows, shape (frames, COLUMNS_TOTAL), for each item.
+class FeatureFrames(NamedTuple):
+    """The features of consecutive frames.
 
-    A gap resets the extraction. What `items` raises is raised after all frames before it.
+    time_s: the middle of each frame, seconds from the start; shape (frames,).
+    rows: all features of each frame, as `COLUMNS` places them; shape (frames, COLUMNS_TOTAL).
+    """
+
+    time_s: Floats
+    rows: Floats
+
+
+def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[FeatureFrames]:
+    """Yield the feature frames that each item of a source completes; there may be none.
+
+    After a gap the extraction starts anew. An error that `items` raises is raised again after the frames before it.
     """
     stretch: _GaplessStretch | None = None
     n_samples, rate = 0, 0  # at the rate of the source, missing samples included
@@ -152,17 +165,17 @@ class _GaplessStretch:
         self._loudness_rows = np.array([[_FLOOR_LUFS, _FLOOR_LUFS, _FLOOR_DB]])
         self._first_row = -1
 
-    def push(self, samples: NDArray[np.float32]) -> tuple[Floats, Floats]:
+    def push(self, samples: NDArray[np.float32]) -> FeatureFrames:
         rows = self._loudness.push(samples)[:, _LOUDNESS_COLUMNS]
         rows[:, 2] = 20.0 * np.log10(np.maximum(10.0 ** (_FLOOR_DB / 20.0), rows[:, 2]))
         self._loudness_rows = np.concatenate([self._loudness_rows, np.nan_to_num(rows, nan=_FLOOR_LUFS)])
         return self._append_loudness(self._features.push(self._resampler.push(samples)))
 
-    def finish(self) -> tuple[Floats, Floats]:
+    def finish(self) -> FeatureFrames:
         return self._append_loudness(self._features.push(self._resampler.flush()))
 
-    def _append_loudness(self, frames: Floats) -> tuple[Floats, Floats]:
-        """Append to each frame the newest loudness row that ended before the frame did; also returns the times."""
+    def _append_loudness(self, frames: Floats) -> FeatureFrames:
+        """Append to each frame the newest loudness row that ended before the frame did, and add the times."""
         start = (self._frames + np.arange(len(frames))) * HOP
         self._frames += len(frames)
         newest = ((start + FRAME) * ROWS_PER_SECOND) // ENGINE_RATE - 1 - self._first_row
@@ -171,4 +184,4 @@ class _GaplessStretch:
         if len(newest):
             self._loudness_rows = self._loudness_rows[newest[-1] :]
             self._first_row += int(newest[-1])
-        return self._start_s + (start + FRAME / 2) / ENGINE_RATE, rows
+        return FeatureFrames(self._start_s + (start + FRAME / 2) / ENGINE_RATE, rows)

@@ -1,7 +1,7 @@
 """The settings of the engine and of the server, with their units, ranges and descriptions; and the four profiles.
 
-The hash of `Settings` is part of `stream.started`: the same samples give the same events only under the same
-settings.
+The event `stream.started` contains the hash of `Settings`, because the same samples give the same events only under
+the same settings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstre
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of the engine. Make them with `make_settings`, which checks names and ranges."""
+    """The settings of the engine. Create them with `make_settings`, which checks names and ranges."""
 
     profile: Annotated[Profile, Meta(description="kind of sound that the other settings are chosen for")] = "music"
     lookahead_s: Annotated[
@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The settings of the server: limits for each client, and how much history is stored."""
+    """The settings of the server: the limits for its clients, and how many events it stores."""
 
     heartbeat_s: Annotated[float, Meta(gt=0, le=3600, description="interval between heartbeats, in seconds")] = 15.0
     max_queue_bytes: Annotated[
@@ -128,7 +128,7 @@ PROFILES: dict[Profile, dict[str, Any]] = {
 
 
 def make_settings(profile: Profile = "music", **changes: Any) -> Settings:
-    """Make the settings of a profile, with some of them changed.
+    """Return the settings of a profile, with `changes` applied: `make_settings("dj", lookahead_s=5.0)`.
 
     Raises UnknownSettingError, which names the most similar setting, or SettingRangeError.
     """
@@ -145,7 +145,10 @@ def make_settings(profile: Profile = "music", **changes: Any) -> Settings:
 
 
 def check_setting_ranges(kind: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
-    """Raise SettingRangeError for the first value that its setting cannot have; the message gives the range."""
+    """Raise SettingRangeError for the first of `values` (setting name: value) that is not allowed.
+
+    kind: the class that has these settings. The message gives the allowed range.
+    """
     fields = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
     for name, value in values.items():
         try:
@@ -183,5 +186,5 @@ def _format_value(value: Any) -> str:
 
 
 def hash_settings(settings: Settings) -> str:
-    """Compute the hash of the settings, twelve hex digits."""
+    """Return a hash of all settings, twelve hex digits: equal settings give the same hash in every process."""
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

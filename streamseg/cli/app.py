@@ -1,4 +1,4 @@
-"""The command line application: all commands, the options before them, and how errors are reported."""
+"""The command line application: its commands, the options before a command, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from streamseg.cli.commands import (
     tune,
     watch,
 )
-from streamseg.cli.terminal import print_logged_warnings
+from streamseg.cli.terminal import install_warning_printer
 from streamseg.errors import StreamsegError
 from streamseg.wire.printable import make_printable
 
 
 class _CommandGroup(TyperGroup):
-    """Prints an error as one line and exits with its code; with `--debug` the traceback is printed."""
+    """Runs a command; prints an error as one line, or with `--debug` as a traceback, and exits with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        print_logged_warnings()
+        """Run the command; print its error and exit."""
+        install_warning_printer()
         if ctx.params["debug"]:
             return super().invoke(ctx)
         try:
@@ -57,7 +57,7 @@ class _CommandGroup(TyperGroup):
             )
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """Parse the options before the command's name; messages are made printable."""
+        """Parse the command line; control characters are removed from the message of a usage error."""
         try:
             return super().make_context(*args, **options)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Rich's console, made safe for text from outside and for streams that may fail."""
+"""A Rich console that is safe for text from outside and for output streams that may fail."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from streamseg.wire.printable import make_printable
 
 
 class PrintableConsole(Console):
-    """A console that removes control characters from what is printed, so that text cannot control the terminal.
+    """A Rich console that removes control characters from all text, so that printed text cannot control the terminal.
 
-    Only its own styles and cursor movements pass. Strings lose line breaks and control characters, text in tables and
-    panels loses control characters; text from outside needs no other cleaning.
+    Only the styles and cursor movements of Rich pass. Line breaks are removed from strings too, but not from text in
+    tables and panels. Callers need not clean text from outside.
     """
 
     _tolerant: TolerantStream | None = None
 
     @property
     def file(self) -> IO[str]:
-        """The stream that it prints to, as a `TolerantStream`."""
+        """The stream that the console prints to, as a `TolerantStream`, on which writing never fails."""
         stream = cast("IO[str]", Console.file.fget(self))  # type: ignore[attr-defined]
         if isinstance(stream, TolerantStream):
             return cast("IO[str]", stream)
@@ -37,11 +37,11 @@ class PrintableConsole(Console):
         Console.file.fset(self, new_file)  # type: ignore[attr-defined]
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as rich does; each string becomes one line."""
+        """Print `objects` as Rich does, but each string on one line and without control characters."""
         super().print(*(make_printable(each) if isinstance(each, str) else each for each in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as rich does, without the control characters of the text itself."""
+        """Render as Rich does, but remove the control characters in the text."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             if control or (text.isascii() and text.isprintable()):

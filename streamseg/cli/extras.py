@@ -1,4 +1,4 @@
-"""Reports a missing extra of the installation."""
+"""Reports which optional dependencies (an extra of the package) a command needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from streamseg.errors import UsageError
 
 @contextmanager
 def require_extra(extra: str) -> Iterator[None]:
-    """Within the block, turn a missing module into a UsageError that names the extra to install."""
+    """In the `with` block, turn the ModuleNotFoundError of another package into a UsageError.
+
+    extra: the extra that installs the package; the message contains the `pip install` command.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

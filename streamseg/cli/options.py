@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they stand for."""
+"""The options that several commands share, and functions that turn their values into settings, models and stores."""
 
 from __future__ import annotations
 
@@ -126,16 +126,20 @@ ForceOption = Annotated[
 def settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> Settings:
-    """The profile's settings with every `name=value` applied. Raises UnknownSettingError or SettingRangeError."""
+    """Return the settings of the profile with the options `--set`, `--lookahead` and `--sensitivity` applied.
+
+    changes: the values of `--set`, each `name=value`. None for a parameter means that the option was not given.
+    Raises UnknownSettingError or SettingRangeError.
+    """
     return make_settings(profile, **_parse_values(changes, lookahead_s, sensitivity))
 
 
-def server_settings_from_options(
+def all_settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> tuple[Settings, ServerSettings]:
-    """The settings of engine and server with every `name=value` applied; `--set` takes those of both.
+    """Return the settings of the engine and of the server, for a command whose `--set` changes both.
 
-    Raises UnknownSettingError or SettingRangeError.
+    Parameters and errors are those of `settings_from_options`.
     """
     values = _parse_values(changes, lookahead_s, sensitivity)
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
@@ -144,9 +148,9 @@ def server_settings_from_options(
 
 
 def load_chosen_model(path: Path | None) -> BoundaryModel | None:
-    """Read the boundary classifier of `--model`; None, which stands for the shipped one, without the option.
+    """Read the boundary classifier from the file of `--model`. Returns None, the shipped classifier, if `path` is None.
 
-    Raises SourceNotFoundError when there is no such file, UsageError when it is something else.
+    Raises SourceNotFoundError when there is no such file, UsageError when it is not a boundary classifier.
     """
     from streamseg.engine.models.weights import read_boundary_model
 
@@ -176,28 +180,29 @@ def _parse_values(changes: list[str] | None, lookahead_s: float | None, sensitiv
     return values
 
 
-class Stores(NamedTuple):
-    """The files that a live command reads and writes beside the sound; each is None when it is not used."""
+class LiveStores(NamedTuple):
+    """The history file, name store and feedback store of a live command; each is None if it is not used."""
 
     history: Path | None
     names: NameStore | None
     feedback: FeedbackStore | None
 
     @property
-    def databases(self) -> list[Path | None]:
-        """The paths of the SQLite files."""
+    def database_paths(self) -> list[Path | None]:
+        """The paths of the history and of the name store, which are SQLite files; None for one that is not used."""
         return [self.history, self.names.path if self.names else None]
 
     @property
     def feedback_path(self) -> Path | None:
-        """The path of the feedback file."""
+        """The path of the feedback file; None if it is not used."""
         return self.feedback.path if self.feedback else None
 
 
-def open_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> Stores:
-    """Choose and check the files of the options; without a history only those that are named are used.
+def choose_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> LiveStores:
+    """Choose the files from the options `--history`, `--memory` and `--lessons`, and check that each is of its kind.
 
-    Raises UsageError when one of them is something else or cannot be read.
+    None stands for the default file. no_history: there is no history, and of the other two only files that are given
+    are used. Raises UsageError when a file is of another kind or cannot be read.
     """
     from streamseg.history.database import check_history
     from streamseg.live import default_history_path, open_feedback_store, open_name_store
@@ -208,7 +213,7 @@ def open_stores(history: Path | None, memory: Path | None, feedback: Path | None
         history = default_history_path()
     else:
         check_history(history)
-    return Stores(
+    return LiveStores(
         history,
         open_name_store(memory, history) if memory or history else None,
         open_feedback_store(feedback, history) if feedback or history else None,

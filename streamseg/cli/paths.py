@@ -1,4 +1,4 @@
-"""Checks what a command may write: none of its inputs, and an existing file only when that is allowed."""
+"""Checks, before a command begins, that it overwrites none of its inputs, and an existing file only with permission."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def collect_inputs(
     databases: Iterable[Path | None] = (),
     feedback_file: Path | None = None,
 ) -> InputFiles:
-    """Collect the files that a command reads, so that none of them is written.
+    """Return the set of files that a command reads, with which its outputs are checked.
 
-    sounds: sources as the user wrote them, without a stream's name. files: other files; None is left out, - is standard
-    input. databases: history and name store, with the files that SQLite makes beside them. feedback_file: of the
-    feedback store. The last two are written too, so they must be none of the others.
-    Raises UsageError when a database or the feedback file is one of the other files, or standard output goes into one.
+    sounds: sources as the user wrote them, without a stream name. files: other files; None is skipped, - is standard
+    input. databases: history and name store; the files that SQLite creates beside them are added. feedback_file: the
+    file of the feedback store. Databases and feedback file are written too, so none of them may be another input.
+    Raises UsageError if one of them is, or if standard output or standard error is redirected to an input.
     """
     from streamseg.sources.capture import capture_marks_path
 
@@ -46,19 +46,20 @@ def collect_inputs(
             stores.append(database_files(database))
     for store in stores:
         for path in store:
-            inputs.refuse_output(path)
+            inputs.refuse_input_as_output(path)
         for path in store:
             inputs.add_path(path)
-    inputs.refuse_standard_streams()
+    inputs.refuse_input_as_standard_output()
     return inputs
 
 
 def check_outputs(
     paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
 ) -> bool:
-    """Check, before the work begins, that results may be written; returns whether they may replace existing files.
+    """Raise an error unless all output files `paths` may be written; ask on a terminal before one is replaced.
 
-    On a terminal the user is asked before a file is replaced. folder_to_make: a folder that need not exist yet.
+    Returns the `replace` argument for the functions that write them: whether any of them exists already. force: replace
+    without a question. folder_to_make: a folder for output files that need not exist yet.
     Raises UsageError, OutputError.
     """
     ask = ask_user if is_interactive() else None
@@ -66,25 +67,25 @@ def check_outputs(
 
 
 def check_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
-    """Check one result as `check_outputs` does; None is standard output."""
+    """Check one output file as `check_outputs` does. Returns False for `out=None`, which is standard output."""
     return check_outputs([] if out is None else [out], inputs, force=force)
 
 
-def refuse_capture(capture: Path, inputs: InputFiles) -> None:
-    """Raise UsageError when a capture, or the file of marks beside it, is an input."""
+def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
+    """Raise UsageError when the capture to write (a WAV file), or the file of its marks beside it, is an input."""
     from streamseg.sources.capture import capture_marks_path
 
-    inputs.refuse_output(capture)
-    inputs.refuse_output(capture_marks_path(capture))
+    inputs.refuse_input_as_output(capture)
+    inputs.refuse_input_as_output(capture_marks_path(capture))
 
 
 def is_interactive() -> bool:
-    """Whether standard input and standard error are a terminal, so that the user can be asked."""
+    """Return whether standard input and standard error are a terminal, so that the user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask_user(question: str) -> bool:
-    """Ask at the terminal; returns whether the answer is yes."""
+    """Print a question and wait for a line from standard input; returns whether the answer is yes."""
     from streamseg.cli import terminal
 
     terminal.stderr.print(f"{question} [y/N] ", end="")

@@ -24,13 +24,13 @@ _MIN_DB = -60.0
 
 
 class LiveScreen:
-    """Draws the state of one stream from its events, at most ten times a second, less often if drawing is slow.
+    """Draws the state of one stream in the terminal, at most ten times a second, less often if drawing is slow.
 
-    It is drawn on the event loop that serves clients, so drawing takes at most a fifth of the time.
+    The event loop that serves clients also draws, so drawing takes at most a fifth of the time.
     """
 
     def __init__(self, source: str, live: Live | None = None) -> None:
-        """source: name of the source. live: where to draw; the terminal by default."""
+        """source: the name of the source, for the title. live: where to draw; None is standard output."""
         self.summary = EventSummary()
         self._source = source
         self._draw_at = 0.0
@@ -45,11 +45,11 @@ class LiveScreen:
         self._live = live or Live(console=terminal.stdout, auto_refresh=False)
 
     def show_address(self, page: str) -> None:
-        """Show the address of the page from now on."""
+        """Show the URL of the server's page from the next drawing on."""
         self._address = page
 
     def show_events(self, _: Session, envelopes: list[Envelope]) -> None:
-        """Update the state from new events, and draw it if the last drawing was long enough ago."""
+        """Update the state with the new events of the session, and draw it unless the last drawing was too recent."""
         self.push(envelopes)
         start = time.monotonic()
         if start >= self._draw_at:
@@ -63,7 +63,7 @@ class LiveScreen:
         self._live.update(self.render(terminal.stdout.width), refresh=True)
 
     def push(self, envelopes: list[Envelope]) -> None:
-        """Update the state from new events; draws nothing."""
+        """Update the state with new events, without drawing."""
         self.summary.push(envelopes)
         for envelope in envelopes:
             match envelope.data:
@@ -84,13 +84,13 @@ class LiveScreen:
                 self._lines.append(text)
 
     def close(self) -> None:
-        """Draw the final state, leave it on the terminal, and print the summary."""
+        """Draw the final state, which stays on the terminal, and print the summary to standard error."""
         self._draw()
         self._live.stop()
         terminal.stderr.print(f"{self.summary}")
 
     def render(self, width: int) -> RenderableType:
-        """The current state as a panel, `width` characters wide."""
+        """Return the current state as a Rich panel, `width` characters wide."""
         inner = max(20, width - 4)
         now = terminal.label_text(self._label) + f"  for {terminal.format_clock(max(0.0, self._t - self._start))}"
         if self._provisional_t is not None:

@@ -1,4 +1,4 @@
-"""Runs live sessions for a command: with a server or without, until their sources end or a signal stops them."""
+"""Runs the live sessions of a command, with or without a server, until their sources end or a signal stops them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from streamseg.cli import terminal
 from streamseg.cli.signals import handle_stop_signals
-from streamseg.cli.standard_streams import tolerate_standard_output
+from streamseg.cli.standard_streams import tolerate_standard_output_errors
 from streamseg.cli.summary import EventSummary
 from streamseg.errors import OutputError, PortInUseError, SourceError
 from streamseg.live import Session, Supervisor, compile_kernels
@@ -28,10 +28,11 @@ DEFAULT_PORT = 8765
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where and how to serve.
+    """Where and how a command serves its sessions.
 
-    any_free_port: take another port when this one is in use. keep_serving: go on after the last source has ended.
-    history: the file to keep events in. options: passed to `streamseg.server.serve`.
+    any_free_port: use another port when `port` is in use. keep_serving: continue to serve after the last source has
+    ended. settings: None for the defaults. history: the file in which the server stores events; None stores none.
+    options: further arguments of `streamseg.server.serve`.
     """
 
     host: str = "127.0.0.1"
@@ -49,12 +50,13 @@ def run_sessions(
     serving: ServeOptions | None,
     on_open: Callable[[str], None] | None = None,
 ) -> None:
-    """Run all sessions to their ends or until a signal stops them, and serve them if `serving` is given.
+    """Run all sessions until their sources end or a signal stops them; also serve them unless `serving` is None.
 
-    print_events: called on the event loop with the new events of a session. on_open: called with the page's address.
-    Raises what the server raises; an error of a source is left in `Session.failure`.
+    print_events: called on the event loop with a session and the list of its new events. on_open: called once with the
+    URL of the page, when the server is ready. Raises what the server raises; an error of a source is not raised but
+    stays in `Session.failure`.
     """
-    with tolerate_standard_output():
+    with tolerate_standard_output_errors():
         asyncio.run(_run_sessions(sessions, print_events, serving, on_open))
 
 
@@ -121,19 +123,20 @@ def _compile_kernels() -> None:
     terminal.stderr.print(f"ready after {took_s:.1f} s")
 
 
-def run_and_print(sessions: Sequence[Session], serving: ServeOptions | None) -> None:
-    """Run sessions, print their events as lines and a summary of each.
+def run_and_print_sessions(sessions: Sequence[Session], serving: ServeOptions | None) -> None:
+    """Run sessions until their sources end or a signal stops them; print their events as lines, then a summary of each.
 
-    Raises what `run_sessions` and `raise_failures` raise.
+    serving: also serve the sessions; None does not. Raises what the server raises, and the errors of the sources at the
+    end.
     """
     summaries = {session.stream: EventSummary() for session in sessions}
     prefixes = {session.stream: f"{session.stream:>12} " if len(sessions) > 1 else "" for session in sessions}
 
     def print_events(session: Session, envelopes: list[Envelope]) -> None:
         summaries[session.stream].push(envelopes)
-        terminal.print_lines(envelopes, prefixes[session.stream])
+        terminal.print_event_lines(envelopes, prefixes[session.stream])
 
-    run_sessions(sessions, print_events, serving, terminal.print_address)
+    run_sessions(sessions, print_events, serving, terminal.print_server_addresses)
     for session in sessions:
         if session.progress.t or not session.failure:  # where no sound was processed, the error is enough
             terminal.stderr.print(f"{session.stream}: {summaries[session.stream]}")
@@ -141,7 +144,11 @@ def run_and_print(sessions: Sequence[Session], serving: ServeOptions | None) -> 
 
 
 def raise_failures(sessions: Sequence[Session]) -> None:
-    """Raise the error of a source, or OutputError for a capture that lacks something, if there is any."""
+    """After the sessions have ended, raise the error of a source, if there is one.
+
+    Of several failed streams a SourceError lists the names. Otherwise an OutputError is raised for a capture (saved
+    recording) that is incomplete.
+    """
     failures = {session.stream: session.failure for session in sessions if session.failure}
     if failures and len(sessions) > 1:
         raise SourceError(f"{len(failures)} of {len(sessions)} streams failed: {', '.join(failures)}")

@@ -1,4 +1,4 @@
-"""`streamseg --settings`: each setting with its value in each profile, its range and its description."""
+"""Prints the tables of `streamseg --settings`: each setting with its value per profile, range and description."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH_WHEN_PIPED = 160
 
 
 def print_settings() -> None:
-    """Print the tables to standard output."""
+    """Print the tables of all engine and server settings to standard output."""
     profiles = [make_settings(profile) for profile in PROFILES]
     _print_table("engine: --set NAME=VALUE", Settings, dict(zip(PROFILES, profiles, strict=True)))
     _print_table("server: --set NAME=VALUE with serve", ServerSettings, {"default": ServerSettings()})

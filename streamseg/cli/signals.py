@@ -1,6 +1,6 @@
 """Handles Ctrl-C, SIGTERM and SIGHUP (SIGBREAK on Windows).
 
-The first signal finishes the work that was begun, the second ends the process at once.
+At the first signal a command finishes its work and ends; the second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def _end_at_once(exit_code: int) -> None:
 
 @contextmanager
 def handle_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first signal calls `stop`, which must return at once; the second ends the process."""
+    """In the `with` block, call `stop` at the first Ctrl-C or other stop signal; end the process at the second.
+
+    stop: must return at once.
+    """
     numbers = _stop_signals()
 
     def handle_first(number: int, _frame: object) -> None:

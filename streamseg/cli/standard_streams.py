@@ -1,8 +1,8 @@
 """Makes commands work with standard streams that are closed, full, broken or of another encoding.
 
-Lines for people that cannot be written are left out, and the command goes on. Results that cannot be written raise
-OSError, which the command reports. When the reader of standard output ends, the command ends too, except a command that
-processes live sound: no failure of standard output ends it.
+If a line for people cannot be written, it is left out and the command goes on. If a result cannot be written, OSError
+is raised and the command reports it. When the reader of standard output ends, the command ends too. A command that
+processes live sound is an exception: no failure of standard output ends it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, TextIO, cast
 
 
 def prepare_standard_streams() -> None:
-    """Open closed standard streams and set encodings. Call it once, before anything is opened or printed.
+    """Open closed standard streams on /dev/null and set encodings. Call it once, before any file is opened.
 
-    A closed descriptor is opened first: otherwise the next file opened would get its number, and the output of a C
-    library would go into that file.
+    A closed descriptor is opened first: otherwise the next file that is opened would get its number, and the output of
+    a C library would go into that file.
     """
     for number in range(3):
         _open_null_at(number)
@@ -62,7 +62,10 @@ def _set_encoding(stream: io.TextIOWrapper) -> None:
 
 
 def finish_standard_streams() -> None:
-    """Flush standard output, or discard its buffer if that fails: the exit code would be 120. Call it last."""
+    """Flush standard output. Call it last in the program.
+
+    If that fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
+    """
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -73,9 +76,10 @@ def finish_standard_streams() -> None:
 
 
 class TolerantStream:
-    """A text stream on which writing never raises: text that cannot be written is left out. The rest is the stream's.
+    """Wraps a text stream so that writing never raises OSError: text that cannot be written is left out.
 
-    Each write goes to the stream at once, to a file or pipe without Python's buffer: no text is written late.
+    Each write goes to the stream at once, to a file or pipe without Python's buffer, so that no text is written late.
+    Attributes other than the methods below are those of the stream.
     """
 
     def __init__(
@@ -84,9 +88,9 @@ class TolerantStream:
         on_failure: Callable[[OSError], None] | None = None,
         on_recovery: Callable[[int], None] | None = None,
     ) -> None:
-        """on_failure: called with the error when writing begins to fail; an exception that it raises leaves `write`.
+        """on_failure: called with the error when writing begins to fail; `write` raises what it raises.
 
-        on_recovery: called when writing succeeds again, with the number of lines that are missing.
+        on_recovery: called with the number of missing lines when writing succeeds again.
         """
         self.stream = stream
         self._on_failure = on_failure
@@ -97,7 +101,7 @@ class TolerantStream:
         self._is_inside_line = False  # the last text written did not end with a line break
 
     def write(self, text: str) -> int:
-        """Write the text; characters that the stream's encoding lacks become `?`. Returns the length of the text."""
+        """Write `text`; characters that the stream cannot encode become `?`. Always returns the length of `text`."""
         try:
             if self._descriptor is None:
                 self._write_buffered(text)
@@ -162,8 +166,11 @@ def _find_descriptor(stream: TextIO) -> int | None:
 
 
 @contextlib.contextmanager
-def tolerate_standard_output() -> Iterator[None]:
-    """Within the block, writing to standard output does not raise, even when its reader has ended."""
+def tolerate_standard_output_errors() -> Iterator[None]:
+    """In the `with` block, make writing to standard output never raise; text that cannot be written is left out.
+
+    The first lost line and the recovery are reported on standard error. Used while live sound is processed.
+    """
     stdout = sys.stdout
     sys.stdout = cast(TextIO, TolerantStream(stdout, report_lost_output, report_restored_output))
     try:
@@ -173,7 +180,10 @@ def tolerate_standard_output() -> Iterator[None]:
 
 
 def report_lost_output(error: OSError) -> None:
-    """Report that standard output fails, unless it was closed from the start, which is on purpose."""
+    """Print to standard error that standard output cannot be written.
+
+    Nothing is printed when standard output was closed from the start, because the user chose that.
+    """
     if error.errno != errno.EBADF:
         _print_message(
             f"standard output cannot be written ({error.strerror}); the command goes on and tries again at each line"
@@ -181,7 +191,7 @@ def report_lost_output(error: OSError) -> None:
 
 
 def report_restored_output(lost_lines: int) -> None:
-    """Report that standard output can be written again, and how many lines are missing."""
+    """Print to standard error that standard output can be written again, and how many lines are missing."""
     _print_message(f"standard output can be written again; {lost_lines} lines are missing")
 
 

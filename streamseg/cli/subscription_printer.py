@@ -1,4 +1,4 @@
-"""Prints the events of a subscription until it is stopped."""
+"""Prints the events that a client receives from a server (`streamseg watch`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamseg.wire.printable import make_printable
 
 
 class _SubscriptionPrinter:
-    """Prints messages, and keeps the set of streams that are still running."""
+    """Prints the messages of a subscription, and tracks which streams are still running."""
 
     def __init__(self, subscription: Subscription, *, as_json: bool) -> None:
         self.summary = EventSummary()
@@ -38,9 +38,9 @@ class _SubscriptionPrinter:
                 stream = message.source.removeprefix("/streams/")
                 self.summary.push([message])
                 if self._as_json:
-                    terminal.print_json(message)
+                    terminal.print_event_json(message)
                 else:
-                    terminal.print_lines([message], f"{make_printable(stream):>12} ")
+                    terminal.print_event_lines([message], f"{make_printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running_streams.discard(stream)
             case StreamJoined(stream=stream, snapshot=snapshot):
@@ -72,9 +72,10 @@ def _describe_missed_events(message: StreamJoined) -> str:
 
 
 async def print_subscription(subscription: Subscription, *, as_json: bool, until_stopped: bool) -> None:
-    """Print events until a signal stops it; until_stopped: or until every stream has stopped.
+    """Print the events of a server until a stop signal, such as Ctrl-C, arrives; then print a summary.
 
-    Raises ServerRefusedError.
+    subscription: the connection to the server. as_json: print JSON lines instead of text. until_stopped: also end when
+    every stream has stopped. Raises ServerRefusedError.
     """
     printer = _SubscriptionPrinter(subscription, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""The summary line at the end of a command."""
+"""Counts what the summary line at the end of a command shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streamseg.wire.printable import make_printable
 
 
 class EventSummary:
-    """Counts boundaries, sections and lost sound in a stream of events, in constant memory."""
+    """Counts the boundaries, sections and lost sound of one stream; `str(summary)` is a line for people."""
 
     def __init__(self) -> None:
         self.t = 0.0
@@ -20,7 +20,7 @@ class EventSummary:
         self._sections: Counter[str] = Counter()
 
     def push(self, envelopes: Iterable[Envelope]) -> None:
-        """Count these events."""
+        """Count the new events of the stream."""
         for envelope in envelopes:
             match envelope.data:
                 case BoundaryConfirmed():

@@ -1,4 +1,4 @@
-"""Prints events, progress and warnings for people: one line an event, times as clocks, labels in colours."""
+"""Prints events, progress and warnings for people: each event as one line, with clock times and coloured labels."""
 
 from __future__ import annotations
 
@@ -29,24 +29,27 @@ stderr = PrintableConsole(stderr=True, highlight=False, soft_wrap=True, markup=F
 
 
 def format_clock(t: float) -> str:
-    """A time in seconds as `1:02:03.4`, or `2:03.4` below an hour."""
+    """Format a time in seconds as `1:02:03.4`, or as `2:03.4` below an hour."""
     minutes, seconds = divmod(round(t, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
 def label_colour(label: str | None) -> str:
-    """The colour of a label: always the same one; labels that are neighbours in the alphabet differ."""
+    """Return the Rich colour of a label: always the same; labels next to each other in the alphabet differ.
+
+    None, a section without a label, is white.
+    """
     return _COLOURS[sum(label.encode(errors="surrogatepass")) % len(_COLOURS)] if label else "white"
 
 
 def label_text(label: str | None, name: str | None = None) -> Text:
-    """A label, or its name if it has one, in the label's colour."""
+    """Return `name`, or `label` if the label has no name, as text in the label's colour; `?` if there is neither."""
     return Text.assemble((make_printable(name or label or "?"), f"bold {label_colour(label)}"))
 
 
 def event_line(envelope: Envelope) -> Text | None:
-    """One event as a line for people; None for events that are not shown."""
+    """Return an event as a line for people; None for types of events that are not shown."""
     match envelope.data:
         case events.StreamStarted() as data:
             channels = f"{data.channels} channel{'s' if data.channels > 1 else ''}"
@@ -96,16 +99,16 @@ def _timed_text(t: float, text: str, style: str = "") -> Text:
     return Text(f"{format_clock(t):>9}  ") + Text(make_printable(text), style)
 
 
-def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
-    """Print these events as lines for people, each after `prefix`."""
+def print_event_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
+    """Print events to standard output, each as one line for people. prefix: printed before each line."""
     for envelope in envelopes:
         text = event_line(envelope)
         if text is not None:
             stdout.print(Text(prefix, "dim") + text if prefix else text)
 
 
-def print_json(envelope: Envelope) -> None:
-    """Print an event as one JSON line. Raises OutputError when standard output cannot be written."""
+def print_event_json(envelope: Envelope) -> None:
+    """Print an event to standard output as one line of JSON. Raises OutputError when that fails."""
     try:
         sys.stdout.write(escape_unprintable_json(encode_envelope(envelope).decode()) + "\n")
         sys.stdout.flush()
@@ -116,7 +119,7 @@ def print_json(envelope: Envelope) -> None:
 
 
 def show_busy(message: str) -> AbstractContextManager[object]:
-    """Show that the block inside takes a moment: a spinner on a terminal, otherwise a line."""
+    """Show `message` while the `with` block runs: with a spinner on a terminal, otherwise as one printed line."""
     if stderr.is_terminal:
         return stderr.status(Text(message))
     stderr.print(message)
@@ -124,7 +127,7 @@ def show_busy(message: str) -> AbstractContextManager[object]:
 
 
 def explain_slow_start() -> str:
-    """Explain how long the first start takes, and why."""
+    """Return a phrase that explains why and how long a start may take: kernels are compiled."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
@@ -136,8 +139,11 @@ def explain_slow_start() -> str:
 
 
 @contextmanager
-def progress_counter(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A function `(count, total, name)` that shows progress: a bar on a terminal, otherwise lines."""
+def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function to call after each file with `(count, total, name)`, which shows the progress on standard error.
+
+    On a terminal a bar is shown, with `message` before the first call; otherwise a line is printed for each call.
+    """
     if not stderr.is_terminal:
         yield lambda count, total, name: stderr.print(f"{count}/{total} {name}")
         return
@@ -148,7 +154,10 @@ def progress_counter(message: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:
-    """Iterate a session; its time and speed are shown on standard error if results do not go to the terminal."""
+    """Iterate a session, and show its time and speed on standard error meanwhile.
+
+    They are shown only if standard error is a terminal and standard output is not.
+    """
     if not stderr.is_terminal or stdout.is_terminal:
         yield from session
         return
@@ -161,8 +170,8 @@ def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:
             yield envelopes
 
 
-def print_address(page: str) -> None:
-    """Print the addresses of the page and of the WebSocket."""
+def print_server_addresses(page: str) -> None:
+    """Print the URLs of the page and of the WebSocket to standard error. page: the URL of the page."""
     socket = "ws" + page.removeprefix("http") + "ws"
     stderr.print(f"page: {page}   WebSocket: {socket}   (Ctrl-C ends)")
 
@@ -171,13 +180,13 @@ class _WarningPrinter(logging.Handler):
     """Prints log records of level WARNING and above to standard error, each on one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
+        """Print the message of one log record."""
         stderr.print(f"streamseg: {record.getMessage()}")
 
 
 _warning_printer = _WarningPrinter(logging.WARNING)
 
 
-def print_logged_warnings() -> None:
-    """Print what the package logs as a warning from now on; calling it again changes nothing."""
+def install_warning_printer() -> None:
+    """From now on, print the warnings that streamseg logs to standard error. A second call changes nothing."""
     logging.getLogger("streamseg").addHandler(_warning_printer)

@@ -9,14 +9,15 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from streamseg.atomic_files import append_lines, make_write_error, write_atomically
+from streamseg.atomic_files import make_write_error, write_atomically, write_incrementally
 
 
 def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = False, growing: bool = False) -> None:
-    """Write each piece when it comes, to `out` or, if that is None, to standard output. Raises OutputError.
+    """Write the pieces of a result to the file `out`, or to standard output if `out` is None.
 
-    The file is made at the first piece, so that a result that fails before leaves no file. It appears when it is
-    complete; growing: it appears at once and grows. replace: an existing file may be replaced.
+    Each piece is written when the iterable yields it. The file appears when it is complete; with `growing`, it appears
+    at the first piece and grows. replace: an existing file is replaced. If the iterable raises before its first piece,
+    no file is created. Raises OutputError.
     """
     if out is None:
         write_standard_output(pieces)
@@ -24,7 +25,7 @@ def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = Fal
     pieces = iter(pieces)
     first = next(pieces, "")
     if growing:
-        with append_lines(out, replace=replace) as write_piece:
+        with write_incrementally(out, replace=replace) as write_piece:
             _write_each(chain([first], pieces), write_piece)
     else:
         with write_atomically(out, replace=replace) as file:
@@ -37,7 +38,7 @@ def _write_each(pieces: Iterable[str], write_piece: Callable[[bytes], object]) -
 
 
 def write_standard_output(pieces: Iterable[str]) -> None:
-    """Write and flush piece by piece. Raises OutputError; BrokenPipeError when the reader has ended."""
+    """Write each piece to standard output at once. Raises OutputError; BrokenPipeError when the reader has ended."""
     for piece in pieces:
         try:
             sys.stdout.write(piece)
@@ -45,12 +46,12 @@ def write_standard_output(pieces: Iterable[str]) -> None:
         except BrokenPipeError:
             raise
         except OSError as error:
-            silence_standard_output()
+            discard_standard_output()
             raise make_write_error("to standard output", error) from None
 
 
-def silence_standard_output() -> None:
-    """Discard what is still in the buffer, so that it does not fail again when the program ends."""
+def discard_standard_output() -> None:
+    """Redirect standard output to /dev/null, so that flushing its buffer at exit does not fail again."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-r"""Live sound from Python: `Session` runs one source through the engine, `Supervisor` runs many beside an event loop.
+r"""Live sound from Python: `Session` processes one source with the engine; `Supervisor` runs many sessions in threads.
 
 ::
 

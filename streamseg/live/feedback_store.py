@@ -1,7 +1,7 @@
 """The feedback store: clients' marks of right, wrong and missed boundaries, in one JSON file (`lessons.json`).
 
-All streams of a process share one store. It is read when an epoch begins and written when a client marks a boundary,
-so a mark has effect from the next epoch on, in this process or another.
+All streams of a process share one store. A session reads it when an epoch begins and writes it when a client marks a
+boundary, so a mark has effect from the next epoch on, in this process or another.
 """
 
 from __future__ import annotations
@@ -24,30 +24,36 @@ _SAME_BOUNDARY_S = 1.0  # marks at most this far apart in one epoch are of one b
 class StoredObservation(
     FeedbackObservation, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """One mark: what the engine measured there, the client's judgement, and the epoch and time (seconds) of it."""
+    """One client's mark of a right, wrong or missed boundary, with what the engine measured there.
+
+    epoch: the run of the stream in which the mark was made. t: stream time of the boundary, seconds.
+    """
 
     epoch: str
     t: float
 
 
 class FeedbackStore:
-    """Reads and writes the file of observations: those of each profile, the oldest first."""
+    """Reads and writes the JSON file of clients' marks (observations). It keeps the newest 500 of each profile."""
 
     def __init__(self, path: Path) -> None:
-        """path: the file; it is made when the first observation is added."""
+        """path: the file; it is created when the first observation is added."""
         self.path = path
         self._lock = Lock()  # the streams of a process write it, each from its own thread
 
-    def observations(self, profile: Profile) -> list[StoredObservation]:
-        """The observations of one profile, the oldest first. Raises UsageError when the file is damaged."""
+    def list_observations(self, profile: Profile) -> list[StoredObservation]:
+        """Return the observations of one profile, the oldest first. Raises UsageError when the file is damaged."""
         return self.read_all().get(profile, [])
 
     def fit_model(self, profile: Profile) -> FeedbackModel | None:
-        """Fit the feedback model of one profile; None without observations. Raises UsageError for a damaged file."""
-        return fit_feedback(self.observations(profile))
+        """Return the feedback model fitted to the observations of one profile; None if there are no observations.
+
+        Raises UsageError when the file is damaged.
+        """
+        return fit_feedback(self.list_observations(profile))
 
     def add_observation(self, profile: Profile, observation: StoredObservation) -> None:
-        """Write one more observation; it replaces one of the same boundary.
+        """Add an observation to the file. It replaces an earlier one of the same boundary (same epoch, within 1 s).
 
         Raises UsageError when the file is damaged, OutputError when it cannot be written.
         """
@@ -62,9 +68,9 @@ class FeedbackStore:
             self._write_all(observations)
 
     def delete_all(self) -> int:
-        """Delete the file, even a damaged one; returns how many observations could be read from it.
+        """Delete the file, even a damaged one; returns the number of observations that could be read from it.
 
-        Raises UsageError when the file is something else, OutputError when it cannot be removed.
+        Raises UsageError when the file is not a feedback file, OutputError when it cannot be deleted.
         """
         count = 0
         try:
@@ -80,7 +86,10 @@ class FeedbackStore:
         return count
 
     def read_all(self) -> dict[Profile, list[StoredObservation]]:
-        """All observations by profile; empty when there is no file. Raises UsageError when the file is damaged."""
+        """Return the observations of every profile; empty when there is no file.
+
+        Raises UsageError when the file is damaged.
+        """
         try:
             if self.path.exists() and not self.path.is_file():  # reading a device may never end
                 raise UsageError(f"{self.path} is not a file; name another with --lessons")

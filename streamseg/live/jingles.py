@@ -1,4 +1,4 @@
-"""Teaches a jingle from a recording: its fingerprint goes into the name store."""
+"""Stores the fingerprint of a jingle from a recording in the name store, so that later streams recognise it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from streamseg.wire.label_names import check_name
 def teach_jingle(
     store: NameStore, name: str, file: Path | str, start_s: float = 0.0, end_s: float | None = None
 ) -> Fingerprint:
-    """Store a short sound under a name, so that streams that start later recognise it; returns its fingerprint.
+    """Store the fingerprint of a short sound under a name, so that streams that start later recognise the sound.
 
-    file: a recording of it. start_s, end_s: where in the file it lies, seconds; None is the end of the file. At least
-    1.5 s are needed, and the first 8 s are used.
+    file: a recording that contains the sound. start_s, end_s: where the sound lies in the file, seconds; `end_s=None`
+    is the end of the file. At least 1.5 s are needed; only the first 8 s are used. Returns the stored fingerprint.
 
-    Raises UsageError for a name that is refused or a sound that is too short or too uniform, what `AudioFileSource`
-    raises for the file, and HistoryError when the store cannot be written.
+    Raises UsageError for a name that is not allowed or a sound that is too short or too uniform, what
+    `AudioFileSource` raises for the file, and HistoryError when the store cannot be written.
     """
     name = check_name(name)
     fingerprint = make_fingerprint(name, _read_excerpt(Path(file), start_s, end_s))

@@ -1,6 +1,6 @@
-"""Writes the names that clients give to labels into the name store, with what each label sounds like.
+"""Writes the names that clients give to labels into the name store, each with a description of its sound.
 
-The engine reads the store when an epoch begins, never during one: within an epoch the same samples give the same
+The engine gets the named sounds when an epoch begins, never during one: within an epoch the same samples give the same
 events, whatever names are given meanwhile.
 """
 
@@ -19,19 +19,20 @@ log = logging.getLogger(__name__)
 
 
 class LabelNameRecorder:
-    """Stores the label names of one epoch of one stream."""
+    """Writes the names that clients give to the labels of one stream into the name store, during one epoch."""
 
     def __init__(self, stream: str, store: NameStore | None) -> None:
-        """Parameters: stream: its name. store: where to write; None writes nothing."""
+        """stream: the name of the stream. store: where to write; with None nothing is written."""
         self._stream = stream
         self._store = store
         self._names: dict[str, str] = {}  # label: name
         self._entry_ids: dict[str, int] = {}  # label: id of its entry in the store
 
     def store_names(self, events: Iterable[Event], segmenter: Segmenter) -> None:
-        """Store the names that these events give, and update the sound of a named label when a section of it closes.
+        """Store the name of each `label.named` in `events`; update the stored sound when a named section closes.
 
-        A store that fails is logged as a warning and does not stop the stream.
+        segmenter: the engine of this epoch, which describes the sound of a label. If the store cannot be written, a
+        warning is logged and the stream continues.
         """
         for event in events:
             match event.data:

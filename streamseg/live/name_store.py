@@ -1,7 +1,7 @@
 """The name store: named sounds that are recognised in later runs, in one SQLite file (`memory.sqlite`).
 
-It is a file of its own because one server writes a history, while several processes give names: every running server,
-for its clients, and the commands. Each change is one short transaction, so all of them may use the file at once.
+It is separate from the event history, which one server writes: names are written by every running server and by the
+commands. Each change is one short transaction, so several processes may use the file at the same time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ MIGRATIONS = (
 
 
 class NameEntry(NamedSound, frozen=True, kw_only=True):
-    """A named sound with its id in the store, the stream it came from ("" for none) and its time (Unix seconds)."""
+    """A named sound as it is stored.
+
+    id: its number in the store. stream: the stream that it came from; empty for a sound from a recording. created_at:
+    when it was stored or last replaced, Unix seconds.
+    """
 
     id: int
     stream: str
@@ -50,25 +54,25 @@ class NameEntry(NamedSound, frozen=True, kw_only=True):
 class NameStore:
     """Reads and writes the SQLite file of named sounds.
 
-    Every method opens the file, does one thing and closes it, and raises HistoryError when that fails.
+    Every method opens the file, does one thing and closes the file; it raises HistoryError when that fails.
     """
 
     def __init__(self, path: Path) -> None:
-        """path: the file; it is made when the first entry is added."""
+        """path: the file; it is created when the first entry is added."""
         self.path = path
 
-    def check(self) -> None:
-        """Raise UsageError when the path holds something other than a name store. Changes nothing."""
+    def check_file_kind(self) -> None:
+        """Raise UsageError when the file exists and is not a name store. Changes nothing."""
         sqlite_file.refuse_foreign_file(self.path, KIND)
 
     def load_named_sounds(self) -> NamedSounds:
-        """All named sounds in the form that the engine takes; empty when there is no file yet."""
+        """Return all named sounds, to pass to a `Segmenter`; empty when there is no file yet."""
         return NamedSounds(
             tuple(NamedSound(name=entry.name, kind=entry.kind, content=entry.content) for entry in self.list_entries())
         )
 
     def list_entries(self) -> list[NameEntry]:
-        """All entries, the oldest first; empty when there is no file yet."""
+        """Return all entries, the oldest first; empty when there is no file yet."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
         self._check_ours()
@@ -78,10 +82,10 @@ class NameStore:
             raise HistoryError(f"cannot read the memory {self.path}: {error}; name another with --memory") from None
 
     def add_entry(self, entry: NamedSound, stream: str = "") -> int:
-        """Add a named sound and return its id. stream: the stream that it came from.
+        """Store a named sound and return its id. stream: the stream that the sound came from; empty for none.
 
-        Several sounds may have the same name; all of them are recognised. Raises UsageError for a sound of more than
-        1 MiB, and for a name that `streamseg.wire.label_names` refuses.
+        Several sounds may have the same name; the engine recognises all of them. Above 1,000 entries the oldest is
+        deleted. Raises UsageError for a sound of more than 1 MiB and for a name that is not allowed.
         """
         name = check_name(entry.name)
         if len(entry.content) > _MAX_ENTRY_BYTES:
@@ -101,16 +105,19 @@ class NameStore:
         return id_
 
     def rename_entries(self, old: str, new: str, kind: NamedSoundKind = "section") -> int:
-        """Rename every sound of one name and kind; returns how many. Raises UsageError for a name that is refused."""
+        """Rename every sound of this kind from `old` to `new`; returns the number of renamed sounds.
+
+        Raises UsageError when the new name is not allowed.
+        """
         new = check_name(new)
         with self._transaction() as db:
             return db.execute("UPDATE remembered SET name=? WHERE name=? AND kind=?", (new, old, kind)).rowcount
 
     def delete_entries(self, name: str) -> int:
-        """Delete every sound of that name, of any kind; returns how many there were.
+        """Delete every sound of this name, of any kind; returns the number of deleted sounds.
 
-        The name may be written as it is stored or as it is shown, since an older file may hold names that cannot be
-        typed.
+        The name may be written as it is stored or as it is printed, because an older file may contain names that cannot
+        be typed.
         """
         if not self.path.exists():
             return 0
@@ -121,9 +128,9 @@ class NameStore:
             return sum(db.execute("DELETE FROM remembered WHERE name=?", match).rowcount for match in matches)
 
     def replace_entry(self, id_: int, entry: NamedSound) -> None:
-        """Replace name, kind and content of an entry; does nothing when it has been deleted.
+        """Replace name, kind and content of the entry with this id; does nothing if it was deleted.
 
-        Raises UsageError for a name that is refused.
+        Raises UsageError when the name is not allowed.
         """
         name = check_name(entry.name)
         with self._transaction() as db:
@@ -165,7 +172,7 @@ class NameStore:
 
     def _check_ours(self) -> None:
         try:
-            self.check()
+            self.check_file_kind()
         except UsageError as error:  # the file was replaced while the command ran
             raise HistoryError(str(error)) from None
 

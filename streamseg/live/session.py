@@ -1,6 +1,6 @@
-"""One session: the items of a source go through the engine and come out as stamped events.
+"""Runs the engine on one source, and yields its events with stream, epoch, offset and time (envelopes).
 
-`analyze` iterates a session itself; for live sources `Supervisor` iterates each in a worker thread.
+The command `analyze` iterates a session itself; for live sources `Supervisor` iterates each session in a thread.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ _MAX_CLOCK_LEAD_S = 2.0  # the clock of a page may be ahead of the stream by thi
 log = logging.getLogger(__name__)
 
 
-def public_name(source: str) -> str:
-    """The name of a source that clients may see: of a file its name without the folder, which stays private."""
+def public_source_name(source: str) -> str:
+    """Return the name of a source to show to clients: of a file, its name without the folder, which is private."""
     if source == "-" or source == "mic" or source.startswith("mic:") or "://" in source:
         return source
     return PurePath(source).name or source
 
 
 class _Mark(NamedTuple):
-    """A client's judgement of the boundary at stream time `t` (seconds), waiting for the session's thread."""
+    """A client's mark of the boundary at stream time `t` (seconds); the session's thread processes it later."""
 
     t: float
     verdict: Verdict
 
 
 class Session:
-    """Runs one source through the engine: iterating it gives the new events of each block, as a list of envelopes.
+    """Runs the engine on one source: iterating it yields, for each block, the list of its new events (envelopes).
 
-    Iterate it once, in one thread, to the end; an empty list means that a block gave no events. A source that fails
-    ends the iteration like any other end, and `failure` then has the error. The methods below (`finish`, `reset`,
-    `name_label` …) may be called from any thread; they take effect at the next block. Together they are the
-    `streamseg.wire.controls.StreamControls` that a server's `Hub.add_stream` takes.
+    Iterate it once, in one thread, to the end; an empty list means that a block gave no events. When the source fails,
+    the iteration ends without an exception, and `failure` is the error. The methods below (`finish`, `reset`,
+    `name_label` …) may be called from any thread; they take effect at the next block. They implement
+    `streamseg.wire.controls.StreamControls`, which a server's `Hub.add_stream` takes.
 
     Attributes
     ----------
     stream: name of the stream.
-    source, settings: as given; `settings` are those of the current epoch.
+    source: as passed. settings: those of the current epoch.
     epoch: the id of the current run over the source, a ULID.
     progress: how far the stream has been processed.
     failure: the error of the source; None while there is none.
@@ -80,12 +80,12 @@ class Session:
         name_store: NameStore | None = None,
         feedback_store: FeedbackStore | None = None,
     ) -> None:
-        """The source is opened when the iteration begins.
+        """Store the parameters; the source is opened when the iteration begins.
 
-        stream: name of the stream. telemetry: emit `meter` and `novelty` events too. model: the boundary classifier;
-        None takes the shipped one of the profile. name_store: named sounds to recognise, and where new label names are
-        stored; None recognises none. feedback_store: marks to learn from, and where new ones are stored; None refuses
-        marks.
+        stream: the name of the stream. telemetry: emit `meter` and `novelty` events too. model: the boundary
+        classifier; None is the shipped one of the profile. name_store: the named sounds to recognise, and where new
+        label names are stored; with None no sound is recognised by name. feedback_store: the marks to learn from, and
+        where new marks are stored; with None marks are refused.
         """
         self.stream = stream
         self.source = source
@@ -130,7 +130,9 @@ class Session:
         return Segmenter(
             self.settings,
             sample_rate=sample_rate,
-            source=make_printable(public_name(self.source.name)),  # JSON cannot hold a file name that is not UTF-8
+            source=make_printable(
+                public_source_name(self.source.name)
+            ),  # JSON cannot hold a file name that is not UTF-8
             telemetry=self._telemetry,
             model=self._model,
             named_sounds=self._name_store.load_named_sounds() if self._name_store else None,
@@ -214,18 +216,19 @@ class Session:
     # What clients and the history may request (`streamseg.wire.controls.StreamControls`), from any thread.
 
     def finish(self) -> None:
-        """Close the source; what it has delivered is processed and all pending events are emitted."""
+        """Close the source, process what it has delivered, and emit all pending events; then the iteration ends."""
         self.is_stopped = True
         self.source.close()
 
     def reset(self) -> None:
-        """Emit all pending events, then begin a new epoch over the same source."""
+        """Emit all pending events, then start a new epoch with the same source."""
         self._reset_requested = True
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Store a judgement of the boundary at `t` (stream seconds), for the engine to use from the next epoch on.
+        """Store a client's mark of the boundary at `t` (stream seconds); the engine uses it from the next epoch on.
 
-        Raises UsageError without a feedback store, or for a time that is too long ago or in the future.
+        verdict: `confirm` (the boundary is right), `reject` (it is wrong) or `boundary` (one is missing here). Raises
+        UsageError without a feedback store, or when `t` is too far in the past or in the future.
         """
         if self._feedback_store is None:
             raise UsageError(f"{self.stream} does not learn: it is played without lessons")
@@ -237,20 +240,23 @@ class Session:
         self._incoming_marks.put(_Mark(t, verdict))
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give a label a name: emits `label.named` now; the engine recognises the sound by name from the next epoch on.
+        """Give a label a name: emit `label.named`; from the next epoch on the engine recognises its sound by this name.
 
-        Parameters: by: who gave the name, such as a client's name.
+        by: who gave the name, such as the name of the client.
         """
         self.publish_event(Event(label, LabelNamed(label=label, name=name, by=by)))
 
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
-        """Emit `alarm.acknowledged`."""
+        """Emit `alarm.acknowledged` for an alarm. by: who acknowledged it, such as the name of the client."""
         self.publish_event(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Report more or fewer boundaries (0 to 1) from the next epoch on; `reset` begins one."""
+        """Set how many boundaries are reported: 0 the fewest, 1 the most.
+
+        It takes effect in the next epoch, which `reset` starts.
+        """
         self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def publish_event(self, event: Event) -> None:
-        """Add an event to the stream; it is stamped in order with the engine's own at the next block."""
+        """Add an event to the stream; the iteration yields it at the next block, in order with the engine's own."""
         self._requested_events.put(event)

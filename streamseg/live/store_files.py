@@ -1,4 +1,4 @@
-"""Where history, name store and feedback store lie by default: in the user's data folder, or beside a history."""
+"""The default paths of history, name store and feedback store: in the user's data folder, or beside a history."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ FEEDBACK_FILE: Final = "lessons.json"
 
 
 def default_history_path() -> Path:
-    """The history file in the user's data folder of this system; nothing is made."""
+    """Return the path of the event history in the user's data folder. Creates nothing."""
     return platformdirs.user_data_path("streamseg") / HISTORY_FILE
 
 
 def open_name_store(path: Path | None = None, history: Path | None = None) -> NameStore:
-    """The name store at `path`, or beside `history`, or beside the default history.
+    """Return the name store at `path`; with None the one in the folder of `history`, a file.
 
-    Raises UsageError when the file is something else.
+    With `history=None` the folder is that of the default history. Raises UsageError when the file is not a name store.
+    Creates nothing.
     """
     store = NameStore(path or (history or default_history_path()).with_name(NAME_STORE_FILE))
-    store.check()
+    store.check_file_kind()
     return store
 
 
 def open_feedback_store(path: Path | None = None, history: Path | None = None) -> FeedbackStore:
-    """The feedback store at `path`, or beside `history`, or beside the default history.
+    """Return the feedback store at `path`; with None the one in the folder of `history`, a file.
 
-    Raises UsageError when the file cannot be read.
+    With `history=None` the folder is that of the default history. Raises UsageError when the file cannot be read.
+    Creates nothing.
     """
     store = FeedbackStore(path or (history or default_history_path()).with_name(FEEDBACK_FILE))
     store.read_all()

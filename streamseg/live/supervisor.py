@@ -1,11 +1,11 @@
-"""Runs many sessions beside one event loop: each in a worker thread, their events handed to the loop.
+"""Runs each of many sessions in a worker thread, and passes their events to a callback on the asyncio event loop.
 
 ::
 
     source ▸ Session (worker thread) ▸ call_soon_threadsafe ▸ on_events (event loop): hub, terminal, your own code
 
-A worker never waits for the event loop. Stopping closes the sources; the samples they had delivered are processed and
-the pending events are emitted before `Supervisor.run` returns.
+A worker never waits for the event loop. `Supervisor.stop` closes the sources; the samples that they have delivered are
+processed and the pending events are emitted before `Supervisor.run` returns.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ _PROGRESS_INTERVAL_S: Final = 0.1
 
 
 class Supervisor:
-    """Runs sessions in worker threads and calls back on the event loop. It uses neither server nor terminal."""
+    """Runs sessions in worker threads, and passes their events to a callback on the asyncio event loop."""
 
     def __init__(
         self, sessions: Sequence[Session], on_events: EventCallback, on_end: EndCallback | None = None
     ) -> None:
         """Both callbacks are called on the event loop.
 
-        on_events: called with a session, its new events in order, and its progress after them; about ten times a second
-        with an empty list while there are none. If it raises, all sessions are stopped. on_end: called once for each
-        session, with the error that ended it or None.
+        on_events: called with a session, the list of its new events in order, and its progress after them. While there
+        are no events it is called about ten times a second with an empty list. If it raises, all sessions are stopped.
+        on_end: called once for each session, with the error that ended it; None if there was none.
 
-        Raises UsageError without a session, or when two sessions have the same stream name.
+        Raises UsageError if `sessions` is empty or two of them have the same stream name.
         """
         if not sessions:
             raise UsageError("no session to run; give at least one")
-        refuse_same_names([session.stream for session in sessions])
+        refuse_duplicate_names([session.stream for session in sessions])
         self.sessions = tuple(sessions)
         self._on_events = on_events
         self._on_end = on_end
         self._errors: list[Exception] = []
 
     async def run(self) -> None:
-        """Run all sessions until their sources end or `stop` is called; kernels are compiled before that.
+        """Compile the kernels, then run all sessions until their sources end or `stop` is called.
 
         A source's own error ends its session only and stays in `Session.failure`. Any other exception is raised here
         after all sessions have ended. If this coroutine is cancelled, the sessions are stopped first, as by `stop`.
@@ -72,7 +72,10 @@ class Supervisor:
             raise self._errors[0]
 
     def stop(self) -> None:
-        """Finish every session: process what its source has delivered, emit what is pending. From any thread."""
+        """Finish every session: close its source, process what it has delivered, emit all pending events.
+
+        It returns at once and may be called from any thread; `run` returns when all sessions have ended.
+        """
         for session in self.sessions:
             session.finish()
 
@@ -100,8 +103,8 @@ class Supervisor:
             self.stop()
 
 
-def refuse_same_names(names: Sequence[str]) -> None:
-    """Raise UsageError when two streams have the same name."""
+def refuse_duplicate_names(names: Sequence[str]) -> None:
+    """Raise UsageError if two of these stream names are equal."""
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Compiles or loads all kernels before the first sample of a live source is taken."""
+"""Compiles or loads the kernels (numba functions of the engine) before live sound is processed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SECTION_S: Final = 12
 
 @cache
 def compile_kernels() -> float:
-    """Run every kernel once, so that nothing is compiled while sound comes in. Returns the seconds that took.
+    """Compile or load all kernels by running each once, before live sound comes in; returns how long it took, seconds.
 
-    The first run after an installation compiles, about half a minute; later ones load the compiled kernels, about a
-    second. Within one process only the first call works; later calls return its figure.
+    The first run after an installation compiles, about half a minute; later runs load the compiled kernels, about a
+    second. In one process only the first call does this; later calls return its figure.
 
-    The sound is noise, a tone and noise again: two sections close and the third is compared with the first, because
-    some kernels run only then, and compiling them there would take longer than a ring buffer lasts.
+    The sound that is processed is noise, a tone and noise again: two sections close and the third is compared with the
+    first. Some kernels run only then, and compiling them during live sound would take longer than a ring buffer lasts.
     """
     start = time.perf_counter()
     segmenter = Segmenter(make_settings("broadcast"), sample_rate=_SAMPLE_RATE, telemetry=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamseg.atomic_files import convert_write_errors, make_folder, make_write_error, replace_atomically
+from streamseg.atomic_files import convert_write_errors, make_folder, make_write_error, write_via_temporary_file
 from streamseg.errors import MissingLibraryError, OutputError, SourceError, UsageError
 from streamseg.outputs.recording import Recording
 from streamseg.wire.printable import REPLACEMENT, make_one_line
@@ -83,7 +83,10 @@ def split_recording(
             start = 0.0 if number == 1 else section.start
             tags = {"title": section.title, "track": f"{number}/{total}", "album": recording.stem}
             part = _cut_section(link, sound, start, end)
-            with replace_atomically(path, replace=replace) as temporary, _temporary_files_in(Path(temporary_folder)):
+            with (
+                write_via_temporary_file(path, replace=replace) as temporary,
+                _temporary_files_in(Path(temporary_folder)),
+            ):
                 _export_part(part, path, temporary or path, audio_format, tags)
             yield SplitFile(path, part.frame_count() / part.frame_rate)
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamseg.atomic_files import check_folder, create_numbered_file, write_all
+from streamseg.atomic_files import check_folder_can_be_written, create_numbered_file, write_all_or_nothing
 from streamseg.blocks import Block, Gap, SourceItem
 from streamseg.errors import OutputError, UsageError
 from streamseg.sources.capture_marks import NonSoundItem, capture_marks_path, format_mark, replay_capture
@@ -53,7 +53,7 @@ class RecordingSource:
             raise UsageError(f"no folder {str(self.path.parent)!r} to save the capture in; make it first")
         if self.path.is_dir():
             raise UsageError(f"{str(path)!r} is a folder; name a WAV file in it")
-        check_folder(self.path.parent)
+        check_folder_can_be_written(self.path.parent)
         self.name = source.name
         self.failure: OutputError | None = None  # set at the end when the capture is incomplete
 
@@ -161,7 +161,7 @@ class _CaptureWriter:
             return
         if self._marks is None:
             self._marks = io.FileIO(capture_marks_path(self._path), "xb")
-        write_all(self._marks, b"".join(format_mark(item, self._wav.frames) for item in self._pending_marks))
+        write_all_or_nothing(self._marks, b"".join(format_mark(item, self._wav.frames) for item in self._pending_marks))
         self._pending_marks.clear()
 
     def _count_missing(self, item: SourceItem) -> None:

@@ -103,7 +103,7 @@ def test_titles_and_names_cannot_command_the_terminal(monkeypatch):
         StreamTitle(t=1.0, title="\x1b]0;owned\x07\x1b[2J\x9b31m[/bold] :smile: [red]News"),
         LabelNamed(label="A", name="\x1b[31mred\r", by="x"),
     )
-    terminal.print_lines(said, "mic ")
+    terminal.print_event_lines(said, "mic ")
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(shown.getvalue())
     assert "[/bold] :smile: [red]News" in shown.getvalue()
     assert not terminal.stdout.is_terminal

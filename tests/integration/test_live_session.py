@@ -6,7 +6,7 @@ import pytest
 from streamseg.blocks import Block, Gap, SourceAway, Title
 from streamseg.cli.signals import handle_stop_signals
 from streamseg.errors import TruncatedSourceError, UsageError
-from streamseg.live.session import Session, public_name
+from streamseg.live.session import Session, public_source_name
 from streamseg.settings import make_settings
 from streamseg.wire.events import Event, LabelNamed, StreamStarted
 
@@ -67,7 +67,7 @@ def test_listeners_are_told_a_file_name_and_no_folder(source, told):
     items = Items(second())
     items.name = source
     started = heard(Session("s", items, make_settings()))[0].data
-    assert started.source == told == public_name(source)
+    assert started.source == told == public_source_name(source)
 
 
 def test_what_comes_before_the_first_block_is_not_lost():

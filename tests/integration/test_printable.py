@@ -98,7 +98,7 @@ def closed_fields():
 def test_json_for_programs_can_be_shown_in_a_terminal(capsys):
     title = "a\x9b31m\u202eb"
     (envelope,) = stamped(StreamTitle(t=1.0, title=title))
-    terminal.print_json(envelope)
+    terminal.print_event_json(envelope)
     (line,) = FORMATS["jsonl"].render([envelope])
     for text in (capsys.readouterr().out, line):
         assert json.loads(text)["data"]["title"] == title

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamseg.atomic_files import append_lines, remove_temporary_files, write_atomically
+from streamseg.atomic_files import remove_temporary_files, write_atomically, write_incrementally
 from streamseg.blocks import Block, Gap, Title
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.errors import OutputError, UsageError
@@ -94,7 +94,7 @@ def test_a_full_disk_is_said_and_what_existed_stays(commands, folder: Path, tmp_
 
 
 def write_lines(path: Path, lines: list[bytes]) -> None:
-    with append_lines(path, replace=False) as write_line:
+    with write_incrementally(path, replace=False) as write_line:
         for line in lines:
             write_line(line)
 
@@ -186,8 +186,8 @@ def test_a_reader_that_goes_away(folder: Path):
 def test_a_server_says_when_standard_output_works_again(tmp_path: Path):
     code = """
 import os, sys
-from streamseg.cli.standard_streams import tolerate_standard_output
-with tolerate_standard_output():
+from streamseg.cli.standard_streams import tolerate_standard_output_errors
+with tolerate_standard_output_errors():
     print("one")
     place = os.dup(1)
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)

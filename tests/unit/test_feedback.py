@@ -161,8 +161,11 @@ class TestTheBook:
         book.add_observation("music", StoredObservation(is_boundary=True, epoch="e", t=30.4, **told))
         book.add_observation("music", StoredObservation(is_boundary=False, epoch="f", t=30.0, **told))
         book.add_observation("dj", StoredObservation(is_boundary=False, epoch="e", t=30.0, **told))
-        assert [(kept.is_boundary, kept.epoch) for kept in book.observations("music")] == [(True, "e"), (False, "f")]
-        assert book.fit_model("music") == fit_feedback(book.observations("music"))
+        assert [(kept.is_boundary, kept.epoch) for kept in book.list_observations("music")] == [
+            (True, "e"),
+            (False, "f"),
+        ]
+        assert book.fit_model("music") == fit_feedback(book.list_observations("music"))
         assert book.fit_model("broadcast") is None
         assert book.delete_all() == 3
         assert book.fit_model("music") is None
@@ -230,7 +233,7 @@ def test_a_mark_over_the_socket_is_in_force_after_a_restart_and_replays_exactly(
     sound = (soundfile.read(programme, frames=28 * SAMPLE_RATE)[0] * 32767).astype("<i2")
     lessons, kept = tmp_path / "lessons.json", tmp_path / "kept.wav"
     before = served(sound.tobytes(), lessons, tmp_path / "unused.wav", "reject")
-    assert len(FeedbackStore(lessons).observations("broadcast")) == 1
+    assert len(FeedbackStore(lessons).list_observations("broadcast")) == 1
     assert "broadcast" in run("lessons", "--lessons", lessons).stdout
 
     after = served(sound.tobytes(), lessons, kept, None)

@@ -1,4 +1,4 @@
-"""`streamseg analyze`: the sections of a recording."""
+"""`streamseg analyze`: finds the sections of a recording."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def command(
     )
     try:
         with handle_stop_signals(session.finish):
-            events = iterate_with_progress(session)
+            events = iterate_events_with_summary(session)
             if format_ in FORMATS_WITH_PATH:
                 events = set_audio_path(events, spec)
             write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
@@ -103,8 +103,8 @@ def command(
         raise typer.Exit(1)
 
 
-def iterate_with_progress(session: Session) -> Iterator[Envelope]:
-    """All events of a session, with progress and a closing summary on standard error."""
+def iterate_events_with_summary(session: Session) -> Iterator[Envelope]:
+    """Yield all events of a session; show progress on standard error meanwhile and print a summary at the end."""
     from streamseg.cli import terminal
     from streamseg.cli.summary import EventSummary
 

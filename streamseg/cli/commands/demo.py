@@ -1,4 +1,4 @@
-"""`streamseg demo`: a built-in programme through the whole live path; no device is needed."""
+"""`streamseg demo`: plays a built-in programme through the whole live path, without a sound device."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def command(
     def print_events(_: Session, envelopes: list[Envelope]) -> None:
         summary.push(envelopes)
         boundary_times.extend(_confirmed_times(envelopes))
-        terminal.print_lines(envelopes)
+        terminal.print_event_lines(envelopes)
 
     def show_page(page: str) -> None:
-        terminal.print_address(page)
+        terminal.print_server_addresses(page)
         if open_:
             webbrowser.open(page)
 

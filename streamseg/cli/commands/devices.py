@@ -1,4 +1,4 @@
-"""`streamseg devices`: the input devices of this machine."""
+"""`streamseg devices`: lists the input devices of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`streamseg evaluate`: accuracy on annotated sound."""
+"""`streamseg evaluate`: measures the accuracy on annotated sound."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def command(
     replace = check_outputs(outputs, inputs, force=force, folder_to_make=pictures)
     scored_worlds: list[worlds.World] = []
     for world_folder in folders:
-        with terminal.progress_counter(
+        with terminal.show_progress(
             "analyzing (the first run after installing compiles, about half a minute)"
         ) as progress:
             evaluation = evaluate_folder(

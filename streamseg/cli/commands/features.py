@@ -1,4 +1,4 @@
-"""`streamseg features`: the features of each frame of a recording, as a table."""
+"""`streamseg features`: writes the features of each frame of a recording as a table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import typer
 from streamseg.cli.options import ForceOption
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from streamseg.blocks import Source
     from streamseg.errors import StreamsegError
+    from streamseg.feature_arrays import FeatureFrames
 
 EXAMPLES = """Examples:
 
@@ -83,12 +81,12 @@ class _FeatureRun:
         self.frame_count, self.t, self.start_time = 0, 0.0, time.perf_counter()
 
     def stop(self) -> None:
-        """Close the source; the frames of what it has delivered still come."""
+        """Close the source; the frames of the sound that it has delivered are still yielded."""
         self.is_stopped = True
         self.source.close()
 
-    def frames(self) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Times and rows of new frames. Raises what the source raises before its first sample."""
+    def frames(self) -> Iterator[FeatureFrames]:
+        """Yield the features of new frames. Raises what the source raises before its first sample."""
         from rich.status import Status
 
         from streamseg.cli import terminal
@@ -99,17 +97,17 @@ class _FeatureRun:
         with terminal.show_busy(f"{self.source.name}: opening (the first run after installing compiles)") as status:
             has_started = False
             try:
-                for times, rows in iterate_feature_frames(self.source):
+                for frames in iterate_feature_frames(self.source):
                     has_started = True
-                    if len(times):
-                        self.frame_count += len(times)
-                        self.t = float(times[-1]) + FRAME / 2 / ENGINE_RATE
+                    if len(frames.time_s):
+                        self.frame_count += len(frames.time_s)
+                        self.t = float(frames.time_s[-1]) + FRAME / 2 / ENGINE_RATE
                         speed = self.t / (time.perf_counter() - self.start_time)
                         if isinstance(status, Status):
                             status.update(
                                 f"{self.source.name}: {terminal.format_clock(self.t)} ({speed:.0f} × real time)"
                             )
-                    yield times, rows
+                    yield frames
             except StreamsegError as error:
                 if not has_started:
                     raise

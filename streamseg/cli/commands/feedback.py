@@ -1,4 +1,4 @@
-"""`streamseg feedback`: shows or deletes what was learned from listeners' marks."""
+"""`streamseg feedback`: shows what was learned from listeners' marks, or deletes the marks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(
     store = open_feedback_store(feedback)
     table = Table("profile", "marks", "right", "hash", "always", *FEATURE_GROUPS, box=None)
     for profile in PROFILES:
-        marks = store.observations(profile)
+        marks = store.list_observations(profile)
         model = store.fit_model(profile)
         if model is not None:
             shifts = (f"{shift:+.2f}" for shift in (model.bias, *model.weights))

@@ -1,4 +1,4 @@
-"""`streamseg listen`: a microphone, live in the terminal."""
+"""`streamseg listen`: shows the sections of a microphone's sound live in the terminal."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from streamseg.cli.options import (
     ProfileOption,
     SensitivityOption,
     SetOption,
+    all_settings_from_options,
+    choose_stores,
     load_chosen_model,
-    open_stores,
-    server_settings_from_options,
 )
 
 EXAMPLES = """Examples:
@@ -53,16 +53,16 @@ def command(
 ) -> None:
     """Listen to a microphone and show its sections, level and changes while they happen."""
     from streamseg.cli import serving, terminal
-    from streamseg.cli.paths import collect_inputs, refuse_capture
+    from streamseg.cli.paths import collect_inputs, refuse_input_as_capture
     from streamseg.cli.screen import LiveScreen
     from streamseg.live import Session
     from streamseg.sources import open_source
 
-    settings, server_settings = server_settings_from_options(profile, changes, lookahead, sensitivity)
-    stores = open_stores(history, memory, feedback, no_history=no_history)
-    inputs = collect_inputs(files=[model], databases=stores.databases, feedback_file=stores.feedback_path)
+    settings, server_settings = all_settings_from_options(profile, changes, lookahead, sensitivity)
+    stores = choose_stores(history, memory, feedback, no_history=no_history)
+    inputs = collect_inputs(files=[model], databases=stores.database_paths, feedback_file=stores.feedback_path)
     if save is not None:
-        refuse_capture(save, inputs)
+        refuse_input_as_capture(save, inputs)
     source = open_source("mic" if device is None else f"mic:{device}", save=save)
     session = Session(
         "mic",
@@ -75,7 +75,7 @@ def command(
     )
     options = serving.ServeOptions(port=port, settings=server_settings, history=stores.history) if serve else None
     if not terminal.stdout.is_terminal:
-        serving.run_and_print([session], options)
+        serving.run_and_print_sessions([session], options)
         return
     screen = LiveScreen(source.name)
     serving.run_sessions([session], screen.show_events, options, screen.show_address)

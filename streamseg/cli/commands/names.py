@@ -1,4 +1,4 @@
-"""`streamseg names`: the named sounds that later runs recognise."""
+"""`streamseg names`: lists the named sounds that later runs recognise, or deletes one."""
 
 from __future__ import annotations
 

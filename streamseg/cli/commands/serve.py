@@ -1,4 +1,4 @@
-"""`streamseg serve`: the events of one or more sources for any number of clients, and a page, on one port."""
+"""`streamseg serve`: serves the events of one or more sources to any number of clients, and a page, on one port."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from streamseg.cli.options import (
     ProfileOption,
     SensitivityOption,
     SetOption,
+    all_settings_from_options,
+    choose_stores,
     load_chosen_model,
-    open_stores,
-    server_settings_from_options,
 )
 
 EXAMPLES = """Examples:
@@ -94,31 +94,31 @@ def command(
     ] = False,
 ) -> None:
     """Serve the events of one or more sources: WebSocket at /ws, a page at /."""
-    from streamseg.atomic_files import check_folder, make_folder
+    from streamseg.atomic_files import check_folder_can_be_written, make_folder
     from streamseg.cli import serving, terminal
-    from streamseg.cli.paths import collect_inputs, refuse_capture
+    from streamseg.cli.paths import collect_inputs, refuse_input_as_capture
     from streamseg.live import Session
-    from streamseg.live.supervisor import refuse_same_names
+    from streamseg.live.supervisor import refuse_duplicate_names
     from streamseg.sources import open_source, parse_source
 
-    settings, server_settings = server_settings_from_options(profile, changes, lookahead, sensitivity)
+    settings, server_settings = all_settings_from_options(profile, changes, lookahead, sensitivity)
     classifier = load_chosen_model(model)
-    stores = open_stores(history, memory, feedback, no_history=no_history)
+    stores = choose_stores(history, memory, feedback, no_history=no_history)
     named_sources = [parse_source(source) for source in sources]
-    refuse_same_names([name for name, _ in named_sources])
+    refuse_duplicate_names([name for name, _ in named_sources])
     inputs = collect_inputs(
         sounds=[spec for _, spec in named_sources],
         files=[model, cert, key],
-        databases=stores.databases,
+        databases=stores.database_paths,
         feedback_file=stores.feedback_path,
     )
     captures = [_capture_path(save, name, alone=len(named_sources) == 1) for name, _ in named_sources]
     for capture in captures:
         if capture is not None:
-            refuse_capture(capture, inputs)
+            refuse_input_as_capture(capture, inputs)
     tls = _load_tls(cert, key)
     if save is not None and save not in captures:
-        check_folder(save)
+        check_folder_can_be_written(save)
         make_folder(save)
     sessions = [
         Session(
@@ -152,7 +152,7 @@ def command(
         "tls": tls,
         "insecure": insecure,
     }
-    serving.run_and_print(
+    serving.run_and_print_sessions(
         sessions,
         serving.ServeOptions(
             host, port, keep_serving=keep_serving, settings=server_settings, history=stores.history, options=options

@@ -60,9 +60,9 @@ def command(
     feedback: FeedbackOption = None,
 ) -> None:
     """Write one tagged sound file for each section. Needs the ffmpeg program."""
-    from streamseg.atomic_files import check_folder
+    from streamseg.atomic_files import check_folder_can_be_written
     from streamseg.cli import terminal
-    from streamseg.cli.commands.analyze import iterate_with_progress
+    from streamseg.cli.commands.analyze import iterate_events_with_summary
     from streamseg.cli.paths import check_outputs, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.errors import OutputError
@@ -75,7 +75,7 @@ def command(
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
     inputs = collect_inputs(sounds=[file.absolute()], files=[events, model], feedback_file=feedback)
-    check_folder(folder)
+    check_folder_can_be_written(folder)
     check_readable_twice(file)
     source = AudioFileSource(file)
     failure = None
@@ -97,7 +97,7 @@ def command(
         )
         try:
             with handle_stop_signals(session.finish):
-                recording = collect_recording(iterate_with_progress(session))
+                recording = collect_recording(iterate_events_with_summary(session))
         except OutputError:
             if session.failure:  # no sound, so there is no section
                 raise session.failure from None

@@ -1,4 +1,4 @@
-"""`streamseg teach`: teaches a jingle, to be recognised in every later stream."""
+"""`streamseg teach`: stores a jingle, so that later streams recognise it."""
 
 from __future__ import annotations
 

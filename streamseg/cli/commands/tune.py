@@ -60,9 +60,7 @@ def command(
     settings = settings_from_options(profile, changes, lookahead)
     replace = check_output(out, collect_inputs(files=[model, *files_in(folder)]), force=force)
     start = load_chosen_model(model) or load_boundary_model(profile)
-    with terminal.progress_counter(
-        "analyzing (the first run after installing compiles, about half a minute)"
-    ) as progress:
+    with terminal.show_progress("analyzing (the first run after installing compiles, about half a minute)") as progress:
         tuning = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
     tuning.model.save(out, replace=replace)
     files = len(tuning.steps[0].tracks)
