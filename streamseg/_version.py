@@ -1,3 +1,3 @@
-"""The version of the package; the only place where it is written but for the tag of a release."""
+"""The version of the package. It is written only here and in the tag of a release."""
 
 __version__ = "0.1.0"

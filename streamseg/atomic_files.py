@@ -1,4 +1,4 @@
-"""Writing of result files: a file appears only when it is complete, and no existing file is lost.
+"""Writes result files so that a file appears only when it is complete and no existing file is lost.
 
 `write_atomically` writes a temporary file and renames it; `write_incrementally` writes a new file piece by piece, so
 that it can be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes

@@ -18,7 +18,7 @@ GapCause: TypeAlias = Literal["overflow", "device-lost", "network", "stalled"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A piece of sound: consecutive samples of all channels, which follow those of the block before.
+    """A piece of sound: consecutive samples of all channels.
 
     samples: shape (n, channels), float32, full scale ±1.
     sample_rate: Hz.

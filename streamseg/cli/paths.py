@@ -16,7 +16,7 @@ def collect_inputs(
     databases: Iterable[Path | None] = (),
     feedback_file: Path | None = None,
 ) -> InputFiles:
-    """Return the set of files that a command reads, with which its outputs are checked.
+    """Return the set of files that a command reads, so that its outputs can be checked against them.
 
     sounds: sources as the user wrote them, without a stream name. files: other files; None is skipped, - is standard
     input. databases: history and name store; the files that SQLite creates beside them are added. feedback_file: the

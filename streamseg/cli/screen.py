@@ -44,9 +44,9 @@ class LiveScreen:
         self._lines: deque[Text] = deque(maxlen=_LINES)
         self._live = live or Live(console=terminal.stdout, auto_refresh=False)
 
-    def show_address(self, page: str) -> None:
+    def show_address(self, page_url: str) -> None:
         """Show the URL of the server's page from the next drawing on."""
-        self._address = page
+        self._address = page_url
 
     def show_events(self, _: Session, envelopes: list[Envelope]) -> None:
         """Update the state with the new events of the session, and draw it unless the last drawing was too recent."""

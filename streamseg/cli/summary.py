@@ -20,7 +20,7 @@ class EventSummary:
         self._sections: Counter[str] = Counter()
 
     def push(self, envelopes: Iterable[Envelope]) -> None:
-        """Count the new events of the stream."""
+        """Add the new events of the stream to the counts."""
         for envelope in envelopes:
             match envelope.data:
                 case BoundaryConfirmed():

@@ -153,8 +153,8 @@ def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda count, total, name: bar.update(task, completed=count, total=total, description=name)
 
 
-def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:
-    """Iterate a session, and show its time and speed on standard error meanwhile.
+def iterate_and_show_status(session: Session) -> Iterator[list[Envelope]]:
+    """Yield the lists of events of a session; meanwhile show its time and speed on standard error.
 
     They are shown only if standard error is a terminal and standard output is not.
     """
@@ -170,10 +170,10 @@ def iterate_with_status(session: Session) -> Iterator[list[Envelope]]:
             yield envelopes
 
 
-def print_server_addresses(page: str) -> None:
-    """Print the URLs of the page and of the WebSocket to standard error. page: the URL of the page."""
-    socket = "ws" + page.removeprefix("http") + "ws"
-    stderr.print(f"page: {page}   WebSocket: {socket}   (Ctrl-C ends)")
+def print_server_addresses(page_url: str) -> None:
+    """Print the URLs of the server's page and of its WebSocket to standard error."""
+    socket = "ws" + page_url.removeprefix("http") + "ws"
+    stderr.print(f"page: {page_url}   WebSocket: {socket}   (Ctrl-C ends)")
 
 
 class _WarningPrinter(logging.Handler):
@@ -188,5 +188,5 @@ _warning_printer = _WarningPrinter(logging.WARNING)
 
 
 def install_warning_printer() -> None:
-    """From now on, print the warnings that streamseg logs to standard error. A second call changes nothing."""
+    """From now on, print to standard error every warning that streamseg logs. A second call changes nothing."""
     logging.getLogger("streamseg").addHandler(_warning_printer)

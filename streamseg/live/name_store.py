@@ -104,14 +104,16 @@ class NameStore:
         assert id_ is not None  # noqa: S101  an INSERT has one
         return id_
 
-    def rename_entries(self, old: str, new: str, kind: NamedSoundKind = "section") -> int:
-        """Rename every sound of this kind from `old` to `new`; returns the number of renamed sounds.
+    def rename_entries(self, old_name: str, new_name: str, kind: NamedSoundKind = "section") -> int:
+        """Rename every sound of this kind from `old_name` to `new_name`; returns the number of renamed sounds.
 
         Raises UsageError when the new name is not allowed.
         """
-        new = check_name(new)
+        new_name = check_name(new_name)
         with self._transaction() as db:
-            return db.execute("UPDATE remembered SET name=? WHERE name=? AND kind=?", (new, old, kind)).rowcount
+            return db.execute(
+                "UPDATE remembered SET name=? WHERE name=? AND kind=?", (new_name, old_name, kind)
+            ).rowcount
 
     def delete_entries(self, name: str) -> int:
         """Delete every sound of this name, of any kind; returns the number of deleted sounds.

@@ -210,5 +210,5 @@ def test_a_jingle_is_taught_from_a_part_of_a_file(tmp_path):
     fingerprint = teach_jingle(store, "News", tmp_path / "show.wav", 1.0, 3.5)
     assert fingerprint.duration_s == pytest.approx(2.5, abs=0.15)
     assert [(entry.name, entry.kind) for entry in store.list_entries()] == [("News", "cue")]
-    with pytest.raises(UsageError, match="cannot be known again"):
+    with pytest.raises(UsageError, match="is too short to be recognised"):
         teach_jingle(store, "Short", tmp_path / "show.wav", 0.0, 1.0)

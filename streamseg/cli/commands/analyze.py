@@ -104,12 +104,12 @@ def command(
 
 
 def iterate_events_with_summary(session: Session) -> Iterator[Envelope]:
-    """Yield all events of a session; show progress on standard error meanwhile and print a summary at the end."""
+    """Yield all events of a session; meanwhile show progress on standard error, and print a summary at the end."""
     from streamseg.cli import terminal
     from streamseg.cli.summary import EventSummary
 
     summary, start = EventSummary(), time.perf_counter()
-    for envelopes in terminal.iterate_with_status(session):
+    for envelopes in terminal.iterate_and_show_status(session):
         summary.push(envelopes)
         yield from envelopes
     if session.failure and not session.progress.t:

@@ -67,10 +67,10 @@ def command(
         boundary_times.extend(_confirmed_times(envelopes))
         terminal.print_event_lines(envelopes)
 
-    def show_page(page: str) -> None:
-        terminal.print_server_addresses(page)
+    def show_page(page_url: str) -> None:
+        terminal.print_server_addresses(page_url)
         if open_:
-            webbrowser.open(page)
+            webbrowser.open(page_url)
 
     serving.run_sessions(
         [session],
