@@ -13,7 +13,7 @@ from typing import get_args
 import msgspec
 
 from streamseg.atomic_files import convert_write_errors, make_folder, write_atomically
-from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback
+from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback_model
 from streamseg.errors import UsageError
 from streamseg.settings import Profile
 
@@ -44,7 +44,7 @@ class FeedbackStore:
 
     def fit_model(self, profile: Profile) -> FeedbackModel | None:
         """Fit the feedback model of one profile; None without observations. Raises UsageError for a damaged file."""
-        return fit_feedback(self.observations(profile))
+        return fit_feedback_model(self.observations(profile))
 
     def add_observation(self, profile: Profile, observation: StoredObservation) -> None:
         """Write one more observation; it replaces one of the same boundary.

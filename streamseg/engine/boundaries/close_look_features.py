@@ -1,4 +1,4 @@
-"""The close-look features of a boundary candidate: repetition, past matches, rhythm, section lengths.
+"""Computes the close-look features of a boundary candidate: repetition, past matches, rhythm, section lengths.
 
 c is the candidate, the first vector of the section that would begin; e is one past the newest vector; the age is e - c.
 Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
@@ -64,11 +64,11 @@ def _sum(values: Floats, n: int) -> float:
 
 @subkernel
 def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write eight repetition features per space and span; return the index after them.
+    """Write to `out` whether the sound around candidate c repeats: eight features per space and span.
 
-    Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows c, and of what precedes it,
-    to what is that lag earlier; whether the parallel begins or ends at c; whether the sound changed at the
-    corresponding earlier place.
+    Returns the index after them. Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows
+    c, and of what precedes it, to what is that lag earlier; whether the parallel begins or ends at c; whether the sound
+    changed at the corresponding earlier place.
     """
     offset = state.n_dropped[0]
     future, past = state.scratch[0], state.scratch[1]
@@ -120,10 +120,10 @@ def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -
 
 @subkernel
 def write_past_matches(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write two features per window width; return the index after them.
+    """Write to `out` how well the past matches what follows candidate c: two features per window width.
 
-    How similar the window of the past that matches best is to what follows c, and how much more so than what is just
-    before c.
+    They are the similarity of the best window of the past, and how much more similar it is than the window just before
+    c. Returns the index after them.
     """
     similarity, length = state.past_match[(c + state.n_dropped[0]) % MATCH_RING], min(MATCH_AGE, e - c)
     lowest = (max(0, c - HORIZON) + MATCH_STRIDE - 1) // MATCH_STRIDE
@@ -141,10 +141,10 @@ def write_past_matches(c: int, e: int, state: RunningSums, out: Floats, at: int)
 
 @subkernel
 def write_rhythm(c: int, e: int, state: RunningSums, after: Floats, before: Floats, out: Floats, at: int) -> int:
-    """Write four features per span on whether the onsets keep their period; return the index after them.
+    """Write to `out` whether the onsets keep their period at candidate c: four features per span.
 
-    The correlation of the periodicity after c with that before it, the standard deviation of each, their mean absolute
-    difference. after, before: float64 (lags,), scratch.
+    Returns the index after them. The features: the correlation of the periodicity after c with that before it, the
+    standard deviation of each, their mean absolute difference. after, before: float64 (lags,), scratch.
     """
     totals = state.pulse_totals
     lags = totals.shape[1] - 1
@@ -173,8 +173,9 @@ def write_rhythm(c: int, e: int, state: RunningSums, after: Floats, before: Floa
 
 @subkernel
 def write_section_lengths(c: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write the lengths of the last two sections, how far their ratio is from a power of two, and the last change's
-    probability.
+    """Write to `out` four features of the two sections before candidate c, as divided at likely changes.
+
+    They are both lengths in vectors, how far their ratio is from a power of two, and the last change's probability.
     """
     first = _previous_likely_change(c - _MIN_DISTANCE, state)
     second = _previous_likely_change(first - _MIN_DISTANCE, state)

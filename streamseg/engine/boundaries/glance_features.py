@@ -1,4 +1,4 @@
-"""The first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
+"""Computes the first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
 
 c is the candidate, the first vector of the section that would begin; e is one past the newest vector; the age is e - c.
 Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
@@ -38,11 +38,11 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 
 @subkernel
 def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write the N_NOVELTY novelty features of space s, whose dimensions are `start` to `stop`.
+    """Write to `out` how different the sound is before and after candidate c, in space s: N_NOVELTY features.
 
-    For each span: the similarity within the span before c and within that after it, less that between them (Foote
-    2000); that between them; the distance of their means. Then the similarity within [c, e), and how much better c
-    splits the last vectors than the places around it.
+    start, stop: the dimensions of that space. For each span: the similarity within the span before c and within that
+    after it, less that between them (Foote 2000); that between them; the distance of their means. Then the similarity
+    within [c, e), and how much better c splits the last vectors than the places around it.
     """
     age = e - c
     for k in range(len(SPANS)):
@@ -78,10 +78,11 @@ def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningS
 
 @subkernel
 def write_partition(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write five features per penalty of the optimal partitioning; return the index after them.
+    """Write to `out` how well the optimal partitioning divides the sound at candidate c: five features per penalty.
 
-    The cost with the last change at c, less that of the best; what the change gains; how near c the best path has a
-    change, and for how long it has had it; the length of the section before c.
+    Returns the index after them. The features: the cost with the last change at c, less that of the best; what the
+    change gains; how near c the best path has a change, and for how long it has had it; the length of the section
+    before c.
     """
     for b in range(len(PENALTIES)):
         sums, best, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.on_path_since[b]
@@ -104,9 +105,9 @@ def write_partition(c: int, e: int, state: RunningSums, out: Floats, at: int) ->
 
 @subkernel
 def write_level_steps_and_classes(c: int, e: int, classes: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write level steps, class directions after and before c, age, position and level dip; return the index after.
+    """Write to `out` level steps, class directions after and before candidate c, age, position and level dip.
 
-    classes: how many class directions there are.
+    classes: number of class directions. Returns the index after the features.
     """
     age = e - c
     extra, totals = state.extra, state.extra_totals
