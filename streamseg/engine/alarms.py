@@ -85,7 +85,7 @@ class AlarmDetector:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, in seconds, after a gap. Alarms stay raised until their condition ends."""
+        """Start again at stream time `start`, in seconds, after a gap. Alarms stay until their condition ends."""
         self._start = start
         self._rows = 0
         self._levels_db.clear()

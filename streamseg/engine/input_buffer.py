@@ -20,7 +20,7 @@ _FLOAT32: Final = np.dtype(np.float32)
 
 
 class InputBuffer:
-    """Turns pushed arrays into blocks of at least 5 ms, and of at most 65,536 samples. Pickles."""
+    """Turns pushed arrays into blocks of at least 5 ms, and of at most 65,536 samples. Can be pickled."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""

@@ -5,7 +5,7 @@
                                               └▶ texture vectors ─▶ boundaries ─▶ sections and labels
 
 It is pure: it uses no clock, thread, file, socket or log. The same samples and gaps give the same events, whatever the
-sizes of the blocks. The whole state pickles; a pickle is read by the version that wrote it.
+sizes of the blocks. The whole state can be pickled; only the version that wrote a pickle can read it.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class Segmenter:
         for decision in self._boundaries.push(vector):
             events += self._sections.apply_decision(*decision)
         for jingle in self._jingles.take_detections():
-            for decision in self._boundaries.confirm_jingle(jingle.t, jingle.probability, jingle.name):
+            for decision in self._boundaries.confirm_boundary_at_jingle(jingle.t, jingle.probability, jingle.name):
                 events += self._sections.apply_decision(*decision)
             events += self._sections.name_section_by_jingle(jingle.name, jingle.t)
         if self._meter:

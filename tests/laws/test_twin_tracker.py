@@ -98,7 +98,7 @@ class NaiveTracker:
         self.last = step
         return decisions
 
-    def confirm_at(self, step, probability):
+    def confirm_boundary(self, step, probability):
         return self.confirm(step, probability) if self.last < step < self.now else []
 
     def update(self):
@@ -176,8 +176,8 @@ def test_the_tracker_is_its_naive_twin(seed):
             ours, theirs = as_tuples(tracker.push(row)), naive.push(row)
             if rng.random() < 0.08:
                 step = naive.now - int(rng.integers(-2, 12))
-                ours += as_tuples(tracker.confirm_at(step, 0.9))
-                theirs += naive.confirm_at(step, 0.9)
+                ours += as_tuples(tracker.confirm_boundary(step, 0.9))
+                theirs += naive.confirm_boundary(step, 0.9)
             assert [each[:3] for each in ours] == [each[:3] for each in theirs], naive.now
             assert np.array([each[3:] for each in ours]) == pytest.approx(np.array([each[3:] for each in theirs]))
         ours, theirs = as_tuples(tracker.settle_pending()), naive.settle_pending()

@@ -148,7 +148,7 @@ def test_a_boundary_of_other_means_is_confirmed_once_and_never_before_an_older_o
     tracker = BoundaryTracker(SETTINGS, model())
     for _ in range(20):
         tracker.push(np.zeros(4))
-    assert [tracker.confirm_at(step, 0.9) for step in (0, 20, 21)] == [[], [], []]
-    (decision,) = tracker.confirm_at(19, 0.9)
+    assert [tracker.confirm_boundary(step, 0.9) for step in (0, 20, 21)] == [[], [], []]
+    (decision,) = tracker.confirm_boundary(19, 0.9)
     assert (decision.state, decision.number, decision.step, decision.probability) == ("confirmed", 1, 19, 0.9)
-    assert tracker.confirm_at(19, 0.9) == tracker.confirm_at(18, 0.9) == []
+    assert tracker.confirm_boundary(19, 0.9) == tracker.confirm_boundary(18, 0.9) == []

@@ -86,14 +86,14 @@ class BoundaryDetector:
         probabilities = self._corrector.push(vector, self._classifier.push(vector))
         return [self._locate(decision) for decision in self._tracker.push(probabilities)]
 
-    def confirm_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
+    def confirm_boundary_at_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
         """Confirm a boundary at stream time t, in seconds, where the jingle `name` starts; return the decisions.
 
         probability: that the jingle is there, 0 to 1. Returns no decision when a boundary at or after that step is
         confirmed already.
         """
         decisions = []
-        for decision in self._tracker.confirm_at(self._timeline.step_at(t), probability):
+        for decision in self._tracker.confirm_boundary(self._timeline.step_at(t), probability):
             if decision.state == "confirmed":
                 decided_t = self._timeline.decision_time
                 decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=name))

@@ -55,7 +55,10 @@ class CandidateObservation:
 class FeedbackObservation(
     msgspec.Struct, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """A candidate as in `CandidateObservation`, and whether it is a boundary according to a listener."""
+    """A candidate that a listener marked: what the engine measured there, and whether it is a boundary.
+
+    distances, log_odds: those of its `CandidateObservation`.
+    """
 
     distances: tuple[float, ...]
     log_odds: float

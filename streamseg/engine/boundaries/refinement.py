@@ -56,21 +56,21 @@ class BoundaryRefiner:
         self._frames.extend(len(frames))[:] = frames[:, _REFINEMENT_COLUMNS]
         self._frames_pushed += len(frames)
 
-    def refine_boundary(self, coarse: int) -> RefinedFrame:
-        """Find the exact frame of the boundary that lies near frame `coarse`; frames are counted from the first push.
+    def refine_boundary(self, coarse_frame: int) -> RefinedFrame:
+        """Find the exact frame of the boundary that lies near `coarse_frame`; frames are counted from the first push.
 
-        Returns `coarse` itself where too few frames are stored.
+        Returns `coarse_frame` itself where too few frames are stored.
         """
         first = self._frames_pushed - len(self._frames)
-        low, high = max(coarse - SEARCH_FRAMES, first + 1), min(coarse + SEARCH_FRAMES, self._frames_pushed - 2)
+        low = max(coarse_frame - SEARCH_FRAMES, first + 1)
+        high = min(coarse_frame + SEARCH_FRAMES, self._frames_pushed - 2)
         if high - low < _CLUSTER_FRAMES:
-            return RefinedFrame(coarse, float(SEARCH_FRAMES))
+            return RefinedFrame(coarse_frame, float(SEARCH_FRAMES))
         begin, end = max(first, low - _MAX_SPAN), min(self._frames_pushed, high + 1 + _MAX_SPAN)
         curves = compute_difference_curves(self._frames.rows[begin - first : end - first].astype(np.float64))
         candidates = np.arange(low, high + 1)
-        logits = (
-            describe_candidate_frames(curves[low - begin : high + 1 - begin], candidates - coarse) @ REFINEMENT_WEIGHTS
-        )
+        inputs = describe_candidate_frames(curves[low - begin : high + 1 - begin], candidates - coarse_frame)
+        logits = inputs @ REFINEMENT_WEIGHTS
         probability = np.exp(logits - logits.max())
         probability /= probability.sum()
         centre = int(np.argmax(np.convolve(probability, np.ones(2 * _CLUSTER_FRAMES + 1), "same")))

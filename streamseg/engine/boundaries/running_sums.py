@@ -127,8 +127,8 @@ def drop_old_vectors(state: RunningSums) -> None:
 
 
 @subkernel
-def update_similarities(s: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Compute how similar the newest vector is to every vector of the horizon, in space s, as a running sum.
+def update_similarities(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
+    """Compute how similar the newest vector is to every vector of the horizon, in one space, as a running sum.
 
     start, stop: the dimensions of that space. gamma: scale of the mean squared difference over the dimensions.
 
@@ -137,7 +137,7 @@ def update_similarities(s: int, start: int, stop: int, gamma: float, state: Runn
     """
     n = state.n[0]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
-    distance, row = state.distance[lowest:n], state.newest_similarity_sums[s]
+    distance, row = state.distance[lowest:n], state.newest_similarity_sums[space]
     for j in range(len(distance)):
         distance[j] = 0.0
     for d in range(start, stop):
@@ -159,18 +159,18 @@ def update_similarities(s: int, start: int, stop: int, gamma: float, state: Runn
 
 
 @subkernel
-def update_block_sums(s: int, state: RunningSums) -> None:
-    """Add the newest vector's similarities to all block sums of space s: before, across and after each candidate."""
+def update_block_sums(space: int, state: RunningSums) -> None:
+    """Add the newest vector's similarities to all block sums of one space: before, across and after each candidate."""
     n = state.n[0]
-    row, sums, forward = state.newest_similarity_sums[s], state.sums[s], state.forward[s]
+    row, sums, forward = state.newest_similarity_sums[space], state.sums[space], state.forward[space]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
     for k in range(len(SPANS)):
         span = SPANS[k]
         if n >= span:
-            state.squares[s, k] -= 2.0 * forward[n - span] + 1.0
-        state.squares[s, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
-        state.before[s, n + 1, k] = state.squares[s, k]
-        state.across[s, n + 1, k] = 0.0
+            state.squares[space, k] -= 2.0 * forward[n - span] + 1.0
+        state.squares[space, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
+        state.before[space, n + 1, k] = state.squares[space, k]
+        state.across[space, n + 1, k] = 0.0
     sums[n], forward[n] = 0.0, 0.0
     newest = row[n]
     for j in range(lowest, n + 1):
@@ -180,26 +180,26 @@ def update_block_sums(s: int, state: RunningSums) -> None:
     for c in range(max(0, n - _OLDEST_AGE), n + 1):
         for k in range(len(SPANS)):
             if n - c < SPANS[k]:
-                state.across[s, c, k] += row[c] - row[max(0, c - SPANS[k], lowest)]
-                state.after[s, c, k] = sums[c]
+                state.across[space, c, k] += row[c] - row[max(0, c - SPANS[k], lowest)]
+                state.after[space, c, k] = sums[c]
     for k in range(len(SPLIT_OFFSETS)):
         i = n + 1 - SPLIT_REACH - SPLIT_OFFSETS[k]
         if i >= 0:
-            state.sums_at_split[s, i, k] = sums[i]
+            state.sums_at_split[space, i, k] = sums[i]
 
 
 @subkernel
-def update_partition(b: int, state: RunningSums) -> None:
+def update_partition(penalty: int, state: RunningSums) -> None:
     """Extend the optimal partitioning to the newest vector, and update its path of changes.
 
-    b: index of the penalty in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
+    penalty: index in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (
-        state.sums[PENALTY_SPACE[b]],
-        state.best[b],
-        state.previous_change[b],
-        state.on_path_since[b],
+        state.sums[PENALTY_SPACE[penalty]],
+        state.best[penalty],
+        state.previous_change[penalty],
+        state.on_path_since[penalty],
     )
     lowest = max(0, e - HORIZON)
     highest = max(lowest + 1, e - _MIN_SECTION + 1)
@@ -212,7 +212,7 @@ def update_partition(b: int, state: RunningSums) -> None:
         if costs[i] < lowest_cost:
             lowest_cost, where = costs[i], i
     where += lowest
-    best[e], previous[e] = lowest_cost + PENALTIES[b], where
+    best[e], previous[e] = lowest_cost + PENALTIES[penalty], where
     oldest = max(0, e - _PATH_MEMORY)
     since[e] = -1
     at, steps, upper = where, 0, e
@@ -230,7 +230,7 @@ def update_partition(b: int, state: RunningSums) -> None:
 
 @subkernel
 def update_diagonal_sums(state: RunningSums) -> None:
-    """Add the newest vector's similarity at each lag to the running sum along that diagonal, in each PARALLEL_SPACE."""
+    """Extend the running sums along all diagonals, one per lag, by the newest vector's similarities."""
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]
@@ -245,7 +245,7 @@ def update_diagonal_sums(state: RunningSums) -> None:
 
 @subkernel
 def update_past_matches(state: RunningSums) -> None:
-    """Add the newest vector's similarity to each window of the past to the matches of all candidates it follows."""
+    """Add the newest vector's similarity to each window of the past to the matches of all recent candidates."""
     n = state.n[0]
     row, windows = state.newest_similarity_sums[PROJECTED], state.scratch[0]
     newest_match = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]

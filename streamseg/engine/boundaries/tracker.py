@@ -66,7 +66,7 @@ class BoundaryTracker:
         self._oldest = int(model.ages[-1]) + 8
         shift = compute_threshold_shift(settings)
         thresholds = shift_thresholds(compute_confirmation_thresholds(model, settings.lookahead_s, self._oldest), shift)
-        if min_confirmation_delay_s > 0.0:  # one step more, since `confirm_at` is called after `push`
+        if min_confirmation_delay_s > 0.0:  # one step more, since `confirm_boundary` is called after `push`
             thresholds[: math.ceil(min_confirmation_delay_s / STEP_S) + 1] = _UNREACHABLE
         self._confirmation_thresholds = compute_thresholds_by_distance(thresholds, model)
         self._stability_calibration, self._confidence_calibration = model.calibration
@@ -100,7 +100,7 @@ class BoundaryTracker:
             return []
         return self._confirm_candidate() + self._update_pending()
 
-    def confirm_at(self, step: int, probability: float) -> list[BoundaryDecision]:
+    def confirm_boundary(self, step: int, probability: float) -> list[BoundaryDecision]:
         """Confirm a boundary at `step` that was detected by other means, and return the decisions.
 
         probability: that of the confirmed boundary. Returns no decision when a boundary at `step` or later is confirmed

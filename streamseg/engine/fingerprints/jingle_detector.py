@@ -24,7 +24,7 @@ _MAX_CONFIRMATION_DELAY_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedJingle:
-    """A jingle found in the stream. t: stream seconds of its start. probability: that it is right, 0 to 1."""
+    """A jingle found in the stream. t: stream seconds of its start. probability: that this is right, 0 to 1."""
 
     name: str
     t: float

@@ -203,7 +203,7 @@ class FingerprintMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Finds fingerprints in feature frames. Pickles between pushes."""
+    """Finds fingerprints in feature frames. Can be pickled between pushes."""
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Start a stretch in which all these fingerprints are searched for."""

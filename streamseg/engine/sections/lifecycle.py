@@ -113,7 +113,7 @@ class SectionTracker:
         return self._update_estimate() if self._current.n_vectors in _ESTIMATE_AT_COUNTS else []
 
     def measure_novelty(self, t: float) -> Novelty:
-        """Return the data of the event `novelty`: how much the sound changed in the last seconds, and its label.
+        """Return the data of the event `novelty`: how much the sound changed lately, and the current label.
 
         t: stream time of the event, in seconds.
         """
@@ -180,9 +180,9 @@ class SectionTracker:
         return [Event(boundary_id, confirmation), *closing_events]
 
     def name_section_by_jingle(self, jingle: str, t: float) -> list[Event]:
-        """Give the current section the name of a jingle if it starts near stream time t, in seconds, of the jingle.
+        """Give the current section the name of a jingle that starts at stream time t, in seconds, as the section does.
 
-        Returns the event `section.updated`, or no event if the section starts elsewhere.
+        Returns the event `section.updated`, or no event if the section starts more than 2.5 s from t.
         """
         if abs(self._current.start - t) > _NAMED_WITHIN_S:
             return []

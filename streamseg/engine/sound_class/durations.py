@@ -37,7 +37,7 @@ class ClassDurations:
 
     @property
     def active_classes(self) -> dict[SoundClass, bool]:
-        """Whether each class is on since the last change."""
+        """Each sound class, and whether it is on since the last change."""
         return dict(zip(SOUND_CLASSES, self._changes[-1].active, strict=True))
 
     def add_change(self, t: float, active: dict[SoundClass, bool]) -> None:

@@ -96,7 +96,7 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
 
 
 class SpeechMusicNetwork:
-    """Computes log-odds of speech and music from the window features of one stretch. Pickles between windows."""
+    """Computes log-odds of speech and music from the window features of one stretch. Can be pickled between pushes."""
 
     def __init__(self, weights: SpeechMusicWeights) -> None:
         """Start a stretch, without memory of earlier windows."""

@@ -93,7 +93,7 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
 
 
 class SilenceDetector:
-    """Detects in the levels of frames where silence begins and ends. Pickles between pushes."""
+    """Detects in the levels of frames where silence begins and ends. Can be pickled between pushes."""
 
     def __init__(self, settings: Settings) -> None:
         """settings: `silence_db` and `dead_air_s` are used."""
