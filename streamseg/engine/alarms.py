@@ -1,6 +1,6 @@
-"""Alarms: dead air, clipping, lost stereo, a frozen stream.
+"""Detects alarm conditions: dead air, clipping, lost stereo, a frozen stream.
 
-They rest on what `LoudnessMeter` measures in each tenth of a second, in all channels at the source's rate, because a
+The input is what `LoudnessMeter` measures in each tenth of a second, in all channels at the source's rate, because a
 downmix hides clipping and stereo. A condition must hold for a while before its alarm is raised, and be absent for a
 while before it is cleared. Dead air is silence whose level has stopped falling: the end of a fade-out is not dead air.
 """
@@ -68,7 +68,7 @@ class _AlarmHysteresis:
 
 
 class AlarmDetector:
-    """Detects alarms in rows of loudness, and holds their events until they are due."""
+    """Detects alarms in rows of loudness, and queues their events until `take_events_until` removes them."""
 
     def __init__(self, settings: Settings) -> None:
         """Start at stream time 0 with all alarms cleared."""
@@ -85,21 +85,24 @@ class AlarmDetector:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, after a gap; alarms stay raised until their condition is absent."""
+        """Start again at stream time `start`, in seconds, after a gap. Alarms stay until their condition ends."""
         self._start = start
         self._rows = 0
         self._levels_db.clear()
         self._clipped_rows.clear()
 
     def push(self, rows: NDArray[np.float64]) -> None:
-        """Process rows of `LoudnessMeter`, shape (n, len(LOUDNESS_COLUMNS)), one for each tenth of a second."""
+        """Process rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`.
+
+        `take_events_until` returns the resulting events.
+        """
         for level, difference, clipped, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN]].tolist():
             self._update(level, difference, is_clipped=clipped > 0.0, is_frozen=frozen > 0.0)
 
     def take_events_until(self, t: float) -> list[Event]:
-        """Remove and return the events decided up to stream time t.
+        """Remove and return the events that were decided up to stream time t, in seconds.
 
-        The caller asks at times that do not depend on the sizes of blocks, and neither does the order of events then.
+        The caller passes times that do not depend on the sizes of blocks, so the order of events does not either.
         """
         events = []
         while self._pending_events and self._pending_events[0][0] <= t:

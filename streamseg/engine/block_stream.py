@@ -1,4 +1,4 @@
-"""Segments an iterable of blocks: the product as a pipe."""
+"""Segments an iterable of blocks or arrays into an iterator of events."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def segment(
     *,
     sample_rate: int | None = None,
     model: BoundaryModel | None = None,
-    memory: NamedSounds | None = None,
+    named_sounds: NamedSounds | None = None,
     telemetry: bool = False,
 ) -> Iterator[Event]:
-    """Yield the events of a source's items, or of plain arrays, in order.
+    """Segment the samples of a source, or of plain arrays, and yield the events in order.
 
-    blocks: items of a source, or arrays of shape (n,) or (n, channels), full scale ±1. sample_rate: of plain arrays,
-    Hz; a source's blocks have their own. memory: named sounds of earlier runs. All else as in `Segmenter`.
+    blocks: items of a source, or arrays of shape (n,) or (n, channels), full scale ±1.
+    settings: those of the profile `music` if None. sample_rate: of plain arrays, Hz; the blocks of a source have their
+    own. model: of the boundary classifier; None for the one shipped for the profile. named_sounds: sections and jingles
+    of earlier runs to recognise, None for none. telemetry: also yield `meter` and `novelty` events.
     Raises UsageError when plain arrays come without a rate.
     """
     segmenter: Segmenter | None = None
@@ -36,7 +38,9 @@ def segment(
         if segmenter is None:
             if rate is None:
                 raise UsageError("plain arrays do not tell their rate; pass sample_rate=…")
-            segmenter = Segmenter(settings, sample_rate=rate, model=model, named_sounds=memory, telemetry=telemetry)
+            segmenter = Segmenter(
+                settings, sample_rate=rate, model=model, named_sounds=named_sounds, telemetry=telemetry
+            )
         yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.push_item(item)
     if segmenter is not None:
         yield from segmenter.finish()

@@ -1,4 +1,4 @@
-"""Checks the arrays that are pushed, buffers tiny ones and cuts huge ones, so that each block is worth its cost.
+"""Checks pushed arrays, joins tiny ones and cuts huge ones, so that all blocks have an efficient size.
 
 One pass through all stages costs 20 µs or more, however few samples it processes. With one sample a push at 48 kHz,
 20 µs is as long as the sound itself.
@@ -20,7 +20,7 @@ _FLOAT32: Final = np.dtype(np.float32)
 
 
 class InputBuffer:
-    """Turns pushed arrays into blocks of at least 5 ms, and of at most 65,536 samples. Pickles."""
+    """Turns pushed arrays into blocks of at least 5 ms, and of at most 65,536 samples. Can be pickled."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -32,13 +32,13 @@ class InputBuffer:
         self._room = 0  # with fewer bytes than this, another array of that shape does not complete a block
 
     def __len__(self) -> int:
-        """Samples in the buffer, per channel."""
+        """Return the number of samples in the buffer, per channel."""
         return len(self._content) // (_FLOAT32.itemsize * self.channels) if self._content else 0
 
-    def add_like_last(self, samples: Samples | NDArray[np.floating]) -> bool:
-        """Add an array that has the shape and type of the one added last, without checking it again.
+    def add_if_same_shape(self, samples: Samples | NDArray[np.floating]) -> bool:
+        """Add an array, unchecked, if it has the shape and type of the one added last; return whether it was added.
 
-        Returns False and adds nothing for any other array, and when the array would complete a block.
+        Returns False and adds nothing if the array differs, or would complete a block: the caller then calls `push`.
         """
         if (
             type(samples) is np.ndarray
@@ -51,10 +51,10 @@ class InputBuffer:
         return False
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Samples]:
-        """Check an array and return the blocks to process now, in order, float32, shape (n, channels).
+        """Check an array, add it, and return the blocks that are ready to process, in order: float32, (n, channels).
 
-        Arrays shorter than 5 ms are copied; their block comes with the array that completes 5 ms, or before the next
-        longer array. A block is the memory of the array where possible.
+        samples: shape (n,) or (n, channels). Arrays shorter than 5 ms are copied; their block is returned with the
+        array that completes 5 ms, or before the next longer array. Blocks are views of `samples` where possible.
         Raises UsageError when the shape is neither (n,) nor (n, channels), when the number of channels changed, or
         after `close`.
         """
@@ -83,12 +83,12 @@ class InputBuffer:
         return [*self.take_all(), *parts]
 
     def take_all(self) -> list[Samples]:
-        """Remove everything from the buffer; returns it as one block, or none if the buffer is empty."""
+        """Empty the buffer and return its content as a list of one block; an empty list if there is none."""
         if not self._content:
             return []
         content, self._content = self._content, bytearray()
         return [np.frombuffer(content, np.float32).reshape(-1, self.channels)]
 
     def close(self) -> None:
-        """Refuse all further samples."""
+        """Make every later `push` raise UsageError."""
         self._last_shape, self.is_closed = None, True

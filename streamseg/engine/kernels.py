@@ -1,4 +1,4 @@
-"""The decorators of all compiled kernels.
+"""Decorators that compile functions with numba; all kernels of the engine use them.
 
 Kernels are compiled once per machine (cached on disk), release the GIL, and are compiled without fast-math: sums keep
 the order in which they are written, so results are the same bits whatever the block size. Sums that matter for speed
@@ -44,17 +44,17 @@ _UNREADABLE_CACHE_ERRORS = (ImportError, AttributeError, EOFError, UnpicklingErr
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Decorate a kernel that Python calls and that allocates no memory; if it allocates, it does not compile."""
+    """Compile a function that Python calls and that allocates no memory; if it allocates, compilation fails."""
     return _compile_with_cache(function, _NO_ALLOCATION)
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
-    """Decorate a kernel that allocates memory, or calls one that does."""
+    """Compile a function that Python calls and that allocates memory, or calls a kernel that does."""
     return _compile_with_cache(function, {})
 
 
 def subkernel(function: Callable[..., Any]) -> Any:
-    """Decorate a function that only kernels call; it is compiled into them and cached with them."""
+    """Compile a function that only kernels call; its code becomes part of them and is cached with them."""
     return njit(function, **_OPTIONS, **_NO_ALLOCATION, **_NO_PYTHON_ENTRY)
 
 

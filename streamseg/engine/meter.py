@@ -1,4 +1,4 @@
-"""The meter: level, loudness, pitch, tempo and key of the present moment, for telemetry."""
+"""Measures level, loudness, pitch, tempo and key at the present moment, for the telemetry event `meter`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.loudness.meter import MOMENTARY, SAMPLE_PEAK, SHORT_TERM
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sections.statistics import MIN_TEMPO_CONFIDENCE
 from streamseg.engine.timeline import Timeline
 from streamseg.wire.events import Meter
@@ -19,23 +19,26 @@ _FLOOR_LUFS = -100.0
 
 
 class StreamMeter:
-    """Makes the `meter` events: one for every fifth frame of a stretch."""
+    """Makes the data of `meter` events, one for every fifth frame of a stretch."""
 
-    def __init__(self, timeline: Timeline, reporter: SectionReporter) -> None:
-        """reporter: has the recent rows of loudness, and the key of the current section."""
-        self._timeline, self._reporter = timeline, reporter
+    def __init__(self, timeline: Timeline, report_builder: SectionReportBuilder) -> None:
+        """timeline: gives the times of frames. report_builder: gives recent rows of loudness, and the current key."""
+        self._timeline, self._report_builder = timeline, report_builder
         self._key: str | None = None
 
     def update_key(self) -> None:
-        """Estimate the key of the current section again. Costs more than a frame, so it is done once a step."""
-        key = self._reporter.key
+        """Estimate the key of the current section again, for the next events. Costly: call it once per texture step."""
+        key = self._report_builder.key
         self._key = key.name if key else None
 
-    def measure_frames(self, first: int, frames: NDArray[np.float64]) -> list[Meter]:
-        """Measure feature frames, shape (n, COLUMNS_TOTAL); first: number of the first one in this stretch."""
+    def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[Meter]:
+        """Return the meter data of every fifth frame.
+
+        first_frame: number of the first frame in this stretch. frames: features, shape (n, COLUMNS_TOTAL).
+        """
         return [
-            self._measure_frame(self._timeline.frame_end(number), frames[number - first])
-            for number in range(first, first + len(frames))
+            self._measure_frame(self._timeline.frame_end_time(number), frames[number - first_frame])
+            for number in range(first_frame, first_frame + len(frames))
             if number % _EVERY_FRAMES == 0
         ]
 
@@ -43,7 +46,7 @@ class StreamMeter:
         rms_db, f0_hz, tempo, confidence = (
             float(frame[COLUMNS[name]][0]) for name in ("rms_db", "f0_hz", "tempo_bpm", "tempo_confidence")
         )
-        row = self._reporter.loudness_row_at(t)
+        row = self._report_builder.loudness_row_at(t)
         peak = 0.0 if row is None else float(row[SAMPLE_PEAK])
         momentary, short_term = (math.nan, math.nan) if row is None else (row[MOMENTARY], row[SHORT_TERM])
         return Meter(

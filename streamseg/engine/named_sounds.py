@@ -1,4 +1,4 @@
-"""Named sounds: sections and jingles that a person gave a name, for the engine to recognise in later runs.
+"""Named sounds: sections and jingles that a person named, and that the engine recognises in later runs.
 
 The engine gets a `NamedSounds` when an epoch begins and never changes it. Names given meanwhile go into the store
 (`streamseg.live.name_store`) and are passed with the next epoch, so that the same samples with the same named sounds
@@ -16,9 +16,9 @@ NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
 
 class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
-    """A section or a jingle that a person gave a name.
+    """A section or a jingle that a person named.
 
-    kind: `section`, the descriptor of a section whose label has the name; `cue`, the fingerprint of a jingle.
+    kind: `section` for a section descriptor, whose label gets the name; `cue` for the fingerprint of a jingle.
     content: arrays as `pack_arrays` packs them, different for each kind (`SectionDescriptor.to_bytes`,
     `Fingerprint.to_bytes`).
     """
@@ -35,11 +35,11 @@ class NamedSounds(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """The hash of all sounds and names, twelve hex digits; `none` when there are none."""
+        """Hash of all names and sounds, twelve hex digits; `none` when there are none."""
         if not self.entries:
             return "none"
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]
 
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
-        """The named sounds of one kind."""
+        """Return the named sounds of one kind, in the order in which they were named."""
         return tuple(entry for entry in self.entries if entry.kind == kind)

@@ -1,4 +1,4 @@
-"""Arrays as bytes, in NumPy's npz format: weights, section descriptors, fingerprints."""
+"""Converts arrays to bytes and back, in NumPy's npz format: for weights, section descriptors and fingerprints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def pack_arrays(**arrays: NDArray[Any]) -> bytes:
 
 
 def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays that `pack_arrays` packed, by name. Raises ValueError when the content is something else."""
+    """Return the arrays in the bytes of an npz file, by name. Raises ValueError when `content` is something else."""
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

@@ -1,11 +1,11 @@
-"""The segmenter: samples in, events out. The order of the stages is the algorithm.
+"""The segmenter runs all stages of the engine: samples in, events out. The order of the stages is the algorithm.
 
     samples ─┬▶ loudness of all channels at the source's rate ─▶ alarms
              └▶ resampling ─▶ feature frames ─┬▶ sound class, jingles
                                               └▶ texture vectors ─▶ boundaries ─▶ sections and labels
 
-Pure: no clock, thread, file, socket or log. The same samples and gaps give the same events, whatever the sizes of the
-blocks. The whole state pickles; a pickle is read by the version that wrote it.
+It is pure: it uses no clock, thread, file, socket or log. The same samples and gaps give the same events, whatever the
+sizes of the blocks. The whole state can be pickled; only the version that wrote a pickle can read it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from streamseg.engine.models.loader import load_boundary_model, load_label_model
 from streamseg.engine.models.weights import BoundaryModel, LabelModel
 from streamseg.engine.named_sounds import NamedSounds
 from streamseg.engine.sections.lifecycle import SectionTracker
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sound_class.classifier import SoundClassifier
 from streamseg.engine.stream_events import (
-    StreamOrigin,
+    StreamInputs,
     make_source_event,
     make_stream_gap,
     make_stream_started,
@@ -49,7 +49,7 @@ _REPORT_MARGIN_S = 15.0  # sections start up to this much before the oldest step
 
 
 class Segmenter:
-    """Segments one stream: `push` returns the events that the samples lead to."""
+    """Segments one stream: each `push` of samples returns the events that it causes, and `finish` the last ones."""
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class Segmenter:
     ) -> None:
         """Prepare for a stream of `sample_rate` Hz.
 
-        settings: those of the profile `music` by default. source: named in `stream.started`. telemetry: also emit
-        `meter` and `novelty`. model, label_model: of the boundary classifier, and of the similarity of sections; those
-        shipped for the profile by default. named_sounds: sections and jingles of earlier runs. feedback: learned from
-        listeners.
+        settings: those of the profile `music` by default. source: its name in `stream.started`. telemetry: also return
+        `meter` and `novelty` events. model, label_model: of the boundary classifier, and of the similarity of sections;
+        those shipped for the profile by default. named_sounds: sections and jingles of earlier runs to recognise.
+        feedback: what was learned from listeners' marks; None leaves the classifier as it is.
         """
         self.settings = settings = settings or make_settings("music")
         model = model or load_boundary_model(settings.profile)
         label_model = label_model or load_label_model(settings.profile)
         named_sounds = named_sounds or NamedSounds()
-        self._origin = StreamOrigin(source, sample_rate, settings, model, label_model, named_sounds, feedback)
+        self._stream_inputs = StreamInputs(source, sample_rate, settings, model, label_model, named_sounds, feedback)
         self._input = InputBuffer(sample_rate)
         self._timeline = Timeline(sample_rate)
         self._alarms = AlarmDetector(settings)
@@ -84,29 +84,31 @@ class Segmenter:
             settings, model, self._timeline, feedback, self._jingles.min_confirmation_delay_s
         )
         lookback_s = self._boundaries.lookback_s
-        self._reporter = SectionReporter(lookback_s + _REPORT_MARGIN_S, self._sound_class.durations)
-        self._sections = SectionTracker(settings, lookback_s, label_model, named_sounds, self._reporter.close_section)
-        self._meter = StreamMeter(self._timeline, self._reporter) if telemetry else None
+        self._report_builder = SectionReportBuilder(lookback_s + _REPORT_MARGIN_S, self._sound_class.durations)
+        self._sections = SectionTracker(
+            settings, lookback_s, label_model, named_sounds, self._report_builder.close_section
+        )
+        self._meter = StreamMeter(self._timeline, self._report_builder) if telemetry else None
         self._start_stretch(0.0)
 
     @property
     def sample_rate(self) -> int:
-        """Of the source, Hz."""
+        """Sample rate of the source, Hz."""
         return self._timeline.sample_rate
 
     @property
     def t(self) -> float:
-        """Stream seconds pushed so far."""
+        """Stream time after the last sample pushed, seconds."""
         return (self._timeline.samples + len(self._input)) / self.sample_rate
 
     @property
     def watermark(self) -> float:
-        """Stream time up to which nothing changes any more, seconds."""
+        """Stream time, in seconds, before which later events change no boundary and no label."""
         reach_s = max(self._boundaries.lookback_s + _REFINEMENT_S, RELABEL_WINDOW_S)
         return max(0.0, self._timeline.samples / self.sample_rate - reach_s)
 
     def push_item(self, item: SourceItem) -> list[Event]:
-        """Process an item of a source: samples, a gap, a title, or the loss or return of the source."""
+        """Process an item of a source (block, gap, title, or the source's loss or return), and return its events."""
         if isinstance(item, Block):
             return self.push(item.samples)
         if isinstance(item, Gap):
@@ -114,22 +116,30 @@ class Segmenter:
         return [*self._process_buffered(), make_source_event(item, self._timeline.now)]
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Event]:
-        """Process samples, float, full scale ±1, shape (n,) or (n, channels). The array is neither kept nor written.
+        """Process samples and return the events that they cause.
 
-        Arrays shorter than 5 ms are copied and processed together, so that their events come up to 5 ms later.
+        samples: float, full scale ±1, shape (n,) or (n, channels); neither kept nor written. Arrays shorter than 5 ms
+        are copied and processed together, so their events are returned up to 5 ms later.
         Raises UsageError for another shape, for a change of channels, or after `finish`.
         """
-        if self._input.add_like_last(samples):
+        if self._input.add_if_same_shape(samples):
             return []
         is_first = not self._input.channels
         blocks = self._input.push(samples)
-        events = [make_stream_started(self._origin, self._input.channels)] if is_first and self._input.channels else []
+        events = (
+            [make_stream_started(self._stream_inputs, self._input.channels)]
+            if is_first and self._input.channels
+            else []
+        )
         for block in blocks:
             events += self._process_block(block)
         return events
 
     def push_gap(self, missing_samples: int, cause: GapCause) -> list[Event]:
-        """Skip samples (per channel, at the source's rate) that were lost; stream time includes them."""
+        """Advance stream time by lost samples and return the events of the gap; a gap above 2 s also ends the section.
+
+        missing_samples: per channel, at the source's rate; nothing happens if it is 0 or less.
+        """
         if missing_samples <= 0:
             return []
         missing_s = missing_samples / self.sample_rate
@@ -146,7 +156,10 @@ class Segmenter:
         return [*events, gap]
 
     def finish(self, reason: str = "end") -> list[Event]:
-        """End the stream and return the events of everything pending. From then on `push` raises UsageError."""
+        """End the stream and return its last events: pending boundaries, the last section, `stream.stopped`.
+
+        reason: text for `stream.stopped`. Afterwards `push` raises UsageError, and `finish` returns no events.
+        """
         if self._input.is_closed:
             return []
         events = self._drain()
@@ -157,15 +170,18 @@ class Segmenter:
         return [*events, make_stream_stopped(self._timeline, self._sections.boundaries_confirmed, reason)]
 
     def find_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """The boundary candidate that a listener's verdict at stream time t is about; None when it is too old."""
+        """Return the boundary candidate that a listener's verdict at stream time t, in seconds, refers to.
+
+        Returns None where there is no candidate: over 10 minutes ago, before a long gap, or at the very newest step.
+        """
         return self._boundaries.find_candidate(t, verdict)
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """The descriptor of a label's sections, to be stored under a name; None when there is none."""
+        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None without one."""
         return self._sections.descriptor_of_label(label)
 
     def name_of_label(self, label: str) -> str | None:
-        """The name that a label has from an earlier run, or None."""
+        """Return the name that a label has from an earlier run; None if it has none."""
         return self._sections.name_of_label(label)
 
     def _process_block(self, block: Samples) -> list[Event]:
@@ -173,7 +189,7 @@ class Segmenter:
         self._timeline.push_samples(len(block))
         loudness = self._front_end.measure_loudness(block)
         self._alarms.push(loudness)
-        self._reporter.push_loudness(loudness)
+        self._report_builder.push_loudness(loudness)
         return self._process_spans(self._front_end.push(block))
 
     def _process_spans(self, spans: list[FrameSpan]) -> list[Event]:
@@ -188,7 +204,7 @@ class Segmenter:
         first = self._timeline.push_frames(len(frames))
         self._boundaries.push_frames(frames)
         self._jingles.push(frames)
-        self._reporter.push_frames(frames)
+        self._report_builder.push_frames(frames)
         events = [(change.decided_t, Event("sound", change)) for change in self._sound_class.push(frames)]
         if self._meter:
             events += [(meter.t, Event("meter", meter)) for meter in self._meter.measure_frames(first, frames)]
@@ -201,9 +217,9 @@ class Segmenter:
         for decision in self._boundaries.push(vector):
             events += self._sections.apply_decision(*decision)
         for jingle in self._jingles.take_detections():
-            for decision in self._boundaries.confirm_jingle(jingle.t, jingle.probability, jingle.name):
+            for decision in self._boundaries.confirm_boundary_at_jingle(jingle.t, jingle.probability, jingle.name):
                 events += self._sections.apply_decision(*decision)
-            events += self._sections.name_section(jingle.name, jingle.t)
+            events += self._sections.name_section_by_jingle(jingle.name, jingle.t)
         if self._meter:
             self._meter.update_key()
             events.append(Event("novelty", self._sections.measure_novelty(self._timeline.decision_time)))
@@ -231,4 +247,4 @@ class Segmenter:
         self._sound_class.start_stretch(start)
         self._jingles.start_stretch(start)
         self._boundaries.start_stretch()
-        self._reporter.start_stretch(start)
+        self._report_builder.start_stretch(start)

@@ -1,4 +1,4 @@
-"""Makes the events about the stream as a whole: start, gaps, titles, loss and return of the source, stop."""
+"""Makes the events of the stream as a whole: start, gaps, titles, loss and return of the source, stop."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ from streamseg.wire.events import (
 _SUBJECT = "stream"
 
 
-class StreamOrigin(NamedTuple):
-    """Everything besides the samples that the events of a stream depend on. source: where the samples come from."""
+class StreamInputs(NamedTuple):
+    """What the events of a stream depend on besides its samples.
+
+    source: name of the source. sample_rate: of the source, Hz. model: of the boundary classifier. feedback: what was
+    learned from listeners, None for nothing.
+    """
 
     source: str
     sample_rate: int
@@ -37,28 +41,28 @@ class StreamOrigin(NamedTuple):
     feedback: FeedbackModel | None
 
 
-def make_stream_started(origin: StreamOrigin, channels: int) -> Event:
-    """Make the first event of a stream. It names what the stream's events depend on, by hashes."""
+def make_stream_started(inputs: StreamInputs, channels: int) -> Event:
+    """Make the event `stream.started`, with the settings and with hashes of all that later events depend on."""
     data = StreamStarted(
-        sample_rate=origin.sample_rate,
+        sample_rate=inputs.sample_rate,
         channels=channels,
-        source=origin.source,
-        profile=origin.settings.profile,
-        settings=msgspec.to_builtins(origin.settings),
-        latency_s=origin.settings.lookahead_s,
+        source=inputs.source,
+        profile=inputs.settings.profile,
+        settings=msgspec.to_builtins(inputs.settings),
+        latency_s=inputs.settings.lookahead_s,
         hashes={
-            "settings": hash_settings(origin.settings),
-            "model": origin.model.hash,
-            "label_model": origin.label_model.hash,
-            "memory": origin.named_sounds.hash,
-            "lessons": origin.feedback.hash if origin.feedback else "none",
+            "settings": hash_settings(inputs.settings),
+            "model": inputs.model.hash,
+            "label_model": inputs.label_model.hash,
+            "memory": inputs.named_sounds.hash,
+            "lessons": inputs.feedback.hash if inputs.feedback else "none",
         },
     )
     return Event(_SUBJECT, data)
 
 
 def make_source_event(item: Title | SourceAway, t: float) -> Event:
-    """Make the event of a title, or of the loss or return of the source, at stream time t."""
+    """Make `stream.title`, `stream.lost` or `stream.resumed` of an item of the source, at stream time t, in seconds."""
     match item:
         case Title(title=title):
             return Event(_SUBJECT, StreamTitle(t=t, title=title))
@@ -69,12 +73,12 @@ def make_source_event(item: Title | SourceAway, t: float) -> Event:
 
 
 def make_stream_gap(t: float, missing_s: float, cause: GapCause) -> Event:
-    """Make the event of a gap of so many seconds at stream time t."""
+    """Make the event `stream.gap`: `missing_s` seconds of sound are missing at stream time t, in seconds."""
     return Event(_SUBJECT, StreamGap(t=t, missing_s=round(missing_s, 6), cause=cause))
 
 
 def make_stream_stopped(timeline: Timeline, boundaries_confirmed: int, reason: str) -> Event:
-    """Make the last event of a stream, with its totals."""
+    """Make the event `stream.stopped` with totals: seconds received, seconds missing, confirmed boundaries."""
     totals = {
         "heard_s": timeline.received_s,
         "missing_s": timeline.missing_s,

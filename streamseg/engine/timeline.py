@@ -1,4 +1,4 @@
-"""Stream time: converts counts of samples, frames and texture steps to seconds.
+"""Converts counts of samples, frames and texture steps to stream time in seconds.
 
 A stream is a sequence of stretches; each gap ends a stretch and starts the next one. In a stretch, frame i covers
 the engine-rate samples from i * HOP to i * HOP + FRAME - 1, and texture vector k is computed from the SPAN_FRAMES
@@ -23,14 +23,21 @@ _FRAME_OFFSET = (FRAME - HOP) // 2  # samples from the start of a frame to the b
 
 
 class Stretch(NamedTuple):
-    """A part of the stream without a gap: the number of its first texture step, and its start in stream seconds."""
+    """A part of the stream without a gap. first_step: number of its first texture step. start: stream seconds."""
 
     first_step: int
     start: float
 
 
+class FramePosition(NamedTuple):
+    """A frame of a stretch. stretch_start: stream seconds. frame: number of the frame in that stretch."""
+
+    stretch_start: float
+    frame: int
+
+
 class Timeline:
-    """Counts the samples, frames and texture steps of one stream, and gives the stream time of each."""
+    """Counts the samples, frames and texture steps of one stream, and converts them to stream time."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -42,12 +49,12 @@ class Timeline:
 
     @property
     def samples(self) -> int:
-        """Samples per channel so far, those missing in gaps included."""
+        """Number of samples per channel so far, including those missing in gaps."""
         return self._samples
 
     @property
     def now(self) -> float:
-        """Stream time after the last sample, seconds, rounded to microseconds as events state it."""
+        """Stream time after the last sample, in seconds, rounded to microseconds as in events."""
         return round(self._samples / self.sample_rate, 6)
 
     @property
@@ -62,34 +69,37 @@ class Timeline:
 
     @property
     def stretch_start(self) -> float:
-        """Stream time at which the current stretch started, seconds."""
+        """Stream time at which the current stretch started, in seconds."""
         return self._stretches[-1].start
 
     @property
     def decision_time(self) -> float:
-        """Stream time of the last sample that decisions rest on now: the end of the newest frame."""
-        return self.frame_end(self._frames - 1)
+        """Stream time, in seconds, of the last sample that decisions depend on now: the end of the newest frame."""
+        return self.frame_end_time(self._frames - 1)
 
     def push_samples(self, n: int) -> None:
-        """Count n samples per channel at the source's rate."""
+        """Advance by n samples per channel, at the source's rate."""
         self._samples += n
 
     def push_gap(self, n: int) -> None:
-        """Count n missing samples per channel at the source's rate. The caller then starts a stretch."""
+        """Advance by n missing samples per channel, at the source's rate. The caller then calls `start_stretch`."""
         self._samples += n
         self._missing_samples += n
 
     def push_frames(self, n: int) -> int:
-        """Count n frames; returns the number of the first of them in this stretch."""
+        """Advance by n frames; return the number of the first of them in this stretch."""
         self._frames += n
         return self._frames - n
 
     def push_step(self) -> None:
-        """Count one texture vector."""
+        """Advance by one texture step."""
         self._steps += 1
 
     def start_stretch(self, *, restart: bool = False) -> float:
-        """Start a stretch now; returns its start in stream seconds. restart: count steps from 0 again."""
+        """Start a stretch after the last sample; return its start in stream seconds.
+
+        restart: also forget the earlier stretches and count texture steps from 0 again.
+        """
         if restart:
             self._steps = 0
             self._stretches.clear()
@@ -97,33 +107,36 @@ class Timeline:
         self._frames = 0
         return self.stretch_start
 
-    def frame_end(self, frame: int) -> float:
-        """Stream time at which a frame of this stretch ends, rounded to microseconds."""
+    def frame_end_time(self, frame: int) -> float:
+        """Return the stream time at which a frame of this stretch ends, in seconds, rounded to microseconds."""
         return round(self.stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
     def step_at(self, t: float) -> int:
-        """The step of a boundary at stream time t."""
+        """Return the texture step of a boundary at stream time t, in seconds."""
         stretch = next((each for each in reversed(self._stretches) if each.start <= t), self._stretches[0])
         frame = (t - stretch.start) * ENGINE_RATE / HOP
         return stretch.first_step + max(0, round((frame - _FIRST_FRAME) / HOP_FRAMES))
 
-    def locate_step(self, step: int) -> tuple[float, int]:
-        """The stretch in which a boundary at this step lies, by its start, and the boundary's frame there."""
+    def locate_step(self, step: int) -> FramePosition:
+        """Return the position of a boundary at this texture step: the boundary lies before that frame."""
         stretch = next((each for each in reversed(self._stretches) if each.first_step <= step), self._stretches[0])
-        return stretch.start, _FIRST_FRAME + (step - stretch.first_step) * HOP_FRAMES
+        return FramePosition(stretch.start, _FIRST_FRAME + (step - stretch.first_step) * HOP_FRAMES)
 
 
 def boundary_time(stretch_start: float, frame: int) -> float:
-    """Stream time of a boundary before a frame of the stretch that starts at `stretch_start`."""
+    """Return the stream time, in seconds, of a boundary just before a frame.
+
+    frame: number in the stretch that starts at `stretch_start`, stream seconds.
+    """
     return stretch_start + max(0, frame * HOP + _FRAME_OFFSET) / ENGINE_RATE
 
 
 def step_to_time(step: int | NDArray[np.int64]) -> NDArray[np.float64]:
-    """Stream seconds of a boundary at `step`, in a stream without gaps; the shape of `step`."""
+    """Return the time of a boundary at a texture step, in seconds, in a stream without gaps; same shape as `step`."""
     seconds: NDArray[np.float64] = ((_FIRST_FRAME + np.asarray(step) * HOP_FRAMES) * HOP + _FRAME_OFFSET) / ENGINE_RATE
     return seconds
 
 
-def step_end_time(step: int) -> float:
-    """Stream seconds at which the texture vector before `step` is complete, in a stream without gaps."""
-    return float(((SPAN_FRAMES - 1 + (step - 1) * HOP_FRAMES) * HOP + FRAME) / ENGINE_RATE)
+def time_after_steps(n_steps: int) -> float:
+    """Return the time at which `n_steps` texture vectors are complete, in seconds, in a stream without gaps."""
+    return float(((SPAN_FRAMES - 1 + (n_steps - 1) * HOP_FRAMES) * HOP + FRAME) / ENGINE_RATE)

@@ -13,7 +13,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.boundaries.candidates import CandidateFeatures
+from streamseg.engine.boundaries.candidates import CandidateScorer
 from streamseg.engine.features.texture import HOP_FRAMES, TEXTURE_DIMS
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation.discriminant import fit_discriminant
@@ -137,7 +137,7 @@ def collect_examples(
 
     negative_share: share of the negatives that is collected.
     """
-    candidates = CandidateFeatures(model)
+    candidates = CandidateScorer(model)
     ages = np.array(recipe.ages)
     features, targets = [np.zeros((0, candidates.n_features), np.float32)], [np.zeros(0, np.int8)]
     track_targets = boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
@@ -256,7 +256,7 @@ def train_boundary_model(
     rng = np.random.default_rng(0)
     model = make_untrained_model(recipe, fit_projection(tracks, recipe, excluded_labels), classes)
     weights = [weight(track) for track in tracks]
-    width = CandidateFeatures(model).n_glance_features
+    width = CandidateScorer(model).n_glance_features
     glance_model = replace(model, gate=np.array(np.inf))
     glances = [
         collect_examples(track, glance_model, recipe, _NEGATIVE_SHARE, rng, excluded_labels=excluded_labels)
@@ -279,7 +279,7 @@ def train_boundary_model(
     glance_trees = fit_trees(glances, weights, _GLANCE_TREES, _GLANCE_LEAVES, width)
     close_look_examples = [one for one in examples if one is not None]
     close_look_trees = fit_trees(
-        close_look_examples, weights, recipe.trees, recipe.leaves, CandidateFeatures(model).n_features
+        close_look_examples, weights, recipe.trees, recipe.leaves, CandidateScorer(model).n_features
     )
     glance_model = add_glance_trees(model, glance_trees, float(np.mean(gates)))
     return replace(glance_model, **flatten_trees([glance_trees, close_look_trees]))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamseg.engine.features.texture import STEP_S, TIMBRE
 from streamseg.evaluation.evaluate import TrackPredictions
 from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.tracks import extract_texture, step_end_time, step_to_time
+from streamseg.evaluation.tracks import extract_texture, step_to_time, time_after_steps
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +62,8 @@ def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEA
             continue
         so_far = novelty[half : middle + 1]
         if novelty[peak] > so_far.mean() + _STD_FACTOR * so_far.std():
-            boundaries.append(DetectedBoundary(float(step_to_time(peak)), step_end_time(step)))
-    return TrackPredictions(step_end_time(len(timbre)), tuple(boundaries), ())
+            boundaries.append(DetectedBoundary(float(step_to_time(peak)), time_after_steps(step)))
+    return TrackPredictions(time_after_steps(len(timbre)), tuple(boundaries), ())
 
 
 def _similarity(a: Floats, b: Floats) -> Floats:

@@ -14,7 +14,7 @@ from streamseg.engine.features.texture import HOP_FRAMES
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation import scores
 from streamseg.evaluation.timeliness import BoundaryPrediction
-from streamseg.evaluation.tracks import TrackTexture, step_end_time, step_to_time
+from streamseg.evaluation.tracks import TrackTexture, step_to_time, time_after_steps
 from streamseg.settings import ENGINE_RATE, HOP, Settings
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def boundary_history(probabilities: Floats, model: BoundaryModel, settings: Sett
             str(decision.number),
             decision.state,
             None if decision.state == "retracted" else float(step_to_time(decision.step)),
-            step_end_time(step),
+            time_after_steps(step),
             decision.probability,
             at_end,
         )

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.mono import convert_to_mono
 from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
-from streamseg.engine.timeline import step_end_time, step_to_time
+from streamseg.engine.timeline import step_to_time, time_after_steps
 from streamseg.evaluation.annotations import AnnotatedFile
 from streamseg.sources import AudioFileSource
 
-__all__ = ["TrackTexture", "extract_frames", "extract_texture", "step_end_time", "step_to_time"]
+__all__ = ["TrackTexture", "extract_frames", "extract_texture", "step_to_time", "time_after_steps"]
 
 Floats = NDArray[np.float64]
 

@@ -32,7 +32,7 @@ from streamseg.evaluation.evaluate import TrackPredictions, TrackScore, score_tr
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.scores import DetectedBoundary
 from streamseg.evaluation.thresholds import choose_policies, confirmed_boundaries, predict_track, score_policy
-from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_end_time, step_to_time
+from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time, time_after_steps
 from streamseg.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -119,7 +119,7 @@ def tune_model(
     tracks = _extract_tracks(files, jobs, progress)
     folds = min(_MAX_FOLDS, len(files))
     test_masks = [np.arange(len(files)) % folds == fold for fold in range(folds)]
-    hours = sum(step_end_time(len(track.vectors)) for track in tracks) / 3600
+    hours = sum(time_after_steps(len(track.vectors)) for track in tracks) / 3600
 
     probabilities = _predict_tracks([(track, start) for track in tracks], jobs, progress, "judging")
     scorer = _make_scorer(settings)
@@ -216,7 +216,7 @@ def _cross_validate(
 def _make_scorer(settings: Settings) -> Callable[[TrackTexture, Floats, BoundaryModel], TrackScore]:
     def score_table(track: TrackTexture, table: Floats, model: BoundaryModel) -> TrackScore:
         boundaries = tuple(DetectedBoundary(*pair) for pair in confirmed_boundaries(table, model, None, settings))
-        return score_track(track.truth, TrackPredictions(step_end_time(len(track.vectors)), boundaries, ()))
+        return score_track(track.truth, TrackPredictions(time_after_steps(len(track.vectors)), boundaries, ()))
 
     return score_table
 

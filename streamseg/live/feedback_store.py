@@ -13,7 +13,7 @@ from typing import get_args
 import msgspec
 
 from streamseg.atomic_files import convert_write_errors, make_folder, write_atomically
-from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback
+from streamseg.engine.boundaries.feedback import FeedbackModel, FeedbackObservation, fit_feedback_model
 from streamseg.errors import UsageError
 from streamseg.settings import Profile
 
@@ -50,7 +50,7 @@ class FeedbackStore:
 
         Raises UsageError when the file is damaged.
         """
-        return fit_feedback(self.list_observations(profile))
+        return fit_feedback_model(self.list_observations(profile))
 
     def add_observation(self, profile: Profile, observation: StoredObservation) -> None:
         """Add an observation to the file. It replaces an earlier one of the same boundary (same epoch, within 1 s).

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamseg.engine.boundaries.candidates import CandidateFeatures
+from streamseg.engine.boundaries.candidates import CandidateScorer
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
 from streamseg.engine.features.texture import TEXTURE_MEAN, TEXTURE_STD
 from streamseg.engine.models.weights import BoundaryModel
@@ -152,7 +152,7 @@ def test_equals_the_naive_twin():
     rng = np.random.default_rng(7)
     model, n = a_model(rng), 150
     vectors = some_vectors(rng, n)
-    evidence = CandidateFeatures(model)
+    evidence = CandidateScorer(model)
     for vector in vectors[:-1]:
         evidence.push(vector)
     evidence.push(vectors[-1])
@@ -177,7 +177,7 @@ def test_packing_the_memory_changes_nothing():
     rng = np.random.default_rng(8)
     model = a_model(rng)
     vectors = some_vectors(rng, 1700)
-    old, young = CandidateFeatures(model), CandidateFeatures(model)
+    old, young = CandidateScorer(model), CandidateScorer(model)
     for vector in vectors[:240]:
         old.push(vector)
     for vector in vectors[240:]:

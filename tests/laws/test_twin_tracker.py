@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from streamseg.engine.boundaries.sensitivity import shift_threshold, shift_thresholds, threshold_shift
-from streamseg.engine.boundaries.tracker import BoundaryTracker, confirmation_thresholds
+from streamseg.engine.boundaries.sensitivity import compute_threshold_shift, shift_threshold, shift_thresholds
+from streamseg.engine.boundaries.tracker import BoundaryTracker, compute_confirmation_thresholds
 from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.settings import make_settings
@@ -21,11 +21,11 @@ def calibrated(probability, slope, intercept):
 
 class NaiveTracker:
     def __init__(self, settings, model, delay_s):
-        shift = threshold_shift(settings)
+        shift = compute_threshold_shift(settings)
         self.model, self.oldest = model, int(max(model.ages)) + 8
         self.near, self.apart = int(model.neighbourhood), int(model.min_distance)
         self.thresholds = list(
-            shift_thresholds(confirmation_thresholds(model, settings.lookahead_s, self.oldest), shift)
+            shift_thresholds(compute_confirmation_thresholds(model, settings.lookahead_s, self.oldest), shift)
         )
         for age in range(self.oldest + 1):
             if delay_s and age < delay_s / STEP_S + 1:  # the age in steps is counted when the step has ended
@@ -98,7 +98,7 @@ class NaiveTracker:
         self.last = step
         return decisions
 
-    def confirm_at(self, step, probability):
+    def confirm_boundary(self, step, probability):
         return self.confirm(step, probability) if self.last < step < self.now else []
 
     def update(self):
@@ -176,8 +176,8 @@ def test_the_tracker_is_its_naive_twin(seed):
             ours, theirs = as_tuples(tracker.push(row)), naive.push(row)
             if rng.random() < 0.08:
                 step = naive.now - int(rng.integers(-2, 12))
-                ours += as_tuples(tracker.confirm_at(step, 0.9))
-                theirs += naive.confirm_at(step, 0.9)
+                ours += as_tuples(tracker.confirm_boundary(step, 0.9))
+                theirs += naive.confirm_boundary(step, 0.9)
             assert [each[:3] for each in ours] == [each[:3] for each in theirs], naive.now
             assert np.array([each[3:] for each in ours]) == pytest.approx(np.array([each[3:] for each in theirs]))
         ours, theirs = as_tuples(tracker.settle_pending()), naive.settle_pending()

@@ -57,7 +57,7 @@ def test_a_boundary_is_located_to_the_frame_when_it_is_decided():
 def test_a_jingle_confirms_a_boundary_exactly_where_it_starts():
     stream = Stream()
     stream.push(make_scenes(6)[: 5 * ENGINE_RATE])
-    (boundary,) = stream.detector.confirm_jingle(3.21, 0.9, "News")
+    (boundary,) = stream.detector.confirm_boundary_at_jingle(3.21, 0.9, "News")
     assert (boundary.decision.state, boundary.t, boundary.jingle) == ("confirmed", 3.21, "News")
     assert boundary.decision.probability == 0.9
     assert boundary.decided_t == stream.timeline.decision_time
@@ -66,7 +66,7 @@ def test_a_jingle_confirms_a_boundary_exactly_where_it_starts():
 def test_a_jingle_before_the_last_boundary_confirms_nothing():
     stream = Stream()
     (boundary,) = confirmations(stream.push(make_scenes(12)))
-    assert stream.detector.confirm_jingle(boundary.t - 2.0, 0.9, "News") == []
+    assert stream.detector.confirm_boundary_at_jingle(boundary.t - 2.0, 0.9, "News") == []
 
 
 def test_a_restart_forgets_the_sound_and_goes_on_counting():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sound_class.durations import ClassDurations
 
 OFF = {"speech": False, "music": False, "silence": False}
@@ -23,7 +23,7 @@ def test_seconds_add_up_over_changes_and_reading_changes_nothing():
 
 def test_a_report_has_the_shares_of_its_own_section():
     durations = ClassDurations()
-    reporter = SectionReporter(60.0, durations)
+    reporter = SectionReportBuilder(60.0, durations)
     durations.add_change(2.0, OFF | {"music": True})
     first = reporter.close_section(0.0, 8.0)
     durations.add_change(10.0, OFF | {"silence": True})
@@ -34,7 +34,7 @@ def test_a_report_has_the_shares_of_its_own_section():
 
 def test_a_section_is_reported_even_when_its_start_is_older_than_the_changes_that_are_remembered():
     durations = ClassDurations()
-    reporter = SectionReporter(60.0, durations)
+    reporter = SectionReportBuilder(60.0, durations)
     reporter.close_section(0.0, 1.0)
     for change in range(200):
         durations.add_change(2.0 + change, OFF | {"speech": change % 2 == 0})

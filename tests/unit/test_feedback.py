@@ -19,10 +19,10 @@ from streamseg.engine.boundaries.feedback import (
     FEATURE_GROUPS,
     HISTORY_S,
     MAX_LOG_ODDS_SHIFT,
-    FeedbackCorrection,
+    FeedbackCorrector,
     FeedbackModel,
     FeedbackObservation,
-    fit_feedback,
+    fit_feedback_model,
 )
 from streamseg.engine.features.texture import STEP_S, VECTOR_DIMS
 from streamseg.engine.models.loader import load_boundary_model
@@ -53,23 +53,29 @@ def odds(probability):
 
 class TestWhatIsLearned:
     def test_nothing_from_nothing(self):
-        assert fit_feedback([]) is None
+        assert fit_feedback_model([]) is None
 
     def test_a_rejected_kind_becomes_less_likely_and_others_hardly(self):
-        learned = fit_feedback([mark(moved=(1.0, 0.0, 0.0, 0.0)), mark(moved=(0.0, 0.0, 0.0, 1.0), right=True)] * 20)
+        learned = fit_feedback_model(
+            [mark(moved=(1.0, 0.0, 0.0, 0.0)), mark(moved=(0.0, 0.0, 0.0, 1.0), right=True)] * 20
+        )
         assert shift(learned, (1.0, 0.0, 0.0, 0.0)) < -1
         assert shift(learned, (0.0, 0.0, 0.0, 1.0)) > shift(learned, (1.0, 0.0, 0.0, 0.0)) + 1
 
     def test_a_missed_kind_becomes_likelier(self):
-        learned = fit_feedback([mark(right=True, log_odds=-3.0)] * 3)
+        learned = fit_feedback_model([mark(right=True, log_odds=-3.0)] * 3)
         assert shift(learned, (1.0, 0.0, 0.0, 0.0)) > 1
 
     def test_what_the_judge_knew_teaches_little(self):
-        learned = fit_feedback([mark(right=True, log_odds=6.0)] * 10)
+        learned = fit_feedback_model([mark(right=True, log_odds=6.0)] * 10)
         assert abs(shift(learned, (1.0, 1.0, 1.0, 1.0))) < 0.1
 
     def test_the_hash_is_of_the_numbers(self):
-        once, again, other = fit_feedback([mark()]), fit_feedback([mark()]), fit_feedback([mark(), mark()])
+        once, again, other = (
+            fit_feedback_model([mark()]),
+            fit_feedback_model([mark()]),
+            fit_feedback_model([mark(), mark()]),
+        )
         assert once.hash == again.hash != other.hash
 
 
@@ -86,7 +92,7 @@ class TestWhatIsBelieved:
     )
     def test_the_influence_is_bounded(self, bias, weights, probability, seed):
         rng = np.random.default_rng(seed)
-        lessons = FeedbackCorrection(AGES, FeedbackModel(bias, tuple(weights)))
+        lessons = FeedbackCorrector(AGES, FeedbackModel(bias, tuple(weights)))
         for _ in range(20):
             believed = pushed(lessons, probability, rng)
         for one in believed:
@@ -94,16 +100,16 @@ class TestWhatIsBelieved:
 
     def test_untaught_it_changes_nothing(self):
         said = np.array([0.0, 0.3, 0.7, 1.0])
-        assert np.array_equal(FeedbackCorrection(AGES, None).push(np.zeros(VECTOR_DIMS), said), said)
+        assert np.array_equal(FeedbackCorrector(AGES, None).push(np.zeros(VECTOR_DIMS), said), said)
 
     def test_where_there_is_no_candidate_there_is_none(self):
-        believed = FeedbackCorrection(AGES, FeedbackModel(50.0, (0.0,) * 4)).push(
+        believed = FeedbackCorrector(AGES, FeedbackModel(50.0, (0.0,) * 4)).push(
             np.zeros(VECTOR_DIMS), np.zeros(len(AGES))
         )
         assert not believed.any()
 
     def test_it_recalls_the_likeliest_and_forgets_the_old(self):
-        lessons = FeedbackCorrection(AGES, None)
+        lessons = FeedbackCorrector(AGES, None)
         for step in range(1, round(HISTORY_S / STEP_S) + 400):
             vector = np.zeros(VECTOR_DIMS)
             vector[0] = 5.0 * (step > 300)  # a jump of timbre before step 300
@@ -144,7 +150,7 @@ def test_a_lesson_learned_is_named_and_lowers_what_it_spoke_of():
     sound = np.concatenate([scene(0, 12), scene(1, 14)])
     engine = Segmenter(make_settings("room"))
     (before,) = [event.data for event in engine.push(sound) if isinstance(event.data, BoundaryConfirmed)]
-    learned = fit_feedback(
+    learned = fit_feedback_model(
         [FeedbackObservation(is_boundary=False, **asdict(engine.find_candidate(before.t, "reject")))]
     )
     events = Segmenter(make_settings("room"), feedback=learned).push(sound)
@@ -165,7 +171,7 @@ class TestTheBook:
             (True, "e"),
             (False, "f"),
         ]
-        assert book.fit_model("music") == fit_feedback(book.list_observations("music"))
+        assert book.fit_model("music") == fit_feedback_model(book.list_observations("music"))
         assert book.fit_model("broadcast") is None
         assert book.delete_all() == 3
         assert book.fit_model("music") is None
@@ -254,4 +260,4 @@ def test_a_mark_over_the_socket_is_in_force_after_a_restart_and_replays_exactly(
 
 
 def test_parts_have_a_weight_each():
-    assert len(fit_feedback([mark()]).weights) == len(FEATURE_GROUPS)
+    assert len(fit_feedback_model([mark()]).weights) == len(FEATURE_GROUPS)

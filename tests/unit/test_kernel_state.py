@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from streamseg.engine.boundaries.candidates import CandidateFeatures
+from streamseg.engine.boundaries.candidates import CandidateScorer
 from streamseg.engine.features.loudness.meter import LoudnessMeter
 from streamseg.engine.fingerprints.fingerprint import Fingerprint
 from streamseg.engine.fingerprints.matcher import FingerprintMatcher
@@ -97,7 +97,7 @@ def a_matcher():
 
 
 OWNERS = {
-    **{f"boundaries {profile}": lambda p=profile: CandidateFeatures(load_boundary_model(p)) for profile in PROFILES},
+    **{f"boundaries {profile}": lambda p=profile: CandidateScorer(load_boundary_model(p)) for profile in PROFILES},
     "loudness": lambda: LoudnessMeter(44_100, 6),
     "loudness of one channel": lambda: LoudnessMeter(8_000, 1),
     "fingerprints": a_matcher,

@@ -19,7 +19,7 @@ from streamseg.engine.features.loudness.meter import (
     TRUE_PEAK,
     LoudnessMeter,
 )
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.errors import UsageError
 
 RATE = 48_000
@@ -39,7 +39,7 @@ def stereo(*parts):
 def measured(samples, rate=RATE):
     """The rows, and the report of the whole."""
     rows = LoudnessMeter(rate, samples.shape[1]).push(samples)
-    reports = SectionReporter(60.0)
+    reports = SectionReportBuilder(60.0)
     reports.push_loudness(rows)
     return rows, reports.close_section(0.0, len(samples) / rate)
 

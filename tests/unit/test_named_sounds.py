@@ -61,7 +61,7 @@ class TestMemory:
 
     def test_a_run_names_it(self):
         memory = NamedSounds((sound(),))
-        started = next(iter(segment([np.zeros(100, np.float32)], sample_rate=8000, memory=memory)))
+        started = next(iter(segment([np.zeros(100, np.float32)], sample_rate=8000, named_sounds=memory)))
         assert isinstance(started.data, StreamStarted)
         assert started.data.hashes["memory"] == memory.hash
         assert Segmenter().push(np.zeros(1))[0].data.hashes["memory"] == "none"

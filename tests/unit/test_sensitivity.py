@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from streamseg.engine import Segmenter, segment
-from streamseg.engine.boundaries.sensitivity import shift_threshold, threshold_shift, widen_gate
-from streamseg.engine.boundaries.tracker import BoundaryTracker, confirmation_thresholds, thresholds_by_distance
+from streamseg.engine.boundaries.sensitivity import adapt_gate_to_sensitivity, compute_threshold_shift, shift_threshold
+from streamseg.engine.boundaries.tracker import (
+    BoundaryTracker,
+    compute_confirmation_thresholds,
+    compute_thresholds_by_distance,
+)
 from streamseg.engine.fingerprints.fingerprint import make_fingerprint
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.engine.named_sounds import NamedSound, NamedSounds
@@ -53,7 +57,7 @@ def test_every_threshold_falls_as_it_rises(profile):
         ).all()  # an age too young stays too young
         assert (higher._provisional_thresholds < lower._provisional_thresholds).all()
         assert higher._threshold_at_end < lower._threshold_at_end
-    gates = [float(widen_gate(model, make_settings(profile, sensitivity=x)).gate) for x in SCALE]
+    gates = [float(adapt_gate_to_sensitivity(model, make_settings(profile, sensitivity=x)).gate) for x in SCALE]
     assert gates == sorted(gates, reverse=True)
     assert gates[-1] < gates[2] == float(model.gate)
 
@@ -62,11 +66,11 @@ def test_every_threshold_falls_as_it_rises(profile):
 def test_the_middle_moves_nothing(profile):
     settings, model = make_settings(profile), load_boundary_model(profile)
     assert settings.sensitivity == 0.5
-    assert threshold_shift(settings) == 0.0
-    assert widen_gate(model, settings) is model
+    assert compute_threshold_shift(settings) == 0.0
+    assert adapt_gate_to_sensitivity(model, settings) is model
     changes = BoundaryTracker(settings, model)
-    needed = confirmation_thresholds(model, settings.lookahead_s, changes._oldest)
-    assert (changes._confirmation_thresholds == thresholds_by_distance(needed, model)).all()
+    needed = compute_confirmation_thresholds(model, settings.lookahead_s, changes._oldest)
+    assert (changes._confirmation_thresholds == compute_thresholds_by_distance(needed, model)).all()
     assert (changes._provisional, changes._threshold_at_end) == (settings.provisional_probability, 0.5)
 
 

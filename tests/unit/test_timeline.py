@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamseg.engine.features.front_end import FrontEnd
-from streamseg.engine.timeline import Timeline, boundary_time, step_end_time, step_to_time
+from streamseg.engine.timeline import Timeline, boundary_time, step_to_time, time_after_steps
 from streamseg.settings import ENGINE_RATE
 
 RATE = 48_000
@@ -35,7 +35,7 @@ def test_without_gaps_a_step_has_the_time_that_evaluation_computes():
 def test_decisions_rest_on_the_newest_frame():
     timeline = Timeline(ENGINE_RATE)
     timeline.push_frames(43 + 21)
-    assert timeline.decision_time == pytest.approx(step_end_time(2), abs=1e-6)
+    assert timeline.decision_time == pytest.approx(time_after_steps(2), abs=1e-6)
 
 
 def test_step_and_time_are_inverse_in_every_stretch():

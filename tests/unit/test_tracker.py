@@ -9,7 +9,11 @@ import itertools
 import numpy as np
 import pytest
 
-from streamseg.engine.boundaries.tracker import BoundaryTracker, confirmation_thresholds, thresholds_by_distance
+from streamseg.engine.boundaries.tracker import (
+    BoundaryTracker,
+    compute_confirmation_thresholds,
+    compute_thresholds_by_distance,
+)
 from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.settings import make_settings
@@ -95,18 +99,18 @@ def test_settling_decides_everything_in_order():
 
 def test_thresholds_fall_with_age_and_patience_chooses_the_policy():
     both = model(policies=np.array([[2.0, 0.5, 0.5, 1.0], [10.0, 0.3, 0.8, 4.0]]))
-    hasty, patient = confirmation_thresholds(both, 5.0, 12), confirmation_thresholds(both, 10.0, 12)
+    hasty, patient = compute_confirmation_thresholds(both, 5.0, 12), compute_confirmation_thresholds(both, 10.0, 12)
     assert hasty[1] == pytest.approx(0.75)
     assert hasty[8] == pytest.approx(0.5)
     assert patient[3] == 2.0
     assert np.all(np.diff(hasty[1:]) <= 0)
-    assert confirmation_thresholds(both, 0.5, 12)[8] == pytest.approx(0.5)
+    assert compute_confirmation_thresholds(both, 0.5, 12)[8] == pytest.approx(0.5)
 
 
 def test_nearer_to_the_last_change_than_usual_more_is_needed():
     spacing = np.array([0.6, 20.0])
     needed = np.array([2.0, 0.9, 0.5, 0.2])
-    near = thresholds_by_distance(needed, model(spacing=spacing))
+    near = compute_thresholds_by_distance(needed, model(spacing=spacing))
     for distance in (1, 7, 30):  # the naive twin, in odds
         times = (20.0 / (distance * STEP_S)) ** 0.6
         odds = needed[1:] / (1 - needed[1:]) * times
@@ -114,7 +118,7 @@ def test_nearer_to_the_last_change_than_usual_more_is_needed():
     assert near[-1] == pytest.approx(needed)
     assert np.all(near[:, 0] == 2.0)
     assert np.all(np.diff(near, axis=0) <= 1e-12)
-    assert np.array_equal(thresholds_by_distance(needed, model()), [needed])
+    assert np.array_equal(compute_thresholds_by_distance(needed, model()), [needed])
 
 
 def test_an_unusually_near_change_waits_for_more_and_a_far_one_does_not():
@@ -129,12 +133,12 @@ def test_an_unusually_near_change_waits_for_more_and_a_far_one_does_not():
 
 def test_a_policy_is_chosen_whose_lookahead_is_no_longer_and_thresholds_follow_the_logarithm_of_age():
     both = model(ages=np.array([2, 4, 8]), policies=np.array([[2.0, 0.5, 0.4, 2.0], [10.0, 0.3, 0.8, 4.0]]))
-    assert confirmation_thresholds(both, 9.5, 10) == pytest.approx([2, 2, 0.7, 0.7, *[0.6] * 4, *[0.5] * 3])
-    assert confirmation_thresholds(both, 10.0, 10) == pytest.approx([2, 2, 2, 2, *[0.58] * 4, *[0.3] * 3])
+    assert compute_confirmation_thresholds(both, 9.5, 10) == pytest.approx([2, 2, 0.7, 0.7, *[0.6] * 4, *[0.5] * 3])
+    assert compute_confirmation_thresholds(both, 10.0, 10) == pytest.approx([2, 2, 2, 2, *[0.58] * 4, *[0.3] * 3])
 
 
 def test_thresholds_by_distance_end_where_the_distance_is_usual():
-    near = thresholds_by_distance(np.array([0.5]), model(spacing=np.array([1.0, 10.5 * STEP_S])))
+    near = compute_thresholds_by_distance(np.array([0.5]), model(spacing=np.array([1.0, 10.5 * STEP_S])))
     assert near.shape == (12, 1)
     assert near[0] == near[1] > near[2]
     assert near[10] > near[11] == 0.5
@@ -144,7 +148,7 @@ def test_a_boundary_of_other_means_is_confirmed_once_and_never_before_an_older_o
     tracker = BoundaryTracker(SETTINGS, model())
     for _ in range(20):
         tracker.push(np.zeros(4))
-    assert [tracker.confirm_at(step, 0.9) for step in (0, 20, 21)] == [[], [], []]
-    (decision,) = tracker.confirm_at(19, 0.9)
+    assert [tracker.confirm_boundary(step, 0.9) for step in (0, 20, 21)] == [[], [], []]
+    (decision,) = tracker.confirm_boundary(19, 0.9)
     assert (decision.state, decision.number, decision.step, decision.probability) == ("confirmed", 1, 19, 0.9)
-    assert tracker.confirm_at(19, 0.9) == tracker.confirm_at(18, 0.9) == []
+    assert tracker.confirm_boundary(19, 0.9) == tracker.confirm_boundary(18, 0.9) == []

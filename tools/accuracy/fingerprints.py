@@ -114,7 +114,7 @@ def insert_jingles(programme, jingles, rng, reencoded):
 
 def detect_jingles(sound, memory, profile="broadcast"):
     """Return (name, t, delay) of every boundary that is snapped to a jingle."""
-    events = segment(np.array_split(sound, 200), make_settings(profile), sample_rate=ENGINE_RATE, memory=memory)
+    events = segment(np.array_split(sound, 200), make_settings(profile), sample_rate=ENGINE_RATE, named_sounds=memory)
     return [
         (event.data.snapped_to.removeprefix("cue:"), event.data.t, event.data.decided_t - event.data.t)
         for event in events

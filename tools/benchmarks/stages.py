@@ -15,7 +15,7 @@ from streamseg.engine.features.loudness.meter import LoudnessMeter
 from streamseg.engine.features.resampling import Resampler
 from streamseg.engine.features.texture import TextureExtractor
 from streamseg.engine.sections.lifecycle import SectionTracker
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sound_class.classifier import SoundClassifier
 
 REST = "python between the stages"
@@ -38,9 +38,9 @@ VERBS = {
         (SectionTracker, "close_section"),
     ],
     "report": [
-        (SectionReporter, "push_frames"),
-        (SectionReporter, "push_loudness"),
-        (SectionReporter, "close_section"),
+        (SectionReportBuilder, "push_frames"),
+        (SectionReportBuilder, "push_loudness"),
+        (SectionReportBuilder, "close_section"),
     ],
 }
 

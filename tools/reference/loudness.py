@@ -6,7 +6,7 @@ import soundfile
 import soxr
 
 from streamseg.engine.features.loudness.meter import LoudnessMeter
-from streamseg.engine.sections.report import SectionReporter
+from streamseg.engine.sections.report import SectionReportBuilder
 
 RATE = 22_050
 
@@ -45,7 +45,7 @@ def newest_figures(sink):
 
 def ours(samples, rate):
     """Return the same figures from a section report."""
-    reports = SectionReporter(60.0)
+    reports = SectionReportBuilder(60.0)
     loudness = LoudnessMeter(rate, samples.shape[1])
     for start in range(0, len(samples), rate):
         reports.push_loudness(loudness.push(samples[start : start + rate]))

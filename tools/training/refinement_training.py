@@ -14,9 +14,9 @@ from scipy.optimize import minimize
 
 from streamseg.engine.boundaries.refinement import (
     SEARCH_FRAMES,
-    describe_candidates,
-    difference_curves,
-    refinement_columns,
+    compute_difference_curves,
+    describe_candidate_frames,
+    select_refinement_columns,
 )
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
 from streamseg.evaluation.tracks import extract_frames
@@ -43,7 +43,9 @@ def collect_cases(
 
     Returns the features of each case, shape (frames, features), and the true position, frames from the middle.
     """
-    curves = difference_curves(np.concatenate([refinement_columns(frames) for frames in extract_frames(track.audio)]))
+    curves = compute_difference_curves(
+        np.concatenate([select_refinement_columns(frames) for frames in extract_frames(track.audio)])
+    )
     features: list[NDArray[np.float32]] = []
     positions: list[float] = []
     offsets = np.arange(-SEARCH_FRAMES, SEARCH_FRAMES + 1)
@@ -53,7 +55,7 @@ def collect_cases(
             coarse = round(true + rng.normal(0, _COARSE_ERROR_S) * FRAMES_PER_SECOND)
             rows = curves[max(0, coarse - SEARCH_FRAMES) : coarse + SEARCH_FRAMES + 1]
             if len(rows) == len(offsets) and abs(coarse - true) <= SEARCH_FRAMES:
-                features.append(describe_candidates(rows, offsets).astype(np.float32))
+                features.append(describe_candidate_frames(rows, offsets).astype(np.float32))
                 positions.append(true - coarse)
     return features, positions
 

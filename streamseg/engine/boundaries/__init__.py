@@ -1,1 +1,1 @@
-"""Boundaries: candidate features, classifier, tracker, refinement in time, feedback."""
+"""Detection of boundaries: candidate features, classifier, tracker, refinement in time, feedback."""

@@ -1,4 +1,4 @@
-"""Describes and scores boundary candidates: each texture vector may begin a new section.
+"""Computes the features and the score of boundary candidates: each texture vector may begin a new section.
 
 While the sound goes on, a candidate is described at a few ages in four spaces (a learned projection, the whole
 texture, harmony, level) whose vectors are compared by a rational quadratic kernel. At first glance, which every
@@ -30,7 +30,7 @@ import numpy as np
 
 from streamseg.engine.boundaries import close_look_features, glance_features, running_sums
 from streamseg.engine.boundaries.running_sums import CAPACITY, PENALTIES, SPACES, Floats, Ints, RunningSums
-from streamseg.engine.boundaries.trees import BoostedTrees, sum_leaves
+from streamseg.engine.boundaries.trees import BoostedTrees, evaluate_trees
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS
 from streamseg.engine.features.texture import (
     HARMONY,
@@ -51,7 +51,7 @@ _GLANCE_MEMORY_AGE: Final = 12  # from this age on, a candidate's probability at
 
 
 class ClassifierTables(NamedTuple):
-    """The fixed numbers of a boundary model: k dimensions are projected to, c class directions, A ages."""
+    """The constants of a boundary model; k: dimensions of the projection, c: class directions, A: ages."""
 
     projection: Floats  # float64 (TEXTURE_DIMS, k)
     classes: Floats  # float64 (STANDARDISED_DIMS, c)
@@ -66,7 +66,7 @@ class ClassifierTables(NamedTuple):
 
 
 class CandidateArrays(NamedTuple):
-    """What is computed of the candidates of all A ages; each has F features."""
+    """Output arrays of the kernel: F features and a score for the candidate of each of the A ages."""
 
     features: Floats  # float64 (A, F); of a rejected candidate only the first-glance features
     scores: Floats  # float64 (A,) log-odds of a change
@@ -123,7 +123,7 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
         running_sums.update_block_sums(s, state)
     for b in range(len(PENALTIES)):
         running_sums.update_partition(b, state)
-    running_sums.update_diagonals(state)
+    running_sums.update_diagonal_sums(state)
     running_sums.update_past_matches(state)
     state.glance_probability[n + 1] = 0.0
     state.n[0] = n + 1
@@ -142,7 +142,7 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
             )
         at = glance_features.write_partition(c, e, state, row, SPACES * glance_features.N_NOVELTY + first_tree)
         at = glance_features.write_level_steps_and_classes(c, e, tables.classes.shape[1], state, row, at)
-        glance = sum_leaves(row, tables.trees, first_tree, tables.glance_trees)
+        glance = evaluate_trees(row, tables.trees, first_tree, tables.glance_trees)
         if tables.ages[k] >= _GLANCE_MEMORY_AGE:
             state.glance_probability[c] = 1.0 / (1.0 + np.exp(-glance))
         if glance < tables.gate:
@@ -152,13 +152,14 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
         at = close_look_features.write_past_matches(c, e, state, row, at)
         at = close_look_features.write_rhythm(c, e, state, out.pulses[0], out.pulses[1], row, at)
         close_look_features.write_section_lengths(c, state, row, at)
-        out.scores[k] = sum_leaves(row, tables.trees, tables.glance_trees, len(tables.trees.first))
+        out.scores[k] = evaluate_trees(row, tables.trees, tables.glance_trees, len(tables.trees.first))
 
 
-class CandidateFeatures:
-    """Turns texture vectors into the features and the log-odds of the candidates that have just reached an age."""
+class CandidateScorer:
+    """Computes features and the log-odds of a change, for the candidate of each age, at every texture vector."""
 
     def __init__(self, model: BoundaryModel) -> None:
+        """model: projection, class directions, ages and trees."""
         projected, classes = model.projection.shape[1], model.classes.shape[1]
         self._tables = ClassifierTables(
             projection=model.projection,
@@ -185,7 +186,7 @@ class CandidateFeatures:
 
     @property
     def features(self) -> Floats:
-        """The features of the last push, float64 (ages, n_features), whole in the rows that were not rejected."""
+        """Features of the last push, float64 (ages, n_features); only those of first glance for rejected candidates."""
         return self._candidates.features
 
     def push(self, vector: Floats) -> Floats:

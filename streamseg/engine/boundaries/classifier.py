@@ -1,21 +1,21 @@
-"""The boundary classifier: the probability that the sound changed, for candidates of a few ages."""
+"""The boundary classifier estimates the probability that the sound changed, for candidates of a few ages."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.boundaries.candidates import CandidateFeatures
+from streamseg.engine.boundaries.candidates import CandidateScorer
 from streamseg.engine.models.weights import BoundaryModel
 
 
 class BoundaryClassifier:
-    """Classifies candidates by their features, with the boosted trees of a model."""
+    """Estimates the probability that a section starts at each candidate, with the boosted trees of a model."""
 
     def __init__(self, model: BoundaryModel) -> None:
-        """model: the trees, and the prior that takes their odds back to those of real sound."""
+        """model: the trees, and `prior`, the factor that scales their odds to those of real sound."""
         self._prior = float(model.prior)
-        self._features = CandidateFeatures(model)
+        self._features = CandidateScorer(model)
 
     def push(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
         """Process the texture vector of the next step, shape (VECTOR_DIMS,), standardised.

@@ -1,6 +1,6 @@
-"""The close-look features of a boundary candidate: repetition, past matches, rhythm, section lengths.
+"""Computes the close-look features of a boundary candidate: repetition, past matches, rhythm, section lengths.
 
-c is the candidate, the first vector of the section that would begin; e is one past the newest vector; the age is e - c.
+candidate: the first vector of the section that would begin. end: one past the newest vector. age: end - candidate.
 Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
 """
 
@@ -63,23 +63,24 @@ def _sum(values: Floats, n: int) -> float:
 
 
 @subkernel
-def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write eight repetition features per space and span; return the index after them.
+def write_repetition(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write to `out` whether the sound around the candidate repeats: eight features per space and span.
 
-    Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows c, and of what precedes it,
-    to what is that lag earlier; whether the parallel begins or ends at c; whether the sound changed at the
-    corresponding earlier place.
+    Returns the index after them. Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows
+    the candidate, and of what precedes it, to what is that lag earlier; whether the parallel begins or ends there;
+    whether the sound changed at the corresponding earlier place.
     """
     offset = state.n_dropped[0]
     future, past = state.scratch[0], state.scratch[1]
     work, other = state.scratch[2], state.scratch[3]
     for q in range(len(PARALLEL_SPACE)):
         rows = state.diagonal_sums[q]
-        sums_here = rows[(c + offset) % PARALLEL_ROWS]
+        sums_here = rows[(candidate + offset) % PARALLEL_ROWS]
         for k in range(len(_PARALLEL_SPANS)):
-            f, p = min(_PARALLEL_SPANS[k], e - c), min(_PARALLEL_SPANS[k], c)
-            sums_after, sums_before = rows[(c + f + offset) % PARALLEL_ROWS], rows[(c - p + offset) % PARALLEL_ROWS]
-            n = min(HORIZON, c - p) - _MIN_LAG
+            f, p = min(_PARALLEL_SPANS[k], end - candidate), min(_PARALLEL_SPANS[k], candidate)
+            sums_after = rows[(candidate + f + offset) % PARALLEL_ROWS]
+            sums_before = rows[(candidate - p + offset) % PARALLEL_ROWS]
+            n = min(HORIZON, candidate - p) - _MIN_LAG
             if n <= 0:
                 for i in range(8):
                     out[at + i] = -1.0
@@ -100,7 +101,7 @@ def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -
             out[at + 2], out[at + 3] = _maximum(work, n), _maximum(other, n)
             for i in range(n):
                 work[i] = future[i] if future[i] < past[i] else past[i]
-                other[i] = work[i] * state.glance_probability[c - _MIN_LAG - i]
+                other[i] = work[i] * state.glance_probability[candidate - _MIN_LAG - i]
             out[at + 6] = _maximum(other, n)
             for i in range(n):
                 other[i] = work[i]
@@ -110,47 +111,50 @@ def write_repetition(c: int, e: int, state: RunningSums, out: Floats, at: int) -
                 lag += 1
             out[at + 4] = best
             out[at + 7] = max(
-                state.glance_probability[c - lag - 1],
-                state.glance_probability[c - lag],
-                state.glance_probability[c - lag + 1],
+                state.glance_probability[candidate - lag - 1],
+                state.glance_probability[candidate - lag],
+                state.glance_probability[candidate - lag + 1],
             )
             at += 8
     return at
 
 
 @subkernel
-def write_past_matches(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write two features per window width; return the index after them.
+def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write to `out` how well the past matches what follows the candidate: two features per window width.
 
-    How similar the window of the past that matches best is to what follows c, and how much more so than what is just
-    before c.
+    They are the similarity of the best window of the past, and how much more similar it is than the window just before
+    the candidate. Returns the index after them.
     """
-    similarity, length = state.past_match[(c + state.n_dropped[0]) % MATCH_RING], min(MATCH_AGE, e - c)
-    lowest = (max(0, c - HORIZON) + MATCH_STRIDE - 1) // MATCH_STRIDE
+    similarity = state.past_match[(candidate + state.n_dropped[0]) % MATCH_RING]
+    length = min(MATCH_AGE, end - candidate)
+    lowest = (max(0, candidate - HORIZON) + MATCH_STRIDE - 1) // MATCH_STRIDE
     for k in range(len(MATCH_WIDTHS)):
         width, best = MATCH_WIDTHS[k], 0.0
-        highest = max(lowest, (c - width - 8) // MATCH_STRIDE + 1)
+        highest = max(lowest, (candidate - width - 8) // MATCH_STRIDE + 1)
         for m in range(lowest, highest):
             best = max(best, similarity[k, m])
-        p = min(width, c)
+        p = min(width, candidate)
         out[at] = best / (width * length)
-        out[at + 1] = out[at] - state.across[PROJECTED, c, _MATCH_SPAN + k] / (p * min(width, e - c))
+        out[at + 1] = out[at] - state.across[PROJECTED, candidate, _MATCH_SPAN + k] / (p * min(width, end - candidate))
         at += 2
     return at
 
 
 @subkernel
-def write_rhythm(c: int, e: int, state: RunningSums, after: Floats, before: Floats, out: Floats, at: int) -> int:
-    """Write four features per span on whether the onsets keep their period; return the index after them.
+def write_rhythm(
+    candidate: int, end: int, state: RunningSums, after: Floats, before: Floats, out: Floats, at: int
+) -> int:
+    """Write to `out` whether the onsets keep their period at the candidate: four features per span.
 
-    The correlation of the periodicity after c with that before it, the standard deviation of each, their mean absolute
-    difference. after, before: float64 (lags,), scratch.
+    Returns the index after them. The features: the correlation of the periodicity after the candidate with that before
+    it, the standard deviation of each, their mean absolute difference. after, before: float64 (lags,), scratch.
     """
     totals = state.pulse_totals
     lags = totals.shape[1] - 1
     for k in range(len(_RHYTHM_SPANS)):
-        f, p = min(_RHYTHM_SPANS[k], e - c), min(_RHYTHM_SPANS[k], c)
-        sums_after, sums_here, sums_before = totals[c + f], totals[c], totals[c - p]
+        f, p = min(_RHYTHM_SPANS[k], end - candidate), min(_RHYTHM_SPANS[k], candidate)
+        sums_after, sums_here, sums_before = totals[candidate + f], totals[candidate], totals[candidate - p]
         per_after = 1.0 / (sums_after[lags] - sums_here[lags] + 1e-3)
         per_before = 1.0 / (sums_here[lags] - sums_before[lags] + 1e-3)
         for lag in range(lags):
@@ -172,23 +176,27 @@ def write_rhythm(c: int, e: int, state: RunningSums, after: Floats, before: Floa
 
 
 @subkernel
-def write_section_lengths(c: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write the lengths of the last two sections, how far their ratio is from a power of two, and the last change's
-    probability.
+def write_section_lengths(candidate: int, state: RunningSums, out: Floats, at: int) -> None:
+    """Write to `out` four features of the two sections before the candidate, as divided at likely changes.
+
+    They are both lengths in vectors, how far their ratio is from a power of two, and the last change's probability.
     """
-    first = _previous_likely_change(c - _MIN_DISTANCE, state)
+    first = _previous_likely_change(candidate - _MIN_DISTANCE, state)
     second = _previous_likely_change(first - _MIN_DISTANCE, state)
-    out[at], out[at + 1] = c - first, first - second
-    octaves = np.log((c - first) / max(first - second, 1)) / np.log(2.0)
+    out[at], out[at + 1] = candidate - first, first - second
+    octaves = np.log((candidate - first) / max(first - second, 1)) / np.log(2.0)
     out[at + 2] = abs(octaves - np.round(octaves)) if first > 0 else 1.0
     out[at + 3] = state.glance_probability[max(first, 0)]
 
 
 @subkernel
-def _previous_likely_change(c: int, state: RunningSums) -> int:
-    """Return the last vector up to c at which a change is likely, and likelier than beside it; 0 if there is none."""
-    probability, x = state.glance_probability, c
-    while x > max(0, c - HORIZON):
+def _previous_likely_change(newest: int, state: RunningSums) -> int:
+    """Return the last vector up to `newest` at which a change is likely, and likelier than beside it.
+
+    Returns the start of the horizon if there is none.
+    """
+    probability, x = state.glance_probability, newest
+    while x > max(0, newest - HORIZON):
         here = probability[x]
         if here >= _LIKELY_CHANGE and here >= probability[x - 1] and here >= probability[x + 1]:
             return x

@@ -1,4 +1,4 @@
-"""The boundary detector: candidate features and classifier, feedback correction, tracker, refinement, in this order."""
+"""The boundary detector runs candidate features, classifier, feedback, tracker and refinement, in this order."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from streamseg.engine.boundaries.classifier import BoundaryClassifier
 from streamseg.engine.boundaries.feedback import (
     MARK_TOLERANCE_S,
     CandidateObservation,
-    FeedbackCorrection,
+    FeedbackCorrector,
     FeedbackModel,
 )
 from streamseg.engine.boundaries.refinement import BoundaryRefiner
-from streamseg.engine.boundaries.sensitivity import widen_gate
+from streamseg.engine.boundaries.sensitivity import adapt_gate_to_sensitivity
 from streamseg.engine.boundaries.tracker import BoundaryDecision, BoundaryTracker
 from streamseg.engine.features.texture import HOP_FRAMES
 from streamseg.engine.models.weights import BoundaryModel
@@ -27,10 +27,10 @@ _JINGLE_UNCERTAINTY_S = round(2 * HOP / ENGINE_RATE, 3)
 
 
 class LocatedDecision(NamedTuple):
-    """A decision with its times. The arguments of `SectionTracker.apply_decision`.
+    """A boundary decision with its times, in stream seconds: the arguments of `SectionTracker.apply_decision`.
 
-    t: stream seconds of the boundary. decided_t: stream seconds of the last sample that the decision rests on.
-    uncertainty_s: standard deviation of t. jingle: the name of the jingle that starts at t and confirmed the boundary.
+    t: of the boundary. decided_t: of the last sample that the decision depends on. uncertainty_s: standard deviation of
+    t. jingle: name of the jingle that starts at t and confirmed the boundary, None for other boundaries.
     """
 
     decision: BoundaryDecision
@@ -41,7 +41,7 @@ class LocatedDecision(NamedTuple):
 
 
 class BoundaryDetector:
-    """Decides at which steps the sound changed, and locates each change to the frame."""
+    """Decides at which texture steps the sound changed, and refines the time of each change to the frame."""
 
     def __init__(
         self,
@@ -53,46 +53,47 @@ class BoundaryDetector:
     ) -> None:
         """Start detecting at the beginning of a stream.
 
-        timeline: counts the frames and steps of the stream; the caller counts each before it pushes it here.
-        feedback: learned from listeners, None for none. min_confirmation_delay_s: as in `BoundaryTracker`.
+        timeline: the caller advances it by each frame and step before it pushes that here. feedback: learned from
+        listeners, None for nothing. min_confirmation_delay_s: the least time from a boundary to its confirmation.
         """
-        self._model, self._feedback = widen_gate(model, settings), feedback
+        self._model, self._feedback = adapt_gate_to_sensitivity(model, settings), feedback
         self._timeline = timeline
         self._tracker = BoundaryTracker(settings, model, min_confirmation_delay_s)
         self.restart()
 
     @property
     def lookback_s(self) -> float:
-        """How far back a boundary may still be found, to the nearest step, seconds."""
+        """Seconds before the newest vector within which a boundary can still be found."""
         return self._tracker.lookback_s
 
     def restart(self) -> None:
-        """Forget everything but the numbering of boundaries, after a long gap."""
+        """Start again after a long gap: delete all candidates and frames, and continue the numbering of boundaries."""
         self._classifier = BoundaryClassifier(self._model)
-        self._correction = FeedbackCorrection(self._model.ages, self._feedback)
+        self._corrector = FeedbackCorrector(self._model.ages, self._feedback)
         self._tracker.restart()
         self.start_stretch()
 
     def start_stretch(self) -> None:
-        """Forget the frames: no boundary is refined with frames from before a gap."""
+        """Delete the stored frames after a gap, so that no boundary is refined with frames from before it."""
         self._refiner = BoundaryRefiner(self.lookback_s)
 
     def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Keep feature frames, shape (n, COLUMNS_TOTAL), for the refinement."""
+        """Store feature frames, shape (n, COLUMNS_TOTAL), for the refinement."""
         self._refiner.push(frames)
 
     def push(self, vector: NDArray[np.float64]) -> list[LocatedDecision]:
-        """Process the texture vector of the next step, shape (VECTOR_DIMS,); returns the decisions it leads to."""
-        probabilities = self._correction.push(vector, self._classifier.push(vector))
+        """Process the texture vector of the next step, shape (VECTOR_DIMS,); return the decisions that it causes."""
+        probabilities = self._corrector.push(vector, self._classifier.push(vector))
         return [self._locate(decision) for decision in self._tracker.push(probabilities)]
 
-    def confirm_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
-        """Confirm a boundary at stream time t, where the jingle `name` starts with this probability.
+    def confirm_boundary_at_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
+        """Confirm a boundary at stream time t, in seconds, where the jingle `name` starts; return the decisions.
 
-        Returns no confirmation when a boundary at or after that step is confirmed already.
+        probability: that the jingle is there, 0 to 1. Returns no decision when a boundary at or after that step is
+        confirmed already.
         """
         decisions = []
-        for decision in self._tracker.confirm_at(self._timeline.step_at(t), probability):
+        for decision in self._tracker.confirm_boundary(self._timeline.step_at(t), probability):
             if decision.state == "confirmed":
                 decided_t = self._timeline.decision_time
                 decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=name))
@@ -101,14 +102,17 @@ class BoundaryDetector:
         return decisions
 
     def settle_pending(self) -> list[LocatedDecision]:
-        """Decide all pending boundaries, at the end of the sound or before a long gap."""
+        """Confirm or retract all pending boundaries, at the end or before a long gap; return the decisions."""
         return [self._locate(decision) for decision in self._tracker.settle_pending()]
 
     def find_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """The likeliest candidate near stream time t, for a listener's verdict; None when none is remembered."""
+        """Return the likeliest candidate near stream time t, in seconds; None if no candidate is stored there.
+
+        verdict: of the listener; it determines how many seconds before and after t are searched.
+        """
         before_s, after_s = MARK_TOLERANCE_S[verdict]
         first, last = self._timeline.step_at(t - before_s), self._timeline.step_at(t + after_s)
-        return self._correction.find_candidate(first, last)
+        return self._corrector.find_candidate(first, last)
 
     def _locate(self, decision: BoundaryDecision) -> LocatedDecision:
         stretch_start, frame = self._timeline.locate_step(decision.step)

@@ -1,7 +1,7 @@
-"""Feedback: what listeners taught, applied between the boundary classifier and the tracker.
+"""Corrects the boundary classifier by feedback of listeners, before the tracker.
 
-A listener marks a boundary as right or wrong, or marks where one was missed. From the marks a small correction is
-learned: how much to add to the classifier's log-odds, given how far timbre, harmony, rhythm and level moved. It is a
+A listener marks a boundary as right or wrong, or marks where one was missed. A small correction is learned from the
+marks: how much to add to the classifier's log-odds, given how far timbre, harmony, rhythm and level moved. It is a
 logistic regression with the classifier's log-odds as a fixed offset, learned online (`river`) from all marks in their
 order. The correction is bounded, so that no listener can suppress all boundaries or make one of silence. The engine
 gets the learned model as it gets weights, and `stream.started` states its hash.
@@ -42,9 +42,10 @@ MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class CandidateObservation:
-    """A boundary candidate as the engine saw it.
+    """What the engine measured at a boundary candidate.
 
-    distances: how far each of FEATURE_GROUPS moved, 0 to 1. log_odds: of the classifier, at their highest.
+    distances: how far each of FEATURE_GROUPS moved across it, 0 to 1. log_odds: the highest that the classifier
+    estimated for a boundary there.
     """
 
     distances: tuple[float, ...]
@@ -54,7 +55,10 @@ class CandidateObservation:
 class FeedbackObservation(
     msgspec.Struct, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """A candidate, and whether it is a boundary according to a listener."""
+    """A candidate that a listener marked: what the engine measured there, and whether it is a boundary.
+
+    distances, log_odds: those of its `CandidateObservation`.
+    """
 
     distances: tuple[float, ...]
     log_odds: float
@@ -62,19 +66,22 @@ class FeedbackObservation(
 
 
 class FeedbackModel(msgspec.Struct, frozen=True):
-    """What was learned from all marks: the correction is bias + the sum of weight * distance over FEATURE_GROUPS."""
+    """A linear correction learned from marks: it adds bias + sum of weight * distance to the log-odds of a boundary.
+
+    weights: one for each of FEATURE_GROUPS.
+    """
 
     bias: float
     weights: tuple[float, ...]
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that differ when any number differs."""
+        """Hash of all numbers of the model, twelve hex digits."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
 
 
-def fit_feedback(observations: Iterable[FeedbackObservation]) -> FeedbackModel | None:
-    """Learn a model from observations, in their order; None if there are none."""
+def fit_feedback_model(observations: Iterable[FeedbackObservation]) -> FeedbackModel | None:
+    """Fit a feedback model to observations, in their order; return None if there are none."""
     observations = list(observations)
     if not observations:
         return None
@@ -90,11 +97,11 @@ def fit_feedback(observations: Iterable[FeedbackObservation]) -> FeedbackModel |
     return FeedbackModel(round(float(regression.intercept), 6), weights)
 
 
-class FeedbackCorrection:
-    """Corrects probabilities by a feedback model, and remembers each candidate so that a listener can mark it later."""
+class FeedbackCorrector:
+    """Corrects probabilities by a feedback model, and stores all candidates so that listeners can mark them later."""
 
     def __init__(self, ages: NDArray[np.int64], model: FeedbackModel | None) -> None:
-        """ages: of the classifier's candidates, steps, rising. model: None leaves every probability as it is."""
+        """ages: of the classifier's candidates, in steps, ascending. model: None leaves every probability as it is."""
         self._ages = ages
         self._model = model
         self._step = 0
@@ -104,9 +111,9 @@ class FeedbackCorrection:
         self._age = np.zeros(_HISTORY_STEPS, np.int64)
 
     def push(self, vector: NDArray[np.float64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Process the texture vector of the next step, shape (VECTOR_DIMS,), and the classifier's probabilities.
+        """Process the next step, and return the corrected probabilities, shape (ages,); 0 stays 0.
 
-        probabilities: shape (ages,). Returns the corrected probabilities, of the same shape; 0 stays 0.
+        vector: texture vector, shape (VECTOR_DIMS,). probabilities: of the classifier, shape (ages,).
         """
         sums, step = self._vector_sums, self._step
         sums[(step + 1) % len(sums)] = sums[step % len(sums)] + vector[: len(_GROUP_MEANS)]
@@ -126,9 +133,10 @@ class FeedbackCorrection:
         posterior: NDArray[np.float64] = np.where(is_candidate, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
         return posterior
 
-    def find_candidate(self, first: int, last: int) -> CandidateObservation | None:
-        """Find the likeliest candidate among the steps `first` to `last`; None when none of them is remembered."""
-        steps = np.arange(max(first, 0, self._step - _HISTORY_STEPS), min(last, self._step - int(self._ages[0])) + 1)
+    def find_candidate(self, first_step: int, last_step: int) -> CandidateObservation | None:
+        """Return the likeliest candidate from `first_step` to `last_step`; None if no candidate is stored there."""
+        oldest, newest = self._step - _HISTORY_STEPS, self._step - int(self._ages[0])
+        steps = np.arange(max(first_step, 0, oldest), min(last_step, newest) + 1)
         if len(steps) == 0:
             return None
         best = steps[[np.argmax(self._log_odds[steps % _HISTORY_STEPS])]]

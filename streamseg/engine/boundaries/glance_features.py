@@ -1,6 +1,6 @@
-"""The first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
+"""Computes the first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
 
-c is the candidate, the first vector of the section that would begin; e is one past the newest vector; the age is e - c.
+candidate: the first vector of the section that would begin. end: one past the newest vector. age: end - candidate.
 Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
 """
 
@@ -37,21 +37,26 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 
 
 @subkernel
-def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write the N_NOVELTY novelty features of space s, whose dimensions are `start` to `stop`.
+def write_novelty(
+    candidate: int, end: int, space: int, start: int, stop: int, state: RunningSums, out: Floats, at: int
+) -> None:
+    """Write to `out` how different the sound is before and after the candidate, in one space: N_NOVELTY features.
 
-    For each span: the similarity within the span before c and within that after it, less that between them (Foote
-    2000); that between them; the distance of their means. Then the similarity within [c, e), and how much better c
-    splits the last vectors than the places around it.
+    space: index, which selects the sums; start, stop: its dimensions. For each span: the similarity within the span
+    before the candidate and within that after it, less that between them (Foote 2000); that between them; the distance
+    of their means. Then the similarity within [candidate, end), and how much better the candidate splits the last
+    vectors than the places around it.
     """
-    age = e - c
+    age = end - candidate
     for k in range(len(SPANS)):
         span = SPANS[k]
-        f, p = min(span, age), min(span, c)
-        across = state.across[s, c, k] / (p * f)
-        out[at] = 0.5 * (state.before[s, c, k] / (p * p) + state.after[s, c, k] / (f * f)) - across
+        f, p = min(span, age), min(span, candidate)
+        across = state.across[space, candidate, k] / (p * f)
+        before, after = state.before[space, candidate, k] / (p * p), state.after[space, candidate, k] / (f * f)
+        out[at] = 0.5 * (before + after) - across
         out[at + 1] = across
-        sums_after, sums_here, sums_before = state.totals[c + f], state.totals[c], state.totals[c - p]
+        sums_after, sums_here = state.totals[candidate + f], state.totals[candidate]
+        sums_before = state.totals[candidate - p]
         per_f, per_p = 1.0 / f, 1.0 / p
         even = odd = 0.0
         for d in range(start, stop - 1, 2):  # every space has an even number of dimensions
@@ -61,14 +66,14 @@ def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningS
             odd += step * step
         out[at + 2] = np.sqrt((even + odd) / (stop - start))
         at += 3
-    out[at] = state.sums[s, c] / (age * age)
-    if c >= SPLIT_REACH:
-        low, value_here, best_elsewhere = c - SPLIT_REACH, 0.0, -np.inf
+    out[at] = state.sums[space, candidate] / (age * age)
+    if candidate >= SPLIT_REACH:
+        low, value_here, best_elsewhere = candidate - SPLIT_REACH, 0.0, -np.inf
         for k in range(len(SPLIT_OFFSETS)):
-            x = c + SPLIT_OFFSETS[k]
-            if x >= e:
+            x = candidate + SPLIT_OFFSETS[k]
+            if x >= end:
                 continue
-            value = state.sums_at_split[s, low, k] / (x - low) + state.sums[s, x] / (e - x)
+            value = state.sums_at_split[space, low, k] / (x - low) + state.sums[space, x] / (end - x)
             if SPLIT_OFFSETS[k] == 0:
                 value_here = value
             elif value > best_elsewhere:
@@ -77,53 +82,58 @@ def write_novelty(c: int, e: int, s: int, start: int, stop: int, state: RunningS
 
 
 @subkernel
-def write_partition(c: int, e: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write five features per penalty of the optimal partitioning; return the index after them.
+def write_partition(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write to `out` how well the optimal partitioning divides the sound at the candidate: five features per penalty.
 
-    The cost with the last change at c, less that of the best; what the change gains; how near c the best path has a
-    change, and for how long it has had it; the length of the section before c.
+    Returns the index after them. The features: the cost with the last change at the candidate, less that of the best;
+    what the change gains; how near the candidate the best path has a change, and for how long it has had it; the length
+    of the section before.
     """
     for b in range(len(PENALTIES)):
         sums, best, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.on_path_since[b]
-        length = e - c
-        cost = best[c] + length - sums[c] / length + PENALTIES[b]
-        out[at] = cost - best[e]
-        p = max(state.previous_change[b, c], e - HORIZON, 0)
-        length = e - p
+        length = end - candidate
+        cost = best[candidate] + length - sums[candidate] / length + PENALTIES[b]
+        out[at] = cost - best[end]
+        p = max(state.previous_change[b, candidate], end - HORIZON, 0)
+        length = end - p
         out[at + 1] = best[p] + length - sums[p] / length + PENALTIES[b] - cost
         distance, path_age = _NO_PATH_DISTANCE, 0
         for shift in range(-_PATH_REACH, _PATH_REACH + 1):
-            x = c + shift
-            if 0 <= x <= e and since[x] >= 0 and abs(shift) < distance:
-                distance, path_age = abs(shift), e - since[x] + 1
+            x = candidate + shift
+            if 0 <= x <= end and since[x] >= 0 and abs(shift) < distance:
+                distance, path_age = abs(shift), end - since[x] + 1
         out[at + 2], out[at + 3] = distance, min(path_age, _MAX_PATH_AGE)
-        out[at + 4] = c - p
+        out[at + 4] = candidate - p
         at += 5
     return at
 
 
 @subkernel
-def write_level_steps_and_classes(c: int, e: int, classes: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write level steps, class directions after and before c, age, position and level dip; return the index after.
+def write_level_steps_and_classes(
+    candidate: int, end: int, classes: int, state: RunningSums, out: Floats, at: int
+) -> int:
+    """Write to `out` level steps, class directions after and before the candidate, age, position and level dip.
 
-    classes: how many class directions there are.
+    classes: number of class directions. Returns the index after the features.
     """
-    age = e - c
+    age = end - candidate
     extra, totals = state.extra, state.extra_totals
     for k in range(len(_SIGNED_SPANS)):
-        f, p = min(_SIGNED_SPANS[k], age), min(_SIGNED_SPANS[k], c)
+        f, p = min(_SIGNED_SPANS[k], age), min(_SIGNED_SPANS[k], candidate)
         for q in range(len(_SIGNED_DIMS)):
             d = _SIGNED_DIMS[q]
-            out[at] = (totals[c + f, d] - totals[c, d]) / f - (totals[c, d] - totals[c - p, d]) / p
+            mean_after = (totals[candidate + f, d] - totals[candidate, d]) / f
+            out[at] = mean_after - (totals[candidate, d] - totals[candidate - p, d]) / p
             at += 1
     for k in range(len(_CLASS_SPANS)):
-        f, p = min(_CLASS_SPANS[k], age), min(_CLASS_SPANS[k], c)
+        f, p = min(_CLASS_SPANS[k], age), min(_CLASS_SPANS[k], candidate)
         for d in range(LEVEL_DIMS, LEVEL_DIMS + classes):
-            out[at] = (totals[c + f, d] - totals[c, d]) / f
-            out[at + 1] = (totals[c, d] - totals[c - p, d]) / p
+            out[at] = (totals[candidate + f, d] - totals[candidate, d]) / f
+            out[at + 1] = (totals[candidate, d] - totals[candidate - p, d]) / p
             at += 2
     out[at] = np.log(age)
-    out[at + 1] = min(c + state.n_dropped[0], HORIZON) / HORIZON
-    out[at + 2], out[at + 3] = extra[c, 0], extra[c - 1, 0]
-    out[at + 4] = min(extra[c - 1, 0], extra[c, 0]) - 0.5 * (extra[max(c - 4, 0), 0] + extra[min(c + 3, e - 1), 0])
+    out[at + 1] = min(candidate + state.n_dropped[0], HORIZON) / HORIZON
+    out[at + 2], out[at + 3] = extra[candidate, 0], extra[candidate - 1, 0]
+    around = extra[max(candidate - 4, 0), 0] + extra[min(candidate + 3, end - 1), 0]
+    out[at + 4] = min(extra[candidate - 1, 0], extra[candidate, 0]) - 0.5 * around
     return at + 5

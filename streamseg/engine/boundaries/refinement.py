@@ -1,4 +1,4 @@
-"""Refinement: finds the frame at which the sound changed, given the step.
+"""Refinement finds the frame at which the sound changed, from the texture step of a boundary.
 
 The tracker locates a boundary to about a second. Here each frame within SEARCH_FRAMES of it is a candidate, described
 by how much timbre, harmony, contrast, spectrum and bass differ just before and just after it (over four spans), by the
@@ -8,6 +8,8 @@ mean frame of the cluster that holds most probability. `tools.training.refinemen
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,51 +35,61 @@ _N_REFINEMENT_COLUMNS = _REFINEMENT_COLUMNS.stop - _REFINEMENT_COLUMNS.start
 _COLUMN_GROUPS = {"mfcc": slice(0, 20), "chroma": slice(20, 32), "contrast": slice(32, 39), "log_mel": slice(39, 103)}
 
 
+class RefinedFrame(NamedTuple):
+    """The frame of a boundary. std: standard deviation of its number, frames."""
+
+    frame: int
+    std: float
+
+
 class BoundaryRefiner:
-    """Holds recent feature frames, and refines a coarse frame number to the exact one."""
+    """Stores recent feature frames, and finds in them the exact frame of a boundary near a coarse one."""
 
     def __init__(self, lookback_s: float) -> None:
-        """lookback_s: how far back a boundary may lie."""
+        """lookback_s: how many seconds back a boundary may lie; frames are stored accordingly."""
         capacity = round(lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH_FRAMES + _MAX_SPAN)
         self._frames = RowBuffer(_N_REFINEMENT_COLUMNS, capacity, np.float32)
         self._frames_pushed = 0
 
     def push(self, frames: NDArray[np.float64]) -> None:
-        """Add feature frames, shape (n, COLUMNS_TOTAL)."""
+        """Store the next feature frames, shape (n, COLUMNS_TOTAL)."""
         self._frames.extend(len(frames))[:] = frames[:, _REFINEMENT_COLUMNS]
         self._frames_pushed += len(frames)
 
-    def refine_boundary(self, coarse: int) -> tuple[int, float]:
-        """Find the frame of the boundary that lies near frame `coarse`; frames are counted from the first push.
+    def refine_boundary(self, coarse_frame: int) -> RefinedFrame:
+        """Find the exact frame of the boundary that lies near `coarse_frame`; frames are counted from the first push.
 
-        Returns the frame and its standard deviation in frames.
+        Returns `coarse_frame` itself where too few frames are stored.
         """
         first = self._frames_pushed - len(self._frames)
-        low, high = max(coarse - SEARCH_FRAMES, first + 1), min(coarse + SEARCH_FRAMES, self._frames_pushed - 2)
+        low = max(coarse_frame - SEARCH_FRAMES, first + 1)
+        high = min(coarse_frame + SEARCH_FRAMES, self._frames_pushed - 2)
         if high - low < _CLUSTER_FRAMES:
-            return coarse, float(SEARCH_FRAMES)
+            return RefinedFrame(coarse_frame, float(SEARCH_FRAMES))
         begin, end = max(first, low - _MAX_SPAN), min(self._frames_pushed, high + 1 + _MAX_SPAN)
-        curves = difference_curves(self._frames.rows[begin - first : end - first].astype(np.float64))
+        curves = compute_difference_curves(self._frames.rows[begin - first : end - first].astype(np.float64))
         candidates = np.arange(low, high + 1)
-        logits = describe_candidates(curves[low - begin : high + 1 - begin], candidates - coarse) @ REFINEMENT_WEIGHTS
+        inputs = describe_candidate_frames(curves[low - begin : high + 1 - begin], candidates - coarse_frame)
+        logits = inputs @ REFINEMENT_WEIGHTS
         probability = np.exp(logits - logits.max())
         probability /= probability.sum()
         centre = int(np.argmax(np.convolve(probability, np.ones(2 * _CLUSTER_FRAMES + 1), "same")))
         cluster = slice(max(0, centre - _CLUSTER_FRAMES), centre + _CLUSTER_FRAMES + 1)
         weights = probability[cluster] / probability[cluster].sum()
         std = float(np.sqrt(probability @ (candidates - probability @ candidates) ** 2))
-        return round(float(weights @ candidates[cluster])), std
+        return RefinedFrame(round(float(weights @ candidates[cluster])), std)
 
 
-def refinement_columns(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Select the columns that the refinement uses, from frames of shape (n, COLUMNS_TOTAL)."""
+def select_refinement_columns(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the columns of feature frames, shape (n, COLUMNS_TOTAL), that the refinement uses: shape (n, columns)."""
     return frames[:, _REFINEMENT_COLUMNS]
 
 
-def difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Measure how different the sound is before and after each frame.
+def compute_difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Measure how different the sound is before and after each frame: shape (n, curves), about 0 to 5 each.
 
-    frames: of `refinement_columns`, shape (n, columns). Returns shape (n, curves), about 0 to 5 each.
+    frames: as `select_refinement_columns` returns them, shape (n, columns). Each curve is for one group of features and
+    one span, or for onset or level.
     """
     mfcc = (frames[:, _COLUMN_GROUPS["mfcc"]] - TEXTURE_MEAN[:20]) / TEXTURE_STD[:20]
     chroma = (frames[:, _COLUMN_GROUPS["chroma"]] - TEXTURE_MEAN[20:32]) / TEXTURE_STD[20:32]
@@ -94,10 +106,11 @@ def difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack(columns)
 
 
-def describe_candidates(curve_rows: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Describe candidate frames for the model: their curves, raw and relative to the mean and maximum; their offsets.
+def describe_candidate_frames(curve_rows: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Compute the inputs of the linear model for n candidate frames, shape (n, features).
 
-    curve_rows: of `difference_curves`, shape (n, curves). offsets: from the coarse frame, shape (n,), frames.
+    They are the curves, raw and relative to their mean and to their maximum, and the offsets. curve_rows: rows of
+    `compute_difference_curves`, shape (n, curves). offsets: frames from the coarse frame, shape (n,).
     """
     std = curve_rows.std(axis=0) + 1e-2
     seconds = np.abs(offsets)[:, None] / FRAMES_PER_SECOND

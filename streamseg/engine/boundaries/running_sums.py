@@ -1,4 +1,4 @@
-"""Running sums over the similarities of texture vectors, from which the features of boundary candidates are read.
+"""Updates running sums over the similarities of texture vectors; the features of candidates are computed from them.
 
 Every new vector costs one row of similarities, and that row updates every sum. The past reaches HORIZON vectors;
 memory and time per vector are constant.
@@ -40,7 +40,7 @@ _SCRATCH_ROWS: Final = 4
 
 
 class RunningSums(NamedTuple):
-    """The sums of the vectors held; vector i is counted from the last time that old ones were dropped.
+    """The stored texture vectors and all sums over them; index 0 is the oldest vector stored.
 
     dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
     """
@@ -71,7 +71,10 @@ class RunningSums(NamedTuple):
 
 
 def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
-    """Return the sums before the first vector; the arguments are those of `RunningSums`."""
+    """Allocate the sums, before the first vector.
+
+    dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
+    """
     sums = RunningSums(
         n=np.zeros(1, np.int64),
         n_dropped=np.zeros(1, np.int64),
@@ -102,7 +105,7 @@ def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
 
 
 def drop_old_vectors(state: RunningSums) -> None:
-    """Drop the vectors beyond the last RETAINED_VECTORS, and shift what is counted in vectors."""
+    """Remove all vectors but the last RETAINED_VECTORS, and shift every index and sum accordingly."""
     shift = CAPACITY - RETAINED_VECTORS
     for array in (
         state.totals, state.extra, state.extra_totals, state.pulse_totals, state.glance_probability,
@@ -124,17 +127,17 @@ def drop_old_vectors(state: RunningSums) -> None:
 
 
 @subkernel
-def update_similarities(s: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Compute the running sum of the newest vector's similarity to every vector of the horizon, in space s.
+def update_similarities(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
+    """Compute how similar the newest vector is to every vector of the horizon, in one space, as a running sum.
 
-    start, stop: the dimensions of the space. gamma: scale of the mean squared difference over the dimensions.
+    start, stop: the dimensions of that space. gamma: scale of the mean squared difference over the dimensions.
 
-    The rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the shape of the
-    Gaussian, a longer tail, and costs a division instead of an exponential.
+    The similarity is the rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the
+    shape of the Gaussian, a longer tail, and costs a division instead of an exponential.
     """
     n = state.n[0]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
-    distance, row = state.distance[lowest:n], state.newest_similarity_sums[s]
+    distance, row = state.distance[lowest:n], state.newest_similarity_sums[space]
     for j in range(len(distance)):
         distance[j] = 0.0
     for d in range(start, stop):
@@ -156,18 +159,18 @@ def update_similarities(s: int, start: int, stop: int, gamma: float, state: Runn
 
 
 @subkernel
-def update_block_sums(s: int, state: RunningSums) -> None:
-    """Update the block sums of space s with the newest vector's similarities."""
+def update_block_sums(space: int, state: RunningSums) -> None:
+    """Add the newest vector's similarities to all block sums of one space: before, across and after each candidate."""
     n = state.n[0]
-    row, sums, forward = state.newest_similarity_sums[s], state.sums[s], state.forward[s]
+    row, sums, forward = state.newest_similarity_sums[space], state.sums[space], state.forward[space]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
     for k in range(len(SPANS)):
         span = SPANS[k]
         if n >= span:
-            state.squares[s, k] -= 2.0 * forward[n - span] + 1.0
-        state.squares[s, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
-        state.before[s, n + 1, k] = state.squares[s, k]
-        state.across[s, n + 1, k] = 0.0
+            state.squares[space, k] -= 2.0 * forward[n - span] + 1.0
+        state.squares[space, k] += 2.0 * (row[n] - row[max(lowest, n - span + 1)]) + 1.0
+        state.before[space, n + 1, k] = state.squares[space, k]
+        state.across[space, n + 1, k] = 0.0
     sums[n], forward[n] = 0.0, 0.0
     newest = row[n]
     for j in range(lowest, n + 1):
@@ -177,26 +180,26 @@ def update_block_sums(s: int, state: RunningSums) -> None:
     for c in range(max(0, n - _OLDEST_AGE), n + 1):
         for k in range(len(SPANS)):
             if n - c < SPANS[k]:
-                state.across[s, c, k] += row[c] - row[max(0, c - SPANS[k], lowest)]
-                state.after[s, c, k] = sums[c]
+                state.across[space, c, k] += row[c] - row[max(0, c - SPANS[k], lowest)]
+                state.after[space, c, k] = sums[c]
     for k in range(len(SPLIT_OFFSETS)):
         i = n + 1 - SPLIT_REACH - SPLIT_OFFSETS[k]
         if i >= 0:
-            state.sums_at_split[s, i, k] = sums[i]
+            state.sums_at_split[space, i, k] = sums[i]
 
 
 @subkernel
-def update_partition(b: int, state: RunningSums) -> None:
-    """Compute the optimal partitioning at penalty b up to the newest vector, and its path of changes.
+def update_partition(penalty: int, state: RunningSums) -> None:
+    """Extend the optimal partitioning to the newest vector, and update its path of changes.
 
-    Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
+    penalty: index in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (
-        state.sums[PENALTY_SPACE[b]],
-        state.best[b],
-        state.previous_change[b],
-        state.on_path_since[b],
+        state.sums[PENALTY_SPACE[penalty]],
+        state.best[penalty],
+        state.previous_change[penalty],
+        state.on_path_since[penalty],
     )
     lowest = max(0, e - HORIZON)
     highest = max(lowest + 1, e - _MIN_SECTION + 1)
@@ -209,7 +212,7 @@ def update_partition(b: int, state: RunningSums) -> None:
         if costs[i] < lowest_cost:
             lowest_cost, where = costs[i], i
     where += lowest
-    best[e], previous[e] = lowest_cost + PENALTIES[b], where
+    best[e], previous[e] = lowest_cost + PENALTIES[penalty], where
     oldest = max(0, e - _PATH_MEMORY)
     since[e] = -1
     at, steps, upper = where, 0, e
@@ -226,8 +229,8 @@ def update_partition(b: int, state: RunningSums) -> None:
 
 
 @subkernel
-def update_diagonals(state: RunningSums) -> None:
-    """Extend every diagonal, one per lag, of the two spaces in which repetition is looked for."""
+def update_diagonal_sums(state: RunningSums) -> None:
+    """Extend the running sums along all diagonals, one per lag, by the newest vector's similarities."""
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]
@@ -242,7 +245,7 @@ def update_diagonals(state: RunningSums) -> None:
 
 @subkernel
 def update_past_matches(state: RunningSums) -> None:
-    """Compare the newest vector, as part of what follows each young candidate, with windows of the past."""
+    """Add the newest vector's similarity to each window of the past to the matches of all recent candidates."""
     n = state.n[0]
     row, windows = state.newest_similarity_sums[PROJECTED], state.scratch[0]
     newest_match = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]

@@ -1,7 +1,8 @@
-"""Sensitivity: how many boundaries are reported, from 0 (fewest) to 1 (most); the weights were tuned at .5.
+"""Applies the setting `sensitivity`: how many boundaries are reported, from 0 (fewest) to 1 (most).
 
-It shifts all thresholds, provisional and confirming, at every age, by the same log-odds. The probabilities stay, so
-stability and confidence keep their meaning. Of two sensitivities, the higher has each threshold lower.
+The weights were tuned at .5. Another sensitivity shifts all thresholds, provisional and confirming, at every age, by
+the same log-odds. The probabilities stay, so stability and confidence keep their meaning. Of two sensitivities, the
+higher has each threshold lower.
 """
 
 from __future__ import annotations
@@ -28,31 +29,32 @@ _RANGES: Final[dict[Profile, tuple[float, float]]] = {
 }
 
 
-def threshold_shift(settings: Settings) -> float:
-    """Compute the log-odds to add to every threshold: above 0 for fewer boundaries, below 0 for more, 0 at .5."""
+def compute_threshold_shift(settings: Settings) -> float:
+    """Compute the log-odds to add to every threshold from the sensitivity: 0 at .5, above 0 for fewer boundaries."""
     distance = (_NEUTRAL - settings.sensitivity) / _NEUTRAL
     at_0, at_1 = _RANGES[settings.profile]
     return distance * (at_0 if distance > 0.0 else at_1)
 
 
-def shift_threshold(probability: float, shift: float) -> float:
-    """Add `shift` to the log-odds of a threshold on a probability; one that cannot be reached (1 or more) stays."""
-    if shift == 0.0 or not 0.0 < probability < 1.0:
-        return probability
-    return 1.0 / (1.0 + math.exp(-(math.log(probability / (1.0 - probability)) + shift)))
+def shift_threshold(threshold: float, shift: float) -> float:
+    """Add `shift` to the log-odds of a threshold on probabilities; one outside (0, 1) stays unchanged."""
+    if shift == 0.0 or not 0.0 < threshold < 1.0:
+        return threshold
+    return 1.0 / (1.0 + math.exp(-(math.log(threshold / (1.0 - threshold)) + shift)))
 
 
-def shift_thresholds(probabilities: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """Apply `shift_threshold` to each of an array of thresholds, any shape."""
-    thresholds = [shift_threshold(float(probability), shift) for probability in probabilities.flat]
-    return np.array(thresholds).reshape(probabilities.shape)
+def shift_thresholds(thresholds: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
+    """Add `shift` to the log-odds of each threshold, any shape; thresholds outside (0, 1) stay unchanged."""
+    shifted_thresholds = [shift_threshold(float(threshold), shift) for threshold in thresholds.flat]
+    return np.array(shifted_thresholds).reshape(thresholds.shape)
 
 
-def widen_gate(model: BoundaryModel, settings: Settings) -> BoundaryModel:
-    """Lower the model's gate as much as the thresholds; returns the same model at a sensitivity of .5 and below.
+def adapt_gate_to_sensitivity(model: BoundaryModel, settings: Settings) -> BoundaryModel:
+    """Lower the model's gate, the log-odds that candidates need at first glance, by as much as the thresholds.
 
-    A candidate that the gate rejects is never confirmed, so the gate must fall with the thresholds. It does not rise
-    with them, so that the probability of a candidate depends on the setting no more than necessary.
+    Returns the same model at a sensitivity of .5 and below. A candidate that the gate rejects is never confirmed, so
+    the gate must fall with the thresholds. It does not rise with them, so that the probability of a candidate depends
+    on the setting no more than necessary.
     """
-    shift = threshold_shift(settings)
+    shift = compute_threshold_shift(settings)
     return replace(model, gate=model.gate + shift) if shift < 0.0 else model

@@ -1,4 +1,4 @@
-"""The boundary tracker: turns probabilities into provisional, confirmed and retracted boundaries.
+"""The boundary tracker decides from probabilities which boundaries are provisional, confirmed or retracted.
 
 Every texture step is a candidate, and the boundary classifier estimates its probability at several ages. A candidate
 becomes provisional when its probability passes a threshold and no neighbour is likelier. It is confirmed when its
@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.boundaries.sensitivity import shift_threshold, shift_thresholds, threshold_shift
+from streamseg.engine.boundaries.sensitivity import compute_threshold_shift, shift_threshold, shift_thresholds
 from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.settings import Settings
@@ -39,9 +39,9 @@ class _PendingBoundary:
 
 @dataclass(frozen=True, slots=True)
 class BoundaryDecision:
-    """A new state of one boundary.
+    """The new state of one boundary: provisional, confirmed or retracted.
 
-    number: 1, 2, 3 … in the order in which boundaries are first reported. step: index of the first texture vector
+    number: 1, 2, 3 … in the order in which boundaries are first reported. step: number of the first texture vector
     after the boundary. probability: that the sound changed within seconds of it, 0 to 1. score: the classifier's
     probability as a fraction of the confirmation threshold.
     """
@@ -54,21 +54,21 @@ class BoundaryDecision:
 
 
 class BoundaryTracker:
-    """Decides which candidates are boundaries. `push` takes probabilities and returns decisions."""
+    """Decides which candidates are boundaries: `push` takes the probabilities at a step and returns decisions."""
 
     def __init__(self, settings: Settings, model: BoundaryModel, min_confirmation_delay_s: float = 0.0) -> None:
-        """Compute the thresholds of every age.
+        """Compute the thresholds of every age from the settings and the model.
 
-        min_confirmation_delay_s: no boundary is confirmed sooner than so many seconds after it.
+        min_confirmation_delay_s: the least time from a boundary to its confirmation.
         """
         self._ages = model.ages
         self._neighbourhood, self._min_distance = int(model.neighbourhood), int(model.min_distance)
         self._oldest = int(model.ages[-1]) + 8
-        shift = threshold_shift(settings)
-        thresholds = shift_thresholds(confirmation_thresholds(model, settings.lookahead_s, self._oldest), shift)
-        if min_confirmation_delay_s > 0.0:  # one step more, since `confirm_at` is called after `push`
+        shift = compute_threshold_shift(settings)
+        thresholds = shift_thresholds(compute_confirmation_thresholds(model, settings.lookahead_s, self._oldest), shift)
+        if min_confirmation_delay_s > 0.0:  # one step more, since `confirm_boundary` is called after `push`
             thresholds[: math.ceil(min_confirmation_delay_s / STEP_S) + 1] = _UNREACHABLE
-        self._confirmation_thresholds = thresholds_by_distance(thresholds, model)
+        self._confirmation_thresholds = compute_thresholds_by_distance(thresholds, model)
         self._stability_calibration, self._confidence_calibration = model.calibration
         self._provisional = shift_threshold(settings.provisional_probability, shift)
         self._threshold_at_end = shift_threshold(0.5, shift)
@@ -84,11 +84,14 @@ class BoundaryTracker:
 
     @property
     def lookback_s(self) -> float:
-        """How far back a boundary may still be found, seconds."""
+        """Seconds before the newest step within which a boundary can still be found."""
         return (self._oldest + self._neighbourhood) * STEP_S
 
     def push(self, probabilities: NDArray[np.float64]) -> list[BoundaryDecision]:
-        """Process the classifier's probabilities at the next step, shape (ages,), one for each of the model's ages."""
+        """Process the probabilities at the next step, and return the decisions that they cause.
+
+        probabilities: of the classifier, shape (ages,), one for each of the model's ages.
+        """
         self._step += 1
         self._probability[1:] = self._probability[:-1].copy()
         self._probability[0] = 0.0
@@ -97,15 +100,16 @@ class BoundaryTracker:
             return []
         return self._confirm_candidate() + self._update_pending()
 
-    def confirm_at(self, step: int, probability: float) -> list[BoundaryDecision]:
-        """Confirm a boundary that was detected by other means, with this probability.
+    def confirm_boundary(self, step: int, probability: float) -> list[BoundaryDecision]:
+        """Confirm a boundary at `step` that was detected by other means, and return the decisions.
 
-        Returns no decision when a boundary at `step` or later is confirmed already.
+        probability: that of the confirmed boundary. Returns no decision when a boundary at `step` or later is confirmed
+        already.
         """
         return self._confirm_step(step, probability) if self._last_confirmed_step < step < self._step else []
 
     def settle_pending(self) -> list[BoundaryDecision]:
-        """Confirm or retract every pending boundary, in the order of time, because the sound ends here.
+        """Confirm or retract every pending boundary at the end of the sound; return the decisions, in order of time.
 
         At a sensitivity of .5, one is confirmed if its probability is .5 or more.
         """
@@ -121,7 +125,7 @@ class BoundaryTracker:
         return decisions
 
     def restart(self) -> None:
-        """Forget all candidates, after a long gap; the numbering of boundaries continues."""
+        """Start again after a long gap: delete all candidates, and continue the numbering of boundaries."""
         self._step = self._last_confirmed_step = 0
         self._pending = []
         self._probability[:] = 0.0
@@ -221,8 +225,11 @@ def _calibrate_probability(probability: float, calibration: NDArray[np.float64])
     return float(1.0 / (1.0 + math.exp(-log_odds)))
 
 
-def confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest: int) -> NDArray[np.float64]:
-    """The probability that a candidate of each age must reach to be confirmed, shape (oldest + 1,)."""
+def compute_confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest_age: int) -> NDArray[np.float64]:
+    """Compute the probability that a candidate must reach to be confirmed, by its age in steps.
+
+    lookahead_s: the setting; it selects one of the model's policies. Returns shape (oldest_age + 1,).
+    """
     policies = model.policies
     within = policies[policies[:, 0] <= lookahead_s + 1e-9]
     _, threshold, rise, youngest = within[-1] if len(within) else policies[0]
@@ -230,16 +237,16 @@ def confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest: in
     youth = (log_age[-1] - log_age) / (log_age[-1] - log_age[0])
     at_ages = threshold + rise * (1.0 - threshold) * youth
     at_ages[model.ages < youngest] = _UNREACHABLE
-    thresholds = np.full(oldest + 1, _UNREACHABLE)
+    thresholds = np.full(oldest_age + 1, _UNREACHABLE)
     for k, age in enumerate(model.ages):
         thresholds[age:] = at_ages[k]
     return thresholds
 
 
-def thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
-    """Raise thresholds for candidates that are nearer to the last boundary than the model's usual distance.
+def compute_thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
+    """Compute thresholds that are higher for candidates nearer to the last boundary than the model's usual distance.
 
-    thresholds: shape (ages,), those at the usual distance and beyond. One above 1 stays out of reach.
+    thresholds: shape (ages,), those at the usual distance and beyond. One above 1 stays as it is.
     Returns shape (distances, ages); row d holds at a distance of d steps, the last row also at all longer ones.
     """
     if not len(model.spacing):

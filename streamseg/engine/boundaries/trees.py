@@ -1,4 +1,4 @@
-"""Boosted trees (Friedman 2001) evaluated from flat arrays."""
+"""Evaluates boosted trees (Friedman 2001) that are stored as flat arrays."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ class BoostedTrees(NamedTuple):
 
 
 @subkernel
-def sum_leaves(inputs: Floats, trees: BoostedTrees, begin: int, end: int) -> float:
-    """Return the sum of the values of the leaves that inputs, float64 (features,), reach in trees begin to end."""
+def evaluate_trees(inputs: Floats, trees: BoostedTrees, begin: int, end: int) -> float:
+    """Return the sum of the values of the leaves that the inputs reach in the trees `begin` to `end` - 1.
+
+    inputs: float64 (features,).
+    """
     total = 0.0
     for tree in range(begin, end):
         node = trees.first[tree]

@@ -1,1 +1,1 @@
-"""Taught jingles: fingerprint, matcher, and the boundaries they make."""
+"""Detection of taught jingles: fingerprint, matcher, detector."""

@@ -1,4 +1,4 @@
-"""The fingerprint of a taught jingle."""
+"""Computes the fingerprint of a jingle, by which the matcher finds it in a stream."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamseg.engine.fingerprints.rows import (
     ROW_HOP,
     ROW_WIDTH,
     FingerprintRows,
-    compute_row,
+    compute_fingerprint_row,
 )
 from streamseg.engine.packed_arrays import pack_arrays, unpack_arrays
 from streamseg.errors import UsageError
@@ -31,25 +31,26 @@ _MIN_LEVEL_DB: Final = -60.0
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """A taught sound. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames."""
+    """A jingle in the form in which it is searched for. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames."""
 
     name: str
     rows: FingerprintRows
 
     def to_bytes(self) -> bytes:
-        """Return it as bytes for the name store; `fingerprint_from_bytes` reads them."""
+        """Return the fingerprint, without its name, as bytes that `fingerprint_from_bytes` reads."""
         return pack_arrays(rows=self.rows[:, : 2 * BANDS].astype(np.int8))
 
     @property
     def duration_s(self) -> float:
-        """Seconds of the sound that are compared."""
+        """Duration of the part of the jingle that is compared, seconds."""
         return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
 
 
 def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
-    """Compute the fingerprint of a sound.
+    """Compute the fingerprint of a jingle from its sound.
 
-    sound: float32 (samples,), mono at 22,050 Hz; the matcher reports the place where this sound starts.
+    sound: float32 (samples,), mono at 22,050 Hz; at most the first MAX_DURATION_S are used. Its start is the time that
+    the matcher finds.
     Raises UsageError when the sound is too short or too quiet to be recognised.
     """
     frames = FeatureExtractor().push(sound)[: round(MAX_DURATION_S * FRAMES_PER_SECOND), LOG_MEL]
@@ -60,7 +61,7 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
         )
     rows = np.zeros((len(frames), ROW_WIDTH), np.int16)
     for i in range(len(frames)):
-        compute_row(frames[i], frames[[max(0, i - lag) for lag in LAGS]], rows[i])
+        compute_fingerprint_row(frames[i], frames[[max(0, i - lag) for lag in LAGS]], rows[i])
     is_audible = frames[:, :BANDS] > frames.max() - _DYNAMIC_RANGE_DB
     for k, lag in enumerate(LAGS):
         rows[:, k * BANDS : (k + 1) * BANDS] *= is_audible
@@ -71,7 +72,10 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
 
 
 def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
-    """Read what `Fingerprint.to_bytes` wrote. Raises UsageError when it is something else or of another version."""
+    """Return the fingerprint that `Fingerprint.to_bytes` wrote, with this name.
+
+    Raises UsageError when `content` is something else or of another version.
+    """
     try:
         rows = unpack_arrays(content)["rows"]
     except (ValueError, KeyError):

@@ -1,4 +1,4 @@
-"""Detects taught jingles, so that a boundary is confirmed exactly where each starts and a section named after it.
+"""Detects taught jingles, so that a boundary is confirmed where each starts and its section gets the jingle's name.
 
 A detected jingle needs no boundary classifier. Its boundary has `snapped_to: "cue:NAME"`, and the section that starts
 there gets the name. Where a boundary was confirmed before the jingle was detected, that boundary stays as it is, and
@@ -24,7 +24,7 @@ _MAX_CONFIRMATION_DELAY_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedJingle:
-    """One match of a jingle. t: stream seconds of its start. probability: that the match is right, 0 to 1."""
+    """A jingle found in the stream. t: stream seconds of its start. probability: that this is right, 0 to 1."""
 
     name: str
     t: float
@@ -32,10 +32,10 @@ class DetectedJingle:
 
 
 class JingleDetector:
-    """Finds where taught jingles start in a stream of feature frames."""
+    """Finds the times at which taught jingles start, from feature frames."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:
-        """named_sounds: those of kind `cue` are detected. Raises UsageError for one of another version."""
+        """Prepare for the named sounds of kind `cue`. Raises UsageError if another version of streamseg stored one."""
         self._matcher = FingerprintMatcher(
             tuple(fingerprint_from_bytes(entry.name, entry.content) for entry in named_sounds.of_kind("cue"))
         )
@@ -45,12 +45,12 @@ class JingleDetector:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, after a gap."""
+        """Start again at stream time `start`, in seconds, after a gap."""
         self._start = start
         self._matcher.start_stretch()
 
     def push(self, frames: NDArray[np.float64]) -> None:
-        """Process feature frames, shape (n, COLUMNS_TOTAL); what they complete is for `take_detections`."""
+        """Process feature frames, shape (n, COLUMNS_TOTAL); `take_detections` returns the jingles found in them."""
         for match in self._matcher.push(frames):
             t = self._start + match.start * HOP / ENGINE_RATE
             probability = 1.0 / (1.0 + math.exp(_EVEN_SCORE - match.score))

@@ -1,11 +1,11 @@
-"""Finds taught jingles in the stream, even beneath talk.
+"""Finds fingerprints of jingles in the stream, even beneath talk.
 
 A fingerprint holds, for every second frame and each mel band, whether the difference to the next band grew or shrank,
 and by how much: the derivative over band and time of Haitsma & Kalker (2002), over two spans of time and in fifteen
 levels instead of one bit, because beneath a louder voice only the strongest changes remain. Level and equalisation
 cancel out.
 
-The fingerprint slides along the stream. Its correlation is compared with the mean and standard difference that the
+The fingerprint slides along the stream. Its correlation is compared with the mean and standard deviation that the
 correlation has in this stream, so a jingle that resembles everything must correlate more. A jingle is detected after
 its first seconds where nothing covers it, otherwise at its end. The best place gives its start, to about a hundredth
 of a second.
@@ -28,7 +28,7 @@ from streamseg.engine.fingerprints.rows import (
     FingerprintRows,
     Floats,
     Ints,
-    compute_row,
+    compute_fingerprint_row,
     compute_row_energies,
 )
 from streamseg.engine.kernels import kernel, subkernel
@@ -45,14 +45,14 @@ _FIRST_HALF_RATIO: Final = 0.45  # correlation of the first half over that of th
 _WAIT_STEPS: Final = 4  # rows in which a better match may come
 _BASELINE_S: Final = 30.0  # time constant of the running mean and variance of the correlation
 _INITIAL_STD: Final = 1.5  # of the correlation at the start of a stream, times the root of the non-zero cells
-_MIN_STD_RATIO: Final = 0.7  # the least standard difference, relative to that
+_MIN_STD_RATIO: Final = 0.7  # the least standard deviation, relative to that
 _MIN_ENERGY_RATIO: Final = 0.25  # rows of the stream count as having at least this share of the template's energy
 _MIN_DISTANCE_RATIO: Final = 0.9  # of a jingle's length, from one start to the next
 _NEVER: Final = -(10**9)  # a frame before every other
 
 
 class TemplateArrays(NamedTuple):
-    """What is searched for: T templates with M rows in all."""
+    """The T templates that are searched for, with M rows in all."""
 
     rows: FingerprintRows  # int16 (M, ROW_WIDTH), one template after the other
     first_row: Ints  # int64 (T + 1,) index of each template's first row; M
@@ -64,7 +64,7 @@ class TemplateArrays(NamedTuple):
 
 
 class MatcherState(NamedTuple):
-    """The newest frames of the stream and the state of T templates; R rows are held."""
+    """The newest frames of the stream, its R newest rows, and the state of T templates."""
 
     mel_db: Floats  # float64 (LAGS[-1] + 1, BANDS + 1) ring of the newest frames, by frame number
     lagged_db: Floats  # float64 (len(LAGS), BANDS + 1) scratch
@@ -142,7 +142,7 @@ def _match_frames(mel_db: Floats, first_frame: int, templates: TemplateArrays, s
             lagged = (frame - LAGS[k]) % mel_size
             for b in range(BANDS + 1):
                 state.lagged_db[k, b] = state.mel_db[lagged, b]
-        compute_row(mel_db[i], state.lagged_db, state.rows[at])
+        compute_fingerprint_row(mel_db[i], state.lagged_db, state.rows[at])
         for b in range(BANDS + 1):
             state.mel_db[frame % mel_size, b] = mel_db[i, b]
         state.row_energy[at] = 0.0
@@ -192,7 +192,10 @@ class _Template(NamedTuple):
 
 
 class FingerprintMatch(NamedTuple):
-    """A jingle was found. start: its first frame. score: how far beyond chance, standard deviations."""
+    """A fingerprint found in the frames of a stretch.
+
+    name: of the fingerprint. start: number of its first frame in the stretch. score: standard deviations beyond chance.
+    """
 
     name: str
     start: int
@@ -200,9 +203,10 @@ class FingerprintMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Finds fingerprints in feature frames. Pickles between pushes."""
+    """Finds fingerprints in feature frames. Can be pickled between pushes."""
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
+        """Start a stretch in which all these fingerprints are searched for."""
         self._fingerprints = fingerprints
         self._templates = [each for n, fingerprint in enumerate(fingerprints) for each in _split(n, fingerprint.rows)]
         self._arrays = _make_arrays(self._templates)
@@ -224,7 +228,7 @@ class FingerprintMatcher:
 
     @property
     def detection_delay_s(self) -> float:
-        """Seconds after its start within which each jingle is detected at the soonest; 0 where there is none."""
+        """Seconds from the start of a jingle to its earliest detection, for the slowest jingle; 0 without jingles."""
         soonest: dict[int, int] = {}
         for template, wait in zip(self._templates, self._arrays.wait_steps, strict=True):
             rows = len(template.rows) + int(wait)
@@ -234,13 +238,13 @@ class FingerprintMatcher:
         return ROW_HOP * max(soonest.values()) / FRAMES_PER_SECOND + FRAME / ENGINE_RATE
 
     def start_stretch(self) -> None:
-        """Begin a new stretch of sound: frames are counted from 0 and nothing is pending."""
+        """Start a stretch after a gap: count frames from 0 again, and discard pending matches."""
         self._frame = 0
         self._last_start = [_NEVER] * len(self._fingerprints)
         self._state.wait_count[:] = -1
 
     def push(self, frames: Floats) -> list[FingerprintMatch]:
-        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the jingles that they confirm."""
+        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the matches that they confirm."""
         matches: list[FingerprintMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):

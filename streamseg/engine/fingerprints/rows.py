@@ -1,4 +1,4 @@
-"""The rows of a fingerprint: how each mel band changes relative to the next one, over two spans of time."""
+"""Computes the rows of a fingerprint: how each mel band changes relative to the next one, over two spans of time."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ LOG_MEL = COLUMNS["log_mel"]
 
 
 @kernel
-def compute_row(mel_db: Floats, lagged_db: Floats, out: FingerprintRows) -> None:
-    """Write the row of one frame: the quantised change of the difference between neighbouring mel bands, by lag.
+def compute_fingerprint_row(mel_db: Floats, lagged_db: Floats, out: FingerprintRows) -> None:
+    """Compute the fingerprint row of one frame and write it to `out`.
+
+    It is the quantised change of the difference between neighbouring mel bands, over each of LAGS.
 
     mel_db: float64 (BANDS + 1,), dB, the frame's mel bands.
     lagged_db: float64 (len(LAGS), BANDS + 1), dB, row k the mel bands LAGS[k] frames earlier.

@@ -1,1 +1,1 @@
-"""Sections: their life cycle, report, statistics and key."""
+"""Sections between boundaries: their life cycle, report, statistics and key."""

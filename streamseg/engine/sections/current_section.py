@@ -1,4 +1,4 @@
-"""The current section: the one that no boundary ends yet."""
+"""The current section: the newest one, whose end is not known yet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _MIN_VECTORS = 8  # the edge of a section is left out of its descriptor only if 
 
 @dataclass(slots=True)
 class CurrentSection:
-    """A section that is still growing, and its descriptor.
+    """The section that has no end yet, with its label estimate and its descriptor.
 
-    Vectors that a boundary may yet move to the next section stay in `RecentVectors`, the last n_recent of them; the
-    others are in `old_descriptor`. edge_left: vectors at the beginning that may still belong to the section before,
-    and are left out. jingle: the name of the jingle that the section starts with.
+    number: 1, 2, 3 … start: stream seconds. n_vectors: texture vectors so far. The last n_recent of them, which a
+    boundary may still move to the next section, are in `RecentVectors`; the others are in `old_descriptor`. edge_left:
+    how many vectors at the beginning are still to be left out, since they may belong to the section before. estimate:
+    None before the first one. jingle: name of the jingle that the section starts with, None for none.
     """
 
     number: int
@@ -31,23 +32,26 @@ class CurrentSection:
 
     @property
     def id(self) -> str:
-        """The section's id on the wire."""
+        """Id of the section in events: `s-` and its number."""
         return f"s-{self.number}"
 
     @property
     def label(self) -> str | None:
-        """The estimated label, or None."""
+        """Label estimated for this section; None before the first estimate."""
         return self.estimate.label if self.estimate else None
 
     @property
     def name(self) -> str | None:
-        """The name: that of its jingle, else that of its label."""
+        """Name of the section's jingle, or else of its label; None if neither has a name."""
         if self.jingle is not None:
             return self.jingle
         return self.estimate.name if self.estimate else None
 
     def add_vector(self, recent: RecentVectors, undecided_steps: int) -> None:
-        """Count the vector that was just added to `recent`. undecided_steps: how far back a boundary may lie."""
+        """Add the newest vector of `recent` to the section.
+
+        undecided_steps: how many steps back a boundary may lie; older vectors are moved to the descriptor.
+        """
         self.n_recent += 1
         self.n_vectors += 1
         if self.n_recent > undecided_steps:
@@ -55,14 +59,17 @@ class CurrentSection:
                 self.edge_left -= 1
             else:
                 oldest = len(recent) - self.n_recent
-                self.old_descriptor.push(*recent.between(oldest, oldest + 1))
+                self.old_descriptor.push(*recent.vectors_and_clusters(oldest, oldest + 1))
             self.n_recent -= 1
 
     def describe(self, recent: RecentVectors, leave_out: int = 0) -> SectionDescriptor:
-        """Compute the descriptor of all its vectors but the last `leave_out`."""
+        """Compute the descriptor of all vectors of the section except the last `leave_out`.
+
+        recent: contains the last n_recent vectors of the section.
+        """
         descriptor = self.old_descriptor.copy()
         end = len(recent) - leave_out
         begin = len(recent) - self.n_recent
         begin += max(0, min(self.edge_left, end - begin - _MIN_VECTORS))
-        descriptor.push(*recent.between(begin, end))
+        descriptor.push(*recent.vectors_and_clusters(begin, end))
         return descriptor

@@ -1,4 +1,4 @@
-"""How far the sound moved: across a boundary, by group of features; and now, as novelty."""
+"""Measures how much the sound changed: across a boundary, by group of features; and in the last seconds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _NOVELTY_STEPS: Final = (16, 8)  # how many vectors are compared with how many a
 
 
 def measure_feature_distances(vectors: NDArray[np.float64], middle: int) -> FeatureDistances:
-    """Compare the texture vectors before row `middle` with those from it on, shape (n, VECTOR_DIMS).
+    """Measure how far timbre, harmony, rhythm and level moved between the 8 s before row `middle` and the 8 s after.
 
-    The distance of a group of features is 1 - exp(-m), m the mean square of the differences of its means: 0 for no
-    difference, near 1 for sounds that have nothing in common.
+    vectors: texture vectors, shape (n, VECTOR_DIMS). All distances are 0 if either side is empty. The distance of a
+    group of features is 1 - exp(-m), m the mean square of the differences of its means: 0 for no difference, near 1 for
+    sounds that have nothing in common.
     """
     before = vectors[max(0, middle - COMPARED_STEPS) : middle]
     after = vectors[middle : middle + COMPARED_STEPS]
@@ -35,10 +36,10 @@ def measure_feature_distances(vectors: NDArray[np.float64], middle: int) -> Feat
     )
 
 
-def measure_novelty(vectors: NDArray[np.float64]) -> float:
-    """How far the last 4 s lie from the 8 s before, in standard deviations of the texture; 0 while there is too little.
+def measure_recent_change(vectors: NDArray[np.float64]) -> float:
+    """Measure how far the last 4 s lie from the 8 s before, in standard deviations of the texture.
 
-    vectors: shape (n, VECTOR_DIMS), the latest last.
+    vectors: texture vectors, shape (n, VECTOR_DIMS), the latest last. Returns 0 if they cover less than 12 s.
     """
     n_before, n_after = _NOVELTY_STEPS
     if len(vectors) < n_before + n_after:

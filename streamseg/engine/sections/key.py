@@ -1,4 +1,4 @@
-"""Key estimation from chroma."""
+"""Estimates the musical key from chroma."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIN_CORRELATION: Final = 0.6  # below, there is no key: noise, speech, drums
 
 @dataclass(frozen=True, slots=True)
 class KeyEstimate:
-    """A key. name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with its profile, 0 to 1."""
+    """A musical key. name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with its profile."""
 
     name: str
     camelot: str
@@ -40,9 +40,9 @@ _PROFILES: Final = _make_profiles()
 
 
 def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
-    """Find the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4); None if none correlates.
+    """Estimate the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4).
 
-    chroma: shape (12,), C first, any scale.
+    chroma: shape (12,), C first, any scale. Returns None if no profile reaches MIN_CORRELATION.
     """
     zero_mean = chroma - chroma.mean()
     norm = float(np.linalg.norm(zero_mean))

@@ -1,4 +1,4 @@
-"""The life cycle of sections: turns boundary decisions into `boundary.*` and `section.*` events.
+"""Opens, labels and closes sections: makes `boundary.*` and `section.*` events from boundary decisions.
 
 The tracker has one current section. Texture vectors update the estimate of its label; a confirmed boundary, a long gap
 or the end closes it. A boundary may lie some seconds back, so the vectors of that time stay apart until it is certain
@@ -25,7 +25,7 @@ from streamseg.engine.sections.distances import (
     COMPARED_STEPS,
     NOVELTY_THRESHOLD,
     measure_feature_distances,
-    measure_novelty,
+    measure_recent_change,
 )
 from streamseg.engine.sections.recent_vectors import RecentVectors
 from streamseg.settings import ENGINE_RATE, HOP, Settings
@@ -52,13 +52,13 @@ _NAMED_WITHIN_S = 2.5  # a section that starts so near a jingle starts with it
 _ESTIMATE_AT_COUNTS = frozenset((*range(12, 33, 3), *(round(45 * 1.5**n) for n in range(40))))
 
 
-def make_short_report(start: float, end: float) -> Report:
-    """Make a report of a section's duration alone, where nothing else is measured."""
+def make_duration_report(start: float, end: float) -> Report:
+    """Make the report of a section from `start` to `end`, in seconds, that contains its duration only."""
     return Report(duration_s=round(end - start, 6))
 
 
 class SectionTracker:
-    """Keeps the current section, and closes it where a boundary is confirmed."""
+    """Labels the current section, closes it at a confirmed boundary and opens the next; each method returns events."""
 
     def __init__(
         self,
@@ -66,12 +66,13 @@ class SectionTracker:
         lookback_s: float,
         model: LabelModel,
         named_sounds: NamedSounds,
-        make_report: ReportMaker = make_short_report,
+        make_report: ReportMaker = make_duration_report,
     ) -> None:
         """Open the first section at stream time 0.
 
-        lookback_s: how far back a boundary may lie. make_report: called once for each section when it closes, with its
-        start and end in stream seconds.
+        lookback_s: how many seconds back a boundary may lie. model: of the similarity of sections. named_sounds: labels
+        get the names of the sections in it. make_report: called once for each section when it closes, with its start
+        and end in stream seconds.
         """
         self._labels = SectionLabeller(settings, model, named_sounds)
         self._roles = RoleClassifier() if settings.profile == "music" else None
@@ -86,22 +87,22 @@ class SectionTracker:
 
     @property
     def label_probabilities(self) -> dict[str, float]:
-        """The probability of each label for the current section."""
+        """Probability of each label for the current section; empty before the first estimate."""
         return dict(self._current.estimate.probabilities) if self._current.estimate else {}
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """The descriptor of a label's latest section, packed for the name store; None when it is forgotten."""
+        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None without one."""
         descriptor = self._labels.descriptor_of_label(label)
         return descriptor.to_bytes() if descriptor else None
 
     def name_of_label(self, label: str) -> str | None:
-        """The name that a label has from an earlier run, or None."""
+        """Return the name that a label has from an earlier run; None if it has none."""
         return self._labels.name_of(label)
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
-        """Process the texture vector of the next step, shape (VECTOR_DIMS,).
+        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section.
 
-        Returns `section.updated` when the estimate of the current section's label changed.
+        Returns the event `section.updated` if the estimate of its label was renewed and changed, else no event.
         """
         cluster = self._labels.push(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
@@ -112,10 +113,13 @@ class SectionTracker:
         return self._update_estimate() if self._current.n_vectors in _ESTIMATE_AT_COUNTS else []
 
     def measure_novelty(self, t: float) -> Novelty:
-        """Measure how new the sound is now, at stream time t."""
+        """Return the data of the event `novelty`: how much the sound changed lately, and the current label.
+
+        t: stream time of the event, in seconds.
+        """
         return Novelty(
             t=t,
-            value=round(measure_novelty(self._recent.vectors), 4),
+            value=round(measure_recent_change(self._recent.vectors), 4),
             threshold=NOVELTY_THRESHOLD,
             label=self._current.label,
             label_probabilities=self.label_probabilities,
@@ -131,9 +135,11 @@ class SectionTracker:
         *,
         at_end: bool = False,
     ) -> list[Event]:
-        """Make the events of a boundary decision; a confirmed boundary closes the current section.
+        """Apply a boundary decision and return its events; a confirmed boundary closes the current section.
 
-        t, decided_t, uncertainty_s, jingle: as in `LocatedDecision`. at_end: the end of the sound forced the decision.
+        t: of the boundary, stream seconds. decided_t: of the last sample that the decision depends on, stream seconds.
+        uncertainty_s: standard deviation of t. jingle: name of the jingle that confirmed the boundary, None for none.
+        at_end: whether the end of the sound forced the decision.
         """
         boundary_id = f"b-{decision.number}"
         t = round(max(t, self._current.start + _MIN_DURATION_S), 6)
@@ -173,15 +179,21 @@ class SectionTracker:
         )
         return [Event(boundary_id, confirmation), *closing_events]
 
-    def name_section(self, name: str, t: float) -> list[Event]:
-        """Name the current section after a jingle at stream time t, if the section starts there."""
+    def name_section_by_jingle(self, jingle: str, t: float) -> list[Event]:
+        """Give the current section the name of a jingle that starts at stream time t, in seconds, as the section does.
+
+        Returns the event `section.updated`, or no event if the section starts more than 2.5 s from t.
+        """
         if abs(self._current.start - t) > _NAMED_WITHIN_S:
             return []
-        self._current.jingle = name
+        self._current.jingle = jingle
         return [self._make_update()]
 
     def close_section(self, end: float, ended_by: Literal["gap", "end"], *, at_end: bool) -> list[Event]:
-        """Close the current section at stream time `end` without a boundary; `start_section` opens the next one."""
+        """Close the current section without a boundary, at a gap or the end of the stream, and return its last events.
+
+        end: stream seconds. at_end: whether the stream ends here. Call `start_section` to open the next section.
+        """
         events: list[Event] = []
         if end > self._current.start:
             _, events = self._close_current(end, ended_by, at_end=at_end)
@@ -189,7 +201,7 @@ class SectionTracker:
         return events
 
     def start_section(self, start: float) -> None:
-        """Open a section at stream time `start`, after a long gap."""
+        """Open a new section at stream time `start`, in seconds, after a long gap."""
         self._sections_started += 1
         self._step = 0
         self._current = CurrentSection(number=self._sections_started, start=start)

@@ -1,4 +1,4 @@
-"""The last texture vectors, contiguous in memory, so that a kernel can process them."""
+"""Stores the last texture vectors, contiguous in memory, so that a kernel can process them."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class RecentVectors:
-    """Holds the last `capacity` vectors, and the cluster that a river clusterer assigned to each."""
+    """Stores the last texture vectors, and the cluster of each: None where the labels use no river clusterer."""
 
     def __init__(self, capacity: int) -> None:
-        """capacity: number of vectors."""
+        """capacity: how many vectors are stored; each further one replaces the oldest."""
         self._rows = RowBuffer(VECTOR_DIMS, capacity)
         self._clusters: deque[int | None] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
-        """Number of vectors."""
+        """Return the number of vectors stored."""
         return len(self._clusters)
 
     @property
     def vectors(self) -> Floats:
-        """All vectors, the latest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
+        """All vectors stored, the latest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
         return self._rows.rows
 
-    def between(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
-        """Vectors `begin` to `end` - 1, and their clusters; valid until the next `push`."""
+    def vectors_and_clusters(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
+        """Return the vectors `begin` to `end` - 1, counted from the oldest, and their clusters.
+
+        The vectors have the shape (n, VECTOR_DIMS) and are valid until the next `push`.
+        """
         return self._rows.rows[begin:end], list(self._clusters)[begin:end]
 
     def push(self, vector: Floats, cluster: int | None) -> None:
-        """Add a vector, shape (VECTOR_DIMS,), and its cluster, if there is one."""
+        """Add a vector, shape (VECTOR_DIMS,), and its cluster, None for none."""
         self._rows.extend(1)[:] = vector
         self._clusters.append(cluster)
 

@@ -1,6 +1,6 @@
-"""The report of a section: loudness, tempo, key, pitch, timbre, and shares of speech, music and silence.
+"""Builds the report of a section: loudness, tempo, key, pitch, timbre, and shares of speech, music and silence.
 
-Where a section starts is certain only some seconds later. So the rows of the recent past are kept one by one, and a
+Where a section starts is certain only some seconds later. So the rows of the last seconds are stored one by one, and a
 row is added to the statistics of the current section only when no boundary can lie before it any more.
 """
 
@@ -25,7 +25,7 @@ from streamseg.engine.sections.statistics import (
     FrameStatistics,
     LoudnessStatistics,
     Rows,
-    percentile_index,
+    find_percentile_bin,
     sum_chroma,
 )
 from streamseg.engine.sections.timed_rows import TimedRows, Times
@@ -46,10 +46,10 @@ TIME_TOLERANCE: Final = 1e-6  # seconds, since the times of boundaries are round
 def copy_report_columns(
     frames: NDArray[np.float64], columns: NDArray[np.int64], first: int, start_s: float, times: Times, rows: Floats32
 ) -> None:
-    """Copy the columns that a report needs, and compute the time of each frame's middle.
+    """Copy the given columns of feature frames to `rows`, and write the time of each frame's middle to `times`.
 
-    frames: shape (n, COLUMNS_TOTAL); first: number of the first in the stretch that starts at start_s, stream seconds.
-    columns: shape (k,). Written: times, shape (n,), stream seconds; rows, shape (n, k).
+    frames: shape (n, COLUMNS_TOTAL). columns: shape (k,), indices. first: number of the first frame in the stretch that
+    starts at start_s, stream seconds. Written: times, shape (n,), stream seconds; rows, shape (n, k).
     """
     for i in range(frames.shape[0]):
         times[i] = start_s + ((first + i) * HOP + FRAME / 2) / ENGINE_RATE
@@ -57,13 +57,14 @@ def copy_report_columns(
             rows[i, k] = frames[i, columns[k]]
 
 
-class SectionReporter:
-    """Collects feature frames and rows of loudness, and makes the report of each section when it closes."""
+class SectionReportBuilder:
+    """Collects feature frames and rows of loudness, and builds the report of each section when it closes."""
 
     def __init__(self, lookback_s: float, durations: ClassDurations | None = None) -> None:
         """Start at stream time 0.
 
-        lookback_s: no section starts further back than this. durations: of the sound classes; all off when left out.
+        lookback_s: seconds; no section starts further back than this. durations: seconds of each sound class, which the
+        sound classifier updates; None for no class at any time.
         """
         self._lookback_s = lookback_s
         self._durations = durations or ClassDurations()
@@ -75,7 +76,7 @@ class SectionReporter:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Count frames and rows of loudness from 0 again, at stream time `start`."""
+        """Start a stretch after a gap: later frames and rows are timed from stream time `start`, in seconds."""
         self._stretch_start = start
         self._n_frames = self._n_loudness_rows = 0
 
@@ -88,7 +89,7 @@ class SectionReporter:
             self._accumulate_old_rows(float(times[-1]) - self._lookback_s)
 
     def push_loudness(self, loudness: Rows) -> None:
-        """Add rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), as `LoudnessMeter.push` returns them."""
+        """Add rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`."""
         if len(loudness):
             times, rows = self._loudness_rows.extend(len(loudness))
             numbers = self._n_loudness_rows + 1 + np.arange(len(loudness))
@@ -97,18 +98,21 @@ class SectionReporter:
             self._n_loudness_rows += len(loudness)
 
     def loudness_row_at(self, t: float) -> Rows | None:
-        """The newest row of loudness that ended by stream time t, shape (len(LOUDNESS_COLUMNS),), or None."""
+        """Return the newest row of loudness that ended by stream time t, in seconds; None if there is none.
+
+        Its shape is (len(LOUDNESS_COLUMNS),).
+        """
         end = int(np.searchsorted(self._loudness_rows.times, t + TIME_TOLERANCE, side="right"))
         return self._loudness_rows.rows[end - 1] if end else None
 
     @property
     def key(self) -> KeyEstimate | None:
-        """The key of the current section so far."""
+        """Key of the current section so far; None while it has none."""
         chroma = self._frame_statistics.chroma + sum_chroma(self._frames.rows)
         return estimate_key(chroma.astype(np.float64)) if chroma.any() else None
 
     def close_section(self, start: float, end: float) -> Report:
-        """Make the report of the section from start to end, stream seconds, and forget everything before `end`."""
+        """Build the report of the section from `start` to `end`, stream seconds, and delete all data before `end`."""
         frames, self._frame_statistics = self._frame_statistics, FrameStatistics()
         times, rows = self._frames.times, self._frames.rows
         frames.add_frames(rows[(times >= start - TIME_TOLERANCE) & (times < end)])
@@ -168,9 +172,9 @@ def _make_report(
     is_tonal = frames.chroma.sum() >= MIN_TONAL_FRACTION * CHROMA_RESOLUTION * frames.frames and frames.chroma.any()
     key = estimate_key(frames.chroma.astype(np.float64)) if is_tonal else None
     is_voiced = frames.voiced >= MIN_VOICED_S * FRAMES_PER_SECOND
-    low, middle, high = (percentile_index(frames.pitch, share) for share in (0.05, 0.5, 0.95))
-    centroid, bandwidth = percentile_index(frames.centroid, 0.5), percentile_index(frames.bandwidth, 0.5)
-    flatness = percentile_index(frames.flatness, 0.5)
+    low, middle, high = (find_percentile_bin(frames.pitch, share) for share in (0.05, 0.5, 0.95))
+    centroid, bandwidth = find_percentile_bin(frames.centroid, 0.5), find_percentile_bin(frames.bandwidth, 0.5)
+    flatness = find_percentile_bin(frames.flatness, 0.5)
     sound_s = frames.frames / FRAMES_PER_SECOND
     return Report(
         duration_s=round(duration_s, 6),

@@ -1,4 +1,4 @@
-"""Statistics of a section in constant memory: sums and histograms.
+"""Computes statistics of a section in constant memory: sums and histograms.
 
 All counts are whole numbers, so the figures do not depend on the order or the sizes of what is added. This limits the
 resolution to 0.01 LU, 10 cents and 1 % of a frequency.
@@ -36,21 +36,24 @@ MIN_TEMPO_CONFIDENCE: Final = 0.2  # tempi below are not counted
 
 
 class LogScale:
-    """The bins of a histogram, of equal width on a logarithmic scale."""
+    """Divides a range of values into histogram bins of equal width on a logarithmic scale."""
 
     def __init__(self, lowest: float, highest: float, step: float) -> None:
-        """lowest, highest: centres of the first and last bin. step: ratio of neighbouring centres."""
+        """lowest, highest: values at the centres of the first and last bin. step: ratio of neighbouring centres."""
         self.lowest, self.step = lowest, step
         self.size = int(np.ceil(np.log(highest / lowest) / np.log(step))) + 1
 
     def histogram(self, values: Rows, weights: Counts | None = None) -> Counts:
-        """Count values, shape (n,), or add their weights, in each bin, shape (size,); the outer bins are open."""
+        """Return the number of values in each bin, or the sum of their weights, shape (size,).
+
+        values, weights: shape (n,). The first and last bin also count the values beyond them.
+        """
         positions = np.rint(np.log(np.maximum(values, 1e-300) / self.lowest) / np.log(self.step))
         indices = np.clip(positions, 0, self.size - 1).astype(np.int64)
         return np.bincount(indices, weights, self.size).astype(np.int64)  # exact: whole numbers far below 2^53
 
     def value_at(self, index: float) -> float:
-        """The value at the centre of a bin."""
+        """Return the value at the centre of the bin with this index; a fraction lies between two centres."""
         return float(self.lowest * self.step**index)
 
 
@@ -60,20 +63,26 @@ PITCH_SCALE: Final = LogScale(55.0, 1_050.0, 2.0 ** (1 / 120))
 BPM_SCALE: Final = LogScale(40.0, 230.0, 1.005)
 
 
-def percentile_index(counts: Counts, share: float) -> int | None:
-    """The first bin at which this share (0 to 1) of all counts is reached; None if all counts are 0."""
+def find_percentile_bin(counts: Counts, share: float) -> int | None:
+    """Return the index of the first bin at which this share (0 to 1) of all counts is reached; None if all are 0.
+
+    counts: shape (bins,).
+    """
     total = int(counts.sum())
     return int(np.searchsorted(np.cumsum(counts), max(1.0, share * total))) if total else None
 
 
 def sum_chroma(rows: Rows) -> Counts:
-    """Sum the chroma of rows of REPORT_COLUMNS, in units of 1 / CHROMA_RESOLUTION, shape (12,)."""
+    """Return the sum of the chroma of all rows, shape (12,), in units of 1 / CHROMA_RESOLUTION.
+
+    rows: shape (n, len(REPORT_COLUMNS)).
+    """
     chroma: Counts = np.rint(rows[:, :12] * CHROMA_RESOLUTION).astype(np.int64).sum(axis=0)
     return chroma
 
 
 class FrameStatistics:
-    """Statistics of feature frames: counts, sum of chroma, histograms."""
+    """Accumulates statistics of feature frames: counts, sum of chroma, histograms."""
 
     def __init__(self) -> None:
         self.frames = self.onsets = self.voiced = 0
@@ -84,7 +93,7 @@ class FrameStatistics:
         self.tempo = np.zeros(BPM_SCALE.size, np.int64)  # thousandths of confidence
 
     def add_frames(self, rows: Rows) -> None:
-        """Add rows of frames, shape (n, len(REPORT_COLUMNS))."""
+        """Add the report columns of n frames, shape (n, len(REPORT_COLUMNS))."""
         self.frames += len(rows)
         self.onsets += int(rows[:, ONSET].sum())
         self.chroma += sum_chroma(rows)
@@ -103,16 +112,17 @@ LUFS_LOWEST, LUFS_STEP, LUFS_SIZE = -70.0, 0.01, 8_501  # to +15 LUFS
 
 
 class LoudnessStatistics:
-    """Statistics of rows of `LoudnessMeter`: histograms of loudness, and the true peak."""
+    """Accumulates statistics of loudness: histograms of momentary and short-term loudness, and the true peak."""
 
     def __init__(self) -> None:
         self.momentary, self.short_term = np.zeros(LUFS_SIZE, np.int64), np.zeros(LUFS_SIZE, np.int64)
         self.true_peak = 0.0
 
     def add_rows(self, rows: Rows, whole_momentary: NDArray[np.bool_], whole_short_term: NDArray[np.bool_]) -> None:
-        """Add rows, shape (n, len(LOUDNESS_COLUMNS)).
+        """Add rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), as `LoudnessMeter` returns them.
 
-        whole_momentary, whole_short_term: shape (n,), whether the last 0.4 s and 3 s of a row lie in the section.
+        whole_momentary, whole_short_term: shape (n,), whether the 0.4 s and 3 s that end with a row lie in the section;
+        its momentary and short-term loudness are counted only then.
         """
         assert rows.shape[1] == len(LOUDNESS_COLUMNS)  # noqa: S101  our own mistake, not a user's
         self.momentary += self._histogram(rows[whole_momentary, MOMENTARY])
@@ -128,14 +138,17 @@ class LoudnessStatistics:
 
     @property
     def integrated_lufs(self) -> float | None:
-        """Integrated loudness by BS.1770-5, in LUFS: the mean power above -70 LUFS and above 10 LU below their mean."""
+        """Integrated loudness by BS.1770-5, LUFS: mean power, gated at -70 LUFS and -10 LU; None if all is below."""
         return _gate_counts(self.momentary, 10.0)[0]
 
     @property
     def range_lu(self) -> float | None:
-        """Loudness range by EBU Tech 3342, in LU: 10th to 95th percentile of short-term loudness, gated at -20 LU."""
+        """Loudness range by EBU Tech 3342, LU: 10th to 95th percentile of short-term loudness, gated at -20 LU.
+
+        None if all is below the gate.
+        """
         counts = _gate_counts(self.short_term, 20.0)[1]
-        low, high = percentile_index(counts, 0.10), percentile_index(counts, 0.95)
+        low, high = find_percentile_bin(counts, 0.10), find_percentile_bin(counts, 0.95)
         return None if low is None or high is None else (high - low) * LUFS_STEP
 
 

@@ -1,4 +1,4 @@
-"""Rows of measurements with the time of each."""
+"""Stores rows of measurements with the time of each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Times: TypeAlias = NDArray[np.float64]
 
 
 class TimedRows:
-    """Holds rows and their times, the oldest first, until they are dropped. Memory grows as needed."""
+    """Stores rows and their times, the oldest first, until `drop_oldest` removes them. Memory grows as needed."""
 
     def __init__(self, columns: int, dtype: DTypeLike) -> None:
-        """columns, dtype: of the rows."""
+        """columns: number of values in a row. dtype: of the values."""
         self._times, self._rows = RowBuffer(1), RowBuffer(columns, dtype=dtype)
 
     @property
@@ -30,7 +30,7 @@ class TimedRows:
         return self._rows.rows
 
     def extend(self, n: int) -> tuple[Times, NDArray[Any]]:
-        """Add n rows; returns their times, shape (n,), and the rows, shape (n, columns), for the caller to write."""
+        """Add n rows; return views of their times, (n,), and of the rows, (n, columns), which the caller writes."""
         return self._times.extend(n)[:, 0], self._rows.extend(n)
 
     def drop_oldest(self, n: int) -> None:

@@ -1,1 +1,1 @@
-"""Sound class: speech, music and silence, each for itself."""
+"""Classification of the sound as speech, music and silence, each decided independently."""

@@ -1,4 +1,4 @@
-"""Sound class: speech, music and silence, each decided independently; noise is none of them.
+"""Decides whether the sound is speech, music or silence, each independently; noise is none of them.
 
 Every half second, a window of 21 frames is described by some hundred numbers (`window_features.py`). A small network
 (`network.py`) processes the last windows and estimates how probable speech and music were one second ago, so it also
@@ -69,10 +69,13 @@ class _ChangeDetector:
 
 
 class SoundClassifier:
-    """Classifies feature frames. `push` returns the changes of class that they make certain."""
+    """Decides at which times speech, music and silence begin and end, from feature frames."""
 
     def __init__(self, settings: Settings, weights: SpeechMusicWeights = SPEECH_MUSIC_WEIGHTS) -> None:
-        """Start at stream time 0, with every class off. weights: of the network."""
+        """Start at stream time 0, with every class off.
+
+        settings: `silence_db` and `dead_air_s` are used. weights: of the network; those shipped by default.
+        """
         self.durations = ClassDurations()
         self._weights = weights
         self._silence = SilenceDetector(settings)
@@ -83,7 +86,7 @@ class SoundClassifier:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, after a gap; the classes stay as they are until the sound differs."""
+        """Start again at stream time `start`, in seconds, after a gap; the classes stay until the sound differs."""
         self._start = start
         self._frames = 0
         self._network = SpeechMusicNetwork(self._weights)
@@ -92,7 +95,7 @@ class SoundClassifier:
             detector.log_odds_against = 0.0
 
     def push(self, frames: Floats) -> list[SoundChanged]:
-        """Process feature frames, shape (n, COLUMNS_TOTAL)."""
+        """Process feature frames, shape (n, COLUMNS_TOTAL); return the changes of class that they decide, in order."""
         if len(frames) and not self._frames:
             self._span[:CONTEXT_FRAMES] = frames[0]  # what is before the first frame counts as equal to it
         at = 0

@@ -1,4 +1,4 @@
-"""How long each class of sound has been on, for the report of a section."""
+"""Adds up how long each sound class is on, for the report of a section."""
 
 from __future__ import annotations
 
@@ -25,27 +25,33 @@ class _ClassTotals:
 
 
 class ClassDurations:
-    """Adds up the seconds of each class since the start of the stream; all are off at first."""
+    """Adds up for how many seconds each sound class is on since the start of the stream; all are off at first."""
 
     def __init__(self) -> None:
         self._changes: deque[_ClassTotals] = deque([_ClassTotals(0.0, (False,) * 3, (0.0,) * 3)], maxlen=_MAX_CHANGES)
 
     @property
     def changed_at(self) -> float:
-        """Stream time of the last change, seconds."""
+        """Stream time of the last change of class, in seconds."""
         return self._changes[-1].t
 
     @property
     def active_classes(self) -> dict[SoundClass, bool]:
-        """Whether each class is on."""
+        """Each sound class, and whether it is on since the last change."""
         return dict(zip(SOUND_CLASSES, self._changes[-1].active, strict=True))
 
     def add_change(self, t: float, active: dict[SoundClass, bool]) -> None:
-        """Record that from stream time t on these classes are on; t is not before `changed_at`."""
+        """Record which classes are on from stream time t on.
+
+        t: seconds, not before `changed_at`. active: for each of SOUND_CLASSES, whether it is on.
+        """
         seconds = self._changes[-1].seconds_until(t)
         self._changes.append(_ClassTotals(t, tuple(active[each] for each in SOUND_CLASSES), seconds))
 
     def seconds_until(self, t: float) -> tuple[float, ...]:
-        """Seconds of each of SOUND_CLASSES from the start of the stream to t, as far as decided by now."""
+        """Return for how many seconds each of SOUND_CLASSES was on from the start of the stream to stream time t.
+
+        Only changes recorded so far count; after the last one, the classes stay as they are.
+        """
         last = next((change for change in reversed(self._changes) if change.t <= t), self._changes[0])
         return last.seconds_until(t)

@@ -1,8 +1,8 @@
-"""The network that classifies window features as speech and music: two hidden layers and a memory of the first.
+"""Runs the network that classifies window features as speech and music: two hidden layers, a memory of the first.
 
-The first layer sees one window. The second layer sees the first layer's output for the last CONTEXT_WINDOWS windows
-and two running means of it, over about 4 and 20 s: talk over music shows in music that was there before and never
-left.
+The first layer processes one window. The second layer processes the first layer's output for the last CONTEXT_WINDOWS
+windows and two running means of it, over about 4 and 20 s: talk over music shows in music that was there before and
+never left.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CLIP: Final = 4.0  # standard deviations
 
 
 class SpeechMusicWeights(NamedTuple):
-    """Trained weights; S features of a window, H and K hidden units."""
+    """The trained weights of the network; S features of a window, H and K hidden units."""
 
     mean: Floats  # float64 (S,)
     std: Floats  # float64 (S,)
@@ -34,6 +34,13 @@ class SpeechMusicWeights(NamedTuple):
     b2: Floats  # float64 (K,)
     w3: Floats  # float64 (K, 2) speech, music
     b3: Floats  # float64 (2,)
+
+
+class SpeechMusicLogOdds(NamedTuple):
+    """Log-odds that there is speech, and that there is music."""
+
+    speech: float
+    music: float
 
 
 class NetworkState(NamedTuple):
@@ -89,9 +96,10 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
 
 
 class SpeechMusicNetwork:
-    """Turns the window features of one stretch of sound into log-odds of speech and music. Pickles between windows."""
+    """Computes log-odds of speech and music from the window features of one stretch. Can be pickled between pushes."""
 
     def __init__(self, weights: SpeechMusicWeights) -> None:
+        """Start a stretch, without memory of earlier windows."""
         self._weights = weights
         n_hidden, n_second = len(weights.b1), len(weights.b2)
         self._state = NetworkState(
@@ -101,12 +109,12 @@ class SpeechMusicNetwork:
         )
         self._is_first = True
 
-    def push(self, stats: Floats) -> tuple[float, float]:
-        """Process the next window; return the log-odds of speech and of music DECISION_LAG windows ago.
+    def push(self, stats: Floats) -> SpeechMusicLogOdds:
+        """Process the next window; return the log-odds of speech and of music DECISION_LAG windows before it.
 
         stats: float64, shape (N_STATISTICS,), as `describe_window` writes them.
         """
         out = np.empty(2)
         _run_network(stats, self._weights, self._is_first, self._state, out)
         self._is_first = False
-        return float(out[0]), float(out[1])
+        return SpeechMusicLogOdds(float(out[0]), float(out[1]))

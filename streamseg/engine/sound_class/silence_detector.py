@@ -1,4 +1,4 @@
-"""Detects silence in the level of each frame: a low level that lasts. A pause in talk or a decay is not silence.
+"""Detects silence, a low level that lasts, in the levels of frames. A pause in talk or a decay is not silence.
 
 A low level becomes silence when it has been steady for longer than practised speakers pause, or when it has lasted
 `dead_air_s`, steady or not. Silence begins at the frame where the level became steady. A click does not end it.
@@ -39,7 +39,11 @@ class SilenceState(NamedTuple):
 
 
 class SilenceChange(NamedTuple):
-    """Silence began or ended at t, seconds of the stretch; decided with the frame of this number."""
+    """Silence began or ended.
+
+    is_silent: whether it began. t: time of the change, seconds since the start of the stretch. frame: number of the
+    frame with which it was decided.
+    """
 
     is_silent: bool
     t: float
@@ -89,9 +93,10 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
 
 
 class SilenceDetector:
-    """Turns the levels of frames into the changes between sound and silence. Pickles between pushes."""
+    """Detects in the levels of frames where silence begins and ends. Can be pickled between pushes."""
 
     def __init__(self, settings: Settings) -> None:
+        """settings: `silence_db` and `dead_air_s` are used."""
         self._silence_db = settings.silence_db
         self._steady = round(STEADY_S * FRAMES_PER_SECOND)
         self._longest = max(self._steady, round(settings.dead_air_s * FRAMES_PER_SECOND))
@@ -108,7 +113,7 @@ class SilenceDetector:
         self.start_stretch()
 
     def start_stretch(self) -> None:
-        """Begin a new stretch: frames are counted from 0. A silence lasts until its end is detected."""
+        """Start a stretch after a gap: count frames from 0 again. A silence continues until its end is detected."""
         is_silent = self.is_silent
         for array in self._state:
             array[0] = 0
@@ -116,17 +121,17 @@ class SilenceDetector:
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is silent now."""
+        """Whether silence has begun and not ended."""
         return bool(self._state.is_silent[0])
 
     @property
     def silent_since(self) -> float | None:
-        """When the low level that lasts began, seconds of the stretch; None while the level is not low."""
+        """Start of the present low level, seconds since the start of the stretch; None while the level is not low."""
         frame = int(self._state.silent_since[0])
         return None if frame < 0 else frame * HOP / ENGINE_RATE
 
     def push(self, levels_db: Floats) -> list[SilenceChange]:
-        """Process the RMS of frames, float64 (n,), dB of full scale; return the changes that they decide."""
+        """Process the RMS levels of n frames, float64 (n,), dB of full scale; return the changes that they decide."""
         changes = []
         at = 0
         while at < len(levels_db):

@@ -1,4 +1,4 @@
-"""The features of a half-second window by which speech, music and noise are told apart.
+"""Computes the features of a half-second window that distinguish speech, music and noise.
 
 Beside level, shape and change of the spectrum there are features of the background: the minimum of each mel band, and
 the quietest frames. Between the syllables of a voice alone there is next to nothing; with music there are its partials,
@@ -275,7 +275,7 @@ def _describe_window(frames: Floats, ridges: Floats, scratch: Floats, out: Float
 
 
 def describe_window(frames: Floats, out: Floats) -> None:
-    """Write the features of a window to out.
+    """Compute the features of a window and write them to `out`.
 
     frames: float64 (TOTAL_FRAMES, COLUMNS_TOTAL), oldest first, the window last. out: float64 (N_STATISTICS,).
     """
