@@ -199,7 +199,7 @@ def open_stores(history: Path | None, memory: Path | None, feedback: Path | None
 
     Raises UsageError when one of them is something else or cannot be read.
     """
-    from streamseg.history.database import check_history
+    from streamseg.history.database import check_history_path
     from streamseg.live import default_history_path, open_feedback_store, open_name_store
 
     if no_history:
@@ -207,7 +207,7 @@ def open_stores(history: Path | None, memory: Path | None, feedback: Path | None
     elif history is None:
         history = default_history_path()
     else:
-        check_history(history)
+        check_history_path(history)
     return Stores(
         history,
         open_name_store(memory, history) if memory or history else None,

@@ -18,7 +18,7 @@ from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
 from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
 from streamseg.history.sqlite_file import connect_database
-from streamseg.wire.label_names import check_name
+from streamseg.wire.label_names import normalise_name
 from streamseg.wire.printable import make_printable
 
 KIND = sqlite_file.DatabaseKind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
@@ -83,7 +83,7 @@ class NameStore:
         Several sounds may have the same name; all of them are recognised. Raises UsageError for a sound of more than
         1 MiB, and for a name that `streamseg.wire.label_names` refuses.
         """
-        name = check_name(entry.name)
+        name = normalise_name(entry.name)
         if len(entry.content) > _MAX_ENTRY_BYTES:
             raise UsageError(
                 f"the sound {entry.name!r} takes {len(entry.content)} bytes; at most {_MAX_ENTRY_BYTES} are stored"
@@ -102,7 +102,7 @@ class NameStore:
 
     def rename_entries(self, old: str, new: str, kind: NamedSoundKind = "section") -> int:
         """Rename every sound of one name and kind; returns how many. Raises UsageError for a name that is refused."""
-        new = check_name(new)
+        new = normalise_name(new)
         with self._transaction() as db:
             return db.execute("UPDATE remembered SET name=? WHERE name=? AND kind=?", (new, old, kind)).rowcount
 
@@ -125,7 +125,7 @@ class NameStore:
 
         Raises UsageError for a name that is refused.
         """
-        name = check_name(entry.name)
+        name = normalise_name(entry.name)
         with self._transaction() as db:
             db.execute(
                 "UPDATE remembered SET kind=?, name=?, content=?, taught_at=? WHERE id=?",
