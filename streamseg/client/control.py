@@ -19,9 +19,10 @@ def send_request(
 ) -> dict[str, Any]:
     """Connect to a server, send one request, and return the response to it; blocks until then.
 
-    url: such as `ws://127.0.0.1:8765/ws`. type: `name`, `mark`, `acknowledge`, `set`, `finish`, `reset` … stream: its
-    name; may be None if the server has only one, and the response contains it. token: of the server, None without one.
-    timeout_s: seconds to wait for each message. fields: further fields of the request, such as `label` and `name`.
+    url: such as `ws://127.0.0.1:8765/ws`. type: `name`, `mark`, `acknowledge`, `set`, `finish`, `reset` … stream: a
+    name; may be None if the server has only one stream, which the response then names. token: of the server, None
+    without one. timeout_s: seconds to wait for each message. fields: further fields of the request, such as `label`
+    and `name`.
 
     Raises ServerRefusedError when the server cannot be reached, does not accept this client or refuses the request; its
     subclass SubjectNotFoundError when the server has no such stream, label or alarm, or when it has several streams and

@@ -39,7 +39,7 @@ class StoredEvent(NamedTuple):
 
 
 class HistoryReader:
-    """Reads events from one history file, in a thread of its own. If that fails, it is logged and returns None."""
+    """Reads events from one history file, in a thread of its own. A method that cannot read returns None."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

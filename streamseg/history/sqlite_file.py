@@ -46,8 +46,8 @@ class DatabaseKind(NamedTuple):
     """A kind of SQLite file that streamseg writes, such as the history.
 
     noun: its name in messages. application_id: SQLite's mark in the file's header. tables: those that it has at least.
-    option: the command-line option that names another path. is_locked: whether a file
-    NAME.lock of ours lies beside it.
+    option: the command-line option that names another path. is_locked: whether a file NAME.lock of ours lies
+    beside it.
     """
 
     noun: str

@@ -42,7 +42,7 @@ class WriteResult(NamedTuple):
 
 
 class HistoryRecorder:
-    """Writes batches of events to a history in its own thread, in order, and passes each to a callback once written."""
+    """Writes batches of events to a history in its own thread, then passes each to a callback, recorded or not."""
 
     def __init__(
         self,

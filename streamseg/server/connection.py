@@ -103,7 +103,7 @@ class ClientConnection:
             self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send frames for which the caller waited by `wait_until_drained`, so they do not count as unread."""
+        """Send paced data: frames that the caller sends only when little waits, so they do not count as unread."""
         self.send_frames(frames, paced_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:

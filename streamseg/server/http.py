@@ -118,7 +118,7 @@ class HttpPages:
         return make_refusal(HTTPStatus.FORBIDDEN, "this origin is not allowed")
 
     def respond_to_request(self, request: Request) -> Response:
-        """Return the response to a request that is not for the WebSocket. Only GET and HEAD are not refused."""
+        """Return the response to a GET or HEAD request that is not for the WebSocket; refuse all other methods."""
         if request.method not in ("GET", "HEAD"):
             return METHOD_REFUSED
         head_only = request.method == "HEAD"

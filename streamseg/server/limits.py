@@ -114,7 +114,7 @@ class LimitedConnection(ServerConnection):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection as closed. exc: unused here. Called by asyncio."""
+        """Count the connection as closed. exc: why it was lost, None at a normal end. Called by asyncio."""
         if self.counter is not None and self._counted_address is not None:
             self.counter.release_socket(self._counted_address)
             self._counted_address = None

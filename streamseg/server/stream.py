@@ -31,7 +31,7 @@ class StreamClient(Protocol):
         """Send WebSocket frames, or close the connection if the client is too slow. Never waits."""
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send WebSocket frames for which the caller waited by `wait_until_drained`. Never waits."""
+        """Send paced data: frames that the caller sends only when little waits (`wait_until_drained`). Never waits."""
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         """Send `frames`, n high-volume events of a topic, or drop and count them if the client is slow. Never waits."""

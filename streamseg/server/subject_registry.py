@@ -45,7 +45,7 @@ class SubjectRegistry:
                 pass
 
     def check_label(self, stream: str, label: str) -> None:
-        """Raise UnknownSubjectError unless an event had this label. stream: the stream's name, for the message."""
+        """Raise UnknownSubjectError unless an event of this epoch has this label. stream: its name, for the message."""
         if label not in self._labels:
             raise UnknownSubjectError(f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}")
 

@@ -113,7 +113,7 @@ class Subscribers:
             subscriber.topic_filter = topic_filter
 
     def remove_client(self, client: StreamClient) -> None:
-        """Remove a client that has disconnected from all its streams; nothing happens if it was not added."""
+        """Remove a client, which has disconnected, from all streams that it receives."""
         if (subscriber := self._subscribers.pop(client, None)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)

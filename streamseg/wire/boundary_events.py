@@ -28,8 +28,8 @@ class PreviousSection(msgspec.Struct, frozen=True, kw_only=True):
 class NextSection(msgspec.Struct, frozen=True, kw_only=True):
     """The section that begins at a boundary. label: None where it is not estimated yet.
 
-    seen_before: whether an earlier section has the same label. last_seen: end of the last one, in stream seconds; None
-    without one.
+    seen_before: whether an earlier section, or a named sound, has the same label. last_seen: end of the last section
+    that has it, in stream seconds; None without one.
     """
 
     section_id: str
@@ -58,7 +58,7 @@ class BoundaryConfirmed(EventData, frozen=True, kw_only=True):
     """A boundary at stream time `t` is confirmed: it is never retracted, and `t` never changes.
 
     t: seconds, ± t_uncertainty. decided_t: stream seconds at which it was confirmed. confidence: probability, 0 to 1.
-    evidence: what changed. snapped_to: the jingle that `t` was moved to (`cue:NAME`), None where it was not moved.
+    evidence: how much changed. snapped_to: the jingle that `t` was moved to (`cue:NAME`), None where it was not moved.
     prev, next: the sections before and after it. at_end: whether it was confirmed because the stream ended.
     """
 

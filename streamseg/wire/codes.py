@@ -24,7 +24,7 @@ class CloseCode(IntEnum):
 
 
 class RequestErrorCode(IntEnum):
-    """The code in an error response: why the server refused it. obs-websocket's codes; NOT_ALLOWED is Centrifugo's."""
+    """The code in an error response: why a request was refused. obs-websocket's codes; NOT_ALLOWED is Centrifugo's."""
 
     NOT_ALLOWED = 103
     UNKNOWN_TYPE = 204

@@ -22,7 +22,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One event as it is sent and stored: a CloudEvent, with the event's own content in `data`.
 
     source: `/streams/NAME`. time: RFC 3339. epoch: the run of the stream, a ULID. offset: place in the epoch, from 1;
-    high-volume events have none. rev: how many events of this `subject` (high-volume: of this type) there are so far.
+    high-volume events have none. rev: number of the event among those of its `subject` (high-volume: its type).
     """
 
     specversion: str

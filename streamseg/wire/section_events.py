@@ -13,7 +13,8 @@ class SectionUpdated(EventData, frozen=True, kw_only=True):
     """The label of the section that has not ended, or its probabilities, changed.
 
     label: None where it is not estimated yet. name: what a user named the label, None without one. seen_before: whether
-    an earlier section has the label. last_seen: end of the last one, in stream seconds; None without one.
+    an earlier section, or a named sound, has the label. last_seen: end of the last section that has it, in stream
+    seconds; None without one.
     """
 
     type: ClassVar[str] = "streamseg.section.updated.v1"
