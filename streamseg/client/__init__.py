@@ -1,4 +1,4 @@
-"""Clients of a server: subscriptions with and without asyncio, single requests, and the session without a socket."""
+"""The client library: subscriptions with and without asyncio, single requests, and a session without a socket."""
 
 from streamseg.client.blocking import BlockingSubscription, subscribe_sync
 from streamseg.client.control import send_request

@@ -1,4 +1,4 @@
-"""A blocking subscription to a server, for programs without an event loop."""
+"""Subscribes to a server's events without asyncio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamseg.wire.envelope import Envelope
 
 
 class BlockingSubscription(ClientSession):
-    """An endless iterator of a server's events; `messages()` yields all other messages too."""
+    """An endless, blocking iterator of a server's events, which reconnects; `messages()` yields other messages too."""
 
     def __iter__(self) -> Iterator[Envelope]:
         for message in self.messages():
@@ -23,7 +23,7 @@ class BlockingSubscription(ClientSession):
                 yield message
 
     def messages(self) -> Iterator[Message]:
-        """Yield events and all other messages (`Message`). Raises ServerRefusedError when reconnecting is useless."""
+        """Yield events and other messages, without end. Raises ServerRefusedError if reconnecting is useless."""
         while True:
             try:
                 with websockets.sync.client.connect(self.url, **CONNECT_OPTIONS) as connection:
@@ -36,10 +36,13 @@ class BlockingSubscription(ClientSession):
                 end = error
             if (refusal := self.find_refusal(end)) is not None:
                 raise refusal from None
-            yield from self.end_connection(end)
+            yield from self.record_disconnection(end)
             time.sleep(self.next_retry_delay_s())
 
 
 def subscribe_sync(url: str, **options: Any) -> BlockingSubscription:
-    """Return the events of a server as a blocking iterator. The options are those of `ClientSession`."""
+    """Subscribe to a server's events: returns an endless, blocking iterator of them, which reconnects and resumes.
+
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientSession`. It connects when the iteration begins.
+    """
     return BlockingSubscription(url, **options)

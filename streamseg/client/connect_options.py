@@ -1,4 +1,4 @@
-"""How clients open a WebSocket, with asyncio or without."""
+"""The options with which clients open a WebSocket, with asyncio or without."""
 
 from __future__ import annotations
 

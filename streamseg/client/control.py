@@ -1,4 +1,4 @@
-"""Single requests to a server: connect, ask, return the response."""
+"""Sends a single request to a server."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from streamseg.wire.codes import RequestErrorCode
 def send_request(
     url: str, type: str, *, stream: str | None = None, token: str | None = None, timeout_s: float = 10.0, **fields: Any
 ) -> dict[str, Any]:
-    """Send one request (`name`, `mark`, `acknowledge`, `finish`, `reset` …) and return the response.
+    """Connect to a server, send one request, and return the response to it; blocks until then.
 
-    stream: may be left out where the server has only one; the response names it. fields: of the request. Raises
-    ServerRefusedError when the server cannot be reached, does not accept this client or refuses the request; its
+    url: such as `ws://127.0.0.1:8765/ws`. type: `name`, `mark`, `acknowledge`, `set`, `finish`, `reset` … stream: a
+    name; may be None if the server has only one stream, which the response then names. token: of the server, None
+    without one. timeout_s: seconds to wait for each message. fields: further fields of the request, such as `label`
+    and `name`.
+
+    Raises ServerRefusedError when the server cannot be reached, does not accept this client or refuses the request; its
     subclass SubjectNotFoundError when the server has no such stream, label or alarm, or when it has several streams and
     none was named.
     """

@@ -1,4 +1,4 @@
-"""The client's side of the protocol, without a socket: what to answer to each message, and what it means to the user.
+"""The client's side of the protocol, without a socket: makes answers and the user's messages from the server's.
 
 `Subscription` (asyncio) and `BlockingSubscription` add the socket::
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
@@ -49,7 +49,7 @@ _MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 
 
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
-    """The subscription starts or resumes a stream; this comes before the events of the stream.
+    """A message to the user: the subscription starts or resumes a stream, whose events follow.
 
     recovered: every event since the last one that was returned follows, the first `replayed` of them from the history.
     Otherwise `snapshot` is the state right after `offset`: discard what was known of the stream and start from there.
@@ -65,9 +65,11 @@ class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a stream is, in stream seconds; nothing at or before `watermark` changes any more.
+    """A message to the user at regular intervals: how far the server has processed and sent a stream.
 
-    is_recorded: false while the server cannot write its history.
+    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: seconds
+    that the engine is behind the sound. offset: of the last event sent. dropped_samples: samples lost in this epoch,
+    per channel. is_recorded: false while the server cannot write its history.
     """
 
     stream: str
@@ -81,7 +83,10 @@ class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """The connection ended; another is tried. code, reason: of the close frame; code None where there was none."""
+    """A message to the user: the connection ended, and another is tried.
+
+    code, reason: of the server's close frame; code None without one.
+    """
 
     code: int | None
     reason: str
@@ -90,8 +95,15 @@ class Disconnected(msgspec.Struct, frozen=True):
 Message: TypeAlias = Envelope | StreamJoined | StreamHeartbeat | EventsDropped | Disconnected
 
 
+class MessagesAndReply(NamedTuple):
+    """The result of one message of the server: messages for the user, and the text to send back, None for none."""
+
+    messages: list[Message]
+    reply: bytes | None
+
+
 class ReceivedMessage(msgspec.Struct):
-    """A message of the server whose data is not decoded yet. is_recorded: of an event; `kept` on the wire."""
+    """A message of the server with `d` not decoded yet. is_recorded: false for an event that is not in the history."""
 
     op: str
     d: msgspec.Raw
@@ -99,7 +111,7 @@ class ReceivedMessage(msgspec.Struct):
 
 
 class ClientSession:
-    """One client's session over all its connections.
+    """One client's state over all its connections to a server; subclasses add the socket.
 
     `cursors`, `snapshots`, `heartbeats`, `is_recovered` and `is_recorded` hold the latest value of each stream.
     `is_recorded` is false while the server cannot write its history: events received then cannot be resumed from.
@@ -118,10 +130,11 @@ class ClientSession:
         resume: dict[str, EventCursor] | None = None,
         name: str = f"streamseg-python/{__version__}",
     ) -> None:
-        """Set what to ask the server for.
+        """Choose which events to request. Does not connect.
 
         streams: names; None for all. subscribe: topics; None for all but the high-volume ones. min_state: "confirmed"
-        leaves provisional boundaries out. resume: by stream, the last event that is known. name: of this client.
+        leaves provisional boundaries out. token: of the server, None without one. resume: by stream, the last event
+        received in an earlier session. name: of this client.
         """
         self.url = url
         self.cursors: dict[str, EventCursor] = dict(resume or {})
@@ -141,8 +154,8 @@ class ClientSession:
         self._attempt = 0
         self._is_identified = False  # on the present connection
 
-    def receive_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
-        """Process one message of the server; returns the messages for the user and the text to send back, if any.
+    def receive_message(self, text: str | bytes) -> MessagesAndReply:
+        """Process one message of the server; return what to pass to the user and what to send back.
 
         Raises ServerRefusedError when the server needs a token that this client does not have, or uses another
         protocol.
@@ -154,30 +167,30 @@ class ClientSession:
             why = shorten_server_text(f"{type(error).__name__}: {error}")
             raise ServerRefusedError(f"{self.url} does not speak streamseg's protocol ({why})") from error
 
-    def _process_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
+    def _process_message(self, text: str | bytes) -> MessagesAndReply:
         message = msgspec.json.decode(text, type=ReceivedMessage)
         if message.op == "event":
-            return self._receive_event(message.d, message.is_recorded), None
+            return MessagesAndReply(self._receive_event(message.d, message.is_recorded), None)
         d = msgspec.json.decode(message.d)
         match message.op:
             case "hello":
-                return [], self._make_identify(d)
+                return MessagesAndReply([], self._make_identify(d))
             case "identified":
-                return self._receive_identified(d["streams"]), None
+                return MessagesAndReply(self._receive_identified(d["streams"]), None)
             case "snapshot":
                 self._attempt = 0
-                return [self._join_stream({"recovered": False, "replayed": 0, **d})], None
+                return MessagesAndReply([self._join_stream({"recovered": False, "replayed": 0, **d})], None)
             case "heartbeat":
-                return self._receive_heartbeat(d["streams"]), None
+                return MessagesAndReply(self._receive_heartbeat(d["streams"]), None)
             case "dropped":
-                return [EventsDropped(d["type"], d["n"])], None
+                return MessagesAndReply([EventsDropped(d["type"], d["n"])], None)
             case _:
-                return [], None  # a newer server may send operations that this client does not know
+                return MessagesAndReply([], None)  # a newer server may send operations that this client does not know
 
-    def end_connection(self, error: Exception) -> list[Message]:
-        """Note that the connection ended with this error; returns the messages for the user.
+    def record_disconnection(self, error: Exception) -> list[Message]:
+        """Register that the connection ended with this error, and return the messages for the user.
 
-        There is none where the server had not accepted this client yet.
+        That is one `Disconnected`; nothing if the server had not accepted this client yet.
         """
         was_identified, self._is_identified = self._is_identified, False
         if not was_identified:
@@ -187,7 +200,7 @@ class ClientSession:
         return [Disconnected(None, str(error))]
 
     def find_refusal(self, error: Exception) -> ServerRefusedError | None:
-        """Return the error to raise where reconnecting after this one is useless; None where it may help."""
+        """Return the error to raise if it is useless to reconnect after `error`, or None if it may help."""
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             code = error.rcvd.code
             if code in _FATAL_CLOSE_CODES or code in _NO_RECONNECT_CODES:
@@ -210,7 +223,7 @@ class ClientSession:
         )
 
     def next_retry_delay_s(self) -> float:
-        """Return the seconds to wait before the next connection: random, up to a bound that doubles each time.
+        """Return the seconds to wait before connecting again: random, up to a bound that doubles with each call.
 
         Being random, it keeps clients that were disconnected together from returning together.
         """
@@ -270,5 +283,5 @@ class ClientSession:
 
 
 def shorten_server_text(text: str) -> str:
-    """Return a text of the server fit for an error message: on one line, without control characters, not too long."""
+    """Make a server's text fit for an error message: one line, without control characters, at most 300 characters."""
     return make_one_line(text, _MAX_TEXT_LENGTH)

@@ -1,4 +1,4 @@
-"""An asynchronous subscription to a server."""
+"""Subscribes to a server's events with asyncio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from streamseg.wire.envelope import Envelope
 
 
 class Subscription(ClientSession):
-    """An endless asynchronous iterator of a server's events; `messages()` yields all other messages too."""
+    """An endless async iterator of a server's events, which reconnects; `messages()` yields other messages too."""
 
     def __aiter__(self) -> AsyncGenerator[Envelope, None]:
         return self._events()
@@ -28,7 +28,7 @@ class Subscription(ClientSession):
                     yield message
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Yield events and all other messages (`Message`). Raises ServerRefusedError when reconnecting is useless."""
+        """Yield events and other messages, without end. Raises ServerRefusedError if reconnecting is useless."""
         while True:
             try:
                 async with websockets.asyncio.client.connect(self.url, **CONNECT_OPTIONS) as connection:
@@ -42,11 +42,14 @@ class Subscription(ClientSession):
                 end = error
             if (refusal := self.find_refusal(end)) is not None:
                 raise refusal from None
-            for message in self.end_connection(end):
+            for message in self.record_disconnection(end):
                 yield message
             await asyncio.sleep(self.next_retry_delay_s())
 
 
 def subscribe(url: str, **options: Any) -> Subscription:
-    """Return the events of a server as an asynchronous iterator. The options are those of `ClientSession`."""
+    """Subscribe to a server's events: returns an endless asynchronous iterator of them, which reconnects and resumes.
+
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientSession`. It connects when the iteration begins.
+    """
     return Subscription(url, **options)

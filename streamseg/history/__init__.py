@@ -1,1 +1,1 @@
-"""The history: recorded events in a SQLite file, written in batches, read for clients, deleted when old."""
+"""The history: records events in a SQLite file, reads them for clients that missed them, and deletes old ones."""

@@ -1,4 +1,4 @@
-"""Encoded events, and the batches in which they are written and sent."""
+"""Encodes events, and groups them into the batches that are recorded and sent."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ _BATCH_EVENTS = 64
 
 
 class EncodedEvent(msgspec.Struct, frozen=True):
-    """An event and its JSON text, encoded once for the history and all clients."""
+    """An event with its JSON text, which is made once for the history and all clients."""
 
     envelope: Envelope
     json: bytes
     topic: str
 
+    @classmethod
+    def from_envelope(cls, envelope: Envelope) -> EncodedEvent:
+        """Encode an event's envelope as JSON, and find its topic."""
+        return cls(envelope, encode_envelope(envelope), topic_of_type(envelope.type))
+
     @property
     def high_volume(self) -> bool:
-        """Whether the event has no offset, is not recorded, and may be dropped for a slow client."""
+        """Whether the event is of a high-volume topic: not recorded, and dropped for a slow client."""
         return self.topic in HIGH_VOLUME_TOPICS
 
 
@@ -37,13 +42,11 @@ class EventBatch(msgspec.Struct, frozen=True):
     progress: StreamProgress | None
 
 
-def encode_event(envelope: Envelope) -> EncodedEvent:
-    """Encode an event for writing and sending."""
-    return EncodedEvent(envelope, encode_envelope(envelope), topic_of_type(envelope.type))
+def split_into_batches(stream: str, events: list[EncodedEvent], progress: StreamProgress) -> list[EventBatch]:
+    """Split consecutive events of a stream into batches of bounded size, each of one epoch.
 
-
-def split_by_epoch(stream: str, events: list[EncodedEvent], progress: StreamProgress) -> list[EventBatch]:
-    """Split events into batches of one epoch each and of bounded size; the last one carries the progress."""
+    progress: of the stream after all events; only the last batch has it.
+    """
     batches: list[EventBatch] = []
     for event in events:
         epoch = event.envelope.epoch

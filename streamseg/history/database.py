@@ -1,4 +1,4 @@
-"""The history on disk: one SQLite file per installation.
+"""Opens the file of the history: one SQLite file per installation.
 
 Why SQLite in WAL mode: readers (a resuming client) never wait for the writer nor the writer for them, and a commit
 is one append. `synchronous=NORMAL` loses nothing when the process is killed, because a commit has reached the
@@ -82,7 +82,10 @@ _COLUMNS = (
 
 
 class OpenHistory:
-    """An open history file of the present version, intact and locked. `path` may differ from the one asked for."""
+    """A history file that is open for writing: intact, locked, and of the present version. Made by `open_history`.
+
+    path: not the requested one if another process used that.
+    """
 
     def __init__(
         self, path: Path, lock: HistoryLock, connection: sqlite3.Connection, file_watch: HistoryFileWatch
@@ -93,7 +96,7 @@ class OpenHistory:
         self._file_watch = file_watch
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return what happened to the file since it was opened; None while it is intact.
+        """Return whether and how the file was lost or damaged since it was opened; None if it is intact.
 
         thorough: read its content now, not only once a second.
         """
@@ -102,8 +105,8 @@ class OpenHistory:
             return HistoryLoss("taken", "its lock was taken by another process")
         return loss
 
-    def close_lost(self, loss: HistoryLoss) -> None:
-        """Close a lost file and set aside what is left of it, so that a new one can be made at its path."""
+    def close_after_loss(self, loss: HistoryLoss) -> None:
+        """Close a lost file, and rename what is left of it, so that a new one can be made at its path."""
         if loss.kind in ("gone", "log"):
             try:  # the deleted or moved file is still open: save its last events in it
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -121,27 +124,28 @@ class OpenHistory:
             self.close()
 
     def close(self) -> None:
-        """Close and unlock the file."""
+        """Close the file, and let other processes use it."""
         self.connection.close()
         self.lock.close()
 
 
-def check_history(path: Path) -> None:
-    """Check that a history may be written at a path, without changing anything.
+def check_history_path(path: Path) -> None:
+    """Check that `open_history` would not meet a file of another program at this path. Changes nothing.
 
-    Raises UsageError where a file of another kind lies there, at a name that would be used while it is in use, or
-    beside one of them.
+    Raises UsageError where such a file lies there, at a name that is used while the first is in use, or beside them.
     """
     for candidate in _candidate_paths(path):
         refuse_foreign_file(candidate, KIND, is_trusted=_is_history_file(candidate))
 
 
 def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> OpenHistory:
-    """Open or make a history file.
+    """Open the history file at a path for writing, or make it, and lock it.
 
     A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
-    ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings. after_loss: the history
-    at this path was open and was lost; a file there that is no history of ours is left alone like one in use.
+    ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings.
+
+    durable: each commit survives a power cut. after_loss: the history at this path was open and was lost, so a file
+    there that is no history of ours is left alone like one in use.
 
     Raises UsageError when what lies there is no history of ours, HistoryError when it cannot be written, sqlite3.Error
     or OSError when the disk is full or failing.

@@ -1,4 +1,4 @@
-"""The lock file beside a history: one process holds it, and one byte in it outlives that process.
+"""The lock file beside a history: only one process can lock it, and one byte in it outlives that process.
 
 POSIX systems lock the whole file with `flock`. Windows locks one byte far beyond the content with `msvcrt.locking`, as
 SQLite does: a locked byte cannot be read by another process there, and the content must stay readable. Both locks end
@@ -22,10 +22,10 @@ _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | int(getattr(os, "O_BINARY", 0))
 
 
 class HistoryLock:
-    """An open and locked file. Its first byte tells whether the history beside it is complete."""
+    """The lock file beside a history, open and locked. Its first byte tells whether the history is complete."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it, and lock it.
+        """Open the lock file at this path, or make it, and lock it.
 
         Raises BlockingIOError when another process holds the lock, OSError when the file cannot be made or has no
         room, HistoryError when this Python cannot lock files.
@@ -42,7 +42,7 @@ class HistoryLock:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every event of the open epochs in the history was recorded."""
+        """Whether the history has every event of the epochs that have not ended. Setting it writes to the disk."""
         return _read_byte(self._descriptor) != b"0"
 
     @is_complete.setter
@@ -51,7 +51,7 @@ class HistoryLock:
         os.fsync(self._descriptor)
 
     def relock_if_deleted(self) -> bool:
-        """Make and lock the file again where it was deleted; false when another process was first, or it fails."""
+        """If the file was deleted, make and lock it again. Returns false if another process was first, or it fails."""
         if sys.platform == "win32":  # an open file cannot be deleted or renamed there
             return True
         lock_status = os.fstat(self._descriptor)
@@ -72,7 +72,7 @@ class HistoryLock:
         return True
 
     def close(self) -> None:
-        """Unlock and close the file. It is not deleted."""
+        """Unlock and close the file, without deleting it."""
         os.close(self._descriptor)
 
 

@@ -1,4 +1,4 @@
-"""Checks that the files of an open history are still the ones that were opened.
+"""Checks that the files of an open history were not deleted, replaced or damaged.
 
 A program keeps a file open however it is deleted, replaced or truncated at its path: SQLite goes on writing into it,
 and nobody can read it again. So after each commit the files at their paths are compared with those that were opened,
@@ -21,10 +21,10 @@ FileIdentity = tuple[int, int] | None  # device and inode
 
 
 class HistoryLoss(NamedTuple):
-    """What happened to an open history.
+    """How an open history was lost.
 
     kind: `gone` (deleted, moved or replaced), `log` (complete except for the log beside it), `damaged`, or `taken`
-    (another process uses it).
+    (another process uses it). reason: for the log and for clients.
     """
 
     kind: Literal["gone", "log", "damaged", "taken"]
@@ -32,10 +32,10 @@ class HistoryLoss(NamedTuple):
 
 
 class HistoryFileWatch:
-    """Compares the files of one open history with those that were opened."""
+    """Detects that the files of one open history were deleted, replaced or damaged."""
 
     def __init__(self, path: Path, generation: str) -> None:
-        """generation: the token that this opening wrote into the table `generation`."""
+        """path: of the file, just opened. generation: the token that this opening wrote into the table `generation`."""
         self._path = path
         self._generation = generation
         self._identity = _file_identity(path)
@@ -44,7 +44,7 @@ class HistoryFileWatch:
         self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return what happened to the files since they were opened; None while they are the same and intact.
+        """Return whether and how the files were lost since they were opened; None if they are the same and intact.
 
         thorough: read the token now, not only once a second.
         """
@@ -79,7 +79,7 @@ class HistoryFileWatch:
         return None
 
     def set_aside(self, loss: HistoryLoss) -> Path:
-        """Rename what is left of the files; returns the new name.
+        """Rename what is left of a lost history's files. Returns the new path.
 
         Of a file that is gone, that is what still lies beside its path: SQLite would use it with the next file there.
         """

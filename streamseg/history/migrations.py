@@ -1,4 +1,4 @@
-"""Transactions, and the migrations that bring an older SQLite file of ours to the present version of its tables.
+"""Runs transactions, and migrates older SQLite files of streamseg to the present version of their tables.
 
 Migrations are scripts, in order; `user_version` in the file is the number of those that were applied.
 """
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 
 class NewerVersionError(Exception):
-    """The file was written by a newer version of streamseg."""
+    """The SQLite file was written by a newer version of streamseg."""
 
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Run a block as one transaction: committed at its end, rolled back where it raises."""
+    """Run a `with` block as one writing transaction: committed at its end, rolled back if it raises."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -28,7 +28,7 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
-    """Return how many of the migrations were applied. Raises NewerVersionError where there are more than we know."""
+    """Return how many of the migrations were applied to the file. Raises NewerVersionError if it has more."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise NewerVersionError(f"its version {version} is newer than ours, {len(migrations)}")
@@ -36,7 +36,7 @@ def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
 
 
 def migrate_database(db: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    """Apply the migrations that the file does not have yet, inside the caller's transaction.
+    """Apply the migrations that the file does not have yet; the caller runs this in a transaction.
 
     Raises NewerVersionError, or sqlite3.Error where the tables are not those of the file's version.
     """

@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class StoredEvent(NamedTuple):
-    """One event as it is recorded."""
+    """One event as the history has it. json: the envelope as it was sent."""
 
     epoch: str
     offset: int
@@ -39,27 +39,30 @@ class StoredEvent(NamedTuple):
 
 
 class HistoryReader:
-    """Reads one history file."""
+    """Reads events from one history file, in a thread of its own. A method that cannot read returns None."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamseg-replay")
 
-    async def count_recoverable(
+    async def count_events_after(
         self, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
     ) -> int | None:
-        """Count the wanted events after `cursor` up to `head`; None where not all events between them are recorded."""
+        """Count the events after `cursor`, up to `head`, that the filter selects; None if any event is not recorded."""
         return await self._run_query(lambda db: _count_wanted_events(db, stream, cursor, head, topic_filter))
 
-    async def read_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:
-        """Read the next events after `cursor`, at most up to `head`; None where there is a hole between them."""
-        return await self._run_query(lambda db: _read_after(db, stream, cursor, head))
+    async def read_events_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:
+        """Read the next events after `cursor`, at most 100, up to `head`; None if any up to `head` is not recorded."""
+        return await self._run_query(lambda db: _read_events_after(db, stream, cursor, head))
 
-    async def read_for_request(
+    async def answer_history_request(
         self, id: int | str, request: r.HistoryRequest, limit_bytes: int
     ) -> r.HistoryResponse | None:
-        """Answer a history request with as many events as fit into the limit; None where the epoch is unknown."""
+        """Read the events of a client's history request. Returns the response, None if its epoch is not recorded.
+
+        id: of the request. limit_bytes: of the events' JSON together; a first event that is longer is returned too.
+        """
         rows = await self._run_query(
             lambda db: _read_epoch(db, request.stream, request.epoch, request.first, request.last)
         )
@@ -82,7 +85,7 @@ class HistoryReader:
         )
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file, and end the thread."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
@@ -185,10 +188,10 @@ def _count_wanted_events(
     if span is None:
         return None
     counts: list[tuple[str, int]] = db.execute(_SELECT_COUNTS, span).fetchall()
-    return sum(n for type_, n in counts if topic_filter.wants_event(topic_of_type(type_), type_))
+    return sum(n for type_, n in counts if topic_filter.matches_event(topic_of_type(type_), type_))
 
 
-def _read_after(
+def _read_events_after(
     db: sqlite3.Connection, stream: str, cursor: EventCursor, head: EventCursor
 ) -> list[StoredEvent] | None:
     span = _find_span(db, stream, cursor, head)

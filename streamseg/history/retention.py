@@ -1,4 +1,4 @@
-"""Retention: delete the oldest events beyond the limits of the settings."""
+"""Deletes the oldest events of a history when they exceed its limits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _PRUNE_ROWS = 2000  # deleted at a time: a commit must not wait long behind a de
 _MAX_EMPTY_EPOCHS = 1000  # kept after their last event is deleted, so that a cursor at their end is still valid
 
 
-def prune_oldest_events(db: sqlite3.Connection, events: int, since: float) -> bool:
-    """Delete each stream's oldest events beyond `events`, or recorded before the Unix time `since`.
+def prune_oldest_events(db: sqlite3.Connection, max_events: int, since: float) -> bool:
+    """Delete each stream's oldest events: all but the newest `max_events`, and those recorded before `since`.
 
-    Returns true when more is to be deleted. Always the oldest are deleted, in order, whatever the clock did: what is
-    left has no holes.
+    since: Unix seconds. Returns true if more are to be deleted: one call deletes a bounded number. Always the oldest
+    are deleted, in order, whatever the clock did: what is left has no holes.
     """
     has_more = False
     for (stream_id,) in db.execute("SELECT id FROM stream").fetchall():
@@ -22,7 +22,7 @@ def prune_oldest_events(db: sqlite3.Connection, events: int, since: float) -> bo
             (stream_id, _PRUNE_ROWS),
         ).fetchall()
         expired_count = 0
-        while expired_count < len(oldest) and (count - expired_count > events or oldest[expired_count][1] < since):
+        while expired_count < len(oldest) and (count - expired_count > max_events or oldest[expired_count][1] < since):
             expired_count += 1
         db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:expired_count]])
         has_more = has_more or expired_count == _PRUNE_ROWS

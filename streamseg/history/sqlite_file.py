@@ -1,4 +1,4 @@
-"""Open SQLite files of streamseg, and leave the files of other programs alone.
+"""Opens SQLite files of streamseg, and refuses those of other programs.
 
 A file of ours has an application id in its header; an old one without it is recognised by its tables. Anything else at
 the path of such a file, or beside it where SQLite or our lock would write, is never written, renamed or removed.
@@ -43,10 +43,11 @@ _CONTENT_NAMES = {
 
 
 class DatabaseKind(NamedTuple):
-    """A kind of file that streamseg writes.
+    """A kind of SQLite file that streamseg writes, such as the history.
 
-    noun: its name in messages. option: the command-line option that names another path. is_locked: whether a file
-    NAME.lock of ours lies beside it.
+    noun: its name in messages. application_id: SQLite's mark in the file's header. tables: those that it has at least.
+    option: the command-line option that names another path. is_locked: whether a file NAME.lock of ours lies
+    beside it.
     """
 
     noun: str
@@ -57,14 +58,14 @@ class DatabaseKind(NamedTuple):
 
 
 def connect_database(path: Path, *, durable: bool = False) -> sqlite3.Connection:
-    """Open a connection with our settings, in autocommit mode; the file is made where there is none."""
+    """Open a database for writing, in WAL and autocommit mode, or make it. durable: commits survive a power cut."""
     return _configure_connection(
         sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False), durable=durable
     )
 
 
 def connect_existing_database(path: Path) -> sqlite3.Connection:
-    """Open a connection for reading a file that another connection writes, without changing a setting of the file.
+    """Open a database that another connection writes, to read it, without changing a setting of the file.
 
     The file may be another program's by now. Raises sqlite3.OperationalError where there is none.
     """
@@ -73,7 +74,7 @@ def connect_existing_database(path: Path) -> sqlite3.Connection:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open a connection that changes neither the file nor its write-ahead log. Raises sqlite3.Error.
+    """Open a database so that neither the file nor its write-ahead log is changed. Raises sqlite3.Error.
 
     Without a log beside it the file is opened as immutable, so that its folder may be read-only; SQLite would make the
     log otherwise. Another process may begin to write during the reading: see `query_database`.
@@ -88,7 +89,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]) -> QueryResult:
-    """Return the result of `read` on a read-only connection. Raises sqlite3.Error.
+    """Call `read` with a read-only connection to a database, and return its result. Raises sqlite3.Error.
 
     A file that is opened as immutable may be written at the same time, when another process copies its log into it.
     That looks like damage, so a damaged file is read twice: by then the log exists, and SQLite's locks are used.
@@ -104,7 +105,7 @@ def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]
 
 
 def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
-    """Return what lies at a path, without changing it.
+    """Return what lies at a path, compared with this kind of file, without changing it.
 
     Raises sqlite3.OperationalError where it cannot be read now, OSError where the path cannot be accessed.
     """
@@ -130,7 +131,7 @@ def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
 
 
 def refuse_foreign_file(path: Path, kind: DatabaseKind, *, is_trusted: bool = False) -> None:
-    """Raise UsageError where something lies at a path, or beside it, that is not a file of this kind.
+    """Raise UsageError if something that is not a file of this kind lies at a path, or beside it.
 
     is_trusted: streamseg made the file, so a damaged content is accepted.
     """
@@ -151,7 +152,7 @@ def refuse_foreign_file(path: Path, kind: DatabaseKind, *, is_trusted: bool = Fa
 
 
 def refuse_foreign_companions(path: Path, kind: DatabaseKind) -> None:
-    """Raise UsageError where SQLite or our lock would overwrite another program's file beside the path."""
+    """Raise UsageError if another program's file beside a path has a name that SQLite or our lock would write to."""
     for ending, prefixes in _MAGIC_PREFIXES.items():
         companion = companion_path(path, ending)
         start = _read_first_bytes(companion, 4)
@@ -163,27 +164,27 @@ def refuse_foreign_companions(path: Path, kind: DatabaseKind) -> None:
 
 
 def companion_path(path: Path, ending: str) -> Path:
-    """Return the path of the file with this ending that SQLite or our lock writes beside a database."""
+    """Return the path of a file that SQLite or our lock writes beside a database. ending: `-wal`, `.lock` …"""
     return path.with_name(path.name + ending)
 
 
 def database_files(path: Path) -> list[Path]:
-    """Return the paths of a database and of every file that may be written beside it."""
+    """Return the paths of a database and of each file that SQLite or our lock may write beside it."""
     return [path, *(companion_path(path, ending) for ending in _MAGIC_PREFIXES)]
 
 
 def is_our_lock(lock: Path) -> bool:
-    """Return whether streamseg wrote this file NAME.lock."""
+    """Return whether streamseg wrote this lock file. lock: path `NAME.lock`."""
     return _read_first_bytes(lock, 4) in _MAGIC_PREFIXES[".lock"]
 
 
 def make_backup_path(path: Path) -> Path:
-    """Make a new path in the same folder for a file that cannot be used."""
+    """Return an unused path beside a file that cannot be used, to rename it to; its name contains the time."""
     return path.with_name(f"{path.name}.aside-{time.time_ns()}")
 
 
 def move_to_backup(path: Path) -> Path:
-    """Rename a database and its write-ahead log; returns the new path."""
+    """Rename a database that cannot be used, with its write-ahead log, to a new path beside it. Returns that path."""
     backup = make_backup_path(path)
     for ending in ("", *WAL_ENDINGS):
         with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Writes the history, in transactions of whole batches.
+"""Writes events to the history, in transactions of whole batches.
 
 Used from one thread. Most methods are one transaction; they raise sqlite3.Error when the disk or the file fails, and
 then have written nothing.
@@ -26,12 +26,13 @@ _INSERT = "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) 
 
 
 class HistoryWriter:
-    """One history file, open for writing."""
+    """Writes events to one history file."""
 
     def __init__(self, path: Path, *, durable: bool = False, after_loss: bool = False) -> None:
-        """Open the file, and close the epochs that a crash interrupted.
+        """Open or make the file, and add the missing end to the epochs that a crash interrupted.
 
-        after_loss: the history at this path was open and was lost, so epochs that are open in the file are incomplete.
+        durable: each commit survives a power cut. after_loss: the history at this path was open and was lost, so
+        epochs that are open in the file are incomplete.
         Raises UsageError, HistoryError, OSError or sqlite3.Error.
         """
         self._file = open_history(path, durable=durable, after_loss=after_loss)
@@ -50,18 +51,18 @@ class HistoryWriter:
 
     @property
     def path(self) -> Path:
-        """The file that is written; another than the one asked for where that was in use."""
+        """The file that is written; not the requested one if another process used that."""
         return self._file.path
 
     def append_batches(self, batches: Sequence[EventBatch]) -> None:
-        """Write batches of events; a batch without events makes its epoch known."""
+        """Write batches of events in one transaction. A batch without events adds its epoch only."""
         now = time.time()
         with self._transaction():
             for batch in batches:
                 self._append_batch(batch, now)
 
-    def mark_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Mark epochs, as (stream, epoch), as incomplete for good. Fails when there is no room for further events."""
+    def mark_epochs_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
+        """Mark epochs, as (stream, epoch), as lacking events for good. Raises sqlite3.Error if the disk is too full."""
         with self._transaction():
             for stream, epoch in epochs:
                 _, epoch_id = self._find_row_ids(stream, epoch)
@@ -72,24 +73,30 @@ class HistoryWriter:
         self._file.lock.is_complete = True
 
     def mark_possible_loss(self) -> None:
-        """Note in the lock file that events may be sent without being recorded, which works on a full disk too.
+        """Write into the lock file that events may be sent without being recorded. Works on a full disk too.
 
         After a crash the next start then knows that the open epochs are incomplete. Raises OSError when it fails.
         """
         self._file.lock.is_complete = False
 
-    def prune_events(self, events: int, since: float) -> bool:
-        """Delete the oldest events as `prune_oldest_events` does; returns true when more is to be deleted."""
+    def prune_events(self, max_events: int, since: float) -> bool:
+        """Delete some of each stream's oldest events; returns true if more are to be deleted.
+
+        max_events: how many of each stream to keep. since: Unix seconds; events recorded before it are deleted.
+        """
         with self._transaction():
-            return prune_oldest_events(self._db, events, since)
+            return prune_oldest_events(self._db, max_events, since)
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return what happened to the file since it was opened; None while it is intact. thorough: read its content."""
+        """Return whether and how the file was lost since it was opened; None if it is intact.
+
+        thorough: check its content now; otherwise that is done once a second at most.
+        """
         return self._file.find_loss(thorough=thorough)
 
-    def close_lost(self, loss: HistoryLoss) -> None:
-        """Close a lost file, and set aside what is left of it. Raises OSError when that fails."""
-        self._file.close_lost(loss)
+    def close_after_loss(self, loss: HistoryLoss) -> None:
+        """Close a lost file, and rename what is left of it. Raises OSError when that fails."""
+        self._file.close_after_loss(loss)
 
     def close(self) -> None:
         """Close the file."""
@@ -141,7 +148,7 @@ class HistoryWriter:
 
 
 def close_interrupted_epochs(db: sqlite3.Connection) -> None:
-    """Add `stream.stopped` to the epochs that a crash interrupted, so that clients that replay them see their end."""
+    """Add a `stream.stopped` event to each epoch that a crash interrupted, so that a client gets its end."""
     open_epochs = db.execute(
         "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
         " JOIN stream ON stream.id = stream_id WHERE NOT closed"

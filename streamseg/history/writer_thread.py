@@ -1,4 +1,4 @@
-"""The thread that writes the history.
+"""Writes the history in a thread of its own.
 
 An event is committed before it is sent. Commits follow each other as fast as the disk allows, each with all batches
 that arrived since the last one. So an event waits for at most one commit before its own, and neither the engine nor the
@@ -35,14 +35,14 @@ _DAMAGE_SIGNS = ("malformed", "not a database", "no such table", "no such column
 
 
 class WriteResult(NamedTuple):
-    """A batch that may be sent now, and whether it is recorded in the history."""
+    """A batch that may be sent to clients now, and whether it is recorded in the history."""
 
     batch: EventBatch
     is_recorded: bool
 
 
 class HistoryRecorder:
-    """Writes batches in order in its own thread, and reports each by a callback."""
+    """Writes batches of events to a history in its own thread, then passes each to a callback, recorded or not."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class HistoryRecorder:
         on_failed: Callable[[str, str], None],
         on_restored: Callable[[str, str, frozenset[str]], None],
     ) -> None:
-        """Open the file. The callbacks are called in the recorder's thread.
+        """Open the file; `start` starts the thread. The callbacks are called in that thread.
 
         on_written(results): these batches may be sent. on_failed(reason, since): nothing is recorded from now on.
         on_restored(reason, since, streams): events are recorded again; these streams have an incomplete epoch.
@@ -80,19 +80,19 @@ class HistoryRecorder:
 
     @property
     def path(self) -> Path:
-        """The file that is written; another than the one asked for where that was in use."""
+        """The file that is written; not the requested one if another process used that."""
         return self._writer.path if self._writer is not None else self._path
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread that writes."""
         self._thread.start()
 
     def put_batch(self, batch: EventBatch) -> None:
-        """Queue a batch for writing. Never waits."""
+        """Queue a batch for the thread to write. Never waits."""
         self._queue.put(batch)
 
     def finish_and_close(self) -> None:
-        """Write and report all queued batches, then close the file."""
+        """Wait until all queued batches are written and passed to the callback, and the file is closed."""
         self._queue.put(None)
         self._thread.join()
 
@@ -180,7 +180,7 @@ class HistoryRecorder:
         try:
             # In the order in which the streams were announced: a new file numbers them in this order.
             streams = [stream for stream in self._epochs if stream in self._unmarked_streams]
-            self._open_writer().mark_incomplete((stream, self._broken_epochs[stream]) for stream in streams)
+            self._open_writer().mark_epochs_incomplete((stream, self._broken_epochs[stream]) for stream in streams)
         except _FAILURES as error:
             log.debug("history %s still cannot be written (%s)", self._path, error)
             return
@@ -202,7 +202,7 @@ class HistoryRecorder:
 
     def _close_lost(self, writer: HistoryWriter, loss: HistoryLoss) -> None:
         try:
-            writer.close_lost(loss)
+            writer.close_after_loss(loss)
         except OSError as error:
             log.warning("history %s: what is left of it cannot be set aside (%s)", writer.path, error)
 

@@ -14,7 +14,7 @@ from streamseg.engine.named_sounds import NamedSound
 from streamseg.live.name_store import NameStore
 from streamseg.settings import ENGINE_RATE, FRAME
 from streamseg.sources import AudioFileSource
-from streamseg.wire.label_names import check_name
+from streamseg.wire.label_names import normalise_name
 
 
 def teach_jingle(
@@ -28,7 +28,7 @@ def teach_jingle(
     Raises UsageError for a name that is not allowed or a sound that is too short or too uniform, what
     `AudioFileSource` raises for the file, and HistoryError when the store cannot be written.
     """
-    name = check_name(name)
+    name = normalise_name(name)
     fingerprint = make_fingerprint(name, _read_excerpt(Path(file), start_s, end_s))
     store.add_entry(NamedSound(name=name, kind="cue", content=fingerprint.to_bytes()))
     return fingerprint

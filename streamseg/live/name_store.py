@@ -18,7 +18,7 @@ from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
 from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
 from streamseg.history.sqlite_file import connect_database
-from streamseg.wire.label_names import check_name
+from streamseg.wire.label_names import normalise_name
 from streamseg.wire.printable import make_printable
 
 KIND = sqlite_file.DatabaseKind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
@@ -87,7 +87,7 @@ class NameStore:
         Several sounds may have the same name; the engine recognises all of them. Above 1,000 entries the oldest is
         deleted. Raises UsageError for a sound of more than 1 MiB and for a name that is not allowed.
         """
-        name = check_name(entry.name)
+        name = normalise_name(entry.name)
         if len(entry.content) > _MAX_ENTRY_BYTES:
             raise UsageError(
                 f"the sound {entry.name!r} takes {len(entry.content)} bytes; at most {_MAX_ENTRY_BYTES} are stored"
@@ -109,7 +109,7 @@ class NameStore:
 
         Raises UsageError when the new name is not allowed.
         """
-        new_name = check_name(new_name)
+        new_name = normalise_name(new_name)
         with self._transaction() as db:
             return db.execute(
                 "UPDATE remembered SET name=? WHERE name=? AND kind=?", (new_name, old_name, kind)
@@ -134,7 +134,7 @@ class NameStore:
 
         Raises UsageError when the name is not allowed.
         """
-        name = check_name(entry.name)
+        name = normalise_name(entry.name)
         with self._transaction() as db:
             db.execute(
                 "UPDATE remembered SET kind=?, name=?, content=?, taught_at=? WHERE id=?",

@@ -1,4 +1,4 @@
-"""The server: takes the events of streams and sends them to clients. It never processes samples."""
+"""The server: records the events of live streams and sends them to clients. It never processes samples."""
 
 from streamseg.server.hub import Hub
 from streamseg.server.websocket import Server, serve

@@ -1,4 +1,4 @@
-"""Tokens, and the role that each gives: reading only, or control too.
+"""Checks tokens and returns the role that a client gets: reading only, or control too.
 
 A client proves that it knows a token without sending it: `auth` is the hex HMAC-SHA256 of the server's challenge
 under the token. HTTP, which has no challenge, takes the token itself as `Authorization: Bearer`.
@@ -13,7 +13,7 @@ from streamseg.wire.token_proof import compute_proof
 
 
 class AccessTokens:
-    """The tokens of one server. Without a read token, everybody who reaches the port may read."""
+    """The tokens of one server. Where it has no read token, everybody who reaches the port may read."""
 
     def __init__(self, read: str | None = None, control: str | None = None) -> None:
         self._read = read
@@ -23,26 +23,28 @@ class AccessTokens:
         return f"AccessTokens(read={'set' if self._read else None}, control={'set' if self._control else None})"
 
     @property
-    def is_set(self) -> bool:
-        """Whether the server has a token at all."""
+    def has_any_token(self) -> bool:
+        """Whether the server has a read token, a control token or both."""
         return bool(self._read or self._control)
 
     @property
     def protects_reading(self) -> bool:
-        """Whether reading needs a token."""
+        """Whether a client needs a token to read."""
         return bool(self._read)
 
     @property
     def shortest_length(self) -> int:
-        """The number of characters of the shortest token, 0 without one."""
+        """The length of the shortest token, in characters; 0 where the server has none."""
         return min((len(token) for token in (self._read, self._control) if token), default=0)
 
-    def with_protected_reading(self) -> AccessTokens:
-        """Return tokens that protect reading too: without a read token, the control token is needed for it."""
+    def with_control_token_for_reading(self) -> AccessTokens:
+        """Return tokens with which reading needs the control token, if there is no read token."""
         return AccessTokens(self._read or self._control, self._control)
 
     def role_for_proof(self, challenge: str, auth: str | None) -> Role | None:
-        """Return the role that the proof `auth` gives; None where it is wrong, or is missing and needed.
+        """Return the role of a WebSocket client; None refuses it: its proof is wrong, or is missing and needed.
+
+        challenge: sent to this client in `hello`. auth: the client's proof of a token, None where it sent none.
 
         Both comparisons are always made, each in constant time, so the time tells nothing about either token.
         """
@@ -54,7 +56,10 @@ class AccessTokens:
         )
 
     def role_for_bearer(self, authorization: str | None) -> Role | None:
-        """Return the role that the `Authorization` header of an HTTP request gives; None where it gives none."""
+        """Return the role of an HTTP client; None refuses it: its token is wrong, or is missing and needed.
+
+        authorization: the `Authorization` header, `Bearer TOKEN`; None where the request has none.
+        """
         if authorization is None:
             return None if self.protects_reading else "read"
         scheme, _, token = authorization.partition(" ")
@@ -70,7 +75,7 @@ class AccessTokens:
             return "control"
         if self._read and matches_read:
             return "read"
-        return None if self.is_set else "read"
+        return None if self.has_any_token else "read"
 
     @staticmethod
     def _equal_in_constant_time(ours: str, theirs: str) -> bool:

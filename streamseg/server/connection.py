@@ -1,4 +1,4 @@
-"""One connected client: performs the actions of its `ServerProtocol` on its socket.
+"""Serves one connected client: passes its messages to a `ServerProtocol` and performs the resulting actions.
 
 A slow client must not affect the others. `websockets.broadcast` fills a buffer without bound for a client that stopped
 reading, and its keepalive waits behind that buffer. So the buffer is measured before and after each write
@@ -21,8 +21,8 @@ from websockets.protocol import State as SocketState
 from streamseg.errors import UsageError
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
-from streamseg.server.request_subjects import UnknownSubjectError
 from streamseg.server.send_limit import SendLimit
+from streamseg.server.subject_registry import UnknownSubjectError
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
 from streamseg.wire.codes import CloseCode, RequestErrorCode
@@ -33,7 +33,11 @@ _CLOSE_TIMEOUT_S = 5.0  # for the client to read the close frame
 
 
 class ClientConnection:
-    """One client on a WebSocket: a `StreamClient` that performs the actions of its `ServerProtocol`."""
+    """One connected WebSocket client: passes its messages to the protocol, performs the actions, and sends it events.
+
+    connection: its WebSocket. server_protocol: new, for this client. session: id of this connection, shown to the
+    client. Must be made on the event loop.
+    """
 
     def __init__(
         self, connection: ServerConnection, server_protocol: protocol.ServerProtocol, hub: Hub, session: str
@@ -55,11 +59,11 @@ class ClientConnection:
 
     @property
     def queue_bytes(self) -> int:
-        """Bytes that wait for the client to read."""
+        """Bytes that were written for this client and are not sent yet, because it reads slowly."""
         return self._connection.transport.get_write_buffer_size()
 
     async def run_session(self) -> None:
-        """Serve the client until one side closes the connection."""
+        """Serve the client until it or the server closes the connection; then remove it from the hub."""
         server_protocol, loop = self._protocol, self._loop
         expiry = loop.call_later(self._hub.settings.identify_timeout_s, self._close_if_unidentified)
         try:
@@ -81,26 +85,29 @@ class ClientConnection:
             finally:
                 self._hub.subscribers.remove_client(self)
 
-    def send_frames(self, frames: bytes, piece_bytes: int = 0) -> None:
-        """Send these frames, or close the connection when too much waits already. piece_bytes: see `SendLimit`."""
+    def send_frames(self, frames: bytes, paced_bytes: int = 0) -> None:
+        """Send WebSocket frames at once; close the connection if the client has left too much unread.
+
+        paced_bytes: how many bytes of them are paced data (see `SendLimit`).
+        """
         transport, limit = self._connection.transport, self._limit
         if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
             return
         # Most clients read at once; for them nothing needs to be counted.
         before = transport.get_write_buffer_size()
         if before or not limit.is_idle:
-            limit.count_write(before, self._loop.time())
+            limit.update_before_write(before, self._loop.time())
         transport.write(frames)
         after = transport.get_write_buffer_size()
-        if (after or not limit.is_idle) and not limit.can_send(after, piece_bytes=piece_bytes):
+        if (after or not limit.is_idle) and not limit.check_after_write(after, paced_bytes=paced_bytes):
             self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
-    def send_piece(self, frames: bytes) -> None:
-        """Send frames that waited until little was left to send, so they do not count as unread."""
-        self.send_frames(frames, piece_bytes=len(frames))
+    def send_paced_frames(self, frames: bytes) -> None:
+        """Send paced data: frames that the caller sends only when little waits, so they do not count as unread."""
+        self.send_frames(frames, paced_bytes=len(frames))
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send n events of a topic, or drop and count them when too much waits already."""
+        """Send `frames`, n high-volume events of a topic, or drop and count them if the client has too much unread."""
         if self.queue_bytes > self._hub.settings.shed_queue_bytes:
             self._dropped_counts[topic] += n
             self._hub.dropped_events += n
@@ -111,13 +118,13 @@ class ClientConnection:
         self.send_frames(frames)
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
-        """Send the message `identified`."""
+        """Tell the client by `identified` that it is accepted. streams: by name, where it starts in each."""
         for action in self._protocol.send_identified(self._session, streams):
             if isinstance(action, protocol.SendText):
-                self.send_piece(make_text_frame(action.text))
+                self.send_paced_frames(make_text_frame(action.text))
 
     async def wait_until_drained(self) -> bool:
-        """Wait until little is left to send, and let other tasks run; false when the client is gone."""
+        """Wait until the client has read most of what waits, and let other tasks run. Returns false if it is gone."""
         try:
             await self._connection.drain()
         except (ConnectionClosed, OSError):
@@ -126,7 +133,10 @@ class ClientConnection:
         return self._connection.protocol.state is SocketState.OPEN
 
     def close_if_stalled(self, now: float) -> None:
-        """Close the connection of a client that has read none of the waiting bytes for too long. now: loop time."""
+        """Close the connection if the client has read none of the waiting bytes for `stalled_s` seconds (a setting).
+
+        Called regularly. now: time of the event loop.
+        """
         queue_bytes = self.queue_bytes
         if self._stalled_since is None or queue_bytes == 0 or queue_bytes < self._stalled_bytes:
             self._stalled_since = now
@@ -135,7 +145,7 @@ class ClientConnection:
             self.close_connection(CloseCode.SLOW, "stalled; reconnect and resume")
 
     def close_connection(self, code: CloseCode, reason: str) -> None:
-        """Send a close frame, and abort the connection when the client does not answer soon."""
+        """Send a close frame with this code and reason; abort the connection if the client does not answer soon."""
         if self._connection.protocol.state is not SocketState.OPEN:
             return
         self._hub.slow_clients += code is CloseCode.SLOW
@@ -147,7 +157,7 @@ class ClientConnection:
         for action in actions:
             match action:
                 case protocol.SendText(text=text):
-                    self.send_piece(make_text_frame(text))
+                    self.send_paced_frames(make_text_frame(text))
                 case protocol.CloseConnection(code=code, reason=reason):
                     self.close_connection(code, reason)
                 case protocol.JoinStreams() as join:
@@ -209,13 +219,13 @@ class ClientConnection:
                 return server_protocol.send_response(_make_control_response(id, request))
 
     def _close_if_unidentified(self) -> None:
-        for action in self._protocol.close_if_expired(self._loop.time()):
+        for action in self._protocol.close_if_unidentified(self._loop.time()):
             if isinstance(action, protocol.CloseConnection):
                 self.close_connection(action.code, action.reason)
 
 
 def _make_control_response(id: int | str, request: r.ControlRequest) -> r.Response:
-    """Make the response to a control request that was accepted."""
+    """Make the response to a control request that the stream accepted."""
     if isinstance(request, r.SetRequest):
         return r.SetResponse(id=id, stream=request.stream, sensitivity=request.sensitivity)
     return r.Response(id=id)

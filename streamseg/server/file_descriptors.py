@@ -1,4 +1,4 @@
-"""File descriptors: how many the process may open, and how many of them connections may use.
+"""Limits the file descriptors that connections use, and raises the limit of the process.
 
 A process without free descriptors can neither accept a connection nor open its history, start a decoder or write a
 recording. So the limit is raised as far as the system allows, connections get what is left beside a reserve, and one
@@ -23,9 +23,9 @@ _MACOS_MAX = 10_240  # macOS reports its hard limit as unlimited, and refuses mo
 
 
 def raise_descriptor_limit(wanted_limit: int) -> int | None:
-    """Raise the soft limit of open descriptors to `wanted_limit` or as near as the system allows.
+    """Raise the process's limit of open file descriptors to `wanted_limit`, or as near as the system allows.
 
-    Returns the limit now; None where it cannot be read or there is none (Windows, unlimited).
+    Returns the resulting limit; None where it cannot be read, or there is none (Windows, unlimited).
     """
     if sys.platform == "win32":
         return None
@@ -46,20 +46,20 @@ def raise_descriptor_limit(wanted_limit: int) -> int | None:
 
 
 def count_open_descriptors() -> int:
-    """Count the descriptors that the process has open; an estimate where the system does not list them."""
+    """Return how many file descriptors the process has open; an estimate where the system does not list them."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return sum(1 for _ in Path(folder).iterdir())
     return _ASSUMED_OPEN
 
 
-def limit_connections(wanted_sockets: int, streams: int) -> int:
-    """Return how many of `wanted_sockets` may be open at once, beside a reserve for so many streams.
+def choose_connection_limit(wanted_sockets: int, stream_count: int) -> int:
+    """Raise the process's descriptor limit if needed, and return how many sockets may be open at once.
 
-    Raises the process's limit where that helps. Where fewer fit than are wanted, it logs that: as a warning where fewer
-    than half fit.
+    At most `wanted_sockets`. Fewer if the limit cannot hold them beside the descriptors that are open and a reserve for
+    `stream_count` streams; this is logged, as a warning if fewer than half fit.
     """
-    reserve = count_open_descriptors() + RESERVED_DESCRIPTORS + RESERVED_DESCRIPTORS_PER_STREAM * streams
+    reserve = count_open_descriptors() + RESERVED_DESCRIPTORS + RESERVED_DESCRIPTORS_PER_STREAM * stream_count
     limit = raise_descriptor_limit(wanted_sockets + reserve)
     if limit is None or limit >= wanted_sockets + reserve:
         return wanted_sockets
@@ -76,20 +76,20 @@ def limit_connections(wanted_sockets: int, streams: int) -> int:
 
 
 class SpareDescriptor:
-    """One reserved descriptor. Released for a moment, it lets a full process accept a connection to close it."""
+    """One file descriptor in reserve: a process without a free one releases it to accept a connection and close it."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self.reserve()
 
     def reserve(self) -> None:
-        """Reserve a descriptor, where one is free."""
+        """Open a descriptor as the reserve, unless there is one already or none is free."""
         if self._descriptor is None:
             with contextlib.suppress(OSError):
                 self._descriptor = os.open(os.devnull, os.O_RDONLY)
 
     def release(self) -> None:
-        """Free the descriptor, if one is reserved."""
+        """Close the reserved descriptor, if there is one, so that the process has one free."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,4 +1,4 @@
-"""HTTP beside the WebSocket: the files of the page, and routes such as `/status`.
+"""Answers HTTP requests that are not for the WebSocket: the files of the page, and routes such as `/status`.
 
 Only files that were in the page's folder when the server started are served, looked up by name: no path can leave the
 folder. Against DNS rebinding, `Host` must be an address, `localhost`, or the host of an allowed origin.
@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from websockets.datastructures import Headers
@@ -43,31 +44,40 @@ _SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-HttpBody = tuple[str, bytes]  # media type, content
+
+class HttpBody(NamedTuple):
+    """The body of an HTTP response, with its media type."""
+
+    media_type: str
+    content: bytes
+
+
 HttpRoute = Callable[[], HttpBody]
 GuardedRoute = Callable[[Role], HttpBody]
 
 
 def make_response(
-    status: HTTPStatus, media_type: str, body: bytes, extra: dict[str, str] | None = None, *, head_only: bool = False
+    status: HTTPStatus, body: HttpBody, extra_headers: dict[str, str] | None = None, *, head_only: bool = False
 ) -> Response:
-    """Make an HTTP response with the security headers and `extra` ones. head_only: without the body."""
-    headers = Headers({"Content-Type": media_type, "Content-Length": str(len(body)), "Connection": "close"})
+    """Make an HTTP response with the security headers and `extra_headers`. head_only: leave out the body (HEAD)."""
+    headers = Headers(
+        {"Content-Type": body.media_type, "Content-Length": str(len(body.content)), "Connection": "close"}
+    )
     headers.update(_SECURITY_HEADERS)
-    headers.update(extra or {})
-    return Response(status.value, status.phrase, headers, b"" if head_only else body)
+    headers.update(extra_headers or {})
+    return Response(status.value, status.phrase, headers, b"" if head_only else body.content)
 
 
-def make_refusal(status: HTTPStatus, why: str, extra: dict[str, str] | None = None) -> Response:
-    """Make a refusal in plain text."""
-    return make_response(status, "text/plain; charset=utf-8", f"{why}\n".encode(), extra)
+def make_refusal(status: HTTPStatus, why: str, extra_headers: dict[str, str] | None = None) -> Response:
+    """Make an HTTP error response whose body is the sentence `why`, in plain text."""
+    return make_response(status, HttpBody("text/plain; charset=utf-8", f"{why}\n".encode()), extra_headers)
 
 
 METHOD_REFUSED = make_refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Allow": "GET, HEAD"})
 
 
 class HttpPages:
-    """Answers GET and HEAD requests that are not for the WebSocket."""
+    """Answers HTTP requests that are not for the WebSocket: with a file of the page, or by calling a route."""
 
     def __init__(
         self,
@@ -77,7 +87,11 @@ class HttpPages:
         open_routes: dict[str, HttpRoute],
         guarded_routes: dict[str, GuardedRoute],
     ) -> None:
-        """List the files of the page. guarded_routes: need a role, and are called with it; open_routes need none."""
+        """List the files in `folder`, which are served as the page.
+
+        origins: further origins whose pages may connect. open_routes: by path, functions that make a body for any
+        client. guarded_routes: by path, functions that make a body for a client of the role that they get.
+        """
         self._files = {
             "/" + file.relative_to(folder).as_posix(): file
             for file in sorted(folder.rglob("*"))
@@ -92,7 +106,7 @@ class HttpPages:
         self._guarded_routes = guarded_routes
 
     def check_origin(self, request: Request) -> Response | None:
-        """Return a refusal where `Host` or `Origin` is not allowed; None where both are."""
+        """Return an HTTP refusal if the `Host` or `Origin` of the request is not allowed, or None if both are."""
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1 or not self._is_allowed_host(hosts[0]):
             return make_refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server is not known by that name")
@@ -103,24 +117,26 @@ class HttpPages:
             return None
         return make_refusal(HTTPStatus.FORBIDDEN, "this origin is not allowed")
 
-    def respond_to_get(self, request: Request) -> Response:
-        """Answer a request that is not for the WebSocket."""
+    def respond_to_request(self, request: Request) -> Response:
+        """Return the response to a GET or HEAD request that is not for the WebSocket; refuse all other methods."""
         if request.method not in ("GET", "HEAD"):
             return METHOD_REFUSED
         head_only = request.method == "HEAD"
         path = unquote(request.path.partition("?")[0])
         if route := self._open_routes.get(path):
-            return make_response(HTTPStatus.OK, *route(), head_only=head_only)
+            return make_response(HTTPStatus.OK, route(), head_only=head_only)
         if guarded_route := self._guarded_routes.get(path):
             role = self._tokens.role_for_bearer(request.headers.get("Authorization"))
             if role is None:
                 return make_refusal(HTTPStatus.UNAUTHORIZED, "a token is needed", {"WWW-Authenticate": "Bearer"})
-            return make_response(HTTPStatus.OK, *guarded_route(role), head_only=head_only)
+            return make_response(HTTPStatus.OK, guarded_route(role), head_only=head_only)
         if file := self._files.get(path):
             try:
-                return make_response(HTTPStatus.OK, _MEDIA_TYPES[file.suffix], file.read_bytes(), head_only=head_only)
+                body = HttpBody(_MEDIA_TYPES[file.suffix], file.read_bytes())
             except OSError:
                 pass
+            else:
+                return make_response(HTTPStatus.OK, body, head_only=head_only)
         return make_refusal(HTTPStatus.NOT_FOUND, "nothing here")
 
     def _is_allowed_host(self, host: str) -> bool:

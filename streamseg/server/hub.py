@@ -1,4 +1,4 @@
-"""The hub: takes the events of all streams, has them recorded, and sends them to the clients.
+"""The hub: takes the events of all streams, passes them to the history, and sends them to the clients.
 
 The hub lives on the event loop. The producer of a stream calls `publish` there (a worker thread by
 `loop.call_soon_threadsafe`) and never waits: neither clients nor the disk can delay the sound.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamseg.errors import UsageError
-from streamseg.history.batches import EncodedEvent, EventBatch, encode_event, split_by_epoch
+from streamseg.history.batches import EncodedEvent, EventBatch, split_into_batches
 from streamseg.history.reader import HistoryReader
 from streamseg.history.writer_thread import HistoryRecorder, WriteResult
 from streamseg.server.stream import ServedStream
@@ -36,20 +36,21 @@ _SEND_BYTES = 65_536
 
 
 class HistoryFailure(NamedTuple):
-    """Why the history cannot be written, and since when (RFC 3339)."""
+    """Why the history cannot be written (`reason`), and since when (`since`, RFC 3339)."""
 
     reason: str
     since: str
 
 
 class Hub:
-    """All streams of one server, their history, and the clients that receive them (`subscribers`).
+    """Takes the events of all streams of one server, records them, and sends them to its clients (`subscribers`).
 
-    failure: why the history cannot be written now, None while it can. slow_clients, dropped_events: counts for metrics.
+    failure: why the history cannot be written now, None while it can. slow_clients, dropped_events: how many clients
+    were disconnected for reading too slowly, and how many high-volume events such clients did not get.
     """
 
     def __init__(self, settings: ServerSettings | None = None, *, history: Path | None = None) -> None:
-        """history: the file to record events in; None records none. `serve` opens and closes it."""
+        """history: path of the file that events are recorded in; None records none. `serve` opens and closes it."""
         self.settings = settings or ServerSettings()
         self.streams: dict[str, ServedStream] = {}
         self.failure: HistoryFailure | None = None
@@ -67,16 +68,22 @@ class Hub:
 
     @property
     def has_history(self) -> bool:
-        """Whether events are to be recorded at all."""
+        """Whether this hub has a history, even one that cannot be written now."""
         return self._history is not None
 
     @property
     def history_path(self) -> Path | None:
-        """The file that events are recorded in; another than the one asked for where that was in use."""
+        """The file that events are recorded in, None without a history.
+
+        It is not the requested one if another process used that.
+        """
         return self._recorder.path if self._recorder is not None else self._history
 
     async def open(self) -> None:
-        """Open the history and start to deliver events. Raises HistoryError when its path can never be used."""
+        """Open the history, and start to record and deliver events; those published before wait until now.
+
+        Raises UsageError or HistoryError when its path can never be used.
+        """
         if self._history is not None:
             loop = asyncio.get_running_loop()
 
@@ -97,7 +104,7 @@ class Hub:
             self._queue_batch(batch)
 
     async def close(self) -> None:
-        """Record and deliver all events published so far, and close the history."""
+        """Record and deliver all events that were published, then close the history."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.finish_and_close)  # its last results are on the loop afterwards
             while self._written_batches:
@@ -111,10 +118,10 @@ class Hub:
     def add_stream(
         self, name: str, epoch: str, controls: StreamControls | None = None, *, source: str | None = None
     ) -> None:
-        """Announce a stream before its first event; call it again with a new epoch when the stream runs again.
+        """Add a stream before its first event is published, or start a new epoch of one that was added before.
 
-        controls: what carries out clients' requests. source: where its sound comes from, a path for instance; shown
-        only to clients that may control.
+        epoch: a ULID. controls: carries out clients' requests; None refuses them. source: where the sound comes from, a
+        path for instance; shown only to clients that may control.
         """
         stream = self.streams.get(name)
         if stream is None:
@@ -124,37 +131,40 @@ class Hub:
         self._queue_batch(EventBatch(name, epoch, (), None))
 
     def publish(self, stream: str, envelopes: Iterable[Envelope], progress: StreamProgress) -> None:
-        """Record and send events of one stream, in order. progress: of the stream after them."""
+        """Record the next events of a stream and send them to clients. Must be called on the event loop; never waits.
+
+        stream: name, as in `add_stream`. progress: how far the stream is processed after these events.
+        """
         recorded_events: list[EncodedEvent] = []
         high_volume_events: list[EncodedEvent] = []
         for envelope in envelopes:
-            event = encode_event(envelope)
+            event = EncodedEvent.from_envelope(envelope)
             (high_volume_events if event.high_volume else recorded_events).append(event)
         if high_volume_events:
             self.streams[stream].send_events(high_volume_events)
-        for batch in split_by_epoch(stream, recorded_events, progress):
+        for batch in split_into_batches(stream, recorded_events, progress):
             self._queue_batch(batch)
         if not recorded_events:
             self._queue_batch(EventBatch(stream, None, (), progress))
 
     def close_stream(self, name: str) -> None:
-        """Refuse control requests of a stream from now on, because it ended; its history can still be requested."""
+        """Refuse control requests for a stream that has ended. Its snapshot and history can still be requested."""
         self.streams[name].controls = None
 
     def send_heartbeats(self) -> None:
-        """Send every client a heartbeat of its streams."""
+        """Send every client one message on how far its streams are. Called at regular intervals."""
         self.subscribers.send_heartbeats()
 
     async def read_history(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
-        """Answer a history request; None where its epoch is not known."""
+        """Read the events that a client requested. Returns the response, or None if its epoch is not recorded."""
         if self._history_reader is None:
             return None
-        return await self._history_reader.read_for_request(id, request, self.settings.max_queue_bytes // 2)
+        return await self._history_reader.answer_history_request(id, request, self.settings.max_queue_bytes // 2)
 
     def handle_control(self, request: r.ControlRequest, by: str) -> None:
-        """Pass a control request to its stream. by: the name of the client.
+        """Pass a client's control request to the stream that it names. by: the name of the client.
 
-        Raises UsageError where the stream does not run, UnknownSubjectError where it does not have the label or alarm.
+        Raises UsageError if the stream does not run or refuses, UnknownSubjectError if it lacks the label or alarm.
         """
         stream = self.streams.get(request.stream)
         if stream is None or stream.controls is None:

@@ -1,4 +1,4 @@
-"""Limits on connections: how many are open, and how many bytes and frames each may send.
+"""Limits how many connections are open, and how many bytes and frames each may send.
 
 `ServerProtocol` sees whole messages only. What it never sees is bounded here: sockets that send their request slowly or
 without end, and pings, pongs and fragments, which need as much computing time as messages.
@@ -38,10 +38,10 @@ _REPORT_INTERVAL_S = 60.0
 
 
 class ConnectionCounter:
-    """Counts the open sockets, in all and by address, and admits no more than the settings allow."""
+    """Counts the open sockets, in all and by client address, and admits no more than the settings allow."""
 
     def __init__(self, settings: ServerSettings, max_sockets: int | None = None) -> None:
-        """max_sockets: that may be open at the same time; by default, as many as the settings allow."""
+        """max_sockets: how many may be open at the same time; None: as many as the settings allow."""
         self.spare_descriptor = SpareDescriptor()
         self._max_sockets = max_sockets or settings.max_connections + EXTRA_SOCKETS
         self._max_sockets_per_address = settings.max_connections_per_address + EXTRA_SOCKETS
@@ -51,7 +51,7 @@ class ConnectionCounter:
         self._next_report_at = 0.0
 
     def admit_socket(self, address: str) -> bool:
-        """Count one more socket of this address, if the limits allow it; returns whether they do."""
+        """Count a new socket of this address. Returns false, without counting it, if it is one too many."""
         if self._open_sockets >= self._max_sockets:
             self.report_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
             return False
@@ -62,18 +62,18 @@ class ConnectionCounter:
         return True
 
     def release_socket(self, address: str) -> None:
-        """Count one socket of this address less."""
+        """Count one socket of this address as closed."""
         self._open_sockets -= 1
         self._sockets_by_address[address] -= 1
         if not self._sockets_by_address[address]:
             del self._sockets_by_address[address]
 
     def close(self) -> None:
-        """Free the spare descriptor, once the server is closed."""
+        """Close the spare descriptor. Called once, after the server is closed."""
         self.spare_descriptor.release()
 
     def report_refusal(self, why: str) -> None:
-        """Count a refused connection, and log it with the reason, at most once a minute."""
+        """Count a refused connection; log the reason `why` and the count, at most once a minute."""
         self._refused_count += 1
         now = time.monotonic()
         if now >= self._next_report_at:
@@ -82,14 +82,17 @@ class ConnectionCounter:
 
 
 class LimitedConnection(ServerConnection):
-    """A connection that is closed when it sends too many bytes or frames beside its messages."""
+    """A WebSocket connection that closes itself when the client sends too many bytes or frames.
+
+    Its methods are called by asyncio and by `websockets`. Make a class by `make_limited_connection_class`.
+    """
 
     settings: ServerSettings
     counter: ConnectionCounter | None = None  # None where connections are counted as they are accepted
     _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the limits of a new connection. Called by asyncio."""
+        """Count a new connection and start its limits; abort it if it is one too many. Called by asyncio."""
         super().connection_made(transport)
         self._is_refused = False
         if self.counter is not None:
@@ -111,14 +114,14 @@ class LimitedConnection(ServerConnection):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection as closed. Called by asyncio."""
+        """Count the connection as closed. exc: why it was lost, None at a normal end. Called by asyncio."""
         if self.counter is not None and self._counted_address is not None:
             self.counter.release_socket(self._counted_address)
             self._counted_address = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on to `websockets` as far as the limits allow. Called by asyncio."""
+        """Pass bytes of the client to `websockets` as long as the limits allow. Called by asyncio."""
         if self._discarded_bytes is not None:
             self._count_discarded(len(data))
             return
@@ -139,7 +142,7 @@ class LimitedConnection(ServerConnection):
             super().data_received(data[start : start + _READ_BYTES])
 
     def send_data(self) -> None:
-        """Send all pending answers in one write instead of one for each. Called by `websockets`."""
+        """Send all pending answers in one write. Called by `websockets`, which would write each by itself."""
         pieces = self.protocol.data_to_send()
         if self.transport.is_closing():
             return
@@ -149,7 +152,7 @@ class LimitedConnection(ServerConnection):
             self._end_answer()
 
     def process_event(self, event: Any) -> None:
-        """Process the request, then every frame, within the limit. Called by `websockets`."""
+        """Process the HTTP request or one frame; refuse more frames than the limit allows. Called by `websockets`."""
         if self.request is not None and not self._frame_limiter.allow(self.loop.time()):
             self._refuse()
         else:
@@ -205,7 +208,10 @@ class LimitedConnection(ServerConnection):
 
 
 def address_group(address: str) -> str:
-    """Return what counts as one address: of IPv6 the first half, because any host can make up the second."""
+    """Return the address that the limits count a client's address as.
+
+    It is the same for IPv4. Of IPv6 it is the /64 network, because any host can make up the second half.
+    """
     try:
         ip_address = ipaddress.ip_address(address)
     except ValueError:
@@ -215,8 +221,11 @@ def address_group(address: str) -> str:
     return str(ip_address.ipv4_mapped or ipaddress.IPv6Network((int(ip_address) >> 64 << 64, 64)))
 
 
-def limited_connection_class(
+def make_limited_connection_class(
     settings: ServerSettings, counter: ConnectionCounter | None = None
 ) -> type[LimitedConnection]:
-    """Make a `LimitedConnection` class with these settings. counter: given where connections must count themselves."""
+    """Make a subclass of `LimitedConnection` with these settings, for `websockets.serve(create_connection=…)`.
+
+    counter: counts the connections; None if their listening socket counts them.
+    """
     return type("LimitedConnection", (LimitedConnection,), {"settings": settings, "counter": counter})

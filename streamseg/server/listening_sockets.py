@@ -20,18 +20,18 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class LimitedListener(socket.socket):
-    """A listening socket that closes connections that the counter does not admit.
+    """A listening socket that closes each connection that its `counter` does not admit.
 
     Counting them in the protocol would be too late: a TLS connection has one only after its handshake, and needs
     300 KiB before. It is done there nevertheless where asyncio does not call this `accept`: see
-    `counts_accepted_connections`.
+    `loop_calls_accept`.
     """
 
     counter: ConnectionCounter
     _paused_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept the next admitted connection. Called by asyncio, which tries again after a BlockingIOError."""
+        """Accept the next admitted connection. Raises BlockingIOError if there is none now. Called by asyncio."""
         for _ in range(_MAX_REFUSALS_PER_ACCEPT):
             try:
                 connection, peer = super().accept()
@@ -49,7 +49,7 @@ class LimitedListener(socket.socket):
         raise BlockingIOError
 
     def _refuse_connection(self, error: OSError) -> None:
-        """Accept with the spare descriptor and close: left in the queue, the connection would keep the loop busy."""
+        """Accept a connection with the spare descriptor, and close it: in the queue it would keep the loop busy."""
         self.counter.report_refusal(error.strerror or str(error))
         self.counter.spare_descriptor.release()
         try:
@@ -67,8 +67,8 @@ class LimitedListener(socket.socket):
 
 
 @contextlib.contextmanager
-def without_accept_tracebacks() -> Iterator[None]:
-    """Suppress asyncio's traceback for a full table of descriptors: the counter has logged it in one line."""
+def suppress_accept_tracebacks() -> Iterator[None]:
+    """Suppress, within a `with` block, asyncio's tracebacks for failed accepts: the counter logs them in one line."""
 
     def is_other_message(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("socket.accept() out of system resource")
@@ -93,8 +93,8 @@ class _CountedSocket(socket.socket):
         super().close()
 
 
-def counts_accepted_connections(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether the loop accepts connections by `LimitedListener.accept`, which counts them.
+def loop_calls_accept(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether this event loop accepts connections by calling `LimitedListener.accept`, which counts them.
 
     On Windows the default loop lets the system accept them.
     """
@@ -102,7 +102,7 @@ def counts_accepted_connections(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 async def bind_listeners(host: str, port: int, counter: ConnectionCounter) -> list[LimitedListener]:
-    """Bind a listening socket to each address of the host. Raises OSError."""
+    """Make a socket for each address of the host, bound to the port but not listening yet. Raises OSError."""
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listeners: list[LimitedListener] = []

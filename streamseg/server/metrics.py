@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the hub at each scrape."""
+"""Makes the Prometheus metrics of the server, from the hub, at each scrape."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from streamseg.server.http import HttpBody
 from streamseg.server.hub import Hub
 from streamseg.server.stream import ServedStream
 
@@ -27,21 +28,21 @@ STREAM_GAUGES = (
 
 
 class HubMetrics(Collector):
-    """Makes the Prometheus metrics of the hub and its clients."""
+    """Makes the Prometheus metrics of a hub and its clients."""
 
-    def __init__(self, hub: Hub, queues: Callable[[], Iterable[int]]) -> None:
-        """queues: returns the bytes that wait for each client."""
+    def __init__(self, hub: Hub, get_queue_bytes: Callable[[], Iterable[int]]) -> None:
+        """get_queue_bytes: returns, for each client, the bytes that wait for it to read."""
         self._hub = hub
-        self._queues = queues
+        self._get_queue_bytes = get_queue_bytes
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def render(self) -> tuple[str, bytes]:
-        """Return the media type and the content of a scrape."""
-        return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
+    def render(self) -> HttpBody:
+        """Return all metrics in Prometheus's text format, the body of `/metrics`."""
+        return HttpBody(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics. Called by the registry at each scrape."""
+        """Yield all metrics with their present values. Called by `prometheus_client` at each scrape."""
         streams = list(self._hub.streams.values())
         for name, help_, value in STREAM_GAUGES:
             yield _make_gauge(name, help_, streams, value)
@@ -50,7 +51,7 @@ class HubMetrics(Collector):
             for type_, n in sorted(stream.event_counts.items()):
                 events.add_metric([stream.name, type_], n)
         yield events
-        queues = list(self._queues())
+        queues = list(self._get_queue_bytes())
         yield GaugeMetricFamily("streamseg_clients", "connected clients", value=len(queues))
         yield GaugeMetricFamily("streamseg_queue_bytes", "bytes that wait for all clients together", value=sum(queues))
         longest = max(queues, default=0)

@@ -1,4 +1,4 @@
-"""The server's side of the protocol for one connection, without a socket and without a clock.
+"""The server's side of the protocol for one connection, as a state machine without socket and clock.
 
 ::
 
@@ -33,14 +33,14 @@ from streamseg.wire.topics import TopicFilter
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SendText:
-    """Send this text."""
+    """An action: send this JSON text to the client."""
 
     text: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close the connection with this code; nothing more is sent."""
+    """An action: close the connection with this code, and send nothing more."""
 
     code: CloseCode
     reason: str
@@ -48,7 +48,10 @@ class CloseConnection:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JoinStreams:
-    """Join the client to its streams, then call `send_identified`."""
+    """An action: add the client to these streams, then call `send_identified`.
+
+    resume: by stream, the last event that the client received.
+    """
 
     topic_filter: TopicFilter
     streams: tuple[str, ...]
@@ -57,7 +60,7 @@ class JoinStreams:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandleRequest:
-    """Carry out this request, then call `send_response` or `send_error` with its id."""
+    """An action: carry out this request, then call `send_response` or `send_error` with its id."""
 
     id: int | str
     request: r.ClientRequest
@@ -67,7 +70,7 @@ ProtocolAction: TypeAlias = SendText | CloseConnection | JoinStreams | HandleReq
 
 
 class ProtocolState(enum.Enum):
-    """The state of one connection in the protocol."""
+    """How far one connection is: OPEN once the client is accepted, CLOSED once the server closes it."""
 
     HELLO_SENT = enum.auto()
     OPEN = enum.auto()
@@ -75,10 +78,13 @@ class ProtocolState(enum.Enum):
 
 
 class ServerProtocol:
-    """The protocol with one client. client (its name), role and topic_filter are set when it identifies itself."""
+    """Turns the messages of one client into actions (`ProtocolAction`), which the caller performs.
+
+    client (its name), role and topic_filter are set when it identifies itself.
+    """
 
     def __init__(self, hello: m.Hello, tokens: AccessTokens, settings: ServerSettings, now: float) -> None:
-        """hello: the first message to send. now: seconds on a monotonic clock, here and below."""
+        """hello: the first message, made for this client. now: seconds on a monotonic clock, here and below."""
         self._hello = hello
         self._tokens = tokens
         self._settings = settings
@@ -90,17 +96,17 @@ class ServerProtocol:
         self.topic_filter = TopicFilter()
 
     def send_hello(self) -> list[ProtocolAction]:
-        """Return the first message of the connection: `hello`."""
+        """Return the action that sends `hello`, the first message of the connection."""
         return [SendText(frames.encode_message("hello", self._hello))]
 
-    def close_if_expired(self, now: float) -> list[ProtocolAction]:
-        """Close the connection where the client has not identified itself in time."""
+    def close_if_unidentified(self, now: float) -> list[ProtocolAction]:
+        """Return the action that closes the connection if the client has not identified itself in time, or none."""
         if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
             return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
     def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
-        """Process one message of the client; returns the actions to perform."""
+        """Process one message of the client; return the actions to perform, in order. text: bytes if it was binary."""
         if self.state is ProtocolState.CLOSED:
             return []
         if not self._rate_limiter.allow(now):
@@ -131,18 +137,21 @@ class ServerProtocol:
                 return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
     def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
-        """Return the `identified` message, once the client was joined to its streams."""
+        """Return the action that sends `identified`; to call when the client is added to its streams.
+
+        session: id of the connection. streams: by name, where the client starts in each.
+        """
         if self.state is ProtocolState.CLOSED:
             return []
         message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
         return [SendText(frames.encode_message("identified", message))]
 
     def send_response(self, response: r.Response) -> list[ProtocolAction]:
-        """Return the message with the response to a request."""
+        """Return the action that sends the response to a request."""
         return [SendText(frames.encode_message("response", response))]
 
     def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
-        """Return the message that refuses a request."""
+        """Return the action that refuses the request with this id. reason: a sentence for a person."""
         return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
@@ -168,7 +177,7 @@ class ServerProtocol:
             return self._close(CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
         self.state, self.role = ProtocolState.OPEN, role
         self.client = make_one_line(identify.client)  # events contain it
-        self.topic_filter = TopicFilter.from_request(identify.subscribe, identify.min_state)
+        self.topic_filter = TopicFilter.from_identify(identify.subscribe, identify.min_state)
         resume = {name: cursor for name, cursor in identify.resume.items() if name in streams}
         return [JoinStreams(self.topic_filter, streams, resume)]
 

@@ -14,7 +14,11 @@ _METHOD_START = re.compile(rb"[A-Z]")
 
 
 class RequestHead(NamedTuple):
-    """The head of a request: its bytes, its method, two of its properties, and the bytes that came after it."""
+    """The head of an HTTP request.
+
+    head: its bytes. method: such as GET; "" where the bytes begin no request. has_body: whether a body follows.
+    upgrades: whether `websockets` shall get what follows. rest: the bytes that came after the head.
+    """
 
     head: bytes
     method: str
@@ -24,18 +28,18 @@ class RequestHead(NamedTuple):
 
 
 class RequestHeadReader:
-    """Collects the first bytes of a client until the head of its request is complete."""
+    """Collects a client's first bytes until the head of its HTTP request is complete."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     @property
     def size(self) -> int:
-        """Bytes collected so far."""
+        """How many bytes were collected so far."""
         return len(self._data)
 
     def push(self, data: bytes) -> RequestHead | None:
-        """Add bytes; returns the head once it is complete, at once where they begin no request, None before."""
+        """Add bytes of the client. Returns the head once it is complete, or the bytes begin no request; else None."""
         search_start = max(0, len(self._data) - 3)
         self._data += data
         if not _METHOD_START.match(self._data):

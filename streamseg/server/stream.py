@@ -1,4 +1,4 @@
-"""One stream as the server sends it: its state, its cursor, and the clients that receive it.
+"""One stream on the server: its state, its cursor, and the clients that receive it.
 
 Everything here happens on the event loop, and only for events that may be sent (committed to the history, where
 there is one). So the state, the cursor in heartbeats and the snapshot always agree with what clients have received.
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from streamseg.history.batches import EncodedEvent, EventBatch
-from streamseg.server.request_subjects import RequestSubjects
+from streamseg.server.subject_registry import SubjectRegistry
 from streamseg.wire.codes import CloseCode
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.frames import encode_event_message, encode_message, make_text_frame
@@ -25,32 +25,32 @@ from streamseg.wire.topics import TopicFilter
 
 
 class StreamClient(Protocol):
-    """What a stream needs of a client; `ClientConnection` implements it."""
+    """The methods by which streams send to a client; `ClientConnection` implements them."""
 
     def send_frames(self, frames: bytes) -> None:
-        """Send these frames, or close the connection of a slow client. Never blocks."""
+        """Send WebSocket frames, or close the connection if the client is too slow. Never waits."""
 
-    def send_piece(self, frames: bytes) -> None:
-        """Send a piece of what is sent only as fast as the client reads (see `wait_until_drained`). Never blocks."""
+    def send_paced_frames(self, frames: bytes) -> None:
+        """Send paced data: frames that the caller sends only when little waits (`wait_until_drained`). Never waits."""
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send these n events of a topic, or drop and count them. Never blocks."""
+        """Send `frames`, n high-volume events of a topic, or drop and count them if the client is slow. Never waits."""
 
     async def wait_until_drained(self) -> bool:
-        """Wait until little is left to send, and let other tasks run; false when the client is gone."""
+        """Wait until the client has read most of what waits, and let other tasks run. Returns false if it is gone."""
 
     def send_identified(self, streams: dict[str, JoinedStream]) -> None:
-        """Send `identified`: the client is accepted, and where it starts in each stream."""
+        """Tell the client by `identified` that it is accepted. streams: by name, where it starts in each."""
 
     def close_connection(self, code: CloseCode, reason: str) -> None:
-        """Close the connection."""
+        """Close the connection with this code. reason: a sentence for a person."""
 
 
 class ServedStream:
-    """One named stream and the clients that receive it.
+    """Keeps the state of one stream, and sends its events to the clients that receive it.
 
-    source: where its sound comes from, shown only to clients that may control. is_recorded: whether its newest events
-    are in the history.
+    epoch, offset: of the last event sent. controls: carries out control requests; None refuses them. source: where the
+    sound comes from, shown only to clients that may control. is_recorded: whether the newest events are in the history.
     """
 
     def __init__(self, name: str, epoch: str, controls: StreamControls | None) -> None:
@@ -63,18 +63,21 @@ class ServedStream:
         self.is_recorded = True
         self.snapshot_builder = SnapshotBuilder()
         self.snapshot_builder.start_epoch(epoch)
-        self.subjects = RequestSubjects()
+        self.subjects = SubjectRegistry()
         self.event_counts: Counter[str] = Counter()
         self._clients: dict[TopicFilter, set[StreamClient]] = {}
         self._snapshot_frame: bytes | None = None  # encoded once for all clients that join before the state changes
 
     @property
     def cursor(self) -> EventCursor:
-        """The cursor after all events sent so far."""
+        """The place right after all events sent so far."""
         return EventCursor(self.epoch, self.offset)
 
     def deliver_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
-        """Apply a batch to the state and send its events to the clients that want them."""
+        """Change the state by a batch, and send its events to the clients that subscribe to them.
+
+        is_recorded: whether the batch is in the history, which its messages tell.
+        """
         self._snapshot_frame = None
         if batch.epoch is not None and batch.epoch != self.epoch:
             self.epoch, self.offset = batch.epoch, 0
@@ -84,7 +87,7 @@ class ServedStream:
             if isinstance(event.envelope.offset, int):
                 self.offset = event.envelope.offset
             self.snapshot_builder.apply_event(event.envelope)
-            self.subjects.push(event.envelope)
+            self.subjects.apply_event(event.envelope)
         if batch.events:
             self.is_recorded = is_recorded
         if batch.progress is not None:
@@ -93,7 +96,7 @@ class ServedStream:
         self.send_events(batch.events, is_recorded=is_recorded)
 
     def send_events(self, events: Sequence[EncodedEvent], *, is_recorded: bool = True) -> None:
-        """Send events to the clients that want them, with one write for each client."""
+        """Send events to the clients that subscribe to them, one write for each client. The state stays the same."""
         if not events:
             return
         frames = [make_text_frame(encode_event_message(event.json, is_recorded=is_recorded)) for event in events]
@@ -103,18 +106,18 @@ class ServedStream:
             _send_to_clients(topic_filter, clients, events, frames)
 
     def add_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Send the stream to this client from the next event on."""
+        """Send this client the events that `topic_filter` selects, from the next one on."""
         self._clients.setdefault(topic_filter, set()).add(client)
 
     def remove_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Send the stream to this client no longer."""
+        """Stop sending events to this client. topic_filter: the one with which it was added."""
         clients = self._clients.get(topic_filter, set())
         clients.discard(client)
         if not clients:
             self._clients.pop(topic_filter, None)
 
     def make_heartbeat(self) -> HeartbeatEntry:
-        """Return how far the stream is, for a heartbeat."""
+        """Return how far the stream is processed and sent, as a heartbeat contains it."""
         progress = self.progress
         return HeartbeatEntry(
             epoch=self.epoch,
@@ -127,12 +130,12 @@ class ServedStream:
         )
 
     def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
-        """Return where a client starts that joins now."""
+        """Return where a client starts that joins now, after all events sent so far. is_recovered: it resumes there."""
         snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
         return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=is_recovered, replayed=0, snapshot=snapshot)
 
     def encode_snapshot_frame(self) -> bytes:
-        """Return the frame of a `snapshot` message: the state right after all events sent so far."""
+        """Return the WebSocket frame of a `snapshot` message: the state right after all events sent so far."""
         if self._snapshot_frame is None:
             snapshot = StreamSnapshot(
                 stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.snapshot_builder.make_snapshot()
@@ -141,7 +144,7 @@ class ServedStream:
         return self._snapshot_frame
 
     def make_status(self) -> dict[str, Any]:
-        """Return progress, cursor and state, for `/status`."""
+        """Return the progress, cursor and state of the stream, as `/status` contains them."""
         return {
             **msgspec.to_builtins(self.make_heartbeat()),
             "snapshot": msgspec.to_builtins(self.snapshot_builder.make_snapshot()),
@@ -155,7 +158,7 @@ def _send_to_clients(
     wanted_frames: list[bytes] = []
     high_volume: dict[str, list[bytes]] = {}
     for event, frame in zip(events, frames):
-        if not topic_filter.wants_event(event.topic, event.envelope.type):
+        if not topic_filter.matches_event(event.topic, event.envelope.type):
             continue
         if event.high_volume:
             high_volume.setdefault(event.topic, []).append(frame)

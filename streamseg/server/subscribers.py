@@ -1,4 +1,4 @@
-"""Which clients receive which streams, and how a client joins them.
+"""Adds clients to streams, sends them the events that they missed, and removes them.
 
 A client joins each stream in one of two ways. In both, the step that completes the join also adds the client to the
 stream's receivers, so that no event is lost and none is sent twice:
@@ -7,8 +7,8 @@ stream's receivers, so that no event is lost and none is sent twice:
 - It gets a snapshot. Small ones are inside `identified`. Where they do not fit, each is a message of its own, taken at
   the moment it is sent; before that, the client gets no events of the stream, because the snapshot will include them.
 
-Pieces and snapshots are sent only as fast as the client reads, so a client that asks for much waits longer and costs no
-more memory.
+Replays and snapshots are paced: sent only as fast as the client reads. So a client that requests much waits longer and
+costs no more memory.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from streamseg.wire.topics import TopicFilter
 
 
 class Subscriber(msgspec.Struct):
-    """The topics of one client, and the streams that it receives already."""
+    """One client's topics, and the names of the streams that it receives; not of those that it is still joining."""
 
     topic_filter: TopicFilter
     streams: frozenset[str] = frozenset()
 
 
 class Subscribers:
-    """All clients that have identified themselves, with their topics and streams."""
+    """All clients that have identified themselves: adds them to streams, and sends what they missed and heartbeats."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Subscribers:
         settings: ServerSettings,
         get_history: Callable[[], HistoryReader | None],
     ) -> None:
-        """streams: by name, the hub's own. get_history: returns the reader of the history, None where there is none."""
+        """streams: the hub's own, by name. get_history: returns the reader of the history, or None without one."""
         self._streams = streams
         self._settings = settings
         self._get_history = get_history
@@ -56,10 +56,11 @@ class Subscribers:
         names: Sequence[str],
         resume: Mapping[str, EventCursor],
     ) -> dict[str, EventCursor | None]:
-        """Add a client and send it `identified`.
+        """Add a client to the streams of these names, and send it `identified`.
 
-        Returns the streams that it does not receive yet, for `send_missed_events`: with the cursor to replay from, or
-        with None where it needs a snapshot that did not fit into `identified`.
+        resume: by stream, the last event that it received. Returns the streams that it does not receive yet, for
+        `send_missed_events`: with the cursor to replay from, or with None where it needs a snapshot that did not fit
+        into `identified`.
         """
         snapshots_fit = self._snapshots_fit(names)
         resumed_streams: dict[str, JoinedStream] = {}
@@ -89,7 +90,10 @@ class Subscribers:
         return pending
 
     async def send_missed_events(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
-        """Send a client what `add_client` left to be sent, as fast as it reads; then it receives these streams too."""
+        """Send a client what it missed of these streams, as fast as it reads; then it receives them like others.
+
+        pending: what `add_client` returned.
+        """
         for name, cursor in pending.items():
             if cursor is not None and not await self._replay_to_client(client, name, cursor):
                 return
@@ -97,11 +101,11 @@ class Subscribers:
             if not await client.wait_until_drained():
                 return
             # The snapshot is taken and the client added in one step, so no event is lost or sent twice.
-            client.send_piece(self._streams[name].encode_snapshot_frame())
+            client.send_paced_frames(self._streams[name].encode_snapshot_frame())
             self._start_receiving(client, name)
 
     def change_subscription(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Send a client the events of another filter from now on."""
+        """Send a client the events that this filter selects, instead of those of its filter before."""
         if (subscriber := self._subscribers.get(client)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)
@@ -109,7 +113,7 @@ class Subscribers:
             subscriber.topic_filter = topic_filter
 
     def remove_client(self, client: StreamClient) -> None:
-        """Remove a client that is gone from all its streams."""
+        """Remove a client, which has disconnected, from all streams that it receives."""
         if (subscriber := self._subscribers.pop(client, None)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)
@@ -133,7 +137,7 @@ class Subscribers:
             return 0
         if (history := self._get_history()) is None:
             return None
-        return await history.count_recoverable(name, cursor, head, topic_filter)
+        return await history.count_events_after(name, cursor, head, topic_filter)
 
     def _snapshots_fit(self, names: Iterable[str]) -> bool:
         """Return whether the snapshots of these streams together are small enough for one message."""
@@ -154,14 +158,14 @@ class Subscribers:
         stream = self._streams[name]
         while cursor != (head := stream.cursor):
             history = self._get_history()
-            rows = await history.read_after(name, cursor, head) if history is not None else None
+            rows = await history.read_events_after(name, cursor, head) if history is not None else None
             if rows is None:
                 client.close_connection(CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
                 return False
             if (subscriber := self._subscribers.get(client)) is None:
                 return False
             for piece in _join_frames(rows, subscriber.topic_filter, self._max_piece_bytes):
-                client.send_piece(piece)
+                client.send_paced_frames(piece)
                 if not await client.wait_until_drained():
                     return False
             cursor = EventCursor(rows[-1].epoch, rows[-1].offset) if rows else head
@@ -178,7 +182,7 @@ def _join_frames(rows: Iterable[StoredEvent], topic_filter: TopicFilter, limit_b
     """Yield the frames of the wanted events, joined up to about a limit: a replay must not fill a client's queue."""
     piece = bytearray()
     for row in rows:
-        if topic_filter.wants_event(topic_of_type(row.type), row.type):
+        if topic_filter.matches_event(topic_of_type(row.type), row.type):
             piece += make_text_frame(encode_event_message(row.json.encode()))
         if len(piece) > limit_bytes:
             yield bytes(piece)

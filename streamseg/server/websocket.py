@@ -1,4 +1,4 @@
-"""Serves a hub on a port: the WebSocket at `/ws`, and beside it the page, the status and the metrics."""
+"""Serves a hub on a port: the WebSocket at `/ws`, and the page, the status and the metrics over HTTP."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from streamseg.errors import PortInUseError, ServerError, UsageError
 from streamseg.server import protocol
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.connection import ClientConnection
-from streamseg.server.file_descriptors import limit_connections
+from streamseg.server.file_descriptors import choose_connection_limit
 from streamseg.server.http import HttpBody, HttpPages, make_refusal
 from streamseg.server.hub import Hub
-from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, limited_connection_class
-from streamseg.server.listening_sockets import bind_listeners, counts_accepted_connections, without_accept_tracebacks
+from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, make_limited_connection_class
+from streamseg.server.listening_sockets import bind_listeners, loop_calls_accept, suppress_accept_tracebacks
 from streamseg.server.metrics import HubMetrics
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
@@ -46,7 +46,11 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """A running server. port: the one it listens on, even where 0 was asked for. max_clients: at the same time."""
+    """A server that `serve` runs: accepts clients of a hub, and makes the HTTP routes' bodies.
+
+    port: the one that it listens on, even where 0 was requested. secure: whether it uses TLS. max_clients: how many may
+    be connected at the same time.
+    """
 
     def __init__(self, hub: Hub, tokens: AccessTokens, host: str, *, secure: bool) -> None:
         self.hub = hub
@@ -60,7 +64,7 @@ class Server:
         self._clients_by_address: Counter[str] = Counter()
 
     def make_status(self, role: m.Role) -> dict[str, Any]:
-        """Return the content of `/status`. Only clients that may control get paths on this machine."""
+        """Return the content of `/status` for a client with this role: only `control` gets paths on this machine."""
         may_control = role == "control"
         history: dict[str, Any] = {"kept": self.hub.has_history, "failure": self.hub.failure}
         if may_control:
@@ -78,23 +82,24 @@ class Server:
             },
         }
 
-    def make_health(self) -> HttpBody:
-        """Return the content of `/healthz`: the event loop answers, and whether events are recorded."""
-        return "text/plain; charset=utf-8", b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
+    def make_health_body(self) -> HttpBody:
+        """Return the body of `/healthz`: that the event loop runs, and whether the history can be written."""
+        content = b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
+        return HttpBody("text/plain; charset=utf-8", content)
 
     def make_asyncapi_body(self) -> HttpBody:
-        """Return the content of `/asyncapi.json`."""
+        """Return the body of `/asyncapi.json`: the AsyncAPI document with this server's address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return _json_body(_encode_asyncapi(f"{host}:{self.port}", secure=self.secure))
 
     def make_hello(self) -> m.Hello:
-        """Make the first message to a client, with a challenge for it alone."""
+        """Make the first message to a client, with a challenge for this client only."""
         settings = self.hub.settings
         return m.Hello(
             server=m.SERVER_NAME,
             protocol=m.PROTOCOL_VERSION,
             min_protocol=m.PROTOCOL_VERSION,
-            auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.is_set else None,
+            auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.has_any_token else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,
             history=m.HistoryLimits(settings.history_events, settings.history_s)
@@ -104,7 +109,7 @@ class Server:
         )
 
     def check_capacity(self, address: str) -> Response | None:
-        """Return a refusal where no further client, or none of this address, is allowed; None where one is."""
+        """Return an HTTP refusal if too many clients are connected, in all or of this address; None if not."""
         settings = self.hub.settings
         if len(self.clients) >= self.max_clients:
             return make_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
@@ -113,7 +118,7 @@ class Server:
         return None
 
     async def handle_connection(self, connection: ServerConnection) -> None:
-        """Serve one client until its connection ends."""
+        """Serve one client until its connection ends. Called by `websockets` for each connection."""
         address = _client_address(connection)
         server_protocol = protocol.ServerProtocol(
             self.make_hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
@@ -130,7 +135,7 @@ class Server:
                 del self._clients_by_address[address]
 
     async def run_heartbeats(self) -> None:
-        """Send heartbeats, and close the connections of clients that stopped reading, until cancelled."""
+        """Send heartbeats every `heartbeat_s` seconds, and disconnect clients that stopped reading; until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.hub.settings.heartbeat_s)
@@ -152,19 +157,20 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve the hub's streams until the block ends; pending messages are sent before that.
+    """Serve a hub's streams over WebSocket and HTTP until the `async with` block ends; pending events are sent before.
 
-    host: only a loopback address works without a token; any other needs TLS too, or `insecure`.
-    port: 0 picks a free one. origins: further pages that may connect (`https://example.org`).
+    host: only a loopback address works without a token; any other needs TLS too, or `insecure`. port: 0 picks a free
+    one. page_dir: the files of the web page. read_token, control_token: what a client must know to read, and to send
+    control requests. origins: further pages that may connect (`https://example.org`). tls: None serves without TLS.
     Raises UsageError for an address that would be open to everybody, PortInUseError, or ServerError.
     """
     tokens = AccessTokens(read_token, control_token)
     if not _is_loopback(host):
-        if not tokens.is_set:
+        if not tokens.has_any_token:
             raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
         if tls is None and not insecure:
             raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
-        tokens = tokens.with_protected_reading()
+        tokens = tokens.with_control_token_for_reading()
         if tokens.shortest_length < _MIN_TOKEN_LENGTH:
             log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
     server = Server(hub, tokens, host, secure=tls is not None)
@@ -173,7 +179,7 @@ async def serve(
         tokens,
         origins,
         open_routes={
-            "/healthz": server.make_health,
+            "/healthz": server.make_health_body,
             "/asyncapi.json": server.make_asyncapi_body,
             **{path: functools.partial(_json_body, text) for path, text in make_json_schemas().items()},
         },
@@ -191,10 +197,10 @@ async def serve(
         if (refusal := pages.check_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
-            return pages.respond_to_get(request)
+            return pages.respond_to_request(request)
         return server.check_capacity(_client_address(connection))
 
-    max_sockets = limit_connections(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
+    max_sockets = choose_connection_limit(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
     server.max_clients = min(hub.settings.max_connections, max_sockets - min(EXTRA_SOCKETS, max_sockets // 2))
     counter = ConnectionCounter(hub.settings, max_sockets)
     try:
@@ -206,7 +212,7 @@ async def serve(
     try:
         await hub.open()
         async with contextlib.AsyncExitStack() as stack:
-            stack.enter_context(without_accept_tracebacks())
+            stack.enter_context(suppress_accept_tracebacks())
             for socket_server in socket_servers:
                 await stack.enter_async_context(socket_server)
                 await socket_server.start_serving()
@@ -230,8 +236,8 @@ async def _bind_servers(
 ) -> list[SocketServer]:
     """Make a server for each address of the host; none is serving yet."""
     settings = server.hub.settings
-    counts_on_accept = counts_accepted_connections(asyncio.get_running_loop())
-    connection_class = limited_connection_class(settings, None if counts_on_accept else counter)
+    counts_on_accept = loop_calls_accept(asyncio.get_running_loop())
+    connection_class = make_limited_connection_class(settings, None if counts_on_accept else counter)
     try:
         return [
             await serve_sockets(
@@ -273,7 +279,7 @@ def _encode_asyncapi(host: str, *, secure: bool) -> bytes:
 
 
 def _json_body(text: bytes) -> HttpBody:
-    return "application/json", text
+    return HttpBody("application/json", text)
 
 
 def _select_subprotocol(_: ServerConnection, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:

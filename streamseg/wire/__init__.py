@@ -1,1 +1,1 @@
-"""The protocol: event types, envelope, messages, schemas, token proof, topics. No I/O."""
+"""The protocol between server and clients: events, envelope, messages, topics, schemas, token proof. No I/O."""

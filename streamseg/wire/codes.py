@@ -1,4 +1,4 @@
-"""The numbers of the protocol: why the server closed a connection, and why it refused a request."""
+"""The protocol's numeric codes: why the server closed a connection, and why it refused a request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class CloseCode(IntEnum):
-    """Why the server closed the connection. Those that the protocol does not name are obs-websocket's."""
+    """The code in the server's close frame: why it closed the connection. Most codes are obs-websocket's."""
 
     GOING_AWAY = 1001
     UNREADABLE = 4002
@@ -24,7 +24,7 @@ class CloseCode(IntEnum):
 
 
 class RequestErrorCode(IntEnum):
-    """Why the server refused a request. obs-websocket's numbers; NOT_ALLOWED is Centrifugo's."""
+    """The code in an error response: why a request was refused. obs-websocket's codes; NOT_ALLOWED is Centrifugo's."""
 
     NOT_ALLOWED = 103
     UNKNOWN_TYPE = 204

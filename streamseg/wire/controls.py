@@ -1,4 +1,4 @@
-"""The control requests that a live stream must be able to carry out."""
+"""The interface through which the server passes clients' control requests to a live stream."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from streamseg.wire.sound_events import AlarmKind
 
 
 class StreamControls(Protocol):
-    """The interface through which the server controls a live stream; `streamseg.live.session.Session` implements it.
+    """The methods by which the server controls a live stream; `streamseg.live.session.Session` implements them.
 
-    The server calls the methods on its event loop. They must queue the request and return at once; the events that
-    result (`label.named`, `alarm.acknowledged`, a new epoch) are published later through `Hub.publish`. A method raises
-    UsageError to refuse a request.
+    The server calls them on its event loop. Each must queue its request and return at once; the events that result
+    (`label.named`, `alarm.acknowledged`, a new epoch) are published later through `Hub.publish`. A method raises
+    UsageError to refuse its request.
     """
 
     def finish(self) -> None:
-        """Emit all pending events, then stop the stream."""
+        """Make the stream emit all pending events and stop."""
 
     def reset(self) -> None:
-        """Emit all pending events, then start a new epoch with the same source."""
+        """Make the stream emit all pending events and start a new epoch with the same source."""
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Record feedback on the boundary at `t` (stream seconds), or that one is missing there."""
+        """Store a user's verdict on the boundary at stream time `t`, in seconds.
+
+        verdict: `confirm`: it is right; `reject`: it is wrong; `boundary`: one is missing there.
+        """
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give a label a name. by: the name of the client."""
+        """Give the label `label` the name `name`. by: the name of the client that asks for it."""
 
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
-        """Acknowledge an alarm. by: the name of the client."""
+        """Acknowledge the alarm `alarm`. by: the name of the client that asks for it."""
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Set how many changes are reported (0 the fewest, 1 the most) from the next epoch on."""
+        """Set how many changes the stream reports from its next epoch on: 0 the fewest, 1 the most."""
 
     def publish_event(self, event: Event) -> None:
-        """Publish an event of the server (`history.failed`, `history.restored`) in order with the stream's own."""
+        """Make the stream publish an event of the server (`history.failed`, `history.restored`) among its own."""

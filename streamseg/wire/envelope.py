@@ -19,7 +19,11 @@ _MAX_SUBJECTS = 4096  # the revisions of a subject come close together, so the o
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it is sent and stored. High-volume events have no `offset`."""
+    """One event as it is sent and stored: a CloudEvent, with the event's own content in `data`.
+
+    source: `/streams/NAME`. time: RFC 3339. epoch: the run of the stream, a ULID. offset: place in the epoch, from 1;
+    high-volume events have none. rev: number of the event among those of its `subject` (high-volume: its type).
+    """
 
     specversion: str
     id: str
@@ -35,7 +39,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def event(self) -> Event:
-        """The event without its envelope. Raises TypeError for an unknown type."""
+        """The event without its envelope. Raises TypeError where this version does not know the type."""
         if not isinstance(self.data, EventData):
             raise TypeError(f"unknown event type {self.type}")
         return Event(self.subject, self.data)
@@ -44,7 +48,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def make_envelope(
     event: Event, *, stream: str, epoch: str, offset: int | msgspec.UnsetType, rev: int, time: str, id: str
 ) -> Envelope:
-    """Make the envelope of an event from its place in a stream. time: as `format_wall_time` gives it."""
+    """Put an event into an envelope with these attributes. Most callers use `EventSequencer`, which chooses them.
+
+    stream: name of the stream. offset: UNSET for a high-volume event. time: from `format_wall_time`.
+    """
     return Envelope(
         specversion="1.0",
         id=id,
@@ -65,14 +72,15 @@ _decoder = msgspec.json.Decoder(Envelope)
 
 
 def encode_envelope(envelope: Envelope) -> bytes:
-    """Encode an envelope as JSON, on one line without a line break."""
+    """Encode an envelope as JSON on one line, without a line break at its end."""
     return _encoder.encode(envelope)
 
 
 def decode_envelope(text: bytes | str) -> Envelope:
-    """Decode an envelope from JSON; its data is an `EventData` where the type is known.
+    """Decode an envelope from JSON. `data` becomes an `EventData`, or stays a dict where the type is unknown.
 
-    Raises msgspec.ValidationError when the text is no envelope or its data does not match its type.
+    Raises msgspec.DecodeError for text that is no JSON, its subclass ValidationError for JSON that is no envelope or
+    has data that do not match the type.
     """
     envelope = _decoder.decode(text)
     data_class = EVENT_TYPES.get(envelope.type)
@@ -82,15 +90,15 @@ def decode_envelope(text: bytes | str) -> Envelope:
 
 
 def format_wall_time(unix_s: float) -> str:
-    """Format Unix seconds as RFC 3339 with milliseconds, in UTC."""
+    """Format a time in Unix seconds as RFC 3339 in UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class EventSequencer:
-    """Makes the envelopes of one epoch of a stream: adds epoch, offset, revision and time."""
+    """Puts the events of one epoch of a stream into envelopes: adds epoch, offset, revision and wall-clock time."""
 
     def __init__(self, stream: str, epoch: str, clock: Callable[[], float]) -> None:
-        """stream: its name. epoch: a ULID. clock: returns the wall-clock time in Unix seconds."""
+        """stream: its name. epoch: a new ULID. clock: returns the wall-clock time in Unix seconds."""
         self.stream = stream
         self.epoch = epoch
         self.offset = 0
@@ -99,7 +107,7 @@ class EventSequencer:
         self._high_volume_counts: dict[str, int] = {}
 
     def stamp_events(self, events: Iterable[Event]) -> list[Envelope]:
-        """Make the envelopes of these events, numbered in their order."""
+        """Put these events into envelopes, numbered in their order; all get the wall-clock time of this call."""
         time = format_wall_time(self._clock())
         return [self._stamp_event(event, time) for event in events]
 

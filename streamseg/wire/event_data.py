@@ -1,4 +1,4 @@
-"""The two classes that every event is made of: `EventData`, and `Event`, which adds the subject."""
+"""`EventData`, the base class of the content of events, and `Event`, which adds the subject."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True):
-    """The `data` object of one event; each type of event is a subclass.
+    """Base class of the content of an event (`data`); each type of event is a subclass with its own fields.
 
     type: the CloudEvents type. high_volume: whether events of this type carry no offset, are not recorded, and may be
     dropped for a slow client.
@@ -19,7 +19,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event as the engine emits it: its subject (the id of a boundary or section, or a word) and its data."""
+    """One event as the engine emits it. subject: the id of the boundary or section that it is about, or a word."""
 
     subject: str
     data: EventData
@@ -31,5 +31,5 @@ class Event(msgspec.Struct, frozen=True):
 
 
 def topic_of_type(event_type: str) -> str:
-    """Return the topic that clients subscribe to: `boundary` for `streamseg.boundary.confirmed.v1`."""
+    """Return the topic that a type of event belongs to: `boundary` for `streamseg.boundary.confirmed.v1`."""
     return event_type.split(".")[1]

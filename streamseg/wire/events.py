@@ -1,4 +1,4 @@
-"""All types of event in one place.
+"""Every class of event data, and `EVENT_TYPES`, which finds the class of a type.
 
 An event is `(type, subject, data)`; two runs emit the same when these three are equal. `envelope.py` adds the stream,
 the order and the wall-clock time. The field names are those of the protocol. A field may be added; none is renamed or

@@ -1,4 +1,4 @@
-"""Messages as bytes: their JSON text, and the WebSocket frame around it.
+"""Encodes the server's messages: as JSON, and as WebSocket frames.
 
 The frames of a server carry no mask and compression is off, so a frame is made once and sent to every client.
 """
@@ -13,18 +13,18 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_message(op: str, d: Any) -> bytes:
-    """Encode one message as JSON."""
+    """Encode one message of the protocol, `{"op": op, "d": d}`, as JSON. d: its content, a struct or a dict."""
     return _encoder.encode({"op": op, "d": d})
 
 
 def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> bytes:
-    """Make the `event` message of an envelope that is already encoded; `kept` is added where it is not recorded."""
+    """Encode an `event` message around an envelope's JSON. is_recorded: false marks the event as not in the history."""
     marker = b"" if is_recorded else b'"kept":false,'
     return b'{"op":"event",' + marker + b'"d":' + envelope_json + b"}"
 
 
 def make_text_frame(text: bytes) -> bytes:
-    """Make one unfragmented, unmasked WebSocket text frame (RFC 6455 §5.2)."""
+    """Put a message, UTF-8, into one WebSocket text frame, unfragmented and unmasked (RFC 6455 §5.2)."""
     n = len(text)
     if n < 126:
         return bytes((0x81, n)) + text

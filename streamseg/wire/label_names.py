@@ -16,8 +16,8 @@ MAX_NAME_BYTES: Final = 200
 _INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode categories
 
 
-def check_name(name: str) -> str:
-    """Return a name as it is stored: in Unicode's composed form (NFC), without surrounding white space.
+def normalise_name(name: str) -> str:
+    """Check a name that a user entered, and return it as it is stored: in Unicode form NFC, without surrounding space.
 
     Raises UsageError for a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
     bidirectional controls or lone surrogates.

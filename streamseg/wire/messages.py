@@ -1,4 +1,4 @@
-"""The messages of the WebSocket, requests and their responses aside (`requests.py`).
+"""The messages of the WebSocket protocol, except requests and their responses (`requests.py`).
 
 Every message is `{"op": …, "d": {…}}`. What a client sends is decoded into these structs, which validate it; what the
 server sends is encoded from them; the AsyncAPI document is generated from them.
@@ -26,21 +26,26 @@ Offset: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class AuthChallenge(msgspec.Struct, frozen=True):
-    """The challenge that `identify` must answer with a proof of the token."""
+    """The server's challenge, hex: the client proves in `identify` that it knows a token, without sending the token."""
 
     scheme: Literal["hmac-sha256"]
     challenge: str
 
 
 class HistoryLimits(msgspec.Struct, frozen=True):
-    """How many events, and of how many seconds, the history keeps of each stream; zeros without a history."""
+    """How much the history keeps of each stream: `events` events at most, `seconds` seconds old at most. 0: nothing."""
 
     events: int
     seconds: float
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message of the server."""
+    """The server's first message to a client: what the server is, its limits, and its streams.
+
+    protocol, min_protocol: newest and oldest protocol version that it speaks. auth: None where it has no token.
+    heartbeat_s: seconds between heartbeats. max_queue_bytes: unread bytes above which it closes the connection.
+    streams: names of its streams.
+    """
 
     server: str
     protocol: int
@@ -53,14 +58,19 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventCursor(msgspec.Struct, frozen=True):
-    """A place in a stream: right after the event with this epoch and offset. 0 is the beginning of the epoch."""
+    """A place in a stream: right after the event with this epoch and offset. Offset 0: at the start of the epoch."""
 
     epoch: ShortText
     offset: Offset
 
 
 class Identify(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message of a client. `streams` or `subscribe` absent: all, high-volume topics aside."""
+    """A client's first message: who it is, and which events it wants.
+
+    protocol: its version. client: its name. auth: proof of a token, None without one. streams: names, None for all.
+    subscribe: topics, None for all but the high-volume ones. min_state: "confirmed" leaves provisional boundaries out.
+    resume: by stream, the last event that it received; the server sends the events after it.
+    """
 
     protocol: int
     client: Annotated[str, Meta(max_length=200)] = ""
@@ -72,9 +82,11 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JoinedStream(msgspec.Struct, frozen=True, kw_only=True):
-    """The place in one stream at which a client starts: `snapshot` is the state right after `offset`.
+    """Where a client starts in one stream: right after the event with this epoch and offset.
 
-    Without a snapshot and with `recovered` false, a message `snapshot` follows, and the client starts there.
+    recovered: whether the server sends every event since the client's cursor; `replayed` of them from the history.
+    snapshot: the state right after `offset`. Where there is none and `recovered` is false, a message `snapshot`
+    follows, and the client starts there.
     """
 
     epoch: str
@@ -85,7 +97,7 @@ class JoinedStream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True):
-    """The client is accepted; where it starts in each of its streams."""
+    """The server accepted the client. role: what it may do. streams: by name, where it starts in each."""
 
     protocol: int
     session: str
@@ -94,9 +106,9 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The snapshot of a stream that did not fit into `identified`.
+    """The state of a stream right after `offset`, sent as its own message where it did not fit into `identified`.
 
-    It is the state right after `offset`, and the client starts there: the next event of the stream is the one after it.
+    The client starts there: the next event of the stream is the one after `offset`.
     """
 
     stream: str
@@ -106,9 +118,11 @@ class StreamSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeartbeatEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one stream is.
+    """How far one stream has been processed and sent.
 
-    offset: a cursor; every event up to it was sent. kept: false while events are not written to the history.
+    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: seconds
+    that the engine is behind the sound. offset: every event up to it was sent. dropped_samples: samples lost in this
+    epoch, per channel. kept: false while events are not written to the history.
     """
 
     epoch: str
@@ -121,13 +135,13 @@ class HeartbeatEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """How far each stream of the client is."""
+    """How far each stream of the client has been processed and sent, by name; sent at regular intervals."""
 
     streams: dict[str, HeartbeatEntry]
 
 
 class EventsDropped(msgspec.Struct, frozen=True):
-    """`n` high-volume events of topic `type` were not sent, because the client reads too slowly."""
+    """The server did not send `n` high-volume events of topic `type`, because the client reads too slowly."""
 
     type: str
     n: int

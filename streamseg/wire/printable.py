@@ -1,4 +1,4 @@
-"""Make text from outside (file names, tags, stations, servers, clients) safe to show and to write.
+"""Makes text from outside (file names, tags, stations, servers, clients) safe to show and to write.
 
 Such text may contain characters that control a terminal, end a line, reverse the reading order or cannot be encoded.
 Everything that shows it, or writes it into a format of lines, passes it through a function of this module.
@@ -26,25 +26,28 @@ _UNSAFE_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 def make_printable(text: str) -> str:
-    """Replace line breaks and tabs by spaces, other unprintable characters by U+FFFD; the length stays the same."""
+    """Replace line breaks and tabs by spaces, and other unprintable characters by U+FFFD. The length stays the same."""
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_PRINTABLE)
 
 
-def make_one_line(text: str, longest: int | None = None) -> str:
-    """Make text printable, reduce white space to single spaces, and cut it to `longest` characters where given."""
+def make_one_line(text: str, max_length: int | None = None) -> str:
+    """Return a printable text on one line: each run of white space becomes one space.
+
+    max_length: characters; a longer text is cut and ends with "…". None does not cut.
+    """
     line = " ".join(make_printable(text).split())
-    return line if longest is None or len(line) <= longest else line[: longest - 1] + "…"
+    return line if max_length is None or len(line) <= max_length else line[: max_length - 1] + "…"
 
 
 def is_printable(text: str) -> bool:
-    """Return whether `make_printable` leaves the text unchanged."""
+    """Return whether a text has no unprintable character, tab or line break: `make_printable` leaves it unchanged."""
     return make_printable(text) == text
 
 
 def escape_unprintable_json(json: str) -> str:
-    """Escape the control characters of a JSON document that JSON allows inside strings; its content stays the same.
+    """Escape control characters in the strings of a JSON document; what it decodes to stays the same.
 
     JSON itself forbids only raw C0 characters, so C1 and bidirectional controls would reach a terminal.
     """

@@ -1,4 +1,4 @@
-"""How far a stream has been processed."""
+"""How far the engine has processed a stream: the values that the server shows and sends with heartbeats."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import msgspec
 
 
 class StreamProgress(msgspec.Struct, frozen=True):
-    """How far a stream has been processed.
+    """How far the engine has processed one epoch of a stream.
 
-    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: how far the
-    engine is behind the sound. dropped_samples: lost so far, per channel. engine_s: computing time so far, seconds.
+    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: seconds
+    that the engine is behind the sound. dropped_samples: samples lost so far, per channel. engine_s: computing time so
+    far, in seconds.
     """
 
     t: float

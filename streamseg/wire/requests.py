@@ -1,4 +1,4 @@
-"""Requests of clients, and the server's responses. A request is refused with a `RequestErrorCode`."""
+"""Clients' requests and the server's responses. A refusal has a `RequestErrorCode`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from streamseg.errors import UsageError
-from streamseg.wire.label_names import check_name
+from streamseg.wire.label_names import normalise_name
 from streamseg.wire.messages import Offset, ShortText, Verdict
 from streamseg.wire.snapshot import Snapshot
 from streamseg.wire.sound_events import AlarmKind
@@ -19,19 +19,19 @@ Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=1e12)]
 
 
 class SubscribeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="subscribe"):
-    """Send these topics too."""
+    """Asks the server to send the topics in `subscribe` to this client too."""
 
     subscribe: list[Topic]
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="unsubscribe"):
-    """Send these topics no longer."""
+    """Asks the server to stop sending the topics in `subscribe` to this client; the field's name is the wire's."""
 
     subscribe: list[Topic]
 
 
 class SnapshotRequest(msgspec.Struct, frozen=True, tag_field="type", tag="snapshot"):
-    """Send the state of a stream now."""
+    """Asks the server for the present state of a stream."""
 
     stream: ShortText
 
@@ -39,7 +39,10 @@ class SnapshotRequest(msgspec.Struct, frozen=True, tag_field="type", tag="snapsh
 class HistoryRequest(
     msgspec.Struct, frozen=True, tag_field="type", tag="history", rename={"first": "from", "last": "to"}
 ):
-    """Send recorded events of one epoch, both offsets inclusive; `next` of the response is where to go on."""
+    """Asks the server for the recorded events of one epoch, from offset `first` to `last`, both included.
+
+    The response may hold fewer: its `next` is the `first` of the next request.
+    """
 
     stream: ShortText
     epoch: ShortText
@@ -48,7 +51,7 @@ class HistoryRequest(
 
 
 class NameRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
-    """Give a label a name. The rules for names are in `streamseg.wire.label_names`."""
+    """Asks the server to give the label `label` the name `name`. `wire/label_names.py` has the rules for names."""
 
     stream: ShortText
     label: ShortText
@@ -56,13 +59,16 @@ class NameRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
 
     def __post_init__(self) -> None:
         try:
-            msgspec.structs.force_setattr(self, "name", check_name(self.name))
+            msgspec.structs.force_setattr(self, "name", normalise_name(self.name))
         except UsageError as error:
             raise ValueError(str(error)) from None  # msgspec makes a ValidationError of it
 
 
 class MarkRequest(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
-    """Give feedback on the boundary at stream time `t`: it is right, it is wrong, or one is missing there."""
+    """Asks the server to store a user's verdict on the boundary at stream time `t`, in seconds.
+
+    verdict: `confirm`: it is right; `reject`: it is wrong; `boundary`: one is missing there.
+    """
 
     stream: ShortText
     t: Seconds
@@ -70,14 +76,14 @@ class MarkRequest(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
 
 
 class AcknowledgeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="acknowledge"):
-    """Acknowledge an alarm."""
+    """Asks the server to mark a raised alarm as acknowledged by this client."""
 
     stream: ShortText
     alarm: AlarmKind
 
 
 class SetRequest(msgspec.Struct, frozen=True, tag_field="type", tag="set"):
-    """Change a setting of a stream from its next epoch on; the request `reset` starts one.
+    """Asks the server to change the sensitivity of a stream from its next epoch on; the request `reset` starts one.
 
     sensitivity: how many changes are reported, 0 the fewest, 1 the most, .5 as shipped.
     """
@@ -87,32 +93,32 @@ class SetRequest(msgspec.Struct, frozen=True, tag_field="type", tag="set"):
 
 
 class FinishRequest(msgspec.Struct, frozen=True, tag_field="type", tag="finish"):
-    """Emit all pending events and stop the stream."""
+    """Asks the server to emit all pending events of a stream and to stop it."""
 
     stream: ShortText
 
 
 class ResetRequest(msgspec.Struct, frozen=True, tag_field="type", tag="reset"):
-    """Start a new epoch of the stream with the same source."""
+    """Asks the server to start a new epoch of a stream with the same source."""
 
     stream: ShortText
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The request with this `id` was carried out."""
+    """The server carried out the request with this `id`."""
 
     id: int | str
     ok: bool = True
 
 
 class SubscribedResponse(Response, frozen=True, kw_only=True):
-    """All topics that the client is subscribed to now."""
+    """The response to `subscribe` and `unsubscribe`: all topics that the client is subscribed to now."""
 
     subscribe: list[Topic]
 
 
 class SetResponse(Response, frozen=True, kw_only=True):
-    """The setting of a stream, and when it takes effect: the running epoch keeps its settings."""
+    """The response to `set`: the new sensitivity of a stream, and when it takes effect."""
 
     stream: str
     sensitivity: float
@@ -120,7 +126,7 @@ class SetResponse(Response, frozen=True, kw_only=True):
 
 
 class SnapshotResponse(Response, frozen=True, kw_only=True):
-    """The state of a stream right after `offset`."""
+    """The response to `snapshot`: the state of a stream right after the event with this epoch and offset."""
 
     stream: str
     epoch: str
@@ -129,7 +135,10 @@ class SnapshotResponse(Response, frozen=True, kw_only=True):
 
 
 class HistoryResponse(Response, frozen=True, kw_only=True):
-    """Recorded events, each as it was sent. next: the offset to go on from, null when no more follow."""
+    """The response to `history`: recorded events of one epoch, each as it was sent.
+
+    next: `first` of the request for the events that follow, null when none follow.
+    """
 
     stream: str
     epoch: str
@@ -138,14 +147,14 @@ class HistoryResponse(Response, frozen=True, kw_only=True):
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
-    """Why a request was refused: a `RequestErrorCode`, and a sentence."""
+    """Why the server refused a request: `code` is a `RequestErrorCode`, `message` a sentence for a person."""
 
     code: int
     message: str
 
 
 class ErrorResponse(Response, frozen=True, kw_only=True):
-    """The request with this `id` was refused."""
+    """The server refused the request with this `id`."""
 
     ok: bool = False
     error: ErrorDetail

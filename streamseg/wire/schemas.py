@@ -1,4 +1,4 @@
-"""The protocol in machine-readable form: JSON Schemas and an AsyncAPI 3 document, generated from the types."""
+"""Generates machine-readable descriptions of the protocol from its types: JSON Schemas, and an AsyncAPI 3 document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _CLIENT_MESSAGES: dict[str, tuple[type, ...]] = {"identify": (m.Identify,), "req
 
 
 def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str, Any]:
-    """Make the schema of one type of event, envelope included. refs: the form of references to other definitions."""
+    """Make the JSON Schema of one type of event with its envelope, such as `streamseg.boundary.confirmed.v1`.
+
+    refs: template of the references to other definitions, `{name}` in it. The definitions themselves are not included.
+    """
     data_class = EVENT_TYPES[event_type]
     (envelope,), _ = msgspec.json.schema_components([Envelope], ref_template="{name}")
     properties = dict(_make_definitions([Envelope], refs)[envelope["$ref"]]["properties"])
@@ -51,7 +54,10 @@ def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str
 
 @functools.cache
 def make_json_schemas() -> dict[str, bytes]:
-    """Make standalone schemas by path: one for each type of event, and `event.json` for all of them."""
+    """Make JSON Schemas as {URL path: JSON text}: one for each type of event, and `event.json` for all of them.
+
+    Each contains all its definitions.
+    """
     schemas: dict[str, dict[str, Any]] = {
         f"/schemas/{name}.json": {**make_event_schema(name), "$defs": _make_definitions([data_class], "#/$defs/{name}")}
         for name, data_class in EVENT_TYPES.items()
@@ -64,7 +70,7 @@ def make_json_schemas() -> dict[str, bytes]:
 
 
 def make_asyncapi(host: str, *, secure: bool) -> dict[str, Any]:
-    """Make the AsyncAPI 3.0 document of a server. host: its name and port. secure: whether it is reached by `wss`."""
+    """Make the AsyncAPI 3.0 document of a server. host: `NAME:PORT`. secure: clients connect by `wss`, not `ws`."""
     refs = "#/components/schemas/{name}"
     types: list[type] = [*EVENT_TYPES.values(), r.ErrorDetail]
     for message_types in (*_SERVER_MESSAGES.values(), *_CLIENT_MESSAGES.values()):

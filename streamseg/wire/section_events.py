@@ -10,7 +10,12 @@ from streamseg.wire.event_data import EventData
 
 
 class SectionUpdated(EventData, frozen=True, kw_only=True):
-    """The label of the open section, or its probabilities, changed."""
+    """The label of the section that has not ended, or its probabilities, changed.
+
+    label: None where it is not estimated yet. name: what a user named the label, None without one. seen_before: whether
+    an earlier section, or a named sound, has the label. last_seen: end of the last section that has it, in stream
+    seconds; None without one.
+    """
 
     type: ClassVar[str] = "streamseg.section.updated.v1"
     section_id: str
@@ -22,7 +27,7 @@ class SectionUpdated(EventData, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Measurements of one section. A value that could not be measured is None, never 0."""
+    """Measurements of one section, in the unit at the end of each name. A value that could not be measured is None."""
 
     duration_s: float
     integrated_lufs: float | None = None
@@ -47,8 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SectionClosed(EventData, frozen=True, kw_only=True):
-    """A section ended; emitted directly after the confirmation of the boundary that ends it.
+    """A section ended. Emitted directly after the confirmation of the boundary that ends it.
 
+    start, end: stream seconds. ended_by: why it ended: by a boundary, a gap in the sound, or the end of the stream.
+    label, name, label_confidence: None where there is none. at_end: whether it is emitted because the stream ended.
     role: of songs, which part it seems to be (`intro`, `verse-like`, `chorus-like`, `bridge-like`, `outro`), an
     estimate with probability `role_confidence`. None in other profiles.
     """
@@ -68,7 +75,7 @@ class SectionClosed(EventData, frozen=True, kw_only=True):
 
 
 class SectionRelabelled(EventData, frozen=True, kw_only=True):
-    """The label of an earlier section changed from `previous` to `label`, because two labels were merged."""
+    """The label of an earlier section changed from `previous` to `label`, because the engine merged two labels."""
 
     type: ClassVar[str] = "streamseg.section.relabelled.v1"
     section_id: str
@@ -77,7 +84,7 @@ class SectionRelabelled(EventData, frozen=True, kw_only=True):
 
 
 class LabelNamed(EventData, frozen=True, kw_only=True):
-    """A client gave a label a name. by: the client's own name."""
+    """A client gave the label `label` the name `name`. by: the client's own name."""
 
     type: ClassVar[str] = "streamseg.label.named.v1"
     label: str

@@ -1,4 +1,4 @@
-"""The state of a stream, computed from its events alone.
+"""Computes the state of a stream from its events alone.
 
 The same events give the same state, so a client that applies the events it receives arrives at the snapshot that the
 server sends to a new client.
@@ -21,7 +21,7 @@ _OPEN_MAX = 256  # provisional boundaries; the engine has few, and a faulty one 
 
 
 class OpenSection(msgspec.Struct, kw_only=True):
-    """The section that has not ended. `start` in stream seconds."""
+    """The section that has not ended. start: stream seconds. label, name: None where there is none yet."""
 
     section_id: str
     start: float
@@ -30,7 +30,12 @@ class OpenSection(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """The state of a stream at one offset: a client that has it can apply the events that follow."""
+    """The state of a stream at one offset: a client that has it can apply the events that follow.
+
+    t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. section: the one
+    that has not ended, None without one. sound: whether there is speech, music, silence; None before the first
+    `sound.changed`. alarms: those that are raised. open: provisional boundaries. recent: the last closed sections.
+    """
 
     state: StreamState = "waiting"
     t: float = 0.0
@@ -43,14 +48,14 @@ class Snapshot(msgspec.Struct, kw_only=True):
 
 
 class SnapshotBuilder:
-    """Computes the state of one stream from its events, one at a time."""
+    """Computes the state of one stream: `apply_event` takes each event, `make_snapshot` returns the state."""
 
     def __init__(self) -> None:
         self._recent_sections: deque[dict[str, Any]] = deque(maxlen=RECENT_SECTIONS)
         self.start_epoch("")
 
     def start_epoch(self, epoch: str) -> None:
-        """Reset the state for a new epoch. The recent closed sections stay."""
+        """Reset the state for the epoch with this id. The list of closed sections stays."""
         self.epoch = epoch
         self.state: StreamState = "waiting"
         self.t = 0.0
@@ -63,7 +68,7 @@ class SnapshotBuilder:
         self._provisional_boundaries: dict[str, dict[str, Any]] = {}
 
     def make_snapshot(self) -> Snapshot:
-        """Return the state now; later events do not change what was returned."""
+        """Return the present state. Later events do not change the returned snapshot."""
         return Snapshot(
             state=self.state,
             t=self.t,
@@ -76,11 +81,11 @@ class SnapshotBuilder:
         )
 
     def set_position(self, t: float, watermark: float) -> None:
-        """Set how far the stream is processed and how far its events are final, both in stream seconds."""
+        """Set how far the stream is processed, and up to where nothing changes any more, both in stream seconds."""
         self.t, self.watermark = t, watermark
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Apply one event to the state. High-volume events change nothing."""
+        """Change the state by one event. One of another epoch resets it first; high-volume events change nothing."""
         if envelope.epoch != self.epoch:
             self.start_epoch(envelope.epoch)
         match envelope.data:

@@ -20,7 +20,7 @@ class SoundConfidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SoundChanged(EventData, frozen=True, kw_only=True):
-    """The kind of sound changed at `t`. Speech over music is both."""
+    """Speech, music or silence began or ended at `t`; speech over music is both. t, decided_t: stream seconds."""
 
     type: ClassVar[str] = "streamseg.sound.changed.v1"
     t: float
@@ -32,7 +32,10 @@ class SoundChanged(EventData, frozen=True, kw_only=True):
 
 
 class AlarmRaised(EventData, frozen=True, kw_only=True):
-    """A fault of the sound began at `since`: silence, clipping, both channels the same, or a frozen sound."""
+    """A fault of the sound began: silence, clipping, both channels the same (`mono`), or a frozen sound.
+
+    since: stream seconds at which it began. level_db: mean level, dB of full scale; None where it is not measured.
+    """
 
     type: ClassVar[str] = "streamseg.alarm.raised.v1"
     alarm: AlarmKind
@@ -41,7 +44,7 @@ class AlarmRaised(EventData, frozen=True, kw_only=True):
 
 
 class AlarmCleared(EventData, frozen=True, kw_only=True):
-    """A fault of the sound ended."""
+    """A fault of the sound ended. since: stream seconds at which it began. level_db: as in `AlarmRaised`."""
 
     type: ClassVar[str] = "streamseg.alarm.cleared.v1"
     alarm: AlarmKind
@@ -50,7 +53,7 @@ class AlarmCleared(EventData, frozen=True, kw_only=True):
 
 
 class AlarmAcknowledged(EventData, frozen=True, kw_only=True):
-    """A client acknowledged an alarm. by: the client's own name."""
+    """A client acknowledged the alarm `alarm`. by: the client's own name."""
 
     type: ClassVar[str] = "streamseg.alarm.acknowledged.v1"
     alarm: AlarmKind
@@ -58,7 +61,10 @@ class AlarmAcknowledged(EventData, frozen=True, kw_only=True):
 
 
 class Meter(EventData, frozen=True, kw_only=True):
-    """The levels now; sent only to clients that subscribe to `meter`, at most ten times a second."""
+    """Levels, pitch, tempo and key at stream time `t`. A value that cannot be measured is None.
+
+    Sent only to clients that subscribe to `meter`, at most ten times a second. rms_db, peak_db: dB of full scale.
+    """
 
     type: ClassVar[str] = "streamseg.meter.v1"
     high_volume: ClassVar[bool] = True
@@ -73,7 +79,11 @@ class Meter(EventData, frozen=True, kw_only=True):
 
 
 class Novelty(EventData, frozen=True, kw_only=True):
-    """How new the sound is now; sent only to clients that subscribe to `novelty`, at most five times a second."""
+    """How much the last seconds before stream time `t` differ from those before, and the label of the open section.
+
+    Sent only to clients that subscribe to `novelty`, at most five times a second. value: a distance, 0 or more; at most
+    boundaries it is above `threshold`. label: None where it is not estimated yet.
+    """
 
     type: ClassVar[str] = "streamseg.novelty.v1"
     high_volume: ClassVar[bool] = True

@@ -25,7 +25,7 @@ class StreamStarted(EventData, frozen=True, kw_only=True):
 
 
 class StreamGap(EventData, frozen=True, kw_only=True):
-    """Samples are missing from stream time `t` on; stream time advances by `missing_s`."""
+    """Samples are missing from stream time `t` on, for `missing_s` seconds; stream time advances by as much."""
 
     type: ClassVar[str] = "streamseg.stream.gap.v1"
     t: float
@@ -34,7 +34,7 @@ class StreamGap(EventData, frozen=True, kw_only=True):
 
 
 class StreamLost(EventData, frozen=True, kw_only=True):
-    """The source stopped delivering samples; it is being reopened."""
+    """The source stopped delivering samples at stream time `t`; streamseg tries to open it again."""
 
     type: ClassVar[str] = "streamseg.stream.lost.v1"
     t: float
@@ -42,7 +42,7 @@ class StreamLost(EventData, frozen=True, kw_only=True):
 
 
 class StreamResumed(EventData, frozen=True, kw_only=True):
-    """The source delivers samples again, after `away_s` seconds."""
+    """The source delivers samples again, after `away_s` seconds without. t: stream seconds."""
 
     type: ClassVar[str] = "streamseg.stream.resumed.v1"
     t: float
@@ -50,9 +50,10 @@ class StreamResumed(EventData, frozen=True, kw_only=True):
 
 
 class StreamStopped(EventData, frozen=True, kw_only=True):
-    """The stream ended; this is its last event.
+    """The stream ended at stream time `t`; this is the last event of its epoch.
 
-    totals: seconds of processed (`heard_s`) and of missing sound (`missing_s`), and the number of confirmed boundaries.
+    reason: `interrupted` where a crash ended it. totals: seconds of processed (`heard_s`) and of missing sound
+    (`missing_s`), and the number of confirmed boundaries.
     """
 
     type: ClassVar[str] = "streamseg.stream.stopped.v1"
@@ -62,7 +63,7 @@ class StreamStopped(EventData, frozen=True, kw_only=True):
 
 
 class StreamTitle(EventData, frozen=True, kw_only=True):
-    """The station announced a title."""
+    """The station announced the title `title` at stream time `t`."""
 
     type: ClassVar[str] = "streamseg.stream.title.v1"
     t: float
@@ -70,7 +71,7 @@ class StreamTitle(EventData, frozen=True, kw_only=True):
 
 
 class HistoryFailed(EventData, frozen=True, kw_only=True):
-    """Events are no longer written to the history; they are still sent live."""
+    """The history cannot be written since `since` (RFC 3339); events are still sent live. reason: for a person."""
 
     type: ClassVar[str] = "streamseg.history.failed.v1"
     reason: str
@@ -78,7 +79,7 @@ class HistoryFailed(EventData, frozen=True, kw_only=True):
 
 
 class HistoryRestored(EventData, frozen=True, kw_only=True):
-    """Events are written to the history again. `reason` and `since` are those of the failure."""
+    """The history is written again. reason, since: those of the failure (`HistoryFailed`)."""
 
     type: ClassVar[str] = "streamseg.history.restored.v1"
     reason: str

@@ -1,4 +1,4 @@
-"""The topics that clients subscribe to, and the filter that a client's choice of them makes."""
+"""The topics that clients subscribe to, and the filter that selects a client's events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNCONFIRMED_TYPES = frozenset((BoundaryProvisional.type, BoundaryRetracted.type
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """Which events a client gets: those of `topics`, without unconfirmed boundaries where `min_state` is "confirmed".
+    """Selects the events of a client: those of `topics`, no unconfirmed boundaries if `min_state` is "confirmed".
 
     Filters compare by value, so clients with the same choice share one, and the frames of a batch are joined once for
     all of them. High-volume topics must be subscribed to by name.
@@ -28,22 +28,22 @@ class TopicFilter:
     min_state: MinState = "provisional"
 
     @classmethod
-    def from_request(cls, subscribe: Iterable[Topic] | None, min_state: MinState) -> TopicFilter:
-        """Make the filter that an `identify` message asks for; `subscribe` None: all but the high-volume topics."""
+    def from_identify(cls, subscribe: Iterable[Topic] | None, min_state: MinState) -> TopicFilter:
+        """Make the filter that `identify` requests. subscribe: topics; None for all but the high-volume ones."""
         return cls(TOPICS - HIGH_VOLUME_TOPICS if subscribe is None else frozenset(subscribe), min_state)
 
     def with_topics(self, topics: Iterable[Topic]) -> TopicFilter:
-        """Return a filter that lets these topics through as well."""
+        """Return a copy of this filter that selects events of these topics too."""
         return replace(self, topics=self.topics.union(topics))
 
     def without_topics(self, topics: Iterable[Topic]) -> TopicFilter:
-        """Return a filter that does not let these topics through."""
+        """Return a copy of this filter that does not select events of these topics."""
         return replace(self, topics=self.topics.difference(topics))
 
     def sorted_topics(self) -> list[Topic]:
-        """Return the topics in alphabetical order."""
+        """Return the topics of this filter in alphabetical order."""
         return sorted(self.topics)
 
-    def wants_event(self, topic: str, event_type: str) -> bool:
-        """Return whether the client gets events of this topic and type."""
+    def matches_event(self, topic: str, event_type: str) -> bool:
+        """Return whether the client gets events of this topic and type. event_type: its CloudEvents type."""
         return topic in self.topics and not (self.min_state == "confirmed" and event_type in _UNCONFIRMED_TYPES)

@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 from streamseg.cli.app import app
 from streamseg.cli.console import PrintableConsole
 from streamseg.engine import kernels
-from streamseg.server.limits import LimitedConnection, limited_connection_class
+from streamseg.server.limits import LimitedConnection, make_limited_connection_class
 from streamseg.server.protocol import _error_code_of
 from streamseg.settings import ServerSettings
 from streamseg.wire import frames
@@ -70,7 +70,7 @@ def test_websockets_has_what_a_visitor_overrides(name):
 async def test_websockets_calls_what_a_visitor_overrides_and_has_what_a_client_touches():
     called, seen = set(), []
 
-    class Counted(limited_connection_class(ServerSettings())):
+    class Counted(make_limited_connection_class(ServerSettings())):
         def connection_made(self, transport):
             called.add("connection_made")
             super().connection_made(transport)

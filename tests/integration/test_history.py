@@ -229,8 +229,8 @@ async def test_a_head_that_is_behind_the_log(path):
             ((second, 1), (first, last), None),
         ):
             span = EventCursor(*cursor_), EventCursor(*head)
-            assert await replay.count_recoverable("mic", *span, everything) == missed
-            rows = await replay.read_after("mic", *span)
+            assert await replay.count_events_after("mic", *span, everything) == missed
+            rows = await replay.read_events_after("mic", *span)
             assert (rows is None) if missed is None else (len(rows) == missed)
 
 
@@ -297,7 +297,7 @@ async def test_a_replay_overtaken_by_the_pruning_is_broken_off(path, monkeypatch
         feed.step()
     async with serve(hub, port=0) as server:
         await settled(feed)
-        after = hub._history_reader.read_after
+        after = hub._history_reader.read_events_after
 
         async def slow_after(*where):
             rows = await after(*where)
@@ -306,7 +306,7 @@ async def test_a_replay_overtaken_by_the_pruning_is_broken_off(path, monkeypatch
             db.close()
             return rows
 
-        monkeypatch.setattr(hub._history_reader, "read_after", slow_after)
+        monkeypatch.setattr(hub._history_reader, "read_events_after", slow_after)
         async with client(server.port, resume={"mic": {"epoch": feed.sequencer.epoch, "offset": 0}}) as listener:
             assert await listener.closed() == 4310
 

@@ -14,7 +14,7 @@ from streamseg.server.protocol import _error_code_of
 from streamseg.sources import parse_source
 from streamseg.wire import requests as r
 from streamseg.wire.codes import RequestErrorCode
-from streamseg.wire.label_names import MAX_NAME_BYTES, check_name
+from streamseg.wire.label_names import MAX_NAME_BYTES, normalise_name
 
 GOOD = {
     "Chorus": "Chorus",
@@ -41,23 +41,23 @@ BAD = {
 
 @pytest.mark.parametrize(("given_", "kept"), GOOD.items())
 def test_good_names(given_, kept):
-    assert check_name(given_) == kept
+    assert normalise_name(given_) == kept
 
 
 @pytest.mark.parametrize(("name", "why"), BAD.items(), ids=range(len(BAD)))
 def test_bad_names_say_why(name, why):
     with pytest.raises(UsageError, match=why) as refused:
-        check_name(name)
+        normalise_name(name)
     str(refused.value).encode()
 
 
 @given(st.text(st.characters(), max_size=220))
 def test_a_checked_name_stays_as_it_is_checked_again(name):
     try:
-        checked = check_name(name)
+        checked = normalise_name(name)
     except UsageError:
         return
-    assert check_name(checked) == checked
+    assert normalise_name(checked) == checked
     assert 0 < len(checked.encode()) <= MAX_NAME_BYTES
 
 

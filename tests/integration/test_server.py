@@ -13,7 +13,7 @@ import pytest
 
 from streamseg.errors import PortInUseError, ServerError, UsageError
 from streamseg.server import Hub, StreamProgress, serve
-from streamseg.server.request_subjects import RequestSubjects, UnknownSubjectError
+from streamseg.server.subject_registry import SubjectRegistry, UnknownSubjectError
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire.envelope import EventSequencer, encode_envelope
@@ -176,13 +176,13 @@ async def test_what_does_not_exist_is_refused_with_what_does():
 
 
 def test_labels_that_can_be_named_are_bounded():
-    subjects = RequestSubjects()
+    subjects = SubjectRegistry()
     sequencer = EventSequencer("mic", "E", time.time)
     talker = Feed(Hub()).talker
     _, closed = talker.change()
     for n in range(1500):
         (said,) = sequencer.stamp_events([e.Event("s", msgspec.structs.replace(closed.data, label=f"L{n}"))])
-        subjects.push(said)
+        subjects.apply_event(said)
     subjects.check_label("mic", "L500")
     with pytest.raises(UnknownSubjectError, match=r"L500, L501, .* and 970 more"):
         subjects.check_label("mic", "L499")

@@ -146,8 +146,9 @@ def test_a_full_table_turns_connections_away_with_one_line():
 )
 def test_the_soft_limit_is_raised_to_what_is_needed(soft, hard, asked, raised_to, fits):
     code = (
-        "import resource; from streamseg.server.file_descriptors import count_open_descriptors, limit_connections;"
-        f"n = count_open_descriptors(); print(n, limit_connections({asked}, 2), "
+        "import resource\n"
+        "from streamseg.server.file_descriptors import choose_connection_limit, count_open_descriptors\n"
+        f"n = count_open_descriptors(); print(n, choose_connection_limit({asked}, 2), "
         "resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run(

@@ -54,7 +54,7 @@ class Ear:
             message = json.loads(text)
             self.heard.append((message["op"], message["d"]))
 
-    send_piece = send_frames
+    send_paced_frames = send_frames
 
     def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
         raise AssertionError("nobody asked for it")
@@ -307,43 +307,43 @@ async def test_a_snapshot_larger_than_the_limit_closes_nobody(full_streams):
 
 def test_a_client_that_reads_nothing_has_the_limit_and_no_more():
     limit = SendLimit(100)
-    limit.count_write(0, 0.0)
-    assert limit.can_send(100)
-    limit.count_write(100, 0.1)
-    assert not limit.can_send(101)
+    limit.update_before_write(0, 0.0)
+    assert limit.check_after_write(100)
+    limit.update_before_write(100, 0.1)
+    assert not limit.check_after_write(101)
 
 
 def test_pieces_that_waited_for_their_turn_do_not_count():
     limit = SendLimit(100)
-    limit.count_write(0, 0.0)
-    assert limit.can_send(300, piece_bytes=300)
-    limit.count_write(300, 0.1)
-    assert limit.can_send(400)
-    limit.count_write(400, 0.2)
-    assert not limit.can_send(401)
+    limit.update_before_write(0, 0.0)
+    assert limit.check_after_write(300, paced_bytes=300)
+    limit.update_before_write(300, 0.1)
+    assert limit.check_after_write(400)
+    limit.update_before_write(400, 0.2)
+    assert not limit.check_after_write(401)
     limit = SendLimit(100)
-    limit.count_write(0, 0.0)
-    assert limit.can_send(300, piece_bytes=300)
-    limit.count_write(0, 0.1)  # the piece was read
-    assert not limit.can_send(201)  # and what was read is all that may wait beside the limit, at most as much again
+    limit.update_before_write(0, 0.0)
+    assert limit.check_after_write(300, paced_bytes=300)
+    limit.update_before_write(0, 0.1)  # the piece was read
+    assert not limit.check_after_write(201)  # what was read may wait beside the limit, at most as much again
 
 
 def test_what_a_client_just_read_may_wait_too_but_not_for_long_and_not_without_end():
     limit = SendLimit(100)
     for i in range(20):  # reads 80 in every tenth of a second
-        limit.count_write(10 if i else 0, i / 10)
-        assert limit.can_send(90)
-    limit.count_write(10, 2.0)
-    assert limit.can_send(200)  # everybody spoke at once
-    limit.count_write(200, 2.1)
-    assert not limit.can_send(201)  # memory is bounded
+        limit.update_before_write(10 if i else 0, i / 10)
+        assert limit.check_after_write(90)
+    limit.update_before_write(10, 2.0)
+    assert limit.check_after_write(200)  # everybody spoke at once
+    limit.update_before_write(200, 2.1)
+    assert not limit.check_after_write(201)  # memory is bounded
     limit = SendLimit(100)
-    limit.count_write(0, 0.0)
-    assert limit.can_send(90)
-    limit.count_write(10, 0.1)
-    assert limit.can_send(150)
-    limit.count_write(150, 3.0)  # nothing was read for three seconds
-    assert not limit.can_send(150)
+    limit.update_before_write(0, 0.0)
+    assert limit.check_after_write(90)
+    limit.update_before_write(10, 0.1)
+    assert limit.check_after_write(150)
+    limit.update_before_write(150, 3.0)  # nothing was read for three seconds
+    assert not limit.check_after_write(150)
 
 
 async def test_a_burst_that_a_good_line_has_had_no_time_to_carry_closes_nobody(full_streams):
@@ -446,7 +446,7 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch
 
 def test_a_connection_that_never_stood_is_not_lost():
     session = ClientSession("ws://x/ws")
-    assert session.end_connection(OSError("refused")) == []
+    assert session.record_disconnection(OSError("refused")) == []
     receive(session, "identified", streams={})
-    assert session.end_connection(OSError("reset")) == [Disconnected(None, "reset")]
-    assert session.end_connection(OSError("refused")) == []
+    assert session.record_disconnection(OSError("reset")) == [Disconnected(None, "reset")]
+    assert session.record_disconnection(OSError("refused")) == []

@@ -175,7 +175,7 @@ def test_a_pipe_that_fails_raises(sockets_only):
 
 async def test_connections_are_counted_where_the_system_accepts_them(monkeypatch, caplog):
     monkeypatch.setattr(listening_sockets.LimitedListener, "accept", socket.socket.accept)
-    monkeypatch.setattr(websocket, "counts_accepted_connections", lambda _: False)
+    monkeypatch.setattr(websocket, "loop_calls_accept", lambda _: False)
     hub = Hub(ServerSettings(max_connections_per_address=1))
     async with serve(hub, port=0) as server, contextlib.AsyncExitStack() as opened:
 

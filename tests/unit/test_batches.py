@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from streamseg.history import retention
-from streamseg.history.batches import encode_event, split_by_epoch
+from streamseg.history.batches import EncodedEvent, split_into_batches
 from streamseg.history.database import MIGRATIONS
 from streamseg.history.migrations import migrate_database
 from streamseg.history.retention import prune_oldest_events
@@ -24,7 +24,7 @@ METER = e.Event("meter", e.Meter(t=1.0, rms_db=None, peak_db=None))
 def encoded(epochs: str) -> list:
     """An event for each letter, of the epoch that the letter names."""
     sequencers = {epoch: EventSequencer("mic", epoch, lambda: 0.0) for epoch in epochs}
-    return [encode_event(sequencers[epoch].stamp_events([TITLE])[0]) for epoch in epochs]
+    return [EncodedEvent.from_envelope(sequencers[epoch].stamp_events([TITLE])[0]) for epoch in epochs]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def encoded(epochs: str) -> list:
 )
 def test_a_batch_is_of_one_epoch_and_bounded_and_the_last_has_the_progress(epochs, sizes):
     events = encoded(epochs)
-    batches = split_by_epoch("mic", events, PROGRESS)
+    batches = split_into_batches("mic", events, PROGRESS)
     assert [len(batch.events) for batch in batches] == sizes
     assert [event for batch in batches for event in batch.events] == events
     assert all({event.envelope.epoch for event in batch.events} == {batch.epoch} for batch in batches)
@@ -50,9 +50,8 @@ def test_a_batch_is_of_one_epoch_and_bounded_and_the_last_has_the_progress(epoch
 
 
 def test_an_encoded_event_has_its_topic_and_its_text():
-    title, meter = (
-        encode_event(envelope) for envelope in EventSequencer("mic", "E", lambda: 0.0).stamp_events([TITLE, METER])
-    )
+    envelopes = EventSequencer("mic", "E", lambda: 0.0).stamp_events([TITLE, METER])
+    title, meter = (EncodedEvent.from_envelope(envelope) for envelope in envelopes)
     assert (title.topic, title.high_volume) == ("stream", False)
     assert (meter.topic, meter.high_volume) == ("meter", True)
     assert decode_envelope(title.json) == title.envelope
@@ -67,13 +66,13 @@ def test_an_envelope_made_by_itself_is_the_sequencer_s():
 
 class TestTopicFilter:
     def test_high_volume_must_be_asked_for(self):
-        assert TopicFilter.from_request(None, "provisional") == TopicFilter()
+        assert TopicFilter.from_identify(None, "provisional") == TopicFilter()
         assert TopicFilter().topics == TOPICS - HIGH_VOLUME_TOPICS
-        assert TopicFilter().with_topics(["meter"]).wants_event("meter", e.Meter.type)
-        assert not TopicFilter().wants_event("meter", e.Meter.type)
+        assert TopicFilter().with_topics(["meter"]).matches_event("meter", e.Meter.type)
+        assert not TopicFilter().matches_event("meter", e.Meter.type)
 
     def test_topics_come_and_go(self):
-        chosen = TopicFilter.from_request(["sound"], "confirmed").with_topics(["alarm"]).without_topics(["sound"])
+        chosen = TopicFilter.from_identify(["sound"], "confirmed").with_topics(["alarm"]).without_topics(["sound"])
         assert chosen == TopicFilter(frozenset(["alarm"]), "confirmed")
         assert chosen.with_topics(["label"]).sorted_topics() == ["alarm", "label"]
 
@@ -81,8 +80,8 @@ class TestTopicFilter:
     def test_unconfirmed_boundaries(self, min_state):
         wanted = TopicFilter(min_state=min_state)
         for kind in (e.BoundaryProvisional, e.BoundaryRetracted):
-            assert wanted.wants_event("boundary", kind.type) == (min_state == "provisional")
-        assert wanted.wants_event("boundary", e.BoundaryConfirmed.type)
+            assert wanted.matches_event("boundary", kind.type) == (min_state == "provisional")
+        assert wanted.matches_event("boundary", e.BoundaryConfirmed.type)
 
 
 class TestRetention:

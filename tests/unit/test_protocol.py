@@ -32,7 +32,7 @@ def connection(*, read=None, control=None, now=0.0, **settings) -> ServerProtoco
         server="streamseg/test",
         protocol=1,
         min_protocol=1,
-        auth=m.AuthChallenge("hmac-sha256", "c0ffee") if allowed.is_set else None,
+        auth=m.AuthChallenge("hmac-sha256", "c0ffee") if allowed.has_any_token else None,
         heartbeat_s=15,
         max_queue_bytes=524288,
         history=m.HistoryLimits(10, 10),
@@ -158,9 +158,9 @@ def test_identify_only_once():
 
 def test_identify_in_time():
     conn = connection(identify_timeout_s=10)
-    assert conn.close_if_expired(9.9) == []
-    assert code(conn.close_if_expired(10.0)) == 4007
-    assert opened(identify_timeout_s=10).close_if_expired(10.0) == []
+    assert conn.close_if_unidentified(9.9) == []
+    assert code(conn.close_if_unidentified(10.0)) == 4007
+    assert opened(identify_timeout_s=10).close_if_unidentified(10.0) == []
 
 
 def test_too_fast():
@@ -214,7 +214,7 @@ def test_auth_that_is_not_even_hex():
 
 
 def test_off_loopback_the_control_token_guards_reading():
-    guarded = AccessTokens(None, "c").with_protected_reading()
+    guarded = AccessTokens(None, "c").with_control_token_for_reading()
     assert guarded.role_for_proof("x", None) is None
     assert guarded.role_for_proof("x", token_proof.compute_proof("c", "x")) == "control"
 
@@ -324,12 +324,12 @@ def test_a_request_without_a_usable_id_cannot_be_answered(d, expected):
 
 
 def test_min_state_hides_what_is_undecided():
-    confirmed = TopicFilter.from_request(None, "confirmed")
-    assert not confirmed.wants_event("boundary", "streamseg.boundary.provisional.v1")
-    assert not confirmed.wants_event("boundary", "streamseg.boundary.retracted.v1")
-    assert confirmed.wants_event("boundary", "streamseg.boundary.confirmed.v1")
-    assert confirmed.wants_event("section", "streamseg.section.closed.v1")
-    assert not confirmed.wants_event("meter", "streamseg.meter.v1")
+    confirmed = TopicFilter.from_identify(None, "confirmed")
+    assert not confirmed.matches_event("boundary", "streamseg.boundary.provisional.v1")
+    assert not confirmed.matches_event("boundary", "streamseg.boundary.retracted.v1")
+    assert confirmed.matches_event("boundary", "streamseg.boundary.confirmed.v1")
+    assert confirmed.matches_event("section", "streamseg.section.closed.v1")
+    assert not confirmed.matches_event("meter", "streamseg.meter.v1")
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 70_000])

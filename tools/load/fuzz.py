@@ -45,7 +45,7 @@ def conversation(chance: random.Random) -> ServerProtocol:
         server="s",
         protocol=1,
         min_protocol=1,
-        auth=m.AuthChallenge("hmac-sha256", "c0ffee") if allowed.is_set else None,
+        auth=m.AuthChallenge("hmac-sha256", "c0ffee") if allowed.has_any_token else None,
         heartbeat_s=1,
         max_queue_bytes=1,
         history=m.HistoryLimits(1, 1),

@@ -9,7 +9,7 @@ import re
 import socket
 import time
 
-from streamseg.client.session import Disconnected, Message, StreamHeartbeat, StreamJoined
+from streamseg.client.session import Disconnected, Message, MessagesAndReply, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import Subscription
 from streamseg.wire.envelope import Envelope
 from tools.load.fan_out import UPGRADE, percentile
@@ -67,7 +67,7 @@ class Joiner(Subscription):
         super().__init__(url, streams=streams)
         self.progress = Progress(streams)
 
-    def receive_message(self, text: str | bytes) -> tuple[list[Message], bytes | None]:
+    def receive_message(self, text: str | bytes) -> MessagesAndReply:
         received = super().receive_message(text)
         if self.connections and self.progress.identified_s is None:
             self.progress.identified_s = self.progress.now_s

@@ -26,8 +26,8 @@ def command(
     """Give a label a name. All clients receive it, and later runs recognise the sound by this name."""
     from streamseg.cli import terminal
     from streamseg.client.control import send_request
-    from streamseg.wire.label_names import check_name
+    from streamseg.wire.label_names import normalise_name
 
-    name = check_name(name)
+    name = normalise_name(name)
     response = send_request(address, "name", stream=stream, token=token, label=label, name=name)
     terminal.stderr.print(f"{response['stream']}: {label} is called {name} now")

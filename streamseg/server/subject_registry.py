@@ -1,4 +1,4 @@
-"""The labels and alarms of a stream that a request may name: those of this epoch, and those that are raised."""
+"""Registers the labels and alarms of a stream, to refuse requests that name another."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _MAX_LISTED = 30
 
 
 class UnknownSubjectError(UsageError):
-    """A request names a label or an alarm that the stream does not have."""
+    """The request names a label or an alarm that the stream does not have."""
 
 
-class RequestSubjects:
-    """Collects the labels and alarms of one stream from its events, as they are sent."""
+class SubjectRegistry:
+    """Registers the labels of one stream's epoch, and its raised alarms, from its events."""
 
     def __init__(self) -> None:
         self._epoch = ""
         self._labels: dict[str, None] = {}  # in the order in which they were last emitted
         self._alarms: dict[str, None] = {}
 
-    def push(self, envelope: Envelope) -> None:
-        """Add the labels and alarms of an event. A new epoch starts without any."""
+    def apply_event(self, envelope: Envelope) -> None:
+        """Add or remove the labels and alarms of an event. The first event of a new epoch removes all others first."""
         if envelope.epoch != self._epoch:
             self._epoch = envelope.epoch
             self._labels.clear()
@@ -45,12 +45,12 @@ class RequestSubjects:
                 pass
 
     def check_label(self, stream: str, label: str) -> None:
-        """Raise UnknownSubjectError, which lists the labels, where the stream has not emitted this one."""
+        """Raise UnknownSubjectError unless an event of this epoch has this label. stream: its name, for the message."""
         if label not in self._labels:
             raise UnknownSubjectError(f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}")
 
     def check_alarm(self, stream: str, alarm: str) -> None:
-        """Raise UnknownSubjectError, which lists the raised alarms, where this one is not raised."""
+        """Raise UnknownSubjectError unless this alarm is raised. stream: the stream's name, for the message."""
         if alarm not in self._alarms:
             raise UnknownSubjectError(
                 f"alarm {alarm!r} of {stream} is not raised; {_format_list('raised', self._alarms)}"
