@@ -82,7 +82,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def is_regular_file(path: Path) -> bool:
-    """Return whether the path is a file on a disk, which can be read twice; a pipe or a device is none."""
+    """Return whether the path is a file on a disk, which can be read twice; False for a pipe or a device."""
     try:
         return path.is_file()
     except OSError:

@@ -38,7 +38,7 @@ class DecodingState:
 def find_truncation(path: Path, container: InputContainer, stream: AudioStream, state: DecodingState) -> str | None:
     """Check whether a file is truncated, after it was decoded to its end.
 
-    Returns the sign of it as a clause, such as "its last frame is cut off"; None when the file seems complete.
+    Returns the reason as a clause, such as "its last frame is cut off"; None when the file seems complete.
     """
     kind = container.format.name
     declared_s = _read_declared_duration(path, container, stream)

@@ -19,7 +19,7 @@ from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 @dataclass(frozen=True, slots=True)
 class InputDeviceInfo:
-    """What the system reports of one input device; nothing is opened.
+    """The properties of one input device, as the system reports them.
 
     index: PortAudio's number of the device, valid until `rescan_devices`. system: the host API, such as ALSA. channels:
     the largest number of input channels. sample_rate: the default one, Hz.
