@@ -89,7 +89,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         make_settings as make_settings,
     )
     from streamseg.sources import (
-        InputDevice as InputDevice,
+        InputDeviceInfo as InputDeviceInfo,
         list_devices as list_devices,
         open_source as open_source,
     )
@@ -153,7 +153,7 @@ _HOMES = {  # module: its public names
     "streamseg.outputs": "FORMATS OutputFormat RecordedSection Recording collect_recording",
     "streamseg.outputs.event_file": "read_events",
     "streamseg.settings": "ServerSettings Settings make_settings",
-    "streamseg.sources": "InputDevice list_devices open_source",
+    "streamseg.sources": "InputDeviceInfo list_devices open_source",
     "streamseg.wire.envelope": "Envelope EventSequencer decode_envelope encode_envelope",
     "streamseg.wire.events": (
         "AlarmAcknowledged AlarmCleared AlarmRaised BoundaryConfirmed BoundaryProvisional BoundaryRetracted "

@@ -17,7 +17,7 @@ from streamseg.errors import OutputError, PortInUseError, SourceError
 from streamseg.live import Session, Supervisor, compile_kernels
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
-from streamseg.sources import RecordingSource
+from streamseg.sources import CapturingSource
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.progress import StreamProgress
 
@@ -154,7 +154,7 @@ def raise_failures(sessions: Sequence[Session]) -> None:
         raise SourceError(f"{len(failures)} of {len(sessions)} streams failed: {', '.join(failures)}")
     for failure in failures.values():
         raise failure
-    captures = [session.source for session in sessions if isinstance(session.source, RecordingSource)]
+    captures = [session.source for session in sessions if isinstance(session.source, CapturingSource)]
     incomplete = [str(capture.failure) for capture in captures if capture.failure]
     if incomplete:
         raise OutputError("; ".join(incomplete))

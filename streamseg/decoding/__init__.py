@@ -1,4 +1,4 @@
-"""The code of the child process that decodes sound files with FFmpeg.
+"""The program of the child process that decodes a sound file with FFmpeg.
 
     parent: streamseg.sources.decoder                child: process.py
       starts the child ──────────────────────────▶  opens the file (container.py), decodes it

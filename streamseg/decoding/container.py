@@ -55,7 +55,10 @@ _TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {
 
 
 class UnreadableFileError(Exception):
-    """The file cannot be opened. `ending`: one of `messages.ENDINGS`; `text`: a predicate whose subject is the file."""
+    """The file cannot be opened.
+
+    ending: one of `messages.ENDINGS`. text: the reason, a predicate whose subject is the file, such as "is empty".
+    """
 
     def __init__(self, ending: str, text: str) -> None:
         super().__init__(text)
@@ -64,7 +67,7 @@ class UnreadableFileError(Exception):
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a sound file for reading. Raises UnreadableFileError, MemoryError."""
+    """Open a sound file with FFmpeg for reading. Raises UnreadableFileError, MemoryError."""
     options = {"protocol_whitelist": "file", "format_whitelist": _list_allowed_formats()}
     try:
         # "file:": a name such as `mix:1.mp3` is not parsed as an address
@@ -75,11 +78,11 @@ def open_container(path: Path) -> InputContainer:
     except MemoryError:
         raise
     except (FFmpegError, OSError):
-        raise describe_failure(path) from None
+        raise diagnose_open_failure(path) from None
 
 
 def is_regular_file(path: Path) -> bool:
-    """Whether the path is a file on a disk, which can be read twice; not a pipe or a device."""
+    """Return whether the path is a file on a disk, which can be read twice; False for a pipe or a device."""
     try:
         return path.is_file()
     except OSError:
@@ -100,8 +103,8 @@ def _list_allowed_formats() -> str:
     return ",".join(sorted(names))
 
 
-def describe_failure(path: Path) -> UnreadableFileError:
-    """Find out why FFmpeg does not open a file; returns the error to raise."""
+def diagnose_open_failure(path: Path) -> UnreadableFileError:
+    """Find out why FFmpeg could not open a file; returns the error for the caller to raise."""
     if not os.path.lexists(path):
         return UnreadableFileError(FAILURE, "has been deleted or renamed meanwhile")
     if not is_regular_file(path):

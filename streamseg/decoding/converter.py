@@ -1,4 +1,4 @@
-"""Converts decoded frames of any format into interleaved float32 samples with the first frame's rate and channels."""
+"""Converts decoded frames of any format to interleaved float32 samples with the first frame's rate and channels."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ MAX_CHANNELS = 128
 
 
 class UnsupportedFormatError(Exception):
-    """A frame declares a rate or a channel count that no recording has. The text is a predicate on the file."""
+    """A frame declares a sample rate or a channel count that no recording has.
+
+    Its text is a predicate whose subject is the file.
+    """
 
 
 class SampleConverter:
-    """Converts frames to one rate and channel count, about a second at a time.
+    """Converts decoded frames to float32 samples of one rate and channel count, about a second at a time.
 
     A stream may change its format in the middle (chained radio captures, HE-AAC, broadcasts that change from 5.1 to
     stereo): every frame is converted to the first frame's rate and channels. FFmpeg's FIFO takes frames of one format
@@ -44,8 +47,9 @@ class SampleConverter:
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> Iterator[memoryview]:
-        """Add a frame; yields interleaved float32 samples as bytes, each valid until the next step of the iteration.
+        """Add a decoded frame; yield the samples that are converted so far, if they make about a second.
 
+        Each item has interleaved float32 samples as bytes, and is valid until the next step of the iteration.
         Raises UnsupportedFormatError, FFmpegError.
         """
         rate, channels = frame.sample_rate, frame.layout.nb_channels
@@ -70,7 +74,7 @@ class SampleConverter:
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[memoryview]:
-        """Yield the samples that are still in the FIFO and the resampler, as `push` does."""
+        """Convert and yield the samples that are still in the FIFO and the resampler, in the form of `push`."""
         if self._format is None:
             return
         if self._fifo.samples:
@@ -97,9 +101,10 @@ class SampleConverter:
 
 
 def change_channel_count(samples: memoryview, channels: int, new_channels: int) -> memoryview:
-    """Change the channel count of interleaved float32 samples.
+    """Convert interleaved float32 samples from `channels` to `new_channels` channels; returns a new array as bytes.
 
-    Mono is copied to every channel; otherwise each channel keeps its number, and channels without a source are silent.
+    Mono is copied to every channel. Otherwise each channel keeps its number; surplus channels are dropped, and new ones
+    are silent.
     """
     source = array("f", bytes(samples))
     target = array("f", bytes(len(source) // channels * new_channels * SAMPLE_BYTES))

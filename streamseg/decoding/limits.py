@@ -1,4 +1,4 @@
-"""Limits the decoding child's memory, and the processor time that it may use without decoding a sample.
+"""Limits the memory of the decoding child, and the processor time that the child may use without decoding a sample.
 
 On Linux the kernel limits the memory (RLIMIT_DATA: private writable memory; unlike RLIMIT_AS it does not count the code
 of libraries or the shared slots). An allocation beyond the limit fails, so the child can usually report the reason
@@ -22,17 +22,18 @@ from streamseg.decoding.messages import OUT_OF_MEMORY, SPINNING
 _CHECK_INTERVAL_S = 0.1
 
 
-class ResourceLimits:
-    """Limits of this process, in force as soon as the object exists."""
+class ResourceLimiter:
+    """Limits memory and processor time of this process, and ends the process when it exceeds a limit."""
 
     def __init__(
         self, memory_bytes: int, cpu_s: int, send_ending: Callable[[str], None], *, by_kernel: bool | None = None
     ) -> None:
-        """Set the limits.
+        """Set the limits; they are in force from now on.
 
-        memory_bytes, cpu_s: the limits; processor time is counted from 0 again after each `renew_cpu_limit`.
+        memory_bytes: the memory that this process may use. cpu_s: the processor time in seconds that this process may
+        use until the next `renew_cpu_limit`.
         send_ending: called with one of `messages.ENDINGS` before this process ends itself.
-        by_kernel: whether the kernel enforces the limits; by default wherever it can.
+        by_kernel: whether the kernel enforces the limits, else a thread; None: the kernel where it can.
         """
         self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
@@ -54,7 +55,7 @@ class ResourceLimits:
             threading.Thread(target=self._monitor_resources, name="limits", daemon=True).start()
 
     def renew_cpu_limit(self) -> None:
-        """Count processor time from 0 again; called whenever decoding makes progress."""
+        """Start the count of processor time at 0 again; call it whenever decoding makes progress."""
         self._cpu_until = time.process_time() + self._cpu_s
         if sys.platform != "win32" and self._limit_cpu:
             import resource

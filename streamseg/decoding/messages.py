@@ -21,6 +21,9 @@ MAX_LINE_BYTES: Final = 2048
 
 
 def format_ending(ending: str, text: str = "") -> bytes:
-    """Format the line `end …`, cut to MAX_LINE_BYTES. ending: one of `ENDINGS`."""
+    """Format the last line that the child sends, `end ENDING TEXT`, cut to MAX_LINE_BYTES.
+
+    ending: one of `ENDINGS`. text: the reason, a predicate whose subject is the file; empty if decoding was complete.
+    """
     one_line = " ".join(f"end {ending} {text}".split())
     return one_line.encode("utf-8", "replace")[: MAX_LINE_BYTES - 1] + b"\n"

@@ -1,4 +1,4 @@
-"""The main program of the child process: decodes one file. `streamseg.sources.decoder` starts it, never a user.
+"""The main program of the child process that decodes one file; `streamseg.sources.decoder` starts it, never a user.
 
 Arguments: the file, the handle of the shared memory, the limits of memory (bytes) and processor time (s).
 Standard input: one byte for each slot that is free again; it ends when the parent ends. Standard output: the lines of
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from streamseg.decoding import slots
-from streamseg.decoding.limits import ResourceLimits
+from streamseg.decoding.limits import ResourceLimiter
 from streamseg.decoding.messages import COMPLETE, FAILURE, NOT_AUDIO, OUT_OF_MEMORY, TRUNCATION, format_ending
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ _STACK_BYTES = 256 << 10  # stack of the threads in this process, which need lit
 
 
 def main() -> None:
-    """Decode the file that the command line names, then end the process."""
+    """Decode the file that the command line names, send its samples to the parent, then end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches every process; the parent decides
     path, handle, memory_bytes, cpu_s = sys.argv[-4:]
     sender = _BlockSender(handle)
     try:
-        limits = ResourceLimits(int(memory_bytes), int(cpu_s), lambda ending: sender.write_line(format_ending(ending)))
+        limits = ResourceLimiter(int(memory_bytes), int(cpu_s), lambda ending: sender.write_line(format_ending(ending)))
         ending, text = _decode_file(Path(path), sender, limits)
     except MemoryError:
         ending, text = OUT_OF_MEMORY, ""
@@ -90,7 +90,7 @@ def _read_packets(container: InputContainer, stream: AudioStream) -> Iterator[Pa
         yield cast("Packet[AudioStream]", last_packet)
 
 
-def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tuple[str, str]:
+def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimiter) -> tuple[str, str]:
     """Send all samples of a file; returns the ending and its text, as `format_ending` takes them.
 
     Raises MemoryError, BrokenPipeError.
@@ -99,7 +99,7 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
 
     from streamseg.decoding.container import UnreadableFileError, is_regular_file, open_container
     from streamseg.decoding.converter import SAMPLE_BYTES, SampleConverter, UnsupportedFormatError
-    from streamseg.decoding.truncation import DecodeResult, find_truncation
+    from streamseg.decoding.truncation import DecodingState, find_truncation
 
     try:
         container = open_container(path)
@@ -111,14 +111,14 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
     if stream.codec_context is None:
         return NOT_AUDIO, f"holds sound of a kind that FFmpeg cannot decode ({container.format.long_name})"
     converter = SampleConverter()
-    result = DecodeResult()
+    state = DecodingState()
 
     def send_blocks(blocks: Iterator[memoryview]) -> None:
         for samples in blocks:
             frame_bytes = SAMPLE_BYTES * converter.channels
-            if not result.duration_s:
+            if not state.duration_s:
                 sender.write_line(b"format %d %d\n" % (converter.sample_rate, converter.channels))
-            result.duration_s += len(samples) // frame_bytes / converter.sample_rate
+            state.duration_s += len(samples) // frame_bytes / converter.sample_rate
             sender.send_samples(samples, frame_bytes)
             limits.renew_cpu_limit()
 
@@ -126,7 +126,7 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
     try:
         for packet in _read_packets(container, stream):
             if packet.size:  # the last one is empty
-                result.last_packet, result.last_packet_failed = packet, False
+                state.last_packet, state.last_packet_failed = packet, False
             if packet.pos is not None and packet.pos >= position + _RENEWAL_BYTES:
                 position = packet.pos
                 limits.renew_cpu_limit()
@@ -135,7 +135,7 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
             except MemoryError:
                 raise
             except FFmpegError:  # skip the damaged packet, as every player does
-                result.last_packet_failed = True
+                state.last_packet_failed = True
                 continue
             for frame in frames:
                 send_blocks(converter.push(frame))
@@ -146,8 +146,8 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimits) -> tu
         return FAILURE, f"cannot be read further: {error.strerror}"
     except UnsupportedFormatError as error:
         return FAILURE, str(error)
-    if not result.duration_s:
+    if not state.duration_s:
         return NOT_AUDIO, f"holds no sound: nothing in it could be decoded ({container.format.long_name})"
-    if is_regular_file(path) and (reason := find_truncation(path, container, stream, result)):
+    if is_regular_file(path) and (reason := find_truncation(path, container, stream, state)):
         return TRUNCATION, f"is cut off: {reason}; all that could be read was analysed"
     return COMPLETE, ""

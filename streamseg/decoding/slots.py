@@ -1,4 +1,6 @@
-"""Shared memory for samples: four slots, which the child fills and the parent empties in the same order.
+"""Shared memory of four slots, by which the decoding child passes blocks of samples to its parent.
+
+The child fills the slots in turn; the parent empties them in the same order.
 
 The system gives out a page of this memory when it is first written to; a block of one second of stereo uses a sixth of
 its slot.
@@ -17,15 +19,15 @@ _TOTAL_BYTES: Final = SLOT_COUNT * SLOT_BYTES
 
 
 class SharedSlots:
-    """The shared memory in one of the two processes."""
+    """The shared memory as one of the two processes sees it: SLOT_COUNT slots of SLOT_BYTES bytes."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._view = memoryview(memory)
 
-    def get_slot(self, block: int) -> memoryview:
-        """Return the bytes of the slot that a block uses. block: its number, from 0."""
-        start = block % SLOT_COUNT * SLOT_BYTES
+    def get_slot(self, block_number: int) -> memoryview:
+        """Return the slot that holds the samples of a block, as writable bytes. block_number: counted from 0."""
+        start = block_number % SLOT_COUNT * SLOT_BYTES
         return self._view[start : start + SLOT_BYTES]
 
     def close(self) -> None:
@@ -35,9 +37,10 @@ class SharedSlots:
 
 
 def create_slots() -> tuple[SharedSlots, str]:
-    """Create the memory; returns it and the handle by which a child process opens it.
+    """Create the shared memory, in the parent; returns the slots, and the handle by which the child opens them.
 
-    The handle is a file descriptor to be inherited, on Windows a name. Raises OSError.
+    The handle is the number of a file descriptor, which the child must inherit and the caller then closes; on Windows
+    it is a name. Raises OSError.
     """
     if sys.platform == "win32":
         name = f"streamseg-{os.getpid()}-{os.urandom(8).hex()}"
@@ -51,7 +54,7 @@ def create_slots() -> tuple[SharedSlots, str]:
 
 
 def open_inherited_slots(handle: str) -> SharedSlots:
-    """Open the memory that the parent created. handle: from `create_slots`. Raises OSError."""
+    """Open the shared memory, in the child. handle: what `create_slots` returned to the parent. Raises OSError."""
     if sys.platform == "win32":
         return SharedSlots(mmap.mmap(-1, _TOTAL_BYTES, tagname=handle))
     descriptor = int(handle)

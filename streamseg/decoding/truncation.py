@@ -1,4 +1,4 @@
-"""Detects truncated files: those that end before the length that they declare.
+"""Detects truncated sound files: those that are shorter than they declare.
 
 Each format needs its own test, and a false alarm on an intact file is worse than a missed truncation. So a length that
 FFmpeg only estimated from the bit rate is ignored, as are a few frames of encoder delay, and the placeholders (0, or
@@ -23,21 +23,28 @@ _DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 
 @dataclass(slots=True)
-class DecodeResult:
-    """The state of decoding: duration in seconds so far, the last packet, and whether it could be decoded."""
+class DecodingState:
+    """How far a file is decoded.
+
+    duration_s: seconds decoded so far. last_packet: the newest packet, None before the first one. last_packet_failed:
+    whether that packet could not be decoded.
+    """
 
     duration_s: float = 0.0
     last_packet: Packet[AudioStream] | None = None
     last_packet_failed: bool = False
 
 
-def find_truncation(path: Path, container: InputContainer, stream: AudioStream, result: DecodeResult) -> str | None:
-    """Check a decoded file; returns the reason to call it truncated, or None."""
+def find_truncation(path: Path, container: InputContainer, stream: AudioStream, state: DecodingState) -> str | None:
+    """Check whether a file is truncated, after it was decoded to its end.
+
+    Returns the reason as a clause, such as "its last frame is cut off"; None when the file seems complete.
+    """
     kind = container.format.name
     declared_s = _read_declared_duration(path, container, stream)
     if declared_s is not None:
-        if result.duration_s < declared_s - max(_TOLERANCE_S, 0.002 * declared_s):
-            return f"it promises {declared_s:.1f} s and {result.duration_s:.1f} s could be read"
+        if state.duration_s < declared_s - max(_TOLERANCE_S, 0.002 * declared_s):
+            return f"it promises {declared_s:.1f} s and {state.duration_s:.1f} s could be read"
         return None
     if kind in ("wav", "w64") and _is_riff_truncated(path):
         return "its header promises more bytes than there are"
@@ -45,11 +52,11 @@ def find_truncation(path: Path, container: InputContainer, stream: AudioStream, 
         return "its last page is cut off, or not marked as the last"
     if (
         kind == "mp3"
-        and result.last_packet
-        and _compute_mp3_frame_bytes(bytes(result.last_packet)) > result.last_packet.size
+        and state.last_packet
+        and _compute_mp3_frame_bytes(bytes(state.last_packet)) > state.last_packet.size
     ):
         return "its last frame is cut off"
-    if result.last_packet_failed and kind != "mp3":
+    if state.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
     return None
 

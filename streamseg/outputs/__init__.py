@@ -16,7 +16,11 @@ from streamseg.wire.envelope import Envelope
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """A file format: its usual suffix, its media type, and the function that renders events as pieces of text."""
+    """A file format for results.
+
+    suffix: the usual one, with its dot. media_type: for HTTP. render: the function that converts the events of a stream
+    to the text of the file, in pieces.
+    """
 
     suffix: str
     media_type: str

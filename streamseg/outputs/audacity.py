@@ -6,5 +6,5 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render the label track, one label per section."""
+    """Render the text of an Audacity label track, with one label per section."""
     return "".join(f"{section.start:.6f}\t{section.end:.6f}\t{section.title}\n" for section in recording.sections)

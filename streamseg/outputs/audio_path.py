@@ -15,18 +15,18 @@ from streamseg.wire.events import StreamStarted
 FORMATS_WITH_PATH: Final = frozenset({"rekordbox"})
 
 
-def set_audio_path(envelopes: Iterable[Envelope], audio: str) -> Iterator[Envelope]:
-    """The same events with `audio` as the sound file."""
+def set_audio_path(envelopes: Iterable[Envelope], audio_path: str) -> Iterator[Envelope]:
+    """Yield the same events, with `audio_path` as the name of the sound file in `StreamStarted`."""
     for envelope in envelopes:
         if isinstance(envelope.data, StreamStarted):
-            envelope = msgspec.structs.replace(envelope, data=msgspec.structs.replace(envelope.data, source=audio))
+            envelope = msgspec.structs.replace(envelope, data=msgspec.structs.replace(envelope.data, source=audio_path))
         yield envelope
 
 
-def find_audio_path(envelopes: Iterable[Envelope], folder: Path) -> Iterator[Envelope]:
-    """The same events with the path of the sound file, looked for in `folder` and in the current folder.
+def resolve_audio_path(envelopes: Iterable[Envelope], folder: Path) -> Iterator[Envelope]:
+    """Yield the same events, with the path of the sound file instead of its name in `StreamStarted`.
 
-    Raises UsageError when it is in neither.
+    The file is searched for in `folder`, then in the current folder. Raises UsageError when it is in neither.
     """
     for envelope in envelopes:
         if isinstance(envelope.data, StreamStarted):

@@ -17,7 +17,9 @@ _REPORT_COLUMNS = tuple(field.name for field in msgspec.structs.fields(Report))
 
 
 def render(recording: Recording) -> str:
-    """Render CSV (RFC 4180) with a header row; missing values are empty, lists are separated by spaces.
+    """Render CSV (RFC 4180): a header row, then one row per section.
+
+    A missing value is an empty cell; the numbers of a list are separated by spaces.
 
     Texts that a spreadsheet would evaluate as a formula get an apostrophe in front.
     """

@@ -17,7 +17,10 @@ _FILE_TYPES = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
 
 def render(recording: Recording) -> str:
-    """Render the CUE sheet. It names the sound file without its folder, so both must be in one folder."""
+    """Render a CUE sheet with one track per section.
+
+    The sheet has the name of the sound file without its folder, so the two files must lie in one folder.
+    """
     name = make_one_line(PurePath(recording.audio).name or recording.audio) or recording.stem
     lines = [
         f"TITLE {_quote(recording.stem)}",

@@ -1,4 +1,4 @@
-"""Reads events back from a file of JSON lines."""
+"""Reads the events of a run from a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from streamseg.wire.envelope import Envelope
 
 
 def read_events(path: Path | str) -> Iterator[Envelope]:
-    """Read the events of a file that `analyze` or `watch --json` wrote, in order; "-" is standard input.
+    """Read the events of a file that `analyze` or `watch --json` wrote, in order. path: "-" reads standard input.
 
-    Raises SourceNotFoundError, SourceError when it cannot be read, OutputError when a line is not an event.
+    Raises SourceNotFoundError without the file, SourceError when it cannot be read, OutputError when a line is not an
+    event.
     """
     path = Path(path)
     is_standard_input = str(path) == "-"

@@ -1,4 +1,4 @@
-"""Feature files: NumPy archive, CSV or Parquet, written while the rows come.
+"""Writes features to a file, NumPy archive, CSV or Parquet, while they are computed.
 
 Memory does not grow with the length of the sound: the rows of an archive go into an unnamed temporary file until their
 number is known. The file appears when it is complete.
@@ -28,10 +28,12 @@ _ROWS_PER_GROUP: Final = 4_096
 
 
 def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks, Columns], None]:
-    """Make the function that writes a feature file of the kind that the suffix names.
+    """Check that a feature file can be written, and return the function `write(chunks, columns)` that writes it.
 
-    replace: replace an existing file. Raises UsageError for another suffix, a missing folder, or a missing library. The
-    function raises OutputError.
+    out: the file; its suffix (.npz, .csv or .parquet) selects the format. replace: whether an existing file may be
+    replaced. chunks: pairs of times in seconds, shape (n,), and rows, shape (n, columns). columns: the columns of each
+    feature by name. Raises UsageError for another suffix, a missing folder, or a missing library; `write` raises
+    OutputError.
     """
     suffix = out.suffix.lower()
     if suffix not in _WRITERS:
@@ -56,7 +58,7 @@ def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks
 
 
 def list_column_names(columns: Columns) -> list[str]:
-    """The name of each column: `time_s`, then `rms_db`, or `mfcc_0`, `mfcc_1` … when a feature has several."""
+    """List the names of the columns in a file: `time_s`, then `rms_db`, or `mfcc_0`, `mfcc_1` … of several columns."""
     names = ["time_s"]
     for name, columns_of_feature in columns.items():
         width = columns_of_feature.stop - columns_of_feature.start

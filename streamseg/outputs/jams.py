@@ -1,4 +1,4 @@
-"""JAMS, an annotation format of music research, written by the library `jams` (`pip install 'streamseg[jams]'`)."""
+"""JAMS, an annotation format of music research; needs the library `jams` (`pip install 'streamseg[jams]'`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render an annotation of the namespace `segment_open`, with an observation and its confidence per section.
+    """Render a JAMS document: one annotation of the namespace `segment_open`, with one observation per section.
 
     Raises OutputError when the library is not installed.
     """

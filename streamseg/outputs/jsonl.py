@@ -1,4 +1,4 @@
-"""JSON lines: one event per line, as clients receive it. All other formats are made from the same events."""
+"""JSON lines: one event per line, in the form in which clients receive it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ _LONGEST_LINE: Final = 4 * 2**20  # bytes; no event is longer, and a file of som
 
 
 def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
-    """Render one line per event, as the events come; control characters are escaped, for terminals."""
+    """Render one line of JSON per event, at once; control characters are escaped, so that a terminal may show it."""
     for envelope in envelopes:
         yield escape_unprintable_json(encode_envelope(envelope).decode()) + "\n"
 
 
 def read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Read the lines of a file; a line that is too long for an event is yielded in pieces."""
+    """Read the lines of a file one by one; a line over 4 MiB, too long for an event, is yielded in pieces."""
     while line := file.readline(_LONGEST_LINE):
         yield line
 
 
 def parse_lines(lines: Iterable[bytes | str], *, name: str) -> Iterator[Envelope]:
-    """Parse the events that `render` wrote, one per line; blank lines are skipped.
+    """Parse lines of JSON, as `render` wrote them, and yield one event per line; blank lines are skipped.
 
-    name: of the file, for messages. Raises OutputError at the first line that is not an event, or without any events.
+    name: of the file, for messages. Raises OutputError at the first line that is not an event, or at the end if there
+    was none.
     """
     is_empty = True
     for number, line in enumerate(lines, 1):

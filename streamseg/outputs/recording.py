@@ -21,10 +21,11 @@ _MAX_TIME_S: Final = 1e10  # about 300 years
 
 @dataclass(frozen=True, slots=True)
 class RecordedSection:
-    """A closed section; times in stream seconds. Its texts are printable and have one line each.
+    """A closed section of a run; times in stream seconds. Its texts are printable and have one line each.
 
-    label: from the engine, None without one. name: that a person gave the label, None without one.
-    occurrence: 1 for the first section with this name or label, 2 for the next.
+    label: what the engine assigned, None if nothing. name: what a user called the label, None if nothing.
+    occurrence: 1 for the first section with this name or label, 2 for the next. label_confidence: 0 to 1, None without
+    a label.
     """
 
     section_id: str
@@ -39,21 +40,21 @@ class RecordedSection:
 
     @property
     def display_name(self) -> str:
-        """The name, else the label, else `section`."""
+        """The name that a user gave; without one the label; without both the word `section`."""
         return self.name or self.label or "section"
 
     @property
     def title(self) -> str:
-        """The name or label with the occurrence: `A 2`."""
+        """The name or label, and its occurrence, as in `A 2`."""
         return f"{self.display_name} {self.occurrence}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The sections of one run.
+    """The results of one run, collected from its events: its sections in the order of time, and its source.
 
-    audio: the source as the run named it. sample_rate: of the source, Hz; None when the events lack the start of the
-    run. stop: stream seconds at which the run ended, and the reason; None when the events lack the end.
+    audio: the name of the source in the events. sample_rate: of the source, Hz; None when the events lack the start
+    of the run. stop: stream seconds at which the run ended, and the reason; None when the events lack the end.
     """
 
     audio: str
@@ -63,12 +64,12 @@ class Recording:
 
     @property
     def stem(self) -> str:
-        """The file name of the source without folder and suffix, printable and on one line."""
+        """The file name of the source, without folder and suffix, as one printable line."""
         return make_one_line(PurePath(self.audio).stem) or make_one_line(self.audio) or "stream"
 
 
 def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
-    """Collect the sections of one run; labels and names that were corrected later are applied.
+    """Collect the sections of one run from its events; labels and names that came later are applied to them.
 
     Raises UsageError when the events are of several runs; OutputError when no section was closed, or when the times of
     a section are impossible.
@@ -109,7 +110,7 @@ def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
 def _number_sections(
     sections: dict[str, SectionClosed], labels: dict[str, str], names: dict[str, str]
 ) -> Iterable[RecordedSection]:
-    """The sections in the order of time, each with its latest label and name, and its occurrence."""
+    """Yield the sections in the order of time, each with its latest label and name, and its occurrence."""
     occurrences: Counter[str | None] = Counter()
     for section in sorted(sections.values(), key=lambda section: section.start):
         label = labels.get(section.section_id, section.label)
@@ -130,5 +131,5 @@ def _number_sections(
 
 
 def _clean_text(text: str | None) -> str | None:
-    """The text as one printable line; None when nothing is left."""
+    """Return the text as one printable line; None when nothing is left of it."""
     return None if text is None else make_one_line(text) or None

@@ -1,4 +1,4 @@
-"""Check that events belong to a sound, by file name, length and sample rate."""
+"""Checks that events are those of a sound file, by file name, duration and sample rate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _TOLERANCE_S: Final = 0.5  # another encoding of a sound is longer or shorter by
 _NOT_FILE_NAMES: Final = ("mic", "-", "stream")
 
 
-def check_same_recording(recording: Recording, sound: Path, source: Source) -> None:
-    """Raise UsageError, which names every difference, when the events cannot be those of the sound.
+def check_events_match_sound(recording: Recording, sound: Path, source: Source) -> None:
+    """Raise UsageError, which lists every difference, when the events cannot be those of the sound file.
 
-    source: of the sound; it is read to its end, since declared lengths are not reliable. Raises what it raises.
+    recording: collected from the events. sound: the path of the sound file. source: opened on that file; it is read to
+    its end, since declared durations are not reliable, and what it raises is raised.
     """
     length_s, sample_rate = _measure_duration(source)
     differences = []
@@ -46,7 +47,7 @@ def _is_file(audio: str) -> bool:
 
 
 def _measure_duration(source: Source) -> tuple[float, int]:
-    """The duration in seconds, gaps included, and the sample rate in Hz."""
+    """Read a source to its end; returns its duration in seconds, gaps included, and its sample rate in Hz."""
     from streamseg.blocks import Block, Gap
     from streamseg.errors import TruncatedSourceError
 

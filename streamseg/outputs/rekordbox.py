@@ -12,7 +12,10 @@ _MEMORY_CUE = "-1"  # hot cues are 0 to 7; most mixes have more sections
 
 
 def render(recording: Recording) -> str:
-    """Render the XML, one `POSITION_MARK` per section; the track is identified by its absolute `file://` address."""
+    """Render the XML collection of one track, with one `POSITION_MARK` per section.
+
+    The absolute `file://` address of the sound file identifies the track.
+    """
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
     ElementTree.SubElement(root, "PRODUCT", Name="streamseg", Version="1", Company="")
     collection = ElementTree.SubElement(root, "COLLECTION", Entries="1")

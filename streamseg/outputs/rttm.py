@@ -6,7 +6,10 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render one `SPEAKER` line per section: file, channel, start, duration, label; white space becomes `_`."""
+    """Render the text of an RTTM file, one `SPEAKER` line per section: file, channel, start, duration, label.
+
+    Times are in seconds. White space in a name becomes `_`.
+    """
     file = "_".join(recording.stem.split())
     return "".join(
         f"SPEAKER {file} 1 {section.start:.3f} {section.end - section.start:.3f} "

@@ -1,4 +1,4 @@
-"""Split a sound into one tagged audio file per section, with pydub.
+"""Splits a sound file into one tagged audio file per section, with pydub.
 
 pydub keeps what it decodes in memory, so each section is decoded by itself. Lengths are counted in samples: each
 section ends at the sample before the next one, and the last at the end of the sound, so the parts together are the
@@ -36,14 +36,17 @@ SPLIT_FORMATS = tuple(_ENCODERS)
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """A written file and its duration in seconds."""
+    """One audio file that was written: its path and its duration in seconds."""
 
     path: Path
     duration_s: float
 
 
-def make_part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Path]:
-    """The path of the file of each section, number and title: `01 A 1.flac`."""
+def list_part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Path]:
+    """List the paths of the files that `split_recording` writes, one per section, such as `01 A 1.flac`.
+
+    audio_format: one of SPLIT_FORMATS. Nothing is created.
+    """
     digits = len(str(len(recording.sections)))
     return [
         folder / f"{number:0{digits}d} {_make_file_name(section.title)}.{audio_format}"
@@ -52,7 +55,7 @@ def make_part_paths(recording: Recording, folder: Path, audio_format: str) -> li
 
 
 def check_readable_twice(sound: Path) -> None:
-    """Raise UsageError for a pipe or a device, which cannot be read again after it was analyzed."""
+    """Raise UsageError when the path is a pipe or a device: splitting reads a sound a second time after analysis."""
     if os.path.exists(sound) and not os.path.isfile(sound) and not os.path.isdir(sound):  # noqa: PTH110, PTH112, PTH113 — Path's raise where nothing may be read
         raise UsageError(f"{sound} is a pipe or a device; splitting reads a sound twice, so save it to a file first")
 
@@ -60,9 +63,10 @@ def check_readable_twice(sound: Path) -> None:
 def split_recording(
     sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac", replace: bool = False
 ) -> Iterator[SplitFile]:
-    """Write each section of `sound` to a file in `folder`; yields each file when it is written.
+    """Write each section of the file `sound` to a file of its own in `folder`; yield each file when it is written.
 
-    audio_format: one of SPLIT_FORMATS. replace: replace existing files. The file names are those of `make_part_paths`;
+    recording: the sections of the sound. folder: is created if it does not exist. audio_format: one of SPLIT_FORMATS.
+    replace: whether existing files may be replaced. The file names are those of `list_part_paths`;
     the tags are title, track n/total and album (the name of the sound).
 
     Raises MissingLibraryError without the program `ffmpeg`, SourceError when the sound cannot be decoded, OutputError
@@ -78,7 +82,7 @@ def split_recording(
     ends.append(None)
     with tempfile.TemporaryDirectory() as temporary_folder:
         link = _link_without_suffix(sound, Path(temporary_folder))
-        paths = make_part_paths(recording, folder, audio_format)
+        paths = list_part_paths(recording, folder, audio_format)
         for number, (section, end, path) in enumerate(zip(recording.sections, ends, paths, strict=True), 1):
             start = 0.0 if number == 1 else section.start
             tags = {"title": section.title, "track": f"{number}/{total}", "album": recording.stem}

@@ -6,7 +6,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render_webvtt(recording: Recording) -> str:
-    """Render WebVTT, which `<track kind="chapters">` reads; captions are identified by the section id."""
+    """Render the text of a WebVTT file, one caption per section, identified by the id of the section."""
     return "WEBVTT\n" + "".join(
         f"\n{_without_arrow(section.section_id)}\n"
         f"{_format_time(section.start, '.')} --> {_format_time(section.end, '.')}\n"
@@ -16,7 +16,7 @@ def render_webvtt(recording: Recording) -> str:
 
 
 def render_srt(recording: Recording) -> str:
-    """Render SubRip; captions are numbered from 1."""
+    """Render the text of a SubRip file, one caption per section, numbered from 1."""
     return "\n".join(
         f"{number}\n{_format_time(section.start, ',')} --> {_format_time(section.end, ',')}\n"
         f"{_without_arrow(section.title)}\n"

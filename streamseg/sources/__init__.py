@@ -1,4 +1,4 @@
-"""Sound sources, one module for each kind: microphone, audio file, raw PCM; playback in real time; capture to a file.
+"""Sound sources: microphone, audio file, raw PCM; playback of a file in real time; capture of a source to a file.
 
 Iterating a source yields the items of `streamseg.blocks`: blocks, gaps, absences and titles. `open_source` opens what a
 user writes:
@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from streamseg.blocks import Source
 from streamseg.errors import UsageError
 from streamseg.sources.audio_file import AudioFileSource
-from streamseg.sources.capture import RecordingSource
-from streamseg.sources.devices import InputDevice, list_devices
+from streamseg.sources.capture import CapturingSource
+from streamseg.sources.devices import InputDeviceInfo, list_devices
 from streamseg.sources.microphone import Microphone
 from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcmSource, SampleFormat
 from streamseg.sources.playback import PlaybackSource
@@ -25,11 +26,11 @@ from streamseg.sources.playback import PlaybackSource
 __all__ = [
     "FIXED_PCM_ADVICE",
     "AudioFileSource",
-    "InputDevice",
+    "CapturingSource",
+    "InputDeviceInfo",
     "Microphone",
     "PlaybackSource",
     "RawPcmSource",
-    "RecordingSource",
     "SampleFormat",
     "list_devices",
     "open_source",
@@ -40,26 +41,33 @@ _STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def parse_source(spec: str) -> tuple[str, str]:
-    """Split `name=SOURCE` or `SOURCE` into the stream's name and the source.
+class SourceSpec(NamedTuple):
+    """A parsed source argument: the name of the stream, and the source as `open_source` takes it."""
 
-    Without a name, the stream is named after its source. If a file with `=` in its name exists, it is that file. Raises
-    UsageError when a source that exists follows a name that is not allowed.
+    stream_name: str
+    source: str
+
+
+def parse_source(spec: str) -> SourceSpec:
+    """Parse a source argument of the command line, `name=SOURCE` or `SOURCE`, without opening the source.
+
+    Without `name=`, the stream is named after its source. If a file exists whose whole name is `name=SOURCE`, that file
+    is the source. Raises UsageError when a source that exists follows a name that is not allowed.
     """
     name, equals, source = spec.partition("=")
     if equals and source and _STREAM_NAME.fullmatch(name) and not _path_exists(spec):
-        return name, source
+        return SourceSpec(name, source)
     if equals and source and not _path_exists(spec) and _is_source(source):
         raise UsageError(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
             f"or digit, as in studio={source}"
         )
     if spec == "-":
-        return "stdin", spec
+        return SourceSpec("stdin", spec)
     if spec == "mic" or spec.startswith("mic:"):
-        return "mic", spec
+        return SourceSpec("mic", spec)
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(spec).stem).strip("-.")[:64]
-    return stem or "stream", spec
+    return SourceSpec(stem or "stream", spec)
 
 
 def _is_source(spec: str) -> bool:
@@ -84,15 +92,15 @@ def open_source(
     sample_format: SampleFormat = "s16le",
     pcm_advice: str = PCM_ADVICE,
 ) -> Source:
-    """Open the source that `spec` names (without a stream name: see `parse_source`).
+    """Open a microphone, a file or standard input, as `spec` says: "mic", "mic:NAME", a path, or "-".
 
-    live: play files in real time, through the ring buffer that a microphone uses. Microphones and standard input are
-    always live.
-    fast: with `live`, play files through the ring buffer as fast as they are read.
-    save: also write the sound to this WAV file, so that it can be analysed again.
-    sample_rate (Hz), channels: of a microphone (default: its own) or of raw PCM (default: 44,100 Hz, 2 channels). A
-    file declares its own. sample_format: of raw PCM. pcm_advice: how to change these three, for the message that the
-    bytes of raw PCM do not fit.
+    live: play a file in real time, through the ring buffer that a microphone uses; False: read it as fast as the reader
+    takes it. Microphones and standard input are always live.
+    fast: with `live`, play a file through the ring buffer without pacing.
+    save: a WAV file to which the sound is also written, so that it can be analysed again; None: do not write it.
+    sample_rate (Hz), channels: of a microphone (None: its own) or of raw PCM (None: 44,100 Hz, 2 channels); ignored for
+    a file. sample_format: of raw PCM. pcm_advice: advice on these three arguments, which ends the error message when
+    the bytes of raw PCM do not make whole frames.
 
     Raises UsageError and its subclasses DeviceNotFoundError and SourceNotFoundError; SourceError; MissingLibraryError.
     """
@@ -109,4 +117,4 @@ def open_source(
         source = AudioFileSource(spec)
         if live:
             source = PlaybackSource(source, source.name, fast=fast)
-    return RecordingSource(source, save) if save is not None else source
+    return CapturingSource(source, save) if save is not None else source

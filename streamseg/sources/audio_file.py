@@ -1,4 +1,4 @@
-"""Audio files, decoded by FFmpeg (PyAV) block by block, so that memory does not depend on their length.
+"""Reads audio files block by block with FFmpeg (PyAV), so that memory does not depend on the length of a file.
 
 A child process decodes (`decoder.py`), so that no damaged file can end the program.
 """
@@ -13,15 +13,18 @@ from pathlib import Path
 
 from streamseg.blocks import Gap, SourceItem
 from streamseg.errors import SourceError, SourceNotFoundError
-from streamseg.sources.capture import capture_marks_path, replay_capture
+from streamseg.sources.capture import capture_marks_path, merge_capture_marks
 from streamseg.sources.decoder import DecoderProcess
 
 
 class AudioFileSource:
-    """The first audio stream of a file, all its channels, at its own rate."""
+    """A source that reads the first audio stream of a file, with all its channels, at its own sample rate."""
 
     def __init__(self, path: Path | str) -> None:
-        """Check that the file exists, and start to decode it. Raises SourceNotFoundError, SourceError."""
+        """Check that the file exists, and start to decode it in a child process.
+
+        Raises SourceNotFoundError, SourceError.
+        """
         self.path = Path(path)
         self.name = format_path(path)
         self.dropped_samples = 0  # missing samples of a replayed capture; other files have none
@@ -33,21 +36,21 @@ class AudioFileSource:
         self._finalizer = weakref.finalize(self, self._first_decoder.release)
 
     def close(self) -> None:
-        """End the iteration, from any thread or signal handler, even while it waits for data."""
+        """End the iteration, even while it waits for data. May be called from any thread or signal handler."""
         self._close_event.set()
         for decoder in (*tuple(self._active_decoders), self._first_decoder):
             if decoder is not None:
                 decoder.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield blocks of about a second; for a capture (`capture.py`) also its gaps, absences and titles.
+        """Decode the file: yield blocks of about a second; for a capture, also its gaps, absences and titles.
 
-        Raises NotAudioError, SourceError; TruncatedSourceError after the last block.
+        Raises NotAudioError or SourceError; TruncatedSourceError after the last block of a truncated file.
         """
         if not capture_marks_path(self.path).exists():
             yield from self._decode_blocks()
             return
-        for item in replay_capture(self._decode_blocks(), self.path):
+        for item in merge_capture_marks(self._decode_blocks(), self.path):
             if isinstance(item, Gap):
                 self.dropped_samples += item.missing_samples
             yield item
@@ -76,5 +79,5 @@ class AudioFileSource:
 
 
 def format_path(path: Path | str) -> str:
-    """Format a path as it is shown and sent: bytes that are not UTF-8 become U+FFFD."""
+    """Format a path as text for messages and events: replace bytes that are not UTF-8 by U+FFFD."""
     return os.fsencode(path).decode("utf-8", "replace")

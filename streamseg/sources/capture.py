@@ -1,9 +1,9 @@
-"""Captures a live source in a WAV file, so that a later analysis of the file gives exactly the same events.
+"""Records a live source in a WAV file, so that a later analysis of the file gives exactly the same events.
 
 The WAV file holds the samples as they are (float32, not rounded). Gaps, absences of the device, and titles are written
 to a text file beside it, `capture.wav.marks.jsonl`: one JSON object per line, with the number of samples before it.
-This file exists only if it has a line. `replay_capture` (`capture_marks.py`) merges both again; `AudioFileSource` uses
-it for every file that has marks.
+This file exists only if it has a line. `merge_capture_marks` (`capture_marks.py`) merges both files again;
+`AudioFileSource` uses it for every WAV file that has a file of marks.
 
 A capture never writes to an existing file: it takes the next free number (`capture-2.wav`). A full disk affects the
 capture only: a warning is logged, the source continues, writing is tried again, and the samples that are missing in
@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Final
 from streamseg.atomic_files import check_folder_can_be_written, create_numbered_file, write_all_or_nothing
 from streamseg.blocks import Block, Gap, SourceItem
 from streamseg.errors import OutputError, UsageError
-from streamseg.sources.capture_marks import NonSoundItem, capture_marks_path, format_mark, replay_capture
+from streamseg.sources.capture_marks import NonSoundItem, capture_marks_path, format_mark_line, merge_capture_marks
 from streamseg.sources.wav_writer import WavWriter
 
 if TYPE_CHECKING:
     from streamseg.blocks import Source
 
-__all__ = ["RecordingSource", "capture_marks_path", "replay_capture"]
+__all__ = ["CapturingSource", "capture_marks_path", "merge_capture_marks"]
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +37,13 @@ _RETRY_INTERVAL_S: Final = 1.0
 _REPORT_INTERVAL_S: Final = 60.0
 
 
-class RecordingSource:
-    """Passes on the items of another source, and writes them to a capture."""
+class CapturingSource:
+    """A source that yields the items of another source unchanged, and writes them to a WAV file: the capture."""
 
     def __init__(self, source: Source, path: Path | str) -> None:
-        """Check the destination. path: a name that ends in .wav; if the file exists, a numbered one is created.
+        """Check that the capture can be written. The iteration creates the file.
 
+        source: the source to record. path: of the capture, ends in .wav; if the file exists, a numbered one is created.
         Raises UsageError, or OutputError where no file can be created.
         """
         self._source = source
@@ -59,15 +60,18 @@ class RecordingSource:
 
     @property
     def dropped_samples(self) -> int:
-        """Samples (per channel) that the source has lost so far."""
+        """The number of samples (per channel) that the source has lost so far."""
         return self._source.dropped_samples
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration. May be called from any thread."""
         self._source.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield the source's items, also when the capture cannot be written."""
+        """Yield the items of the source, also while the capture cannot be written.
+
+        At the end, `failure` is set to an error if the capture is incomplete.
+        """
         writer = _CaptureWriter(self.path)
         try:
             for item in self._source:
@@ -78,7 +82,7 @@ class RecordingSource:
 
 
 class _CaptureWriter:
-    """Writes a capture and its marks; tries again after errors of the disk."""
+    """Writes a capture and its marks; after an error of the disk it tries again every second."""
 
     def __init__(self, path: Path) -> None:
         self._requested_path = self._path = path
@@ -93,7 +97,7 @@ class _CaptureWriter:
         self._retry_at = self._report_at = 0.0
 
     def push(self, item: SourceItem) -> None:
-        """Write an item, or count it as missing. Raises no OSError."""
+        """Write an item to the files; if the disk fails, count its samples as missing. Raises no OSError."""
         now = time.monotonic()
         if isinstance(item, Block):
             self._sample_rate = self._sample_rate or item.sample_rate
@@ -114,7 +118,7 @@ class _CaptureWriter:
             log.warning("the capture %s is written again; what is missing is marked in it as a gap", self._path)
 
     def close(self) -> OutputError | None:
-        """Finish both files; returns an error when the capture is incomplete, else None."""
+        """Finish both files. Returns an error that says what is missing; None when the capture is complete."""
         self._write_missing_mark()
         if self._wav is not None and self._wav.frames:
             with suppress(OSError):
@@ -161,7 +165,7 @@ class _CaptureWriter:
             return
         if self._marks is None:
             self._marks = io.FileIO(capture_marks_path(self._path), "xb")
-        write_all_or_nothing(self._marks, b"".join(format_mark(item, self._wav.frames) for item in self._pending_marks))
+        write_all_or_nothing(self._marks, b"".join(format_mark_line(item, self._wav.frames) for item in self._pending_marks))
         self._pending_marks.clear()
 
     def _count_missing(self, item: SourceItem) -> None:

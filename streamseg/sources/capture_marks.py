@@ -1,11 +1,11 @@
-"""The marks of a capture: gaps, absences and titles in a text file beside it, merged with the samples on replay."""
+"""Reads and writes the marks of a capture: its gaps, absences and titles, in a text file beside the WAV file."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -19,8 +19,15 @@ _MAX_GAP_SAMPLES: Final = 366 * 86_400 * 768_000  # a year at the highest rate
 _MAX_SAMPLE: Final = 1 << 62
 
 
-class _CaptureMark(msgspec.Struct):
-    """One line of the file of marks."""
+class CaptureMark(NamedTuple):
+    """One mark: a gap, absence or title, and the number of samples (per channel) of the capture before it."""
+
+    sample: int
+    item: NonSoundItem
+
+
+class _MarkLine(msgspec.Struct):
+    """The JSON object of one line in a file of marks."""
 
     sample: int
     kind: str
@@ -28,19 +35,19 @@ class _CaptureMark(msgspec.Struct):
 
 
 def capture_marks_path(path: Path) -> Path:
-    """Return the path of the marks of a capture. path: of the WAV file."""
+    """Return the path of the file of marks of a capture. path: of the WAV file. The file need not exist."""
     return path.with_name(path.name + ".marks.jsonl")
 
 
-def format_mark(item: NonSoundItem, sample: int) -> bytes:
-    """Format the line of an item. sample: number of samples (per channel) before it."""
+def format_mark_line(item: NonSoundItem, sample: int) -> bytes:
+    """Format an item as one line of a file of marks. sample: number of samples (per channel) before the item."""
     kind = next(kind for kind, item_type in _KINDS.items() if isinstance(item, item_type))
     mark = {"sample": sample, "kind": kind, "fields": msgspec.to_builtins(item)}
     return msgspec.json.encode(mark) + b"\n"
 
 
-def read_capture_marks(path: Path) -> Iterator[tuple[int, NonSoundItem]]:
-    """Yield each item of a file of marks with the number of samples before it, in order.
+def read_capture_marks(path: Path) -> Iterator[CaptureMark]:
+    """Read a file of marks, in order. path: of the file of marks, not of the WAV file.
 
     Raises SourceError, which names the file and the line, at the first invalid line.
     """
@@ -51,21 +58,21 @@ def read_capture_marks(path: Path) -> Iterator[tuple[int, NonSoundItem]]:
             while line := file.readline(_MAX_LINE_BYTES):
                 number += 1
                 try:
-                    sample, item = _parse_mark(line, last_sample)
+                    mark = _parse_mark(line, last_sample)
                 except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
                     raise SourceError(
                         f"{path}, line {number} is not a mark of a capture: {error}; "
                         "mend the file, or move it away to hear the sound without its gaps"
                     ) from None
-                last_sample = sample
-                yield sample, item
+                last_sample = mark.sample
+                yield mark
     except OSError as error:
         raise SourceError(f"the marks {path} cannot be read: {error.strerror}") from None
 
 
-def _parse_mark(line: bytes, last_sample: int) -> tuple[int, NonSoundItem]:
-    """Parse a line. last_sample: of the line before. Raises ValueError."""
-    mark = msgspec.json.decode(line, type=_CaptureMark)
+def _parse_mark(line: bytes, last_sample: int) -> CaptureMark:
+    """Parse one line of a file of marks. last_sample: `sample` of the line before. Raises ValueError."""
+    mark = msgspec.json.decode(line, type=_MarkLine)
     if not last_sample <= mark.sample <= _MAX_SAMPLE:
         raise ValueError(f"sample {mark.sample}, after sample {last_sample}")
     if mark.kind not in _KINDS:
@@ -76,13 +83,14 @@ def _parse_mark(line: bytes, last_sample: int) -> tuple[int, NonSoundItem]:
             raise ValueError(f"a gap of {missing} samples; 0 to {_MAX_GAP_SAMPLES} are possible")
         case SourceAway(away_s=away_s) if not (math.isfinite(away_s) and away_s >= 0):
             raise ValueError(f"away for {away_s} s")
-    return mark.sample, item
+    return CaptureMark(mark.sample, item)
 
 
-def replay_capture(blocks: Iterable[SourceItem], path: Path) -> Iterator[SourceItem]:
-    """Merge the blocks of a capture with its marks, each at its sample. path: of the WAV file.
+def merge_capture_marks(blocks: Iterable[SourceItem], path: Path) -> Iterator[SourceItem]:
+    """Yield the blocks of a capture, and between them the items of its marks, each at its sample.
 
-    Raises SourceError, before the first block, when the marks are damaged.
+    blocks: the decoded WAV file; a block is divided where a mark lies inside it. path: of the WAV file.
+    Raises SourceError, before the first block, when the file of marks is damaged.
     """
     for _ in read_capture_marks(capture_marks_path(path)):
         pass
@@ -94,17 +102,17 @@ def replay_capture(blocks: Iterable[SourceItem], path: Path) -> Iterator[SourceI
             yield block
             continue
         samples = block.samples
-        while mark is not None and mark[0] <= position + len(samples):
-            count = mark[0] - position
+        while mark is not None and mark.sample <= position + len(samples):
+            count = mark.sample - position
             if count:
                 yield Block(samples[:count], block.sample_rate)
             samples = samples[count:]
             position += count
-            yield mark[1]
+            yield mark.item
             mark = next(marks, None)
         if len(samples):
             yield Block(samples, block.sample_rate)
             position += len(samples)
     while mark is not None:
-        yield mark[1]
+        yield mark.item
         mark = next(marks, None)

@@ -1,4 +1,4 @@
-"""Starts a child process that decodes a file, and reads its samples (`streamseg.decoding` is the child).
+"""Starts a child process that decodes a sound file, and reads the samples from it (`streamseg.decoding` is its code).
 
 A crashed decoder is not started again: the same input would crash it at the same place; after skipping a part, the
 position of the next sample in the file would be unknown; and `stream.gap` has no cause "damaged". What was decoded
@@ -39,12 +39,16 @@ _MALLOC_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(16 << 20), "MALLOC_MMAP_THR
 
 
 class DecoderProcess:
-    """One child process that decodes one file. It starts at once, and decodes up to four blocks ahead."""
+    """A child process that decodes one file; iterate it once to get the samples. It decodes up to four blocks ahead."""
 
     def __init__(
         self, path: Path, name: str, *, memory_bytes: int = MEMORY_BYTES, cpu_s: int = CPU_WITHOUT_SOUND_S
     ) -> None:
-        """Start the child. name: of the file, for messages. memory_bytes, cpu_s: its limits. Raises SourceError."""
+        """Start the child process.
+
+        name: of the file, for messages. memory_bytes: the memory that the child may use. cpu_s: the processor time in
+        seconds that the child may use without decoding a sample. Raises SourceError.
+        """
         self.name = name
         self._limits = memory_bytes, cpu_s
         self._close_event = threading.Event()
@@ -71,17 +75,17 @@ class DecoderProcess:
 
     @property
     def pid(self) -> int:
-        """Process id of the child."""
+        """The process id of the child."""
         return self._process.pid
 
     def close(self) -> None:
-        """End the child at once, from any thread or signal handler; the iteration ends cleanly."""
+        """Kill the child and end the iteration, without an error. May be called from any thread or signal handler."""
         self._close_event.set()
         with contextlib.suppress(OSError):
             self._process.kill()
 
     def release(self) -> None:
-        """End the child and free all resources. Not allowed during an iteration."""
+        """Kill the child, wait for it, and free pipes and shared memory. Call it only after the iteration has ended."""
         self.close()
         with contextlib.suppress(OSError):
             self._free_slots.close()
@@ -90,9 +94,10 @@ class DecoderProcess:
         self._slots.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield blocks of about a second; only one iteration is possible.
+        """Yield the samples of the file in blocks of about a second. Only one iteration is possible.
 
-        Raises NotAudioError, SourceError, TruncatedSourceError; a crash first yields a `SourceAway`.
+        Raises NotAudioError, SourceError, TruncatedSourceError. If the child crashes or exceeds a limit, a `SourceAway`
+        is yielded before SourceError is raised.
         """
         number = 0
         while (line := self._read_line()) is not None:

@@ -26,7 +26,7 @@ _JOIN_S = 0.03  # each scene fades in and out over this time, so that no click m
 
 @dataclass(frozen=True, slots=True)
 class DemoScene:
-    """One scene of the programme; times in seconds. A scene that returns has the same `name`."""
+    """One scene of the programme: what sounds, and when, in seconds. A repeated scene has the same name."""
 
     name: str
     start_s: float
@@ -38,7 +38,7 @@ _REPEATED_SCENE = ("slow piece", 16.0)
 
 
 def demo_scenes() -> tuple[DemoScene, ...]:
-    """List the true scenes of the programme. The last scene repeats the second."""
+    """List the scenes of the demo programme in order, with their true times. The last scene repeats the second."""
     start, scenes = 0.0, []
     for name, duration_s in (*_RUNNING_ORDER, _REPEATED_SCENE):
         scenes.append(DemoScene(name, start, start + duration_s))
@@ -47,7 +47,7 @@ def demo_scenes() -> tuple[DemoScene, ...]:
 
 
 class DemoProgramme:
-    """A source that yields the programme once, without pacing. Creating it renders the samples, in about a second."""
+    """A source that yields the demo programme once, without pacing. Its creation renders the samples: about 1 s."""
 
     name = "demo programme"
     dropped_samples = 0
@@ -63,12 +63,12 @@ class DemoProgramme:
             yield Block(self._samples[start : start + _BLOCK], SAMPLE_RATE)
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration. May be called from any thread."""
         self._is_closed = True
 
 
 def render_programme() -> Samples:
-    """Render the whole programme: float32, shape (n, 1), at SAMPLE_RATE."""
+    """Synthesise the whole programme; returns float32 samples, shape (n, 1), at SAMPLE_RATE."""
     renderers = {
         "talk": _render_talk,
         "slow piece": _render_slow_piece,

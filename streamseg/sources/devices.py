@@ -18,8 +18,12 @@ from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 
 @dataclass(frozen=True, slots=True)
-class InputDevice:
-    """One input device. `index`: PortAudio's, valid until the next rescan; `system`: host API; `sample_rate`: Hz."""
+class InputDeviceInfo:
+    """The properties of one input device, as the system reports them.
+
+    index: PortAudio's number of the device, valid until `rescan_devices`. system: the host API, such as ALSA. channels:
+    the largest number of input channels. sample_rate: the default one, Hz.
+    """
 
     index: int
     name: str
@@ -30,7 +34,10 @@ class InputDevice:
 
 
 def import_portaudio() -> ModuleType:
-    """Import the `sounddevice` module. Raises MissingLibraryError where PortAudio is not installed."""
+    """Import and return the module `sounddevice`, which loads PortAudio.
+
+    Raises MissingLibraryError where PortAudio is not installed.
+    """
     try:
         return importlib.import_module("sounddevice")
     except OSError as error:
@@ -40,8 +47,11 @@ def import_portaudio() -> ModuleType:
         ) from None
 
 
-def list_devices() -> list[InputDevice]:
-    """List the input devices, as of the time when PortAudio was started. Raises MissingLibraryError."""
+def list_devices() -> list[InputDeviceInfo]:
+    """List the input devices of this machine, as PortAudio found them when it started (see `rescan_devices`).
+
+    Raises MissingLibraryError.
+    """
     sounddevice = import_portaudio()
     default = sounddevice.default.device[0]
     if default < 0:  # not set by the program: use the system's default
@@ -49,7 +59,7 @@ def list_devices() -> list[InputDevice]:
             default = sounddevice.query_devices(kind="input")["index"]
     systems = sounddevice.query_hostapis()
     return [
-        InputDevice(
+        InputDeviceInfo(
             index=device["index"],
             name=device["name"],
             system=systems[device["hostapi"]]["name"],
@@ -62,10 +72,10 @@ def list_devices() -> list[InputDevice]:
     ]
 
 
-def find_device(name: str | None) -> InputDevice:
-    """Find the device with this name, or the only one whose name contains it (ignoring case); None: the default.
+def find_device(name: str | None) -> InputDeviceInfo:
+    """Find an input device by its name, or by a part that only one name contains, ignoring case.
 
-    Raises DeviceNotFoundError, which lists the devices.
+    name: None returns the default device of the system. Raises DeviceNotFoundError, which lists the devices.
     """
     devices = list_devices()
     if not devices:
@@ -95,7 +105,7 @@ _open_streams_lock = threading.Lock()
 
 @contextlib.contextmanager
 def prevent_rescan() -> Iterator[None]:
-    """Context manager for an open stream: `rescan_devices` does not restart PortAudio meanwhile."""
+    """Context manager: while it is active, `rescan_devices` does nothing. Enter it while a stream is open."""
     global _open_streams
     with _open_streams_lock:
         _open_streams += 1
@@ -107,7 +117,7 @@ def prevent_rescan() -> Iterator[None]:
 
 
 def rescan_devices() -> None:
-    """Restart PortAudio, so that it reads the list of devices again; does nothing while a stream is open.
+    """Restart PortAudio, so that it reads the list of devices again; do nothing while a stream is open.
 
     PortAudio reads the list only when it starts, and a restart ends every open stream of the process. So while another
     microphone is open the old list stays, and a device can only return under its old entry.
@@ -123,7 +133,10 @@ def rescan_devices() -> None:
 
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Context manager: the system's sound libraries cannot write to the terminal. Return values report their errors."""
+    """Context manager: discard what C code writes to standard error, so that sound libraries print nothing.
+
+    Their errors are also in their return values.
+    """
     stderr = 2
     stderr_copy = os.dup(stderr)
     try:

@@ -32,10 +32,10 @@ _AT_FLOOR_S = 0.01
 
 
 class LossDetector:
-    """Converts chunks to blocks, and inserts gaps where samples were lost."""
+    """Converts the chunks of a microphone to blocks, and inserts a gap where the times of arrival show lost samples."""
 
     def __init__(self, sample_rate: int, unix_time: Callable[[float], float]) -> None:
-        """sample_rate: nominal, Hz. unix_time: converts a chunk's `arrival_s` to Unix seconds."""
+        """sample_rate: nominal, Hz. unix_time: the function that converts a chunk's `arrival_s` to Unix seconds."""
         self.missing_samples = 0  # detected so far, per channel
         self._cause: GapCause = "overflow"
         self._was_reopened = False
@@ -51,11 +51,17 @@ class LossDetector:
         self._falling_at = 0.0
 
     def expect_loss(self, cause: GapCause, *, is_reopened: bool) -> None:
-        """Set the cause of the next gap. is_reopened: the stream was reopened, so no backlog comes before the gap."""
+        """Set the cause that the next gap reports; call it when the device stalls or is reopened.
+
+        is_reopened: the device was reopened, so it delivers no backlog, and the gap precedes the next chunk.
+        """
         self._cause, self._was_reopened = cause, is_reopened
 
     def push(self, chunk: RingChunk) -> list[SourceItem]:
-        """Add a chunk; returns the items that are now certain: none while chunks are withheld, then all of them."""
+        """Process the next chunk; returns the blocks and gaps that are now certain, in order.
+
+        Returns nothing while a loss is suspected. When that is decided, returns everything that was withheld.
+        """
         if self._start is None:
             self._start = chunk.arrival_s - len(chunk.samples) / self._rate
             self._window_end = chunk.arrival_s + _WINDOW_S
@@ -70,10 +76,10 @@ class LossDetector:
             return self._withhold_items(items, lag_s, chunk.arrival_s)
         self._update_expected_lag(lag_s, chunk.arrival_s)
         self.expect_loss("overflow", is_reopened=False)  # the expected loss has not occurred
-        return self.release_items() + items
+        return self.flush_withheld_items() + items
 
-    def release_items(self) -> list[SourceItem]:
-        """Remove and return the withheld items."""
+    def flush_withheld_items(self) -> list[SourceItem]:
+        """Return the items that are withheld because of a suspected loss, and forget them; no gap is inserted."""
         withheld_items, self._withheld_items = self._withheld_items, []
         return [item for _, items in withheld_items for item in items]
 
@@ -93,7 +99,7 @@ class LossDetector:
         self.missing_samples += missing
         self.expect_loss("overflow", is_reopened=False)
         self._window_end, self._window_floor_s = now + _WINDOW_S, float("inf")
-        return self.release_items()
+        return self.flush_withheld_items()
 
     def _update_expected_lag(self, lag_s: float, now: float) -> None:
         self._window_floor_s = min(self._window_floor_s, lag_s)

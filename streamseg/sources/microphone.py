@@ -1,4 +1,4 @@
-"""Reads the input of a sound card through PortAudio.
+"""A source that reads an input of a sound card through PortAudio.
 
 PortAudio's callback copies each buffer into the ring buffer and does nothing else: it allocates almost nothing, takes
 no lock, logs nothing, and calls nothing of unpredictable duration. The worker thread that iterates reads the buffers
@@ -73,14 +73,15 @@ class _DeviceCapture:
 
 
 class Microphone:
-    """An input device, by its name or a part of it; the system's default without a name."""
+    """A source that yields the sound of one input device until it is closed, also after the device was away."""
 
     def __init__(
         self, device_name: str | None = None, *, sample_rate: int | None = None, channels: int | None = None
     ) -> None:
-        """Find the device; the iteration opens it.
+        """Find the device. The iteration opens it.
 
-        sample_rate: Hz, by default the device's own. channels: by default two, or one where the device has only one.
+        device_name: its name, or a part that only one name contains; None: the default device of the system.
+        sample_rate: Hz; None: the device's own. channels: None: two, or one where the device has only one.
         Raises MissingLibraryError, DeviceNotFoundError, UsageError.
         """
         device = find_device(device_name)
@@ -97,15 +98,18 @@ class Microphone:
 
     @property
     def dropped_samples(self) -> int:
-        """Samples (per channel) lost so far; each is part of a `Gap`."""
+        """The number of samples (per channel) lost so far; each of them is part of a yielded `Gap`."""
         return self._loss_detector.missing_samples
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration. May be called from any thread."""
         self._close_event.set()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield items until `close` is called. Raises SourceError when the device cannot be opened the first time."""
+        """Open the device; yield its blocks, gaps and absences until `close` is called.
+
+        Raises SourceError when the device cannot be opened the first time. Later failures are yielded as `SourceAway`.
+        """
         try:
             capture = _DeviceCapture(self._device_name, self.sample_rate, self.channels)
         except import_portaudio().PortAudioError as error:
@@ -119,7 +123,7 @@ class Microphone:
             finally:
                 capture.close()
             yield from self._read_ring(capture)  # the buffers that arrived before it was closed
-            yield from self._loss_detector.release_items()
+            yield from self._loss_detector.flush_withheld_items()
             if self._close_event.is_set():
                 return
             if self._away_since is None:

@@ -1,4 +1,4 @@
-"""Reads raw PCM from standard input, or from any other byte stream with a file descriptor."""
+"""A source that reads raw PCM from standard input, or from another byte stream that has a file descriptor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIXED_PCM_ADVICE = (
 
 
 class RawPcmSource:
-    """Interleaved samples without a header, passed on as they arrive."""
+    """A source that reads interleaved samples without a header, and yields them as they arrive."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class RawPcmSource:
         sample_format: SampleFormat = "s16le",
         advice: str = PCM_ADVICE,
     ) -> None:
-        """Check the arguments; the iteration reads.
+        """Check the arguments. The iteration reads the data.
 
-        stream: standard input by default. sample_rate: Hz. advice: end of the message that the bytes do not fit.
+        stream: None: standard input. sample_rate: Hz. advice: the last words of the error message when the data do not
+        end with a whole frame.
         Raises UsageError.
         """
         if sample_format not in _BYTES:
@@ -56,13 +57,13 @@ class RawPcmSource:
         self._close_event = threading.Event()
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration. May be called from any thread."""
         self._close_event.set()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield blocks until the data end.
+        """Yield a block for each piece of data that arrives, until the data end or `close` is called.
 
-        Raises NotAudioError when there was no frame, TruncatedSourceError when the last frame is incomplete.
+        Raises NotAudioError when there was not one frame, TruncatedSourceError when the last frame is incomplete.
         """
         frame_bytes = _BYTES[self._format] * self.channels
         remainder = b""

@@ -1,4 +1,4 @@
-"""Reads a pipe as data arrives, and can be stopped while no data arrives.
+"""Reads a pipe so that another thread can stop the reading, also while no data arrive.
 
 POSIX systems can wait for a pipe with a time limit (`select`). On Windows `select` accepts only sockets, and a read
 that has started cannot be interrupted: there a daemon thread reads, and stays blocked after reading was stopped.
@@ -20,9 +20,9 @@ _CLOSE_CHECK_INTERVAL_S: Final = 0.1
 
 
 def read_pipe(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
-    """Yield data as they arrive, 1 to 262,144 bytes at a time, until they end or `close_event` is set.
+    """Read a pipe: yield data as they arrive, until they end or `close_event` is set.
 
-    Raises OSError.
+    descriptor: a file descriptor, which stays open. Each item has 1 to 262,144 bytes. Raises OSError.
     """
     try:
         select.select([descriptor], [], [], 0)

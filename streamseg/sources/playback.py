@@ -1,4 +1,4 @@
-"""Plays a recording as a sound card would deliver it: in real time, through the ring buffer that a microphone uses.
+"""A source that delivers a recording as a sound card would: in real time, through the ring buffer of a microphone.
 
 A producer thread acts as the card. It never waits for the worker, so a worker that is too slow loses samples, as with a
 microphone. With `fast` there is no pacing; then the producer waits, so that no samples are lost.
@@ -25,10 +25,14 @@ POLL_S = 0.004
 
 
 class PlaybackSource:
-    """Plays a source, or any iterable of source items, once."""
+    """A source that yields the items of another source in real time, once, as a microphone would deliver them."""
 
     def __init__(self, source: Source | Iterable[SourceItem], name: str, *, fast: bool = False) -> None:
-        """source: all blocks have the same sample rate and channel count. fast: play as fast as the reader can."""
+        """Set what to play. The iteration starts the playback.
+
+        source: a source, or any iterable of source items; all blocks have the same sample rate and channel count. name:
+        of this source, for messages and events. fast: yield items as fast as the reader takes them.
+        """
         self.name = name
         self._source = source
         self._fast = fast
@@ -42,11 +46,11 @@ class PlaybackSource:
 
     @property
     def dropped_samples(self) -> int:
-        """Samples (per channel) lost so far; each is part of a `Gap`."""
+        """The number of samples (per channel) lost so far; each of them is part of a yielded `Gap`."""
         return self._missing_samples + (self._ring.dropped_frames if self._ring else 0)
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """End the iteration. May be called from any thread."""
         self._close_event.set()
         if not isinstance(self._source, Iterator):  # a generator cannot be closed from another thread
             close = getattr(self._source, "close", None)
@@ -54,7 +58,7 @@ class PlaybackSource:
                 close()
 
     def __iter__(self) -> Iterator[SourceItem]:
-        """Yield blocks of 20 ms when they are due. Raises, after the last block, what the source raised."""
+        """Yield blocks of 20 ms, each when it is due. After the last block, raise what the source raised."""
         producer = threading.Thread(target=self._fill_ring, name=f"play {self.name}", daemon=True)
         producer.start()
         try:
@@ -80,8 +84,8 @@ class PlaybackSource:
                 yield Block(chunk.samples, self._sample_rate, to_unix_time(chunk.arrival_s))
                 position += len(chunk.samples)
             elif is_finished:
-                if self._ring and self._ring.dropped_after_last:
-                    yield Gap(self._ring.dropped_after_last, "overflow")
+                if self._ring and self._ring.unreported_frames:
+                    yield Gap(self._ring.unreported_frames, "overflow")
                 yield from self._take_marks(None)
                 return
             else:

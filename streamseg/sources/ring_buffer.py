@@ -22,7 +22,7 @@ _CHUNKS = 4096  # largest number of unread chunks: 102 s at 25 ms each, longer t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RingChunk:
-    """The frames of one `RingBuffer.write_chunk`.
+    """The frames that one call of `RingBuffer.write_chunk` wrote, as `read_chunk` returns them.
 
     samples: float32, shape (n, channels), a copy.
     arrival_s: time of the write by the monotonic clock.
@@ -40,7 +40,10 @@ def to_unix_time(monotonic_s: float) -> float:
 
 
 class RingBuffer:
-    """Passes chunks of frames from one writer thread to one reader thread."""
+    """A queue of limited size that passes chunks of frames from one writer thread to one reader thread.
+
+    capacity_frames: the number of frames (one sample per channel each) that it holds.
+    """
 
     def __init__(self, capacity_frames: int, channels: int) -> None:
         self._capacity = capacity_frames
@@ -59,23 +62,24 @@ class RingBuffer:
 
     @property
     def dropped_frames(self) -> int:
-        """Frames dropped so far because there was no room."""
+        """The number of frames dropped so far because there was no room."""
         return self._dropped_frames
 
     @property
-    def dropped_after_last(self) -> int:
-        """Frames dropped after the newest chunk; no chunk reports them yet."""
+    def unreported_frames(self) -> int:
+        """The number of frames dropped after the newest chunk; no `missing_before` of a chunk counts them yet."""
         return self._dropped_frames - self._dropped_reported
 
     def has_room(self, frames: int) -> bool:
-        """Whether there is room for so many frames."""
+        """Return whether a chunk of this many frames fits now."""
         unread_frames = self._frames_written - self._frames_read
         return frames <= self._capacity - unread_frames and self._chunks_written - self._chunks_read < _CHUNKS
 
     def write_chunk(self, samples: Samples, arrival_s: float) -> bool:
-        """Copy one chunk into the buffer, or drop and count it; returns whether there was room.
+        """Copy one chunk into the buffer; if there is no room, drop and count its frames. Never waits.
 
-        samples: float32, shape (n, channels). arrival_s: time of the monotonic clock.
+        samples: float32, shape (n, channels). arrival_s: seconds of the monotonic clock. Returns whether there was
+        room.
         """
         n = len(samples)
         if not self.has_room(n):
@@ -95,7 +99,7 @@ class RingBuffer:
         return True
 
     def read_chunk(self) -> RingChunk | None:
-        """Remove and return the oldest chunk; None when the buffer is empty."""
+        """Remove the oldest chunk and return it; return None when the buffer is empty. Never waits."""
         if self._chunks_read == self._chunks_written:
             return None
         slot = self._chunks_read % _CHUNKS

@@ -26,12 +26,12 @@ _HEADER_BYTES: Final = 12 + 36 + 48 + 12 + 8
 
 
 class WavWriter:
-    """Appends blocks to an open, empty file."""
+    """Writes float32 samples to an open file as WAV; the file is valid after each `append`."""
 
     def __init__(self, file: io.FileIO, sample_rate: int, channels: int) -> None:
-        """Write the header. file: unbuffered, at its beginning. sample_rate: Hz.
+        """Write the header. file: empty and unbuffered; the caller closes it. sample_rate: Hz.
 
-        Raises OSError; the file then is empty as before.
+        Raises OSError; then the file is still empty.
         """
         self._file = file
         self._sample_rate, self._channels = sample_rate, channels
@@ -39,7 +39,7 @@ class WavWriter:
         write_all_or_nothing(file, self._format_header())
 
     def append(self, samples: Samples) -> None:
-        """Append samples, float32, shape (n, channels). Raises OSError; the file then is as before."""
+        """Append samples, float32, shape (n, channels). Raises OSError; then the file is as it was before."""
         write_all_or_nothing(self._file, np.ascontiguousarray(samples, "<f4").tobytes())
         self.frames += len(samples)
         self._update_header()

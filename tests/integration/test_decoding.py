@@ -218,8 +218,8 @@ def test_a_decoder_that_works_without_giving_sound_is_ended(tmp_path, corpus):
 def test_where_the_kernel_does_not_watch_a_thread_does(what, kind):
     code = f"""
 import sys
-from streamseg.decoding.limits import ResourceLimits
-limits = ResourceLimits(64 << 20, 1, lambda kind: print(kind, flush=True), by_kernel=False)
+from streamseg.decoding.limits import ResourceLimiter
+limits = ResourceLimiter(64 << 20, 1, lambda kind: print(kind, flush=True), by_kernel=False)
 big = {what}
 while True:
     pass

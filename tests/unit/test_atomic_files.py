@@ -20,7 +20,7 @@ from streamseg.atomic_files import remove_temporary_files, write_atomically, wri
 from streamseg.blocks import Block, Gap, Title
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.errors import OutputError, UsageError
-from streamseg.sources import AudioFileSource, RecordingSource, capture
+from streamseg.sources import AudioFileSource, CapturingSource, capture
 from tools.command import command, start
 from tools.hostile.command_lines import make_folder
 
@@ -231,7 +231,7 @@ def test_a_capture_outlives_a_full_disk_and_marks_what_is_missing(tmp_path: Path
         filler = full / "filler"
         title = Title("while it was full")
         steps = [*blocks[:4], lambda: fill(full), *blocks[4:7], title, *blocks[7:8], filler.unlink, *blocks[8:]]
-        source = RecordingSource(Sounding(steps), full / "take.wav")
+        source = CapturingSource(Sounding(steps), full / "take.wav")
         passed = list(source)
         assert [item for item in passed if isinstance(item, Block)] == blocks
         again = list(AudioFileSource(full / "take.wav"))
@@ -254,7 +254,7 @@ def test_a_capture_outlives_a_full_disk_and_marks_what_is_missing(tmp_path: Path
 def test_a_capture_on_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path: Path):
     with disk(tmp_path / "full", "64k") as full:
         filler = fill(full)
-        source = RecordingSource(Sounding([Block(np.ones((9000, 2), np.float32), RATE)]), full / "take.wav")
+        source = CapturingSource(Sounding([Block(np.ones((9000, 2), np.float32), RATE)]), full / "take.wav")
         assert len(list(source)) == 1
         assert "lacks 1.1 s" in str(source.failure)
         assert list(full.iterdir()) == [filler]
@@ -279,7 +279,7 @@ def test_captures_of_every_channel_count_and_size_read_as_they_were(tmp_path: Pa
         for channels in (1, 2, 3, 6):
             path = tmp_path / f"{largest}-{channels}.wav"
             samples = np.random.default_rng(channels).standard_normal((3000, channels)).astype(np.float32)
-            list(RecordingSource(Sounding([Block(samples[:1000], RATE), Block(samples[1000:], RATE)]), path))
+            list(CapturingSource(Sounding([Block(samples[:1000], RATE), Block(samples[1000:], RATE)]), path))
             assert path.read_bytes()[:4] == (b"RIFF" if largest > 10_000 else b"RF64")
             np.testing.assert_array_equal(soundfile.read(path, dtype="float32", always_2d=True)[0], samples)
             again = np.concatenate([block.samples for block in AudioFileSource(path)])

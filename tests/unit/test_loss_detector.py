@@ -27,7 +27,7 @@ def hear(arrivals, the_watch=None):
         for item in the_watch.push(chunk(arrived, value=number)):
             items.append(item)
             given_at.append(arrived)
-    rest = the_watch.release_items()
+    rest = the_watch.flush_withheld_items()
     return items + rest, given_at + [arrivals[-1]] * len(rest), the_watch
 
 

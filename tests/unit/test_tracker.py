@@ -152,3 +152,14 @@ def test_a_boundary_of_other_means_is_confirmed_once_and_never_before_an_older_o
     (decision,) = tracker.confirm_boundary(19, 0.9)
     assert (decision.state, decision.number, decision.step, decision.probability) == ("confirmed", 1, 19, 0.9)
     assert tracker.confirm_boundary(19, 0.9) == tracker.confirm_boundary(18, 0.9) == []
+
+
+def test_a_boundary_is_retracted_below_six_tenths_of_the_provisional_probability_and_not_at_it():
+    limit = 0.6 * SETTINGS.provisional_probability
+    for lowest, expected in ((limit, ["p1@10"]), (np.nextafter(limit, 0.0), ["p1@10", "r1@10"])):
+        tracker = BoundaryTracker(SETTINGS, model())
+        decisions = []
+        for step in range(1, 15):  # at steps 11, 12 and 14 the candidate at 10 has the ages 1, 2 and 4
+            row = {11: (0.5, 0, 0, 0), 12: (0, 0.5, 0, 0), 14: (0, 0, lowest, 0)}.get(step, (0, 0, 0, 0))
+            decisions += tracker.push(np.array(row, float))
+        assert spelled(decisions).split() == expected

@@ -34,7 +34,7 @@ from streamseg.history.database import open_history
 from streamseg.live.name_store import NameStore
 from streamseg.live.session import Session
 from streamseg.settings import make_settings
-from streamseg.sources import RecordingSource, open_source
+from streamseg.sources import CapturingSource, open_source
 from streamseg.wire.envelope import encode_envelope
 from tools.forked_commands import CommandForks, Done
 from tools.hostile.command_line_generator import Generator, Line
@@ -62,7 +62,7 @@ def make_folder(folder: Path) -> None:
     chance = np.random.default_rng(7)
     for number, name in enumerate(("s1.wav", "s2.flac", "s3.ogg")):
         soundfile.write(folder / name, 0.1 * chance.standard_normal(int(RATE * (1.5 + number / 4))), RATE)
-    list(RecordingSource(Chunks(), folder / "take.wav"))
+    list(CapturingSource(Chunks(), folder / "take.wav"))
     for name in ("s1.wav", "s2.flac"):
         hearing = Session(Path(name).stem, open_source(str(folder / name)), make_settings("music"))
         lines = b"".join(encode_envelope(event) + b"\n" for events in hearing for event in events)

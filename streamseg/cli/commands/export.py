@@ -45,7 +45,7 @@ def command(
     from streamseg.cli.paths import check_output, collect_inputs
     from streamseg.cli.text_output import write_output
     from streamseg.outputs import FORMATS
-    from streamseg.outputs.audio_path import FORMATS_WITH_PATH, find_audio_path, set_audio_path
+    from streamseg.outputs.audio_path import FORMATS_WITH_PATH, resolve_audio_path, set_audio_path
     from streamseg.outputs.event_file import read_events
 
     replace = check_output(out, collect_inputs(files=[events]), force=force)
@@ -53,7 +53,7 @@ def command(
     if audio is not None:
         envelopes = set_audio_path(envelopes, audio)
     elif format_ in FORMATS_WITH_PATH:
-        envelopes = find_audio_path(envelopes, events.parent)
+        envelopes = resolve_audio_path(envelopes, events.parent)
     write_output(FORMATS[format_].render(envelopes), out, replace=replace)
 
 

@@ -69,8 +69,8 @@ def command(
     from streamseg.live import Session, open_feedback_store
     from streamseg.outputs import collect_recording
     from streamseg.outputs.event_file import read_events
-    from streamseg.outputs.recording_match import check_same_recording
-    from streamseg.outputs.split import check_readable_twice, make_part_paths, split_recording
+    from streamseg.outputs.recording_match import check_events_match_sound
+    from streamseg.outputs.split import check_readable_twice, list_part_paths, split_recording
     from streamseg.sources import AudioFileSource
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
@@ -86,7 +86,7 @@ def command(
                 break
         else:
             with terminal.show_busy(f"comparing {events} with {file}"):
-                check_same_recording(recording, file, source)
+                check_events_match_sound(recording, file, source)
     else:
         session = Session(
             file.stem,
@@ -106,7 +106,7 @@ def command(
             terminal.stderr.print("streamseg: stopped before the end, nothing was cut")
             raise typer.Exit(1)
         failure = session.failure
-    parts = make_part_paths(recording, folder, audio_format)
+    parts = list_part_paths(recording, folder, audio_format)
     replace = check_outputs(parts, inputs, force=force, folder_to_make=folder)
     total_s = 0.0
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
