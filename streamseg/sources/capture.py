@@ -165,7 +165,9 @@ class _CaptureWriter:
             return
         if self._marks is None:
             self._marks = io.FileIO(capture_marks_path(self._path), "xb")
-        write_all_or_nothing(self._marks, b"".join(format_mark_line(item, self._wav.frames) for item in self._pending_marks))
+        write_all_or_nothing(
+            self._marks, b"".join(format_mark_line(item, self._wav.frames) for item in self._pending_marks)
+        )
         self._pending_marks.clear()
 
     def _count_missing(self, item: SourceItem) -> None:
