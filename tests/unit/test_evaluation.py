@@ -199,7 +199,7 @@ def test_tune_says_what_it_gains_and_writes_a_model(annotated: Path, tmp_path: P
 def test_tune_keeps_what_nothing_beats(annotated: Path, tmp_path: Path):
     done = run("tune", annotated, "--profile", "broadcast", "-o", tmp_path / "mine")
     assert done.returncode == 0, done.stderr
-    assert "nothing was better" in done.stdout
+    assert "no fit was better" in done.stdout
     assert read_boundary_model((tmp_path / "mine").read_bytes(), "mine").hash == load_boundary_model("broadcast").hash
 
 

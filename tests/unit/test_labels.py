@@ -80,7 +80,7 @@ class TestSectionDescriptor:
         ],
     )
     def test_what_is_no_describe(self, content):
-        with pytest.raises(ValueError, match="not a section descriptor|no packed arrays"):
+        with pytest.raises(ValueError, match=r"not a section descriptor|no packed arrays"):
             descriptor_from_bytes(content)
 
     def test_nor_is_one_that_is_not_of_numbers(self):
