@@ -11,7 +11,7 @@ assigning one slice to another, or sorting, compiles more code than a whole kern
 variable) makes numba compile a copy of the part for that number alone.
 
 State of a kernel is a NamedTuple of arrays, whose comments give dtype and shape; the arrays are allocated by the class
-that owns the kernel. (The feature kernel has records instead: see `features/layout.py`.)
+that owns the kernel. (The feature kernel has records instead: see `features/kernel_memory.py`.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evaluation against annotated sound: scores, pictures, calibration and tuning."""
+"""Scores the program on annotated sound, draws the results, and trains and tunes boundary classifiers."""
 
 from streamseg.evaluation.evaluate import Evaluation, TrackScore, evaluate_folder
 

@@ -1,4 +1,4 @@
-"""Annotated audio: a folder of sound files with tab-separated annotation beside each.
+"""Reads annotated sound: a folder of sound files with tab-separated annotation beside each.
 
 `NAME.transitions.tsv` (start, end, `kind:from>to`) lists the transitions between the tracks of a mix;
 `NAME.sections.tsv` and `NAME.segments.tsv` (start, end, label) cover the file. The label `_` means "not labelled";
@@ -22,7 +22,7 @@ _NO_LABEL = "_"
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpan:
-    """A labelled span of the annotation; start and end in stream seconds."""
+    """A labelled span of a file; start and end in stream seconds."""
 
     start: float
     end: float
@@ -31,10 +31,10 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFile:
-    """One sound file with its annotation.
+    """A sound file with its annotation.
 
-    spans: what boundaries are scored against, in order. segments: what labels are scored against; empty if there are
-    none.
+    audio: the sound file. spans: sections, segments or transitions, in order, against which boundaries are scored.
+    segments: labelled spans against which labels are scored; empty if there are none.
     """
 
     audio: Path
@@ -44,7 +44,10 @@ class AnnotatedFile:
 
 
 def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
-    """Read rows of `start  end  label`. Raises NotAudioError, which names a line of another form."""
+    """Read the annotation file `path`: a span from each row of start, end and label, separated by tabs.
+
+    Raises NotAudioError, which names the line, for a row of another form.
+    """
     spans = []
     with path.open(newline="", encoding="utf-8") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
@@ -56,19 +59,20 @@ def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
 
 
 def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
-    """Return the spans with a label."""
+    """Return the spans without those whose label is `_` (not labelled)."""
     return tuple(span for span in spans if span.label != _NO_LABEL)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """List the sound files and annotations in a folder; none if the folder is missing."""
+def list_evaluation_files(folder: Path) -> list[Path]:
+    """List the sound files and annotation files in a folder, sorted; none if the folder is missing."""
     endings = (*_SOUND_ENDINGS, ".tsv")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
 def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
-    """Find the sound files in a folder that have annotation of this kind, sorted by name.
+    """Find the sound files in a folder that have annotation, and read it; sorted by name.
 
+    truth: the kind of annotation; "auto" takes for each file the first of transitions, sections, segments that exists.
     Raises SourceNotFoundError when the folder is missing or has none.
     """
     if not folder.is_dir():

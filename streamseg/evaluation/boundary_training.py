@@ -1,7 +1,4 @@
-"""Training of the boundary classifier: the projection and the boosted trees.
-
-The candidate features are computed by the code of the engine, vector by vector.
-"""
+"""Trains the boundary classifier: projection and boosted trees. The engine computes the candidate features."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _FADE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class TrainingExamples:
-    """Candidates to train on.
+    """Boundary candidates to train trees on.
 
     features: shape (candidates, width). targets: shape (candidates,), 1 for a boundary and 0 for none.
     """
@@ -73,9 +70,9 @@ RECIPES = {
 def fit_projection(
     tracks: list[TrackTexture], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> Floats:
-    """Fit the projection that brings vectors of one labelled span together and separates spans of different labels.
+    """Fit the projection in which texture vectors of one label lie together and those of different labels apart.
 
-    excluded_labels: labels that a fold is tested on.
+    excluded_labels: labels that are not used, because a fold is tested on them.
     """
     vectors: list[Floats] = []
     groups: list[NDArray[np.int64]] = []
@@ -96,12 +93,13 @@ def fit_projection(
     return fit_discriminant(np.concatenate(vectors), np.concatenate(groups), recipe.projection_dims)
 
 
-def boundary_targets(
+def make_boundary_targets(
     track: TrackTexture, steps: NDArray[np.int64], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> NDArray[np.int8]:
-    """Return the targets of candidates at these steps: 1 boundary, 0 none, -1 neither (too near to a boundary).
+    """Return the target of a candidate at each of these steps: 1 boundary, 0 none, -1 not used (near a boundary).
 
-    excluded_labels: labels whose spans, with the boundaries at both ends, are -1, because a fold is tested on them.
+    steps: shape (n,), indices of texture vectors. excluded_labels: labels whose spans, with the boundaries at both
+    ends, are -1, because a fold is tested on them.
     """
     at = step_to_time(steps)
     targets = np.zeros(len(steps), np.int8)
@@ -133,14 +131,16 @@ def collect_examples(
     floor: float = -np.inf,
     excluded_labels: frozenset[str] = frozenset(),
 ) -> TrainingExamples:
-    """Collect the candidates of a track at every age of the recipe whose glance log-odds are above the floor.
+    """Collect training examples: the candidates of a track at every age of the recipe, with their targets.
 
-    negative_share: share of the negatives that is collected.
+    model: computes the features. negative_share: share of the negatives that is collected, at random. floor: candidates
+    are left out whose log-odds by the model's glance trees are not above it. excluded_labels: as in
+    `make_boundary_targets`.
     """
     candidates = CandidateScorer(model)
     ages = np.array(recipe.ages)
     features, targets = [np.zeros((0, candidates.n_features), np.float32)], [np.zeros(0, np.int8)]
-    track_targets = boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
+    track_targets = make_boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
     for step, vector in enumerate(track.vectors, 1):
         mask = candidates.push(vector) > floor
         target = track_targets[np.maximum(step - ages, 0)]
@@ -153,9 +153,10 @@ def collect_examples(
 def fit_trees(
     examples: list[TrainingExamples], weights: list[float], trees: int, leaves: int, width: int
 ) -> lightgbm.Booster:
-    """Grow boosted trees for the probability of a boundary, on the first `width` candidate features.
+    """Train boosted trees that predict whether a candidate is a boundary.
 
-    weights: of the examples of each track.
+    examples: of each track. weights: of each track. trees: how many. leaves: of each tree. width: only so many of the
+    first features are used.
     """
     options = {
         "objective": "binary",
@@ -177,7 +178,7 @@ def fit_trees(
 
 
 def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int32] | Floats]:
-    """Flatten the trees of all boosters to the arrays that `streamseg.engine.boundaries.trees` reads."""
+    """Convert the trees of all boosters, in order, to the arrays of a `BoundaryModel`, by name."""
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
@@ -209,7 +210,7 @@ def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int3
 
 
 def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Floats) -> BoundaryModel:
-    """Make a model without trees, which computes candidate features but rejects no candidate."""
+    """Make a boundary model without trees, by which candidate features can be computed; it rejects no candidate."""
     empty = np.zeros(0, np.int32)
     return BoundaryModel(
         projection=projection,
@@ -231,7 +232,7 @@ def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Fl
 
 
 def add_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
-    """Return the model with these glance trees, which reject candidates with log-odds below the gate."""
+    """Return a copy of the model with only these glance trees, which reject candidates of log-odds below `gate`."""
     return replace(
         model,
         **flatten_trees([booster]),  # type: ignore[arg-type]
@@ -248,7 +249,11 @@ def train_boundary_model(
     weight: Callable[[TrackTexture], float] = lambda track: 1.0,  # noqa: ARG005  the same for every track
     excluded_labels: frozenset[str] = frozenset(),
 ) -> BoundaryModel:
-    """Train a boundary classifier for one kind of material; its policies are to be chosen afterwards.
+    """Train a boundary model on annotated tracks of one kind of material.
+
+    Its policies and calibration are placeholders: choose them afterwards, see `choose_policies`, `calibrate_model`.
+    classes: directions of sound classes, as in `BoundaryModel`. weight: returns the weight of a track's examples.
+    excluded_labels: labels that are not used, because a fold is tested on them.
 
     First the glance trees, on all candidates. Then the trees of the close look, on the candidates that the glance
     trees pass on: for these examples, the glance trees are grown on the other half of the tracks.

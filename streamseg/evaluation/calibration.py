@@ -1,8 +1,9 @@
-"""Calibration of probabilities: of all predictions made with 80 %, four in five should come true."""
+"""Measures and fits calibration: of all predictions made with a probability of 80 %, 80 % should come true."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ _PRIOR_COUNT = 10.0  # weight of the identity calibration, in predictions
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityDiagram:
-    """A reliability diagram: for each bin that is not empty, mean probability, share that came true, and count."""
+    """Predictions in bins of probability; empty bins are left out.
+
+    probability: mean of each bin. frequency: share of each bin that came true. count: predictions in each bin.
+    """
 
     probability: tuple[float, ...]
     frequency: tuple[float, ...]
@@ -25,14 +29,14 @@ class ReliabilityDiagram:
 
     @property
     def error(self) -> float:
-        """Expected calibration error (Naeini, Cooper & Hauskrecht 2015); NaN without predictions."""
+        """Expected calibration error, 0 to 1 (Naeini, Cooper & Hauskrecht 2015); NaN without predictions."""
         if not self.count:
             return float("nan")
         return float(np.average(np.abs(np.subtract(self.probability, self.frequency)), weights=self.count))
 
 
 def make_reliability_diagram(probabilities: list[float], outcomes: list[bool]) -> ReliabilityDiagram:
-    """Collect predictions in ten bins of equal width.
+    """Make the reliability diagram of predictions, with ten bins of equal width.
 
     Parameters
     ----------
@@ -49,8 +53,15 @@ def make_reliability_diagram(probabilities: list[float], outcomes: list[bool]) -
     return ReliabilityDiagram(tuple(mean.tolist()), tuple(share.tolist()), tuple(count[count > 0].tolist()))
 
 
-def fit_platt(probabilities: Floats, outcomes: NDArray[np.bool_]) -> tuple[float, float]:
-    """Fit slope and shift of the log-odds so that probabilities are calibrated (Platt 1999).
+class PlattScaling(NamedTuple):
+    """A calibration: log-odds are multiplied by `slope`, then `shift` is added."""
+
+    slope: float
+    shift: float
+
+
+def fit_platt_scaling(probabilities: Floats, outcomes: NDArray[np.bool_]) -> PlattScaling:
+    """Fit the slope and the shift of log-odds by which predicted probabilities become calibrated (Platt 1999).
 
     Maximum likelihood with a ridge towards the identity (1, 0), which weighs `_PRIOR_COUNT` predictions. A ridge in
     scikit-learn's `LogisticRegression` is towards 0 and cannot penalise the intercept, hence `scipy.optimize`.
@@ -71,4 +82,4 @@ def fit_platt(probabilities: Floats, outcomes: NDArray[np.bool_]) -> tuple[float
         return float(np.sum(np.logaddexp(0.0, z) - outcomes * z) + ridge)
 
     slope, shift = minimize(loss, np.array([1.0, 0.0]), bounds=[(0.2, 5.0), (-5.0, 5.0)]).x
-    return float(slope), float(shift)
+    return PlattScaling(float(slope), float(shift))

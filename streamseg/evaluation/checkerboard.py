@@ -27,12 +27,12 @@ _MIN_VARIANCE = 1e-3
 
 
 def estimate_boundaries(path: Path) -> TrackPredictions:
-    """Estimate the boundaries in a sound file."""
+    """Detect the boundaries in a sound file by the checkerboard; the predictions have no labels."""
     return pick_boundaries(extract_texture(path))
 
 
 def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
-    """Estimate the boundaries in the texture of a file.
+    """Detect boundaries in the texture vectors of a file by the checkerboard.
 
     Parameters
     ----------

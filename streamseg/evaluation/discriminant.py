@@ -1,4 +1,4 @@
-"""Linear discriminant analysis of texture vectors."""
+"""Fits linear discriminant directions to texture vectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RidgeCovariance:
 
 
 def fit_discriminant(vectors: Floats, groups: NDArray[np.int64], dims: int) -> Floats:
-    """Fit linear discriminant directions (Fisher 1936), scaled to unit variance within groups.
+    """Fit the directions that separate groups of vectors best (Fisher 1936), scaled to unit variance within groups.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`streamseg evaluate`: runs the program over annotated sound and scores its events.
+"""Runs the program over annotated sound and scores its events, for `streamseg evaluate`.
 
 Every file goes through the source and the segmenter that `analyze` uses, in one causal pass.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,11 @@ from streamseg.wire.events import (
 
 @dataclass(frozen=True, slots=True)
 class TrackPredictions:
-    """The predictions of the program for one file. novelty: pairs of (stream seconds, novelty)."""
+    """The predictions of the program for one file.
+
+    boundaries: confirmed ones. sections: closed ones with their labels, `?` without one. sound: changes of the sound
+    classes. boundary_history: all decisions about boundaries, in order. novelty: pairs of (stream seconds, novelty).
+    """
 
     duration_s: float
     boundaries: tuple[DetectedBoundary, ...]
@@ -50,7 +55,12 @@ class TrackPredictions:
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """The scores of one file; None where its kind of annotation does not give them."""
+    """The scores of one file; None where its kind of annotation does not allow a score.
+
+    true, estimated: number of boundaries annotated, and predicted. precision, recall, f: of boundaries, at 3 s. f_05: F
+    at 0.5 s. delays_s: from each boundary that was found to its decision, in seconds. pairwise_f, v_measure: of labels.
+    realtime_factor: seconds of sound per second of computing.
+    """
 
     track: str
     kind: str
@@ -73,7 +83,7 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The scores of all files of a folder, with predictions and annotations by track name."""
+    """The scores of all files of a folder; predictions and annotations by track name, which is the file's stem."""
 
     tracks: tuple[TrackScore, ...]
     predictions: dict[str, TrackPredictions]
@@ -81,14 +91,14 @@ class Evaluation:
 
     @property
     def timeliness(self) -> list[TimelinessCounts]:
-        """The timeliness of provisional boundaries and the pairs for calibration, for each track."""
+        """The timeliness and calibration counts of each track."""
         return [
             timeliness.measure_timeliness(truth, self.predictions[name].boundary_history)
             for name, truth in self.truth.items()
         ]
 
-    def summary(self) -> list[tuple[str, str, str]]:
-        """Return rows of (title, value, 95 % interval over tracks) for each score that exists."""
+    def summary_rows(self) -> list[tuple[str, str, str]]:
+        """Format each score that exists as a row of (title, mean, 95 % interval over tracks or "")."""
         rows = []
         for name, title in (
             ("f", "F (3 s)"),
@@ -122,7 +132,7 @@ class Evaluation:
         return rows
 
     def write_csv(self, path: Path, *, replace: bool = False) -> None:
-        """Write one row for each track.
+        """Write the scores as a CSV file with one row for each track.
 
         replace: whether an existing file may be replaced. Raises OutputError, UsageError.
         """
@@ -137,15 +147,25 @@ class Evaluation:
             file.write(table.getvalue().encode())
 
 
-def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> tuple[TrackPredictions, float]:
-    """Run the program over one file; return its predictions and the speed, in multiples of real time."""
+class TrackRun(NamedTuple):
+    """The predictions for one file, and the speed: seconds of sound per second of computing."""
+
+    predictions: TrackPredictions
+    realtime_factor: float
+
+
+def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> TrackRun:
+    """Run the program over one sound file and collect its predictions.
+
+    model: the boundary model; None: the one that is shipped for the settings' profile.
+    """
     began = perf_counter()
     predictions = collect_predictions(segment(open_source(str(path)), settings, model=model, telemetry=True))
-    return predictions, predictions.duration_s / (perf_counter() - began)
+    return TrackRun(predictions, predictions.duration_s / (perf_counter() - began))
 
 
 def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
-    """Collect from events what the scores need."""
+    """Collect the predictions that are scored from the events of one run."""
     boundaries, sections, sound, history, novelty, duration_s = [], [], [], [], [], 0.0
     for event in events:
         match event.data:
@@ -174,7 +194,10 @@ def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
 def score_track(
     track: AnnotatedFile, predictions: TrackPredictions, realtime_factor: float = float("nan")
 ) -> TrackScore:
-    """Score the predictions of one file."""
+    """Score the predictions for one file against its annotation.
+
+    realtime_factor: speed of the run, copied to the score; NaN if it was not measured.
+    """
     start, end = track.spans[0].start, track.spans[-1].end
     if track.kind == "transitions":
         truth = [(span.start + span.end) / 2 for span in track.spans]
@@ -226,24 +249,24 @@ def evaluate_folder(
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
-    """Run and score every annotated file of a folder.
+    """Run the program over every annotated file of a folder and score its predictions.
 
-    model: replaces the shipped boundary classifier; a mapping has one for each file's stem, e.g. trained without it.
-    jobs: number of processes. progress: called after each file with (files done, files in all, name).
-    Raises SourceNotFoundError when there is nothing to score.
+    model: the boundary model; a mapping has one for each file's stem, for example trained without that file; None: the
+    shipped one. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes. progress: called
+    after each file with (files done, files in all, name). Raises SourceNotFoundError when there is nothing to score.
     """
     files = find_annotated_files(folder, truth)
     work = [
         (file.audio, settings, model.get(file.audio.stem) if isinstance(model, Mapping) else model) for file in files
     ]
-    results: dict[str, tuple[TrackPredictions, float]] = {}
-    for number, result in run_parallel(run_track, work, jobs):
+    runs: dict[str, TrackRun] = {}
+    for number, run in run_parallel(run_track, work, jobs):
         name = files[number].audio.stem
-        results[name] = result
+        runs[name] = run
         if progress is not None:
-            progress(len(results), len(files), name)
+            progress(len(runs), len(files), name)
     return Evaluation(
-        tracks=tuple(score_track(file, *results[file.audio.stem]) for file in files),
-        predictions={file.audio.stem: results[file.audio.stem][0] for file in files},
+        tracks=tuple(score_track(file, *runs[file.audio.stem]) for file in files),
+        predictions={file.audio.stem: runs[file.audio.stem].predictions for file in files},
         truth={file.audio.stem: file for file in files},
     )

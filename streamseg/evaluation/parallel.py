@@ -1,4 +1,4 @@
-"""Many files at a time, each in a process of its own."""
+"""Calls a function for many files at a time, in several processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Result = TypeVar("Result")
 def run_parallel(
     function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[int, Result]]:
-    """Call a function once for each tuple of arguments and yield (index, result) in the order of completion.
+    """Call a function in several processes, once for each tuple of arguments in `work`.
 
-    jobs: number of processes; with 1 the calls run in this process. Ctrl-C ends the processes.
+    Yields (index in `work`, result) in the order of completion. jobs: number of processes; with 1 the calls run in this
+    process. Ctrl-C ends the processes.
     """
     processes = max(1, min(jobs, len(work)))
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered", initializer=_ignore_interrupt)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the predictions for each track beside its annotation, and reliability diagrams."""
+"""Draws an evaluation: the predictions for each track beside its annotation, and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
 from streamseg.evaluation.calibration import ReliabilityDiagram
 from streamseg.evaluation.evaluate import Evaluation, TrackPredictions, TrackScore
-from streamseg.evaluation.timeliness import reliability_diagrams
+from streamseg.evaluation.timeliness import make_reliability_diagrams
 
 _RELIABILITY = "reliability.png"
 _HIT_COLOUR, _FALSE_COLOUR, _MISS_COLOUR = "#1a7f37", "#c62828", "#8a6d00"
@@ -35,29 +35,30 @@ _TICKS_S = (5, 15, 30, 60, 120, 300, 600, 1800)
 _LABEL_WIDTH_SHARE = 0.012  # of the track, for two letters of a name
 
 
-def picture_paths(folder: Path, tracks: Iterable[str]) -> list[Path]:
+def list_picture_paths(folder: Path, tracks: Iterable[str]) -> list[Path]:
     """List the files that `draw_evaluation` may write for tracks of these names."""
     return [*(folder / f"{track}.png" for track in tracks), folder / _RELIABILITY]
 
 
 def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = True) -> list[Path]:
-    """Draw one picture for each track and one of the reliability diagrams, as PNG files in a folder.
+    """Draw one PNG file for each track and one of the reliability diagrams into a folder; return their paths.
 
-    replace: whether existing files may be replaced. Raises OutputError, UsageError.
+    The folder is made if it is missing. replace: whether existing files may be replaced. Raises OutputError,
+    UsageError.
     """
     make_folder(folder)
     paths = []
     for track in evaluation.tracks:
         figure = draw_track(track, evaluation.truth[track.track], evaluation.predictions[track.track])
         paths.append(_save(figure, folder / f"{track.track}.png", replace=replace))
-    diagrams = {name: one for name, one in reliability_diagrams(evaluation.timeliness).items() if one.count}
+    diagrams = {name: one for name, one in make_reliability_diagrams(evaluation.timeliness).items() if one.count}
     if diagrams:
         paths.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
     return paths
 
 
 def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
-    """Draw the novelty with found, false and missed boundaries, and below it the true and the predicted labels."""
+    """Draw one track: novelty with found, false and missed boundaries; below it, the true and the predicted labels."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     end = max(predictions.duration_s, truth.spans[-1].end)
@@ -103,7 +104,10 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
 
 
 def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
-    """Draw reliability diagrams: observed share over predicted probability, with the number of predictions."""
+    """Draw reliability diagrams side by side: observed share over predicted probability, with numbers of predictions.
+
+    diagrams: by title.
+    """
     figure = Figure(figsize=(4.4 * len(diagrams), 5.0), layout="constrained")
     for axes, (name, diagram) in zip(
         figure.subplots(1, len(diagrams), squeeze=False)[0], diagrams.items(), strict=True
@@ -139,7 +143,9 @@ def _match_changes(
     """Return the true boundaries (start, end), and the index of the predicted boundary that hits each."""
     times = [boundary.t for boundary in predictions.boundaries]
     if truth.kind == "transitions":
-        return [(span.start, span.end) for span in truth.spans], dict(scores.score_transitions(truth.spans, times)[1])
+        return [(span.start, span.end) for span in truth.spans], dict(
+            scores.score_transitions(truth.spans, times).pairs
+        )
     inner = scores.inner_boundaries(truth.spans)
     return [(t, t) for t in inner], dict(scores.match_boundaries(inner, times, 3.0))
 

@@ -1,4 +1,4 @@
-"""Scores of boundaries and labels, with the measures of the field.
+"""Scores boundaries and labels with the usual measures of music structure analysis.
 
 Sections: `mir_eval.segment.detection`, trimmed (without the first and the last boundary, which are trivial).
 Transitions of a mix: an estimate from 3 s before the start to 3 s after the end of a transition is a hit, one to one;
@@ -8,6 +8,7 @@ every other estimate is a false alarm. Labels: `mir_eval.segment.pairwise` and `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import mir_eval
 import numpy as np
@@ -22,7 +23,7 @@ _TRANSITION_MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedBoundary:
-    """An estimated boundary: stream seconds of the boundary and of the decision."""
+    """A predicted boundary. t, decided_t: stream seconds of the boundary, and of the decision about it."""
 
     t: float
     decided_t: float
@@ -30,15 +31,32 @@ class DetectedBoundary:
 
 @dataclass(frozen=True, slots=True)
 class DetectionScore:
-    """Precision, recall and F at one tolerance."""
+    """Precision, recall and F-measure of boundaries at one tolerance, 0 to 1."""
 
     precision: float
     recall: float
     f: float
 
 
+class TransitionScore(NamedTuple):
+    """The score of boundaries in a mix. pairs: indices of the matched (transition, estimate)."""
+
+    detection: DetectionScore
+    pairs: list[tuple[int, int]]
+
+
+class LabelScores(NamedTuple):
+    """Pairwise F-measure and V-measure of labels, 0 to 1."""
+
+    pairwise_f: float
+    v_measure: float
+
+
 def score_detection(truth: list[float], estimates: list[float], window_s: float) -> DetectionScore:
-    """Score estimated against true boundaries, both inside the piece, matched one to one within window_s."""
+    """Score estimated against true boundaries, in seconds, matched one to one if they are at most `window_s` apart.
+
+    Neither list has the ends of the piece, so the score is trimmed.
+    """
     if not truth and not estimates:
         return DetectionScore(1.0, 1.0, 1.0)
     if not truth or not estimates:
@@ -48,16 +66,17 @@ def score_detection(truth: list[float], estimates: list[float], window_s: float)
 
 
 def inner_boundaries(spans: tuple[LabelledSpan, ...]) -> list[float]:
-    """Return the starts of all spans but the first: the trimmed boundaries."""
+    """Return the boundaries between spans, in seconds: the starts of all spans but the first."""
     return [span.start for span in spans[1:]]
 
 
 def score_untrimmed(
     truth: list[float], estimates: list[float], start: float, end: float, window_s: float
 ) -> DetectionScore:
-    """Score as `score_detection`, with both ends of the piece counted as hits.
+    """Score estimated against true boundaries, in seconds, with both ends of the piece counted as hits.
 
-    This is the default of mir_eval; it is often published and higher than the trimmed score.
+    start, end: of the piece. window_s: as in `score_detection`. This is the default of mir_eval; it is often published
+    and higher than the trimmed score.
     """
     reference = _intervals_between(truth, start, end)
     estimate = _intervals_between(estimates, start, end)
@@ -65,10 +84,8 @@ def score_untrimmed(
     return DetectionScore(precision, recall, f)
 
 
-def score_transitions(
-    spans: tuple[LabelledSpan, ...], estimates: list[float]
-) -> tuple[DetectionScore, list[tuple[int, int]]]:
-    """Score estimates against the transitions of a mix; also return the matched (transition, estimate) indices."""
+def score_transitions(spans: tuple[LabelledSpan, ...], estimates: list[float]) -> TransitionScore:
+    """Score estimated boundaries, in seconds, against the transitions of a mix."""
     graph: dict[int, list[int]] = {}
     for i, t in enumerate(estimates):
         candidates = [
@@ -82,19 +99,22 @@ def score_transitions(
     matching = mir_eval.util._bipartite_match(graph)
     pairs = sorted((transition, estimate) for transition, estimate in matching.items())
     if not spans and not estimates:
-        return DetectionScore(1.0, 1.0, 1.0), []
-    return _score_from_counts(len(pairs), len(estimates), len(spans)), pairs
+        return TransitionScore(DetectionScore(1.0, 1.0, 1.0), [])
+    return TransitionScore(_score_from_counts(len(pairs), len(estimates), len(spans)), pairs)
 
 
 def match_boundaries(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
-    """Match boundaries and estimates one to one within window_s; return (boundary, estimate) indices."""
+    """Match true and estimated boundaries, in seconds, one to one; return the indices (true, estimate) of each pair.
+
+    window_s: largest distance of a pair, seconds.
+    """
     if not truth or not estimates:
         return []
     return [(int(i), int(j)) for i, j in match_events(np.array(truth), np.array(estimates), window_s)]
 
 
-def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) -> tuple[float, float]:
-    """Return pairwise F and V-measure of labels over the annotated part."""
+def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) -> LabelScores:
+    """Score estimated against true labels, over the annotated part of the file."""
     start, end = truth[0].start, truth[-1].end
     reference = np.array([[span.start, span.end] for span in truth])
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)
@@ -104,11 +124,14 @@ def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) 
     reference, intervals = reference - start, intervals - start  # mir_eval needs a piece that begins at 0
     pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimate_names)[2]
     v = mir_eval.segment.vmeasure(reference, names, intervals, estimate_names)[2]
-    return float(pairwise), float(v)
+    return LabelScores(float(pairwise), float(v))
 
 
 def bootstrap_interval(values: list[float], *, draws: int = 2000) -> tuple[float, float]:
-    """Return the bootstrapped 95 % interval of the mean over tracks, with a fixed seed; NaN without values."""
+    """Return the 95 % confidence interval (low, high) of the mean of values, by bootstrap with a fixed seed.
+
+    draws: number of resamples. NaN without values; one value is both ends.
+    """
     if len(values) < 2:
         return (values[0], values[0]) if values else (float("nan"), float("nan"))
     low, high = bootstrap((values,), np.mean, n_resamples=draws, method="percentile", rng=0).confidence_interval

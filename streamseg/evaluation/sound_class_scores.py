@@ -1,4 +1,4 @@
-"""Scores of sound classes: speech, music and silence, each by itself, on a grid of half seconds.
+"""Scores sound classes: speech, music and silence, each by itself, on a grid of half seconds.
 
 The annotation has segments of the labels in `TRUTH_CLASSES`: talk over music is speech and music, a jingle is music,
 noise is none of the three.
@@ -26,31 +26,38 @@ TRUTH_CLASSES: dict[str, tuple[bool, bool, bool]] = {
 }
 _LATE_S = 10.0  # a predicted change later than this after the true one is another change
 
-Truth = NDArray[np.bool_]
+ClassGrid = NDArray[np.bool_]  # shape (cells, 3), a column for each of KINDS
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredProgramme:
-    """One annotated programme and the predictions for it."""
+    """The annotation of one programme, and the predicted changes of its sound classes."""
 
     truth: tuple[LabelledSpan, ...]
     predictions: tuple[SoundChanged, ...]
 
 
 def is_programme(spans: tuple[LabelledSpan, ...]) -> bool:
-    """Tell whether the labels are those of sound classes."""
+    """Return whether there are spans and all their labels are those of sound classes."""
     return bool(spans) and {span.label for span in spans} <= set(TRUTH_CLASSES)
 
 
-def truth_grid(spans: tuple[LabelledSpan, ...]) -> Truth:
-    """Sample the annotation at the middle of each cell of the grid; bool, shape (cells, 3)."""
+def sample_truth_on_grid(spans: tuple[LabelledSpan, ...]) -> ClassGrid:
+    """Return the annotated classes at the middle of each cell of the grid, bool, shape (cells, 3).
+
+    The grid covers the annotation in steps of GRID_S; its columns are KINDS.
+    """
     middles = _cell_middles(spans)
     which = np.searchsorted([span.start for span in spans], middles, side="right") - 1
     return np.array([TRUTH_CLASSES[span.label] for span in spans])[which]
 
 
-def prediction_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> Truth:
-    """Sample the predictions on the same grid; each holds from its `t`, and before the first there is no class."""
+def sample_predictions_on_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> ClassGrid:
+    """Return the predicted classes at the middle of each cell of the grid, bool, shape (cells, 3).
+
+    spans: the annotation, whose grid is used. A prediction holds from its `t` until the next one; before the first
+    there is no class.
+    """
     middles = _cell_middles(spans)
     which = np.searchsorted([change.t for change in predictions], middles, side="right")
     states = np.array(
@@ -59,8 +66,8 @@ def prediction_grid(predictions: tuple[SoundChanged, ...], spans: tuple[Labelled
     return states[which]
 
 
-def decision_delays(programme: ScoredProgramme) -> list[float]:
-    """Return the seconds from each true change of a class to the stream time of its decision."""
+def measure_decision_delays(programme: ScoredProgramme) -> list[float]:
+    """Return the seconds from each true change of a class to the decision about it; missed changes are left out."""
     delays = []
     for k, kind in enumerate(KINDS):
         before = False
@@ -82,11 +89,13 @@ def decision_delays(programme: ScoredProgramme) -> list[float]:
 
 
 def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, str, str]]:
-    """Return rows of (title, value, "") over all programmes together."""
+    """Format the scores of all programmes together as rows of (title, value, ""); none without programmes."""
     if not programmes:
         return []
-    true = np.vstack([truth_grid(programme.truth) for programme in programmes])
-    prediction = np.vstack([prediction_grid(programme.predictions, programme.truth) for programme in programmes])
+    true = np.vstack([sample_truth_on_grid(programme.truth) for programme in programmes])
+    prediction = np.vstack(
+        [sample_predictions_on_grid(programme.predictions, programme.truth) for programme in programmes]
+    )
     rows = []
     for k, kind in enumerate(KINDS):
         both, either = np.sum(true[:, k] & prediction[:, k]), np.sum(true[:, k]) + np.sum(prediction[:, k])
@@ -96,7 +105,7 @@ def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, 
     for title, cells, k in (("noise heard as speech", noise, 0), ("talk over music heard as music", over, 1)):
         if cells.any():
             rows.append((title, f"{prediction[cells, k].mean():.3f}", ""))
-    delays = [delay for programme in programmes for delay in decision_delays(programme)]
+    delays = [delay for programme in programmes for delay in measure_decision_delays(programme)]
     if delays:
         rows.append(("kind of sound, delay median", f"{np.median(delays):.1f} s", ""))
     return rows
@@ -106,6 +115,6 @@ def _cell_middles(spans: tuple[LabelledSpan, ...]) -> NDArray[np.float64]:
     return np.arange(spans[0].start + GRID_S / 2, spans[-1].end, GRID_S)
 
 
-def _label_mask(spans: tuple[LabelledSpan, ...], label: str) -> Truth:
+def _label_mask(spans: tuple[LabelledSpan, ...], label: str) -> NDArray[np.bool_]:
     which = np.searchsorted([span.start for span in spans], _cell_middles(spans), side="right") - 1
     return np.array([span.label == label for span in spans])[which]

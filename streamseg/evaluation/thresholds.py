@@ -1,4 +1,7 @@
-"""Choice of confirmation policies on the predictions of a boundary classifier for tracks it was not trained on."""
+"""Chooses confirmation policies: when, and from which probability on, a predicted boundary is confirmed.
+
+They are chosen on the predictions of a boundary classifier for tracks that it was not trained on.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from streamseg.engine.boundaries.tracker import BoundaryTracker
 from streamseg.engine.features.texture import HOP_FRAMES
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation import scores
+from streamseg.evaluation.scores import DetectedBoundary
 from streamseg.evaluation.timeliness import BoundaryPrediction
 from streamseg.evaluation.tracks import TrackTexture, step_to_time, time_after_steps
 from streamseg.settings import ENGINE_RATE, HOP, Settings
@@ -30,7 +34,10 @@ _CANDIDATE_POLICIES = [
 
 @dataclass(frozen=True, slots=True)
 class PolicyScore:
-    """The scores of a policy over tracks."""
+    """The scores of a policy: F, precision and recall at 3 s are means over tracks, the others are of all tracks.
+
+    delay_median_s, delay_p90_s: from boundary to decision; infinite when no boundary was found.
+    """
 
     f: float
     precision: float
@@ -41,29 +48,34 @@ class PolicyScore:
     policy: ThresholdPolicy
 
 
-def predict_track(track: TrackTexture, model: BoundaryModel) -> Floats:
-    """Run the boundary classifier over a track; returns the probabilities at each vector, shape (vectors, ages)."""
+def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) -> Floats:
+    """Run the boundary classifier over a track; return the probabilities after each texture vector.
+
+    Returns shape (vectors, ages): column k is of the candidate that is `model.ages[k]` vectors old.
+    """
     classifier = BoundaryClassifier(model)
     return np.array([classifier.push(vector) for vector in track.vectors])
 
 
-def confirmed_boundaries(
+def confirm_boundaries(
     probabilities: Floats, model: BoundaryModel, policy: ThresholdPolicy | None, settings: Settings
-) -> list[tuple[float, float]]:
-    """Return (t, decided_t) of the boundaries that a policy confirms, or the model's own policies if it is None.
+) -> list[DetectedBoundary]:
+    """Return the boundaries that a policy confirms, in order of decision.
 
-    probabilities: from `predict_track`.
+    probabilities: from `compute_boundary_probabilities`. policy: None: the policies of the model.
     """
     if policy is not None:
         model = replace(model, policies=np.array([policy]))
-    history = boundary_history(probabilities, model, settings)
-    return [(one.t, one.decided_t) for one in history if one.state == "confirmed" and one.t is not None]
+    history = run_boundary_tracker(probabilities, model, settings)
+    return [DetectedBoundary(one.t, one.decided_t) for one in history if one.state == "confirmed" and one.t is not None]
 
 
-def boundary_history(probabilities: Floats, model: BoundaryModel, settings: Settings) -> tuple[BoundaryPrediction, ...]:
-    """Run the boundary tracker over the probabilities of `predict_track`; returns all its decisions, in order.
+def run_boundary_tracker(
+    probabilities: Floats, model: BoundaryModel, settings: Settings
+) -> tuple[BoundaryPrediction, ...]:
+    """Run the boundary tracker over the probabilities of a track; return all its decisions, in order.
 
-    The probabilities of the decisions are calibrated as the model's `calibration` asks.
+    probabilities: from `compute_boundary_probabilities`. Those of the decisions are calibrated by `model.calibration`.
     """
     tracker = BoundaryTracker(settings, model)
     decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
@@ -88,23 +100,26 @@ def score_policy(
     policy: ThresholdPolicy,
     settings: Settings,
 ) -> PolicyScore:
-    """Score a policy over tracks; tables: the probabilities of each track, from `predict_track`."""
+    """Score the boundaries that a policy confirms in annotated tracks.
+
+    tables: the probabilities of each track, from `compute_boundary_probabilities`.
+    """
     track_scores, delays, alarms, hours = [], [], 0, 0.0
     for track, table in zip(tracks, tables, strict=True):
-        boundaries = confirmed_boundaries(table, model, policy, settings)
+        boundaries = confirm_boundaries(table, model, policy, settings)
         spans = track.truth.spans
         hours += len(track.vectors) * HOP_FRAMES * HOP / ENGINE_RATE / 3600
         if track.truth.kind == "transitions":
             truth = [(span.start + span.end) / 2 for span in spans]
-            score, pairs = scores.score_transitions(spans, [t for t, _ in boundaries])
+            score, pairs = scores.score_transitions(spans, [boundary.t for boundary in boundaries])
         else:
             truth = scores.inner_boundaries(spans)
-            boundaries = [(t, decided_t) for t, decided_t in boundaries if spans[0].start < t < spans[-1].end]
-            score = scores.score_detection(truth, [t for t, _ in boundaries], 3.0)
-            pairs = scores.match_boundaries(truth, [t for t, _ in boundaries], 3.0)
+            boundaries = [boundary for boundary in boundaries if spans[0].start < boundary.t < spans[-1].end]
+            score = scores.score_detection(truth, [boundary.t for boundary in boundaries], 3.0)
+            pairs = scores.match_boundaries(truth, [boundary.t for boundary in boundaries], 3.0)
         track_scores.append(score)
         alarms += len(boundaries) - len(pairs)
-        delays += [boundaries[j][1] - truth[i] for i, j in pairs]
+        delays += [boundaries[j].decided_t - truth[i] for i, j in pairs]
     return PolicyScore(
         f=float(np.mean([one.f for one in track_scores])),
         precision=float(np.mean([one.precision for one in track_scores])),
@@ -116,10 +131,10 @@ def score_policy(
     )
 
 
-def score_policies(
+def score_candidate_policies(
     tracks: list[TrackTexture], tables: list[Floats], model: BoundaryModel, settings: Settings
 ) -> list[PolicyScore]:
-    """Score every candidate policy."""
+    """Score every combination of threshold, rise and youngest age on annotated tracks; tables: as in `score_policy`."""
     return [
         score_policy(tracks, tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _CANDIDATE_POLICIES
@@ -130,9 +145,9 @@ def score_policies(
 def choose_policies(
     policy_scores: list[PolicyScore], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)
 ) -> Floats:
-    """Choose for each look-ahead the policy of highest F whose median delay is within it, or else the fastest one.
+    """Choose for each look-ahead the policy of highest F whose median delay is not longer, or else the fastest one.
 
-    Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
+    policy_scores: of the policies to choose from. Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
     """
     rows = []
     for lookahead_s in lookaheads_s:

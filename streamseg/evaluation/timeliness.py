@@ -1,4 +1,4 @@
-"""Timeliness: how early boundaries are predicted, how often they are retracted, and how well they are calibrated.
+"""Measures how early boundaries are predicted, how often they are retracted, and how well they are calibrated.
 
 A predicted boundary is true if the annotation has one within the margin of the scoring. Stability is compared with
 that, and also with the final state of the boundary: confirmed or retracted.
@@ -22,7 +22,11 @@ DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 @dataclass(frozen=True, slots=True)
 class BoundaryPrediction:
-    """One decision about a boundary. t: None when it is retracted. probability: stability or confidence."""
+    """One decision about a boundary, as in the events.
+
+    t: stream seconds of the boundary, None when it is retracted. decided_t: of the decision. probability: stability of
+    a provisional boundary, confidence of a confirmed one. at_end: whether the end of the stream caused the decision.
+    """
 
     boundary_id: str
     state: DecisionState
@@ -34,7 +38,7 @@ class BoundaryPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TimelinessCounts:
-    """Counts and pairs of one track, to be pooled over tracks.
+    """Counts of one track, which are added over tracks.
 
     sharp: number of true boundaries that are cuts. early: those of them predicted, in any state, within `EARLY_S`.
     provisional: number of boundaries that were provisional. retractions: those of them that were retracted.
@@ -51,7 +55,10 @@ class TimelinessCounts:
 
 
 def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, ...]) -> TimelinessCounts:
-    """Measure the timeliness of one track; boundaries that the end of the stream settled are left out."""
+    """Compare all decisions about the boundaries of one track with its annotation.
+
+    history: the decisions, in order. Boundaries about which the end of the stream decided are left out.
+    """
     settled_at_end = {decision.boundary_id for decision in history if decision.at_end}
     start, end = track.spans[0].start, track.spans[-1].end
     is_mix = track.kind == "transitions"  # the annotation of a mix covers the whole file
@@ -95,8 +102,8 @@ def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, 
     )
 
 
-def reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, ReliabilityDiagram]:
-    """Make the reliability diagrams of confidence and stability, over all tracks together."""
+def make_reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, ReliabilityDiagram]:
+    """Make the reliability diagrams of confidence and stability of all tracks together, by title."""
     stability = [row for track in tracks for row in track.stability]
     confidence = [row for track in tracks for row in track.confidence]
     return {
@@ -109,14 +116,14 @@ def reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, Reliabilit
 
 
 def summarise_timeliness(tracks: list[TimelinessCounts]) -> list[tuple[str, str, str]]:
-    """Return rows of (title, value, note) over all tracks together."""
+    """Format the timeliness and the calibration errors of all tracks together as rows of (title, value, note or "")."""
     rows = []
     sharp, provisional = sum(track.sharp for track in tracks), sum(track.provisional for track in tracks)
     if sharp:
         rows.append((f"sharp changes said within {EARLY_S:g} s", f"{sum(t.early for t in tracks) / sharp:.3f}", ""))
     if provisional:
         rows.append(("provisional, retracted", f"{sum(t.retractions for t in tracks) / provisional:.3f}", ""))
-    for name, diagram in reliability_diagrams(tracks).items():
+    for name, diagram in make_reliability_diagrams(tracks).items():
         if diagram.count:
             rows.append((f"calibration error of {name}", f"{diagram.error:.3f}", f"{sum(diagram.count)} sayings"))
     return rows

@@ -1,4 +1,4 @@
-"""Annotated tracks with the texture vectors that the engine computes of them."""
+"""Computes the texture vectors of annotated tracks by the code of the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.features import FeatureExtractor
-from streamseg.engine.features.mono import convert_to_mono
+from streamseg.engine.features.mono import resample_to_mono
 from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
 from streamseg.engine.timeline import step_to_time, time_after_steps
 from streamseg.evaluation.annotations import AnnotatedFile
@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TrackTexture:
-    """The texture of an annotated file.
+    """An annotated file with its texture vectors, shape (n, VECTOR_DIMS).
 
-    vectors: shape (n, VECTOR_DIMS). source: tracks of one source are never on both sides of a fold.
+    source: name of what the track was made from; tracks of one source are never on both sides of a fold.
     """
 
     truth: AnnotatedFile
@@ -34,14 +34,14 @@ class TrackTexture:
 
 
 def extract_texture(path: Path) -> Floats:
-    """Compute all texture vectors of a file, shape (n, VECTOR_DIMS)."""
+    """Compute all texture vectors of a sound file, shape (n, VECTOR_DIMS)."""
     texture = TextureExtractor()
     rows = [vector[None] for frames in extract_frames(path) for _, vector in texture.push(frames)]
     return np.concatenate([np.zeros((0, VECTOR_DIMS)), *rows])
 
 
 def extract_frames(path: Path) -> Iterator[Floats]:
-    """Compute the feature frames of a file, block by block."""
+    """Yield the feature frames of a sound file, block by block, each shape (n, COLUMNS_TOTAL)."""
     features = FeatureExtractor()
-    for samples in convert_to_mono(AudioFileSource(path)):
+    for samples in resample_to_mono(AudioFileSource(path)):
         yield features.push(samples)

@@ -1,4 +1,4 @@
-"""`streamseg tune`: fits the boundary classifier to a user's annotated sound, and cross-validates the gain.
+"""Fits the boundary model to a user's annotated sound and cross-validates the gain, for `streamseg tune`.
 
 Three steps are scored in folds by file, so that no file is scored by a model that was fitted to it:
 
@@ -6,7 +6,7 @@ Three steps are scored in folds by file, so that no file is scored by a model th
 - fitted: its probabilities calibrated (Platt 1999, with a ridge towards the identity) and its policies chosen anew;
 - grown: new trees for this sound alone, then fitted likewise. Only with enough hours, since trees overfit a few tracks.
 
-The simplest step wins that no other step beats by more than `MIN_GAIN`.
+The simplest step is chosen that no other step exceeds by more than `MIN_GAIN`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ from streamseg.errors import UsageError
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import AnnotatedFile, TruthKind, find_annotated_files
 from streamseg.evaluation.boundary_training import RECIPES, train_boundary_model
-from streamseg.evaluation.calibration import fit_platt
+from streamseg.evaluation.calibration import PlattScaling, fit_platt_scaling
 from streamseg.evaluation.evaluate import TrackPredictions, TrackScore, score_track
 from streamseg.evaluation.parallel import run_parallel
-from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.thresholds import choose_policies, confirmed_boundaries, predict_track, score_policy
-from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time, time_after_steps
+from streamseg.evaluation.thresholds import (
+    choose_policies,
+    compute_boundary_probabilities,
+    confirm_boundaries,
+    score_policy,
+)
+from streamseg.evaluation.tracks import TrackTexture, extract_texture, time_after_steps, step_to_time
 from streamseg.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -50,7 +54,7 @@ _MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class StepScore:
-    """The cross-validated scores of one step: each track is scored by a model fitted to other files."""
+    """The cross-validated scores of one tuning step: each track is predicted by a model fitted to other files."""
 
     step: TuningStep
     tracks: tuple[TrackScore, ...]
@@ -61,7 +65,7 @@ class StepScore:
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_row(self) -> tuple[str, ...]:
-        """Format step, F with its 95 % interval, precision, recall, false alarms an hour, delay median and p90."""
+        """Format the step, F, its 95 % interval, precision, recall, false alarms an hour, delay's median and p90."""
         low, high = scores.bootstrap_interval([track.f for track in self.tracks])
         hours = sum(track.duration_s for track in self.tracks) / 3600
         alarms = sum(track.false_alarms_per_h * track.duration_s for track in self.tracks) / 3600 / hours
@@ -84,7 +88,10 @@ class StepScore:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The scores of all steps, the best step, and its model, fitted to all files."""
+    """The scores of all tuning steps, the best step, and its model, fitted to all files.
+
+    hours: of sound. changes: annotated boundaries.
+    """
 
     steps: tuple[StepScore, ...]
     best: TuningStep
@@ -103,9 +110,10 @@ def tune_model(
     jobs: int = 1,
     progress: ProgressCallback = lambda number, total, name: None,  # noqa: ARG005  no report by default
 ) -> TuningResult:
-    """Fit a boundary classifier to a folder of annotated sound.
+    """Fit a boundary model to a folder of annotated sound, and measure the gain by cross-validation.
 
-    start: the initial model. jobs: number of processes. progress: called with (parts done, parts in all, name).
+    start: the initial model. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes.
+    progress: called with (parts done, parts in all, name of the part).
     Raises SourceNotFoundError when the folder has no annotated sound, UsageError when it has too little to
     cross-validate.
     """
@@ -121,7 +129,7 @@ def tune_model(
     test_masks = [np.arange(len(files)) % folds == fold for fold in range(folds)]
     hours = sum(time_after_steps(len(track.vectors)) for track in tracks) / 3600
 
-    probabilities = _predict_tracks([(track, start) for track in tracks], jobs, progress, "judging")
+    probabilities = _predict_tracks([(track, start) for track in tracks], jobs, progress, "predicting")
     scorer = _make_scorer(settings)
     steps = [
         StepScore("as it is", tuple(map(scorer, tracks, probabilities, [start] * len(tracks)))),
@@ -131,12 +139,12 @@ def tune_model(
         recipe = RECIPES[SHIPPED_BOUNDARY_MODELS[settings.profile]]
         fold_models = []
         for fold, mask in enumerate(test_masks):
-            progress(fold, folds + 1, "growing trees")
+            progress(fold, folds + 1, "training trees")
             train = [track for track, is_test in zip(tracks, mask) if not is_test]
             fold_models.append(train_boundary_model(train, start.classes, recipe))
         # Fold k tests the files k, k + folds, …
         work = [(track, fold_models[i % folds]) for i, track in enumerate(tracks)]
-        grown_probabilities = _predict_tracks(work, jobs, progress, "judging by new trees")
+        grown_probabilities = _predict_tracks(work, jobs, progress, "predicting with new trees")
         grown_scores = _cross_validate(tracks, grown_probabilities, fold_models, test_masks, settings, progress)
         steps.append(StepScore("grown", grown_scores))
     best = steps[0]
@@ -147,14 +155,17 @@ def tune_model(
     if best.step == "fitted":
         model = _fit_step(tracks, probabilities, start, settings)[0]
     elif best.step == "grown":
-        progress(folds, folds + 1, "growing trees")
+        progress(folds, folds + 1, "training trees")
         model = train_boundary_model(tracks, start.classes, recipe)
         model = _fit_step(tracks, grown_probabilities, model, settings)[0]
     return TuningResult(tuple(steps), best.step, model, folds, hours, changes)
 
 
 def calibrate_model(model: BoundaryModel, slope: float, shift: float) -> BoundaryModel:
-    """Return the model with its log-odds scaled and shifted; the glance trees reject the same candidates as before."""
+    """Return a copy of the model whose log-odds are multiplied by `slope`, then increased by `shift`.
+
+    The glance trees reject the same candidates as before.
+    """
     n_glance = int(model.glance_trees)
     glance_nodes = int(model.first[n_glance]) if n_glance < len(model.first) else None
     children = np.concatenate([model.left[:glance_nodes], model.right[:glance_nodes]])
@@ -166,8 +177,8 @@ def calibrate_model(model: BoundaryModel, slope: float, shift: float) -> Boundar
 
 def _fit_step(
     tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
-) -> tuple[BoundaryModel, tuple[float, float]]:
-    """Calibrate the model and choose its policies; returns the model and its calibration (slope, shift).
+) -> tuple[BoundaryModel, PlattScaling]:
+    """Calibrate the model and choose its policies; return the new model and the calibration.
 
     probabilities: of each track, predicted by a model that was not trained on it.
     """
@@ -177,18 +188,18 @@ def _fit_step(
         for t, probability in _all_predictions(table, model, settings):
             predictions.append(probability)
             outcomes.append(_is_true_boundary(track.truth, t))
-    slope, shift = (1.0, 0.0)
+    scaling = PlattScaling(1.0, 0.0)
     if predictions:
-        slope, shift = fit_platt(np.clip(np.array(predictions), 1e-6, 1 - 1e-6), np.array(outcomes))
-    calibrated_tables = [_calibrate_table(table, slope, shift) for table in probabilities]
+        scaling = fit_platt_scaling(np.clip(np.array(predictions), 1e-6, 1 - 1e-6), np.array(outcomes))
+    calibrated_tables = [_calibrate_table(table, *scaling) for table in probabilities]
     lookaheads = tuple(model.policies[:, 0]) if len(model.policies) > 1 else (2.0, 5.0, 10.0, 20.0)
     policy_scores = [
         score_policy(tracks, calibrated_tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _POLICIES
         for youngest in model.ages[::3]
     ]
-    fitted_model = replace(calibrate_model(model, slope, shift), policies=choose_policies(policy_scores, lookaheads))
-    return fitted_model, (slope, shift)
+    fitted_model = replace(calibrate_model(model, *scaling), policies=choose_policies(policy_scores, lookaheads))
+    return fitted_model, scaling
 
 
 def _cross_validate(
@@ -205,17 +216,17 @@ def _cross_validate(
     for fold, (mask, model) in enumerate(zip(test_masks, models, strict=True)):
         progress(fold, len(test_masks), "fitting")
         train = np.flatnonzero(~mask)
-        fitted_model, (slope, shift) = _fit_step(
+        fitted_model, scaling = _fit_step(
             [tracks[i] for i in train], [probabilities[i] for i in train], model, settings
         )
         for i in np.flatnonzero(mask):
-            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], slope, shift), fitted_model)
+            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], *scaling), fitted_model)
     return tuple(track_scores[i] for i in range(len(tracks)))
 
 
 def _make_scorer(settings: Settings) -> Callable[[TrackTexture, Floats, BoundaryModel], TrackScore]:
     def score_table(track: TrackTexture, table: Floats, model: BoundaryModel) -> TrackScore:
-        boundaries = tuple(DetectedBoundary(*pair) for pair in confirmed_boundaries(table, model, None, settings))
+        boundaries = tuple(confirm_boundaries(table, model, None, settings))
         return score_track(track.truth, TrackPredictions(time_after_steps(len(track.vectors)), boundaries, ()))
 
     return score_table
@@ -254,7 +265,7 @@ def _extract_tracks(files: list[AnnotatedFile], jobs: int, progress: ProgressCal
     vectors: dict[int, Floats] = {}
     for number, texture in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
         vectors[number] = texture
-        progress(len(vectors), len(files), f"listening: {files[number].audio.stem}")
+        progress(len(vectors), len(files), f"extracting features: {files[number].audio.stem}")
     return [TrackTexture(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]
 
 
@@ -262,7 +273,7 @@ def _predict_tracks(
     work: list[tuple[TrackTexture, BoundaryModel]], jobs: int, progress: ProgressCallback, stage: str
 ) -> list[Floats]:
     tables: dict[int, Floats] = {}
-    for number, table in run_parallel(predict_track, work, jobs):
+    for number, table in run_parallel(compute_boundary_probabilities, work, jobs):
         tables[number] = table
         progress(len(tables), len(work), stage)
     return [tables[number] for number in range(len(work))]

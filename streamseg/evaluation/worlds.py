@@ -1,4 +1,4 @@
-"""Worlds: folders of annotated sound of different kinds, each scored by itself.
+"""Scores worlds: folders of annotated sound of different kinds, each by itself.
 
 A mean over all files would hide the kind of sound on which the program fails; hence the worst world comes first.
 """
@@ -22,7 +22,7 @@ COLUMNS = ("world", "files", "F 3 s", "95 %", "F .5 s", "P", "R", "false/h", "de
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The scores of one folder, and optionally those of the checkerboard on the same files."""
+    """The scores of the files of one folder; checkerboard: those of the baseline on the same files, or empty."""
 
     name: str
     tracks: tuple[TrackScore, ...]
@@ -30,19 +30,19 @@ class World:
 
     @property
     def mean_f(self) -> float:
-        """Mean F at 3 s over files."""
+        """Mean of F at 3 s over files."""
         return float(np.mean([track.f for track in self.tracks]))
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Format a row of `COLUMNS` for the program, and one for the checkerboard if it was scored."""
+    def table_rows(self) -> list[tuple[str, ...]]:
+        """Format the scores as a row of `COLUMNS`, and those of the checkerboard as a second row if there are any."""
         rows = [_row(self.name, self.tracks)]
         return [*rows, _row("checkerboard", self.checkerboard)] if self.checkerboard else rows
 
 
-def group_by_world(folder: Path, truth: TruthKind = "auto") -> list[Path]:
-    """Return the folder itself if it has annotated sound, else its subfolders that have.
+def find_world_folders(folder: Path, truth: TruthKind = "auto") -> list[Path]:
+    """Find the worlds in a folder: the folder itself if it has annotated sound, else its subfolders that have.
 
-    Raises SourceNotFoundError when there is none.
+    truth: the kind of annotation, see `find_annotated_files`. Raises SourceNotFoundError when there is none.
     """
     try:
         find_annotated_files(folder, truth)
@@ -61,14 +61,14 @@ def group_by_world(folder: Path, truth: TruthKind = "auto") -> list[Path]:
 
 
 def score_checkerboard(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScore, ...]:
-    """Score the checkerboard on the files of an evaluation. jobs: number of processes."""
+    """Score the checkerboard baseline on the files of an evaluation; jobs: number of processes."""
     names = list(evaluation.truth)
     predictions = dict(run_parallel(estimate_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
     return tuple(score_track(evaluation.truth[name], predictions[number]) for number, name in enumerate(names))
 
 
 def sort_worst_first(worlds: list[World]) -> list[World]:
-    """Sort worlds by their mean F, ascending."""
+    """Return the worlds sorted by their mean F, ascending."""
     return sorted(worlds, key=lambda world: world.mean_f)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from streamseg.blocks import Samples
-from streamseg.engine.features.mono import convert_to_mono
+from streamseg.engine.features.mono import resample_to_mono
 from streamseg.engine.fingerprints.fingerprint import MAX_DURATION_S, Fingerprint, make_fingerprint
 from streamseg.engine.named_sounds import NamedSound
 from streamseg.live.name_store import NameStore
@@ -38,7 +38,7 @@ def _read_excerpt(file: Path, start_s: float, end_s: float | None) -> Samples:
     """The samples between two times of a file, but no more than a fingerprint needs: mono, 22,050 Hz, shape (n,)."""
     stop_s = min(math.inf if end_s is None else end_s, start_s + MAX_DURATION_S + FRAME / ENGINE_RATE)
     parts = [np.zeros(0, np.float32)]
-    for samples in convert_to_mono(AudioFileSource(file)):
+    for samples in resample_to_mono(AudioFileSource(file)):
         parts.append(samples)
         if sum(map(len, parts)) > stop_s * ENGINE_RATE:
             break

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from streamseg.engine.features.filterbanks import BIN_HZ, BINS, chroma_filters, hann_window
+from streamseg.engine.features.filterbanks import BIN_HZ, BINS, make_chroma_filters, make_hann_window
 
 LAG_HZ = 11_025.0  # half the engine's rate: only the lower half of the spectrum is transformed back
 FRAMES_PER_SECOND = 22_050 / 512
@@ -11,7 +11,7 @@ FRAMES_PER_SECOND = 22_050 / 512
 def autocorrelations(power):
     """(frames, bins) -> (frames, 187): of the bins from 2 to 299, over that of the Hann window, 1 lag = 1 / LAG_HZ."""
     lower = np.where((np.arange(513) >= 2) & (np.arange(513) < 300), power[:, :513], 0.0)
-    window = np.fft.irfft(np.abs(np.fft.rfft(hann_window(2048))) ** 2)[::2]
+    window = np.fft.irfft(np.abs(np.fft.rfft(make_hann_window(2048))) ** 2)[::2]
     return np.fft.irfft(lower, axis=1)[:, :187] * (window[0] / window)[:187]
 
 
@@ -74,7 +74,7 @@ def tuning(magnitude):
 
 def chroma(power, tenth):
     """(bins,) -> (12,): power by pitch class, the strongest 1, where A is so many tenths of a semitone off 440 Hz."""
-    rows, classes = chroma_filters(tenth / 10)
+    rows, classes = make_chroma_filters(tenth / 10)
     by_class = np.zeros(12)
     for (first, weights), pitch_class in zip(rows, classes, strict=True):
         full = np.zeros(BINS)

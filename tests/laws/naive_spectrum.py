@@ -9,8 +9,8 @@ from streamseg.engine.features import COLUMNS, COLUMNS_TOTAL
 from streamseg.engine.features.filterbanks import (
     BIN_HZ,
     BINS,
-    contrast_bands,
     make_chroma_filters,
+    make_contrast_bands,
     make_dct_matrix,
     make_hann_window,
     make_mel_filters,
@@ -53,7 +53,7 @@ def spectral(samples):
     strongest = chroma.max(axis=1, keepdims=True)
     put("chroma", np.where(strongest > 1e-10, chroma / np.maximum(strongest, 1e-300), 0))
     extremes = []
-    for first, end, taken in contrast_bands():
+    for first, end, taken in make_contrast_bands():
         ordered = np.sort(magnitude[:, first:end], axis=1)
         extremes.append(decibels(ordered[:, -taken:].mean(axis=1)) - decibels(ordered[:, :taken].mean(axis=1)))
     put("contrast", np.stack(extremes, axis=1))

@@ -15,13 +15,13 @@ import pytest
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.engine.models.weights import read_boundary_model
 from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
-from streamseg.evaluation.calibration import fit_platt, make_reliability_diagram
+from streamseg.evaluation.calibration import fit_platt_scaling, make_reliability_diagram
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.timeliness import (
     BoundaryPrediction,
     TimelinessCounts,
+    make_reliability_diagrams,
     measure_timeliness,
-    reliability_diagrams,
 )
 from streamseg.evaluation.tune import calibrate_model
 from streamseg.sources.demo_programme import demo_scenes
@@ -52,10 +52,10 @@ class TestCalibration:
         rng = np.random.default_rng(1)
         log_odds = rng.normal(0, 2, 50_000)
         held = rng.uniform(size=len(log_odds)) < 1 / (1 + np.exp(-(2 * log_odds - 1)))
-        assert fit_platt(1 / (1 + np.exp(-log_odds)), held) == pytest.approx((2, -1), abs=0.1)
+        assert fit_platt_scaling(1 / (1 + np.exp(-log_odds)), held) == pytest.approx((2, -1), abs=0.1)
 
     def test_with_little_to_learn_from_probabilities_stay(self):
-        slope, shift = fit_platt(np.array([0.6, 0.9]), np.array([True, True]))
+        slope, shift = fit_platt_scaling(np.array([0.6, 0.9]), np.array([True, True]))
         assert abs(slope - 1) < 0.3
         assert abs(shift) < 0.3
 
@@ -118,7 +118,7 @@ class TestPromptness:
         )
         found = measure_timeliness(song, said)
         assert (found.sharp, found.early, found.confidence) == (1, 1, ((0.9, True),))
-        assert reliability_diagrams([found])["confidence"].error == pytest.approx(0.1)
+        assert make_reliability_diagrams([found])["confidence"].error == pytest.approx(0.1)
 
 
 def square(n):
@@ -186,7 +186,7 @@ def test_tune_says_what_it_gains_and_writes_a_model(annotated: Path, tmp_path: P
     done = run("tune", annotated, "--profile", "broadcast", "--model", deaf, "-o", tmp_path / "mine.npz")
     assert done.returncode == 0, done.stderr
     assert "2 files" in done.stdout
-    assert "no new trees were grown" in done.stdout
+    assert "no new trees were trained" in done.stdout
     before = float(re.search(r"as it is +(\d\.\d+)", done.stdout).group(1))
     after = float(re.search(r"fitted +(\d\.\d+)", done.stdout).group(1))
     assert before < 0.7 < 0.9 <= after
@@ -199,7 +199,7 @@ def test_tune_says_what_it_gains_and_writes_a_model(annotated: Path, tmp_path: P
 def test_tune_keeps_what_nothing_beats(annotated: Path, tmp_path: Path):
     done = run("tune", annotated, "--profile", "broadcast", "-o", tmp_path / "mine")
     assert done.returncode == 0, done.stderr
-    assert "nothing was better" in done.stdout
+    assert "no fit was better" in done.stdout
     assert read_boundary_model((tmp_path / "mine").read_bytes(), "mine").hash == load_boundary_model("broadcast").hash
 
 

@@ -9,14 +9,19 @@ from unit.test_labels import MODEL, describe, texture
 
 from streamseg.engine.labels.clusterer import NEW_LABEL
 from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor
-from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES, INITIAL_VECTORS, NOISE_CLUSTER, StableClusters
+from streamseg.engine.labels.river_clusterers import (
+    CLUSTERER_FACTORIES,
+    INITIAL_VECTORS,
+    NOISE_CLUSTER,
+    StableClusterer,
+)
 from streamseg.engine.labels.river_matcher import RiverMatcher
 from streamseg.engine.labels.section_matcher import SectionMatcher
 from streamseg.engine.named_sounds import NamedSound, NamedSounds
 
 
 @pytest.mark.parametrize("name", CLUSTERER_FACTORIES)
-class TestStableClusters:
+class TestStableClusterer:
     """Whatever river's clusterers do, a cluster number means one thing."""
 
     def places(self, n, dims=6):
@@ -30,13 +35,13 @@ class TestStableClusters:
         return [kind for _ in range(rounds) for kind in range(kinds) for _ in range(length)]
 
     def test_not_ready_is_not_cluster_0(self, name):
-        stable = StableClusters(name, 0.5)
+        stable = StableClusterer(name, 0.5)
         clusters = [stable.push(vector) for vector in self.vectors(self.order(2))]
         assert clusters[: INITIAL_VECTORS - 1] == [None] * (INITIAL_VECTORS - 1)
         assert set(clusters) - {None, NOISE_CLUSTER}
 
     def test_a_number_keeps_its_meaning(self, name):
-        stable = StableClusters(name, 0.5)
+        stable = StableClusterer(name, 0.5)
         probes, answers = self.places(4), []
         for round_ in range(24):
             for vector in self.vectors(self.order(1), seed=round_):
@@ -50,20 +55,20 @@ class TestStableClusters:
             assert len(set(recognised)) == len(recognised)
 
     def test_nothing_but_numbers_reaches_it(self, name):
-        stable, clean = StableClusters(name, 0.5), StableClusters(name, 0.5)
+        stable, clean = StableClusterer(name, 0.5), StableClusterer(name, 0.5)
         for i, vector in enumerate(self.vectors(self.order(6))):
             assert stable.push(np.full(6, np.nan)) is None
             assert stable.push(np.full(6, (-1) ** i * np.inf)) is None
             assert stable.push(vector) == clean.push(vector)
 
     def test_what_is_like_nothing_is_noise(self, name):
-        stable = StableClusters(name, 0.5)
+        stable = StableClusterer(name, 0.5)
         clusters = [stable.push(vector) for vector in self.vectors(self.order(4))]
         assert set(clusters[-48:]) != {NOISE_CLUSTER}
         assert stable.cluster_of(np.full(6, 1e3)) == NOISE_CLUSTER
 
     def test_it_pickles_and_goes_on_the_same(self, name):
-        stable = StableClusters(name, 0.5)
+        stable = StableClusterer(name, 0.5)
         vectors = self.vectors(self.order(8))
         for vector in vectors[:200]:
             stable.push(vector)
@@ -125,7 +130,7 @@ class TestSectionMatcher:
         assert log_odds[named] > 0
         assert matcher.descriptor_of_label(named) is None
         assert matcher.store_section(describe(1, seed=5), named) == named
-        assert matcher.descriptor_of_label(named).count == 100
+        assert matcher.descriptor_of_label(named).n_vectors == 100
 
     def test_a_duplicate_is_merged_if_the_odds_suffice(self):
         matcher = SectionMatcher(MODEL, 8, NamedSounds())
@@ -135,5 +140,5 @@ class TestSectionMatcher:
         assert matcher.labels == {one, two}
         assert matcher.merge_duplicate(two, lambda _: 0.0) == one
         assert matcher.labels == {one}
-        assert matcher.descriptor_of_label(one).count == 90
+        assert matcher.descriptor_of_label(one).n_vectors == 90
         assert matcher.descriptor_of_label(two) is None

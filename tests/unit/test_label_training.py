@@ -3,7 +3,7 @@
 import numpy as np
 
 from streamseg.engine.features.texture import VECTOR_DIMS
-from streamseg.engine.labels.section_similarity import compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import compute_comparison_features, prepare_descriptor
 from tools.training.label_training import LabelledTexture, describe_vectors, train_track_labels
 
 
@@ -17,7 +17,7 @@ def test_tracks_are_told_apart():
     assert not model.shares_return_prior
 
     def odds(one, other):
-        told = compare_descriptors(
+        told = compute_comparison_features(
             prepare_descriptor(describe_vectors(texture(one, 30, 3)), model),
             prepare_descriptor(describe_vectors(texture(other, 150, 4)), model),
         )

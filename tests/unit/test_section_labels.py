@@ -156,4 +156,4 @@ def test_letters():
 def test_a_label_that_is_not_there_has_no_prototype():
     labels = SectionLabeller(make_settings(), MODEL, NamedSounds())
     assert labels.descriptor_of_label("A") is None
-    assert labels.name_of("A") is None
+    assert labels.name_of_label("A") is None

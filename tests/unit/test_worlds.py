@@ -10,7 +10,7 @@ from streamseg.engine.features.texture import STEP_S, VECTOR_DIMS
 from streamseg.errors import SourceNotFoundError
 from streamseg.evaluation.checkerboard import HALF_S, NEAR_S, pick_boundaries
 from streamseg.evaluation.tracks import step_to_time
-from streamseg.evaluation.worlds import group_by_world
+from streamseg.evaluation.worlds import find_world_folders
 from streamseg.sources.demo_programme import demo_scenes
 from tools.command import run
 
@@ -61,10 +61,10 @@ def worlds(tmp_path_factory, programme):
 
 
 def test_worlds_are_the_folders_with_annotated_sound(worlds, tmp_path):
-    assert [path.name for path in group_by_world(worlds)] == ["easy", "hopeless"]
-    assert group_by_world(worlds / "easy") == [worlds / "easy"]
+    assert [path.name for path in find_world_folders(worlds)] == ["easy", "hopeless"]
+    assert find_world_folders(worlds / "easy") == [worlds / "easy"]
     with pytest.raises(SourceNotFoundError, match="no annotated sound"):
-        group_by_world(tmp_path)
+        find_world_folders(tmp_path)
 
 
 def test_the_worst_world_stands_first_with_the_checkerboard_beside_it(worlds):

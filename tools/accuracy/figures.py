@@ -79,7 +79,7 @@ def main() -> None:
         first = first or evaluation
     assert first is not None
     print()
-    for title, value, interval in first.summary():
+    for title, value, interval in first.summary_rows():
         print(f"| {title} | {value} | {interval} |")
     if asked.pictures:
         draw_evaluation(first, asked.pictures)

@@ -24,8 +24,8 @@ from streamseg.evaluation.boundary_training import (
     RECIPES,
     train_boundary_model,
 )
-from streamseg.evaluation.thresholds import boundary_history, predict_track, score_policy
-from streamseg.evaluation.timeliness import measure_timeliness, reliability_diagrams
+from streamseg.evaluation.thresholds import compute_boundary_probabilities, run_boundary_tracker, score_policy
+from streamseg.evaluation.timeliness import make_reliability_diagrams, measure_timeliness
 from streamseg.evaluation.tracks import TrackTexture
 from streamseg.settings import make_settings
 from tools.training.directions import fit_singing_direction, fit_sound_classes
@@ -86,10 +86,10 @@ def main() -> None:
         test += [(name, track) for name in asked.divided for track in worlds[name][number :: len(groups)]]
         model = train_or_read("without_" + "_".join(names), {track for _, track in test})
         for name, track in test:
-            tables.setdefault(name, []).append((track, predict_track(track, model)))
+            tables.setdefault(name, []).append((track, compute_boundary_probabilities(track, model)))
     everything = train_or_read("everything", set())
     for name, tracks in unseen.items():
-        tables[name] = [(track, predict_track(track, everything)) for track in tracks]
+        tables[name] = [(track, compute_boundary_probabilities(track, everything)) for track in tracks]
 
     factors = [
         calibrate_prior(everything, [track for track, _ in world], [table for _, table in world], RECIPE)[0]
@@ -128,7 +128,7 @@ def main() -> None:
     def measure_worlds(model: BoundaryModel):
         return {
             name: [
-                measure_timeliness(track.truth, boundary_history(table, model, SETTINGS))
+                measure_timeliness(track.truth, run_boundary_tracker(table, model, SETTINGS))
                 for track, table in world[:CALIBRATION_FILES]
             ]
             for name, world in scaled.items()
@@ -139,7 +139,9 @@ def main() -> None:
     )
     for name, world in measure_worlds(model).items():
         print(
-            name, {title: round(diagram.error, 3) for title, diagram in reliability_diagrams(world).items()}, flush=True
+            name,
+            {title: round(diagram.error, 3) for title, diagram in make_reliability_diagrams(world).items()},
+            flush=True,
         )
     model.save(asked.out)
 

@@ -85,7 +85,7 @@ def compare(folder, smooth, write=sys.stdout.write):
         silero_s += time.process_time() - began
         features_s, classifier_s = features_s + its_features_s, classifier_s + its_classifier_s
         sound_s += len(sound) / ENGINE_RATE
-        truth = sound_class_scores.truth_grid(file.segments)[:, 0]
+        truth = sound_class_scores.sample_truth_on_grid(file.segments)[:, 0]
         grid = np.arange(file.segments[0].start, file.segments[-1].end, sound_class_scores.GRID_S)[: len(truth)]
         sums = np.concatenate([[0.0], np.cumsum(speech)])
         low = np.clip(((grid - smooth * sound_class_scores.GRID_S) * RATE / CHUNK).astype(int), 0, len(speech) - 1)
@@ -94,7 +94,7 @@ def compare(folder, smooth, write=sys.stdout.write):
         )
         true.append(truth)
         theirs.append((sums[high] - sums[low]) / (high - low) >= 0.5)
-        ours.append(sound_class_scores.prediction_grid(predictions, file.segments)[:, 0])
+        ours.append(sound_class_scores.sample_predictions_on_grid(predictions, file.segments)[:, 0])
     truth = np.concatenate(true)
     our_f1, their_f1 = f1(truth, np.concatenate(ours)), f1(truth, np.concatenate(theirs))
     alone, together = silero_s / classifier_s, silero_s / (classifier_s + features_s)

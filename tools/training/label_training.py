@@ -26,7 +26,11 @@ from sklearn.linear_model import LogisticRegression
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.texture import STANDARDISED_DIMS, STEP_S, TextureExtractor
 from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor
-from streamseg.engine.labels.section_similarity import N_COMPARISON_FEATURES, compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import (
+    N_COMPARISON_FEATURES,
+    compute_comparison_features,
+    prepare_descriptor,
+)
 from streamseg.engine.models.weights import LabelModel
 from streamseg.evaluation.annotations import find_annotated_files
 from streamseg.evaluation.discriminant import fit_discriminant
@@ -110,7 +114,7 @@ def compare_tracks(files: Sequence[LabelledTexture], model: LabelModel, rng: np.
     for long_track, a in long:
         for short_track, b in short:
             if long_track == short_track or rng.random() < _NEGATIVE_SHARE:
-                features.append(compare_descriptors(a, b))
+                features.append(compute_comparison_features(a, b))
                 same.append(long_track == short_track)
     return np.array(features), np.array(same)
 
@@ -128,7 +132,7 @@ def compare_songs(files: Sequence[LabelledTexture], model: LabelModel, rng: np.r
                     parts.append((label, prepare_descriptor(describe_vectors(inside), model)))
             for i, (label, one) in enumerate(parts):
                 for other_label, other in parts[:i]:
-                    features.append(compare_descriptors(one, other)[None])
+                    features.append(compute_comparison_features(one, other)[None])
                     same.append(label == other_label)
     return np.concatenate(features), np.array(same)
 

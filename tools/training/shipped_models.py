@@ -28,15 +28,15 @@ from streamseg.evaluation.boundary_training import (
     CLOSE_LOOK_NEGATIVE_SHARE,
     RECIPES,
     TrainingRecipe,
-    boundary_targets,
+    make_boundary_targets,
     train_boundary_model,
 )
-from streamseg.evaluation.calibration import fit_platt
+from streamseg.evaluation.calibration import fit_platt_scaling
 from streamseg.evaluation.thresholds import (
-    boundary_history,
     choose_policies,
-    predict_track,
-    score_policies,
+    compute_boundary_probabilities,
+    run_boundary_tracker,
+    score_candidate_policies,
     score_policy,
 )
 from streamseg.evaluation.timeliness import TimelinessCounts, measure_timeliness, summarise_timeliness
@@ -92,7 +92,7 @@ def calibrate_prior(
     """
     predicted, observed = [], []
     for track, table in zip(tracks, tables, strict=True):
-        targets = boundary_targets(track, np.arange(len(table) + 1), recipe)
+        targets = make_boundary_targets(track, np.arange(len(table) + 1), recipe)
         steps = np.arange(1, len(table) + 1)
         for k, age in enumerate(model.ages):
             target = targets[np.maximum(steps - age, 0)]
@@ -112,7 +112,9 @@ def fit_calibration(timeliness: list[TimelinessCounts]) -> NDArray[np.float64]:
     confidence = [pair for track in timeliness for pair in track.confidence]
     return np.array(
         [
-            fit_platt(np.clip([p for p, _ in pairs], 1e-6, 1 - 1e-6), np.array([true for _, true in pairs], bool))
+            fit_platt_scaling(
+                np.clip([p for p, _ in pairs], 1e-6, 1 - 1e-6), np.array([true for _, true in pairs], bool)
+            )
             for pairs in (stability, confidence)
         ]
     )
@@ -165,14 +167,14 @@ def main() -> None:
         models.append(replace(read_boundary_model(path.read_bytes(), path.name), **uncalibrated))
     tracks = list(fold_of)
     factor, tables = calibrate_prior(
-        models[0], tracks, [predict_track(track, models[k]) for track, k in fold_of.items()], recipe
+        models[0], tracks, [compute_boundary_probabilities(track, models[k]) for track, k in fold_of.items()], recipe
     )
-    policies = choose_policies(score_policies(tracks, tables, models[0], settings))
+    policies = choose_policies(score_candidate_policies(tracks, tables, models[0], settings))
     for policy in policies:
         sys.stdout.write(f"{score_policy(tracks, tables, models[0], tuple(policy), settings)}\n")
     fitted = {"prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE * factor), "policies": policies}
     timeliness = [
-        measure_timeliness(track.truth, boundary_history(table, replace(models[0], policies=policies), settings))
+        measure_timeliness(track.truth, run_boundary_tracker(table, replace(models[0], policies=policies), settings))
         for track, table in zip(tracks, tables, strict=True)
     ]
     fitted["calibration"] = fit_calibration(timeliness)

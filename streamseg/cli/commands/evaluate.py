@@ -69,20 +69,22 @@ def command(
 
     with require_extra("evaluation"):
         from streamseg.evaluation import evaluate_folder, worlds
-        from streamseg.evaluation.annotations import files_in, find_annotated_files
+        from streamseg.evaluation.annotations import find_annotated_files, list_evaluation_files
 
         if pictures is not None:
-            from streamseg.evaluation.plots import draw_evaluation, picture_paths
+            from streamseg.evaluation.plots import draw_evaluation, list_picture_paths
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
     classifier = load_chosen_model(model)
-    folders = worlds.group_by_world(folder, truth)
+    folders = worlds.find_world_folders(folder, truth)
     if len(folders) > 1 and (csv is not None or pictures is not None):
         raise UsageError(f"{folder} has {len(folders)} folders of sound; --csv and --pictures need one of them as DIR")
     outputs = [] if csv is None else [csv]
     if pictures is not None:
-        outputs += picture_paths(pictures, (track.audio.stem for track in find_annotated_files(folder, truth)))
-    inputs = collect_inputs(files=[model, *(path for world_folder in folders for path in files_in(world_folder))])
+        outputs += list_picture_paths(pictures, (track.audio.stem for track in find_annotated_files(folder, truth)))
+    inputs = collect_inputs(
+        files=[model, *(path for world_folder in folders for path in list_evaluation_files(world_folder))]
+    )
     replace = check_outputs(outputs, inputs, force=force, folder_to_make=pictures)
     scored_worlds: list[worlds.World] = []
     for world_folder in folders:
@@ -99,13 +101,13 @@ def command(
     terminal.stdout.print(f"{tracks} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")
     if len(folders) == 1:
         table = Table("figure", "mean over tracks", "95 %", box=None)
-        for figure in evaluation.summary():
+        for figure in evaluation.summary_rows():
             table.add_row(*figure)
         terminal.stdout.print(table)
     if len(folders) > 1 or beside:
         table = Table(*worlds.COLUMNS, box=None, padding=(0, 1, 0, 0))
         for world in worlds.sort_worst_first(scored_worlds):
-            for row in world.rows():
+            for row in world.table_rows():
                 table.add_row(*row)
         terminal.stdout.print(table)
     if csv is not None:

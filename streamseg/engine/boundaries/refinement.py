@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.features.texture import TEXTURE_MEAN, TEXTURE_STD
-from streamseg.engine.models.loader import load_arrays
+from streamseg.engine.models.loader import load_shipped_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
-REFINEMENT_WEIGHTS = load_arrays("refinement")["weights"]
+REFINEMENT_WEIGHTS = load_shipped_arrays("refinement")["weights"]
 SEARCH_FRAMES = round(1.5 * FRAMES_PER_SECOND)  # to either side of the coarse frame
 _SPANS = tuple(round(s * FRAMES_PER_SECOND) for s in (0.3, 0.6, 1.2, 2.5))  # compared on either side of a frame
 _MAX_SPAN = _SPANS[-1]

@@ -1,4 +1,4 @@
-"""Computes a row of features for each frame: timbre, harmony, level, shape of the spectrum, rhythm, pitch.
+"""Computes one row of features for each frame of mono sound: timbre, harmony, level, spectrum, rhythm, pitch.
 
 Frame i covers the samples from 512·i to 512·i + 2,047 of a 22,050 Hz signal (librosa's `center=False`).
 """
@@ -11,29 +11,29 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import layout, spectrum
+from streamseg.engine.features import kernel_memory, spectrum
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, UNITS
 from streamseg.settings import FRAME, HOP
 
 __all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "FeatureExtractor"]
 
-_FEATURE_TABLES = layout.make_tables()
+_FEATURE_TABLES = kernel_memory.make_tables()
 
 
 class FeatureExtractor:
-    """Turns samples into feature frames; the result does not depend on how the samples are cut into pushes.
+    """Computes feature frames from the samples that are pushed, in order.
 
-    Pickles between pushes.
+    The frames do not depend on how many samples each push has. An extractor can be pickled between pushes.
     """
 
     def __init__(self) -> None:
-        self._state, self._scratch = layout.make_state(), layout.make_scratch()
+        self._state, self._scratch = kernel_memory.make_state(), kernel_memory.make_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Process the next samples, float32 (n,), mono at 22,050 Hz, full scale ±1; return the frames they complete.
+        """Process the next samples and return the feature frames that they complete, float64 (frames, COLUMNS_TOTAL).
 
-        Returns float64 (frames, COLUMNS_TOTAL), the columns as in `COLUMNS`. Samples that are not numbers count as 0,
-        those beyond ±8 as ±8.
+        samples: float32 (n,), mono at 22,050 Hz, full scale ±1; NaN counts as 0, values beyond ±8 as ±8. `COLUMNS`
+        tells which columns hold which feature.
         """
         pending = int(self._state["counts"][0, 0])
         out = np.empty((max(0, (pending + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
@@ -45,4 +45,4 @@ class FeatureExtractor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._scratch = layout.make_scratch()
+        self._scratch = kernel_memory.make_scratch()

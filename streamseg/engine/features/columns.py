@@ -1,4 +1,4 @@
-"""The columns of a feature frame: names, positions, units."""
+"""The columns of a feature frame: `COLUMNS` (positions by name), `UNITS` (units by name), `COLUMNS_TOTAL`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,10 @@ SCAN_WIDTH: Final = 32  # bins; no fewer than are averaged at an extreme
 
 @subkernel
 def insert_sorted(x: float, strongest: Floats, count: int) -> None:
-    """Insert x into the `count` largest values, float64 (…,) in descending order, if it is larger than the last."""
+    """Insert x into `strongest[:count]`, sorted in descending order, if x is larger than its last value.
+
+    The last value is dropped. strongest: float64 (count or more,).
+    """
     if x > strongest[u(count - 1)]:
         i = count - 1
         while i > 0 and strongest[u(i - 1)] < x:
@@ -29,7 +32,7 @@ def insert_sorted(x: float, strongest: Floats, count: int) -> None:
 
 @subkernel
 def sum_extremes(band: Floats, sign: float, count: int, maxima: Floats, strongest: Floats) -> float:
-    """Return the sum of the `count` largest of sign * band, times sign.
+    """Return the sum of the `count` largest values of `band` if sign is 1, of the `count` smallest if it is -1.
 
     band: float64 (bins,). maxima: float64 (SCAN_WIDTH,), scratch. strongest: float64 (count or more,), scratch.
 
@@ -64,9 +67,10 @@ def sum_extremes(band: Floats, sign: float, count: int, maxima: Floats, stronges
 
 @subkernel
 def write_contrast(magnitude: Floats, bands: Ints, maxima: Floats, strongest: Floats, out: Floats) -> None:
-    """Write peak minus valley of each octave band, dB: the means of its strongest and of its weakest magnitudes.
+    """Write the spectral contrast of each octave band, dB, to a frame's row.
 
-    magnitude: float64 (BINS,). bands: int64 (bands, 3), as of `contrast_bands`. maxima, strongest: scratch.
+    Contrast is the mean of the band's strongest magnitudes over that of its weakest. magnitude: float64 (BINS,). bands:
+    int64 (bands, 3), from `make_contrast_bands`. maxima, strongest: scratch, see `sum_extremes`. out: the row.
     """
     for b in range(bands.shape[0]):
         count = bands[b, 2]

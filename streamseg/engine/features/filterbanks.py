@@ -1,4 +1,4 @@
-"""Fixed weights over the bins of a spectrum: mel bands, pitch classes, contrast bands, the cosine transform.
+"""Makes fixed weights over the bins of a spectrum: mel bands, pitch classes, contrast bands, cosine transform, window.
 
 The definitions are librosa's (0.10: `filters.mel`, `filters.chroma`, `feature.spectral_contrast`), so that figures can
 be compared; the layout is ours: a band stores only the run of bins it weighs, padded to a multiple of LANES.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Complexes = NDArray[np.complex128]
 Samples = NDArray[np.float32]
-Records = NDArray[np.void]  # structured: see `layout.py`
+Records = NDArray[np.void]  # structured: see `kernel_memory.py`
 
 FLOOR = 1e-10  # power below this counts as this: -100 dB, librosa's `amin`
 DB = 10.0 / math.log(10.0)
@@ -32,9 +33,23 @@ CHROMA_LOWEST_HZ, CHROMA_HIGHEST_HZ = 32.0, 5_000.0  # above, partials depend mo
 CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
 
 
+class BandWeights(NamedTuple):
+    """One band of a filter bank: weights, float64 (n,), of the n bins from `first_bin` on."""
+
+    first_bin: int
+    weights: Floats
+
+
+class ChromaFilters(NamedTuple):
+    """Bands near each pitch class, octave by octave, and the pitch class of each, int64 (bands,), 0 = C."""
+
+    bands: list[BandWeights]
+    pitch_classes: Ints
+
+
 @dataclass(frozen=True, slots=True)
 class FilterBank:
-    """Bands as runs of weighted bins.
+    """The bands of a filter bank in three arrays, as the kernels read them.
 
     first: int64 (bands,), the first bin of each band.
     offset: int64 (bands + 1,), the index of each band's first weight.
@@ -46,21 +61,22 @@ class FilterBank:
     weights: Floats
 
 
-def make_filter_bank(rows: list[tuple[int, Floats]]) -> FilterBank:
-    """Return the filter bank of bands given as (first bin, weights)."""
-    padded = [np.pad(weights, (0, -len(weights) % LANES)) for _, weights in rows]
-    offset = np.concatenate(([0], np.cumsum([len(weights) for weights in padded])))
-    return FilterBank(np.array([first for first, _ in rows], np.int64), offset.astype(np.int64), np.concatenate(padded))
+def make_filter_bank(bands: list[BandWeights]) -> FilterBank:
+    """Pack bands into a filter bank, with the weights of each band padded by 0 to a multiple of LANES."""
+    weights = [np.pad(band.weights, (0, -len(band.weights) % LANES)) for band in bands]
+    offset = np.concatenate(([0], np.cumsum([len(run) for run in weights])))
+    first = np.array([band.first_bin for band in bands], np.int64)
+    return FilterBank(first, offset.astype(np.int64), np.concatenate(weights))
 
 
 def convert_mels_to_hz(mels: Floats) -> Floats:
-    """Return the frequencies of mels on Slaney's scale: linear to 1 kHz, logarithmic above."""
+    """Convert mels on Slaney's scale (linear to 1 kHz, logarithmic above) to Hz; same shape."""
     linear = mels * (200.0 / 3.0)
     return np.where(mels < 15.0, linear, 1000.0 * np.exp((mels - 15.0) * np.log(6.4) / 27.0))
 
 
-def make_mel_filters(bands: int) -> list[tuple[int, Floats]]:
-    """Return triangles between neighbouring points of the mel scale, each of area one (Slaney's Auditory Toolbox)."""
+def make_mel_filters(bands: int) -> list[BandWeights]:
+    """Make so many triangular mel bands from 0 Hz to the Nyquist frequency, each of area one in Hz (Slaney 1998)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
     edges = convert_mels_to_hz(np.linspace(0.0, highest, bands + 2))
     hz = np.arange(BINS) * BIN_HZ
@@ -68,14 +84,14 @@ def make_mel_filters(bands: int) -> list[tuple[int, Floats]]:
     for left, centre, right in zip(edges[:-2], edges[1:-1], edges[2:], strict=True):
         triangle = np.maximum(0.0, np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre)))
         bins = np.flatnonzero(triangle)
-        rows.append((int(bins[0]), triangle[bins[0] : bins[-1] + 1] * 2.0 / (right - left)))
+        rows.append(BandWeights(int(bins[0]), triangle[bins[0] : bins[-1] + 1] * 2.0 / (right - left)))
     return rows
 
 
-def make_chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], Ints]:
-    """Return runs of bins near each pitch class, octave by octave, and the pitch class of each run (0 = C).
+def make_chroma_filters(tuning: float = 0.0) -> ChromaFilters:
+    """Make the bands whose power, summed by pitch class, is the chroma.
 
-    tuning: semitones above A = 440 Hz to which the bands are tuned.
+    tuning: of the music whose notes the bands match, semitones above A = 440 Hz.
 
     Ellis (2007): a Gaussian half a semitone wide (or a bin wide, if that is more) around each pitch class, each
     bin of unit length over the classes, weighted by a Gaussian two octaves wide around A4 + half an octave.
@@ -92,17 +108,19 @@ def make_chroma_filters(tuning: float = 0.0) -> tuple[list[tuple[int, Floats]], 
     weights[weights < CHROMA_NEGLIGIBLE * weights.max(axis=0)] = 0.0
     weights[:, : int(np.ceil(CHROMA_LOWEST_HZ / BIN_HZ))] = 0.0
     weights[:, int(CHROMA_HIGHEST_HZ / BIN_HZ) :] = 0.0
-    rows, classes = [], []
+    bands, classes = [], []
     for pitch_class, row in enumerate(weights):
         bins = np.flatnonzero(row)
         for run in np.split(bins, np.flatnonzero(np.diff(bins) > 1) + 1):
-            rows.append((int(run[0]), row[run]))
+            bands.append(BandWeights(int(run[0]), row[run]))
             classes.append(pitch_class)
-    return rows, np.array(classes, np.int64)
+    return ChromaFilters(bands, np.array(classes, np.int64))
 
 
-def contrast_bands() -> Ints:
-    """Return (first bin, end bin, bins averaged at each extreme) of seven bands, int64 (7, 3) (Jiang et al. 2002).
+def make_contrast_bands() -> Ints:
+    """Make the seven bands of spectral contrast, int64 (7, 3) (Jiang et al. 2002).
+
+    A row is (first bin, bin after the last, number of strongest and of weakest bins to average).
 
     The bands are 0 to 200 Hz and the octaves from there on. librosa's reading: 2 % of a band's bins at each extreme,
     at least one; neighbouring bands share no bin.
@@ -120,7 +138,7 @@ def contrast_bands() -> Ints:
 
 
 def make_dct_matrix(inputs: int, outputs: int) -> Floats:
-    """Return the orthonormal DCT-II, float64 (inputs, outputs)."""
+    """Make the matrix of the orthonormal DCT-II, float64 (inputs, outputs)."""
     angles = np.pi / inputs * (np.arange(inputs)[:, None] + 0.5) * np.arange(outputs)[None, :]
     matrix: Floats = np.sqrt(2.0 / inputs) * np.cos(angles)
     matrix[:, 0] *= np.sqrt(0.5)
@@ -128,6 +146,6 @@ def make_dct_matrix(inputs: int, outputs: int) -> Floats:
 
 
 def make_hann_window(length: int) -> Floats:
-    """Return the periodic Hann window, float64 (length,)."""
+    """Make the periodic Hann window, float64 (length,)."""
     window: Floats = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
     return window

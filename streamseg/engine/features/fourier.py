@@ -1,4 +1,4 @@
-"""The power spectrum of a real frame, by a Fourier transform of half its length.
+"""Computes the power spectrum of a real frame by a Fourier transform of half its length.
 
 Even samples are the real parts, odd ones the imaginary parts of FRAME / 2 complex numbers (Cooley, Lewis & Welch
 1970); those are transformed in five passes of radix 4 that need no reordering (Stockham 1966; Van Loan 1992, sec.
@@ -21,24 +21,24 @@ QUARTER: Final = POINTS // 4
 
 
 def make_twiddle_factors() -> Floats:
-    """Return exp(-2 pi i p k / POINTS), float64 (6, POINTS / 4): rows re, im of p = 1, of 2, of 3; columns k."""
+    """Make exp(-2 pi i p k / POINTS), float64 (6, POINTS / 4): rows re, im of p = 1, of 2, of 3; columns k."""
     waves = np.exp(-2j * np.pi / POINTS * np.outer([1, 2, 3], np.arange(QUARTER)))
     rows: Floats = np.stack([part for wave in waves for part in (wave.real, wave.imag)])
     return rows
 
 
 def make_half_twiddle_factors() -> Floats:
-    """Return exp(-2 pi i k / (2 POINTS)), float64 (2, POINTS / 2 + 1): rows re, im; columns k."""
+    """Make exp(-2 pi i k / (2 POINTS)), float64 (2, POINTS / 2 + 1): rows re, im; columns k."""
     wave = np.exp(-1j * np.pi / POINTS * np.arange(POINTS // 2 + 1))
     rows: Floats = np.stack([wave.real, wave.imag])
     return rows
 
 
 @subkernel
-def compute_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
-    """Window the frame, float64 (2 * POINTS,), and compute the pass whose runs are one number long into br + i bi.
+def compute_first_radix4_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
+    """Multiply a frame by the window and write the first pass of its transform (runs of one number) to br + i bi.
 
-    window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: as of `make_twiddle_factors`.
+    frame, window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: from `make_twiddle_factors`.
     """
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
@@ -58,7 +58,10 @@ def compute_first_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w:
 
 @subkernel
 def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
-    """Compute the pass over runs of 4, 16, 64 or 256 numbers, from ar + i ai to br + i bi, float64 (POINTS,)."""
+    """Read ar + i ai and write the transform's pass over runs of `run` (4, 16, 64 or 256) numbers to br + i bi.
+
+    ar, ai, br, bi: float64 (POINTS,). w: from `make_twiddle_factors`.
+    """
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
         for j in range(run):
@@ -78,13 +81,13 @@ def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int
 
 @subkernel
 def compute_power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
-    """Compute |DFT|² of the windowed frame, float64 (2 * POINTS,); power: float64 (POINTS + 1 or more,), written.
+    """Write |DFT|² of a windowed frame to `power`, float64 (POINTS + 1 or more,).
 
-    window: half the window, so that no sum needs halving. w, h: as of `make_twiddle_factors` and
-    `make_half_twiddle_factors`. scratch: float64 (4, POINTS).
+    frame: float64 (2 * POINTS,). window: half the window, so that no sum needs halving. w, h: from
+    `make_twiddle_factors` and `make_half_twiddle_factors`. scratch: float64 (4, POINTS).
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
-    compute_first_pass(frame, window, ar, ai, w)
+    compute_first_radix4_pass(frame, window, ar, ai, w)
     compute_radix4_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
     compute_radix4_pass(br, bi, ar, ai, 16, w)
     compute_radix4_pass(ar, ai, br, bi, 64, w)

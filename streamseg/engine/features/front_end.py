@@ -1,4 +1,4 @@
-"""The front end: samples of the source in; rows of loudness, feature frames and texture vectors out."""
+"""The front end: computes rows of loudness, feature frames and texture vectors from the samples of a source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats: TypeAlias = NDArray[np.float64]
 class FrameSpan(NamedTuple):
     """Successive feature frames, and the texture vector that the last of them completes.
 
-    frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None.
+    frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None when the last frame completes none.
     """
 
     frames: Floats
@@ -27,7 +27,7 @@ class FrameSpan(NamedTuple):
 
 
 class FrontEnd:
-    """Measures the sound of one stretch. Results are the same bits whatever the sizes of the pushes."""
+    """Measures one stretch of a source's sound; the results are the same bits whatever the sizes of the pushes."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -38,24 +38,24 @@ class FrontEnd:
         self._texture = TextureExtractor()
 
     def measure_loudness(self, samples: Samples) -> Floats:
-        """Measure loudness and defects in samples, shape (n, channels), at the source's rate.
+        """Measure loudness and signal defects; return a row for each 100 ms that the samples complete.
 
-        Returns a row for each 100 ms that these samples complete, shape (rows, len(LOUDNESS_COLUMNS)).
+        samples: shape (n, channels), at the source's rate. Returns shape (rows, len(LOUDNESS_COLUMNS)).
         """
         if self._loudness is None:
             self._loudness = LoudnessMeter(self._sample_rate, samples.shape[1])
         return self._loudness.push(samples)
 
     def push(self, samples: Samples) -> list[FrameSpan]:
-        """Compute features and texture of samples, shape (n, channels), at the source's rate.
+        """Compute the feature frames and texture vectors that the samples complete.
 
-        Returns the feature frames that these samples complete, in order of time, cut after each frame that completes
-        a texture vector.
+        samples: shape (n, channels), at the source's rate. Returns the frames in order of time, cut after each frame
+        that completes a texture vector.
         """
         return self._describe(self._resampler.push(samples))
 
     def flush(self) -> list[FrameSpan]:
-        """Process what the resampler still holds, at the end of the stretch; returns the same as `push`."""
+        """End the stretch: process the samples that the resampler still holds; return spans as `push` does."""
         return self._describe(self._resampler.flush())
 
     def _describe(self, mono: Samples) -> list[FrameSpan]:

@@ -1,4 +1,4 @@
-"""Conversion of a source's blocks to the sound that the engine analyses."""
+"""Converts the blocks of a source to the sound that the engine analyses: mono at ENGINE_RATE."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from streamseg.blocks import Block, Samples, SourceItem
 from streamseg.engine.features.resampling import Resampler
 
 
-def convert_to_mono(items: Iterable[SourceItem]) -> Iterator[Samples]:
-    """Yield the blocks of a source as mono at ENGINE_RATE, float32, shape (n,); other items are skipped.
+def resample_to_mono(items: Iterable[SourceItem]) -> Iterator[Samples]:
+    """Downmix and resample the blocks of a source; yield mono samples at ENGINE_RATE, float32, shape (n,).
 
-    All blocks must have the sample rate of the first one.
+    Items that are not blocks are skipped. All blocks must have the sample rate of the first one.
     """
     resampler: Resampler | None = None
     for item in items:

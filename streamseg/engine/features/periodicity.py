@@ -1,4 +1,4 @@
-"""Periodicity: the correlation of the onsets of half a second with those of up to three seconds before.
+"""Computes periodicity: the correlation of the onsets of half a second with those of up to three seconds before.
 
 The autocorrelation of the onset curve is characteristic of tempo and metre (Scheirer 1998; Ellis 2007): a change within
 a piece mostly keeps it, another piece mostly does not.
@@ -41,9 +41,10 @@ def _add_periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64]
 
 
 def compute_periodicity(onset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the autocorrelation sums of the onset curve over one texture hop, float64 (PERIODICITY_DIMS,).
+    """Return the autocorrelation of the onset curve over one texture hop, float64 (PERIODICITY_DIMS,).
 
-    onset: float64 (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.
+    There is one value for each lag from 0.19 to 3 s, then the energy. onset: float64 (PERIODICITY_FRAMES,), onset
+    strength of the last frames, dB, 0 before the first one.
     """
     out = np.zeros(PERIODICITY_DIMS)
     _add_periodicity_sums(onset, np.zeros(len(onset)), out)

@@ -1,4 +1,4 @@
-"""Pitch from the power spectrum of the frame, by autocorrelation: the inverse transform of the power.
+"""Estimates pitch from the power spectrum of a frame by autocorrelation: the inverse transform of the power.
 
 Boersma (1993): the autocorrelation of the windowed frame over that of the window; the best peak less a small cost for
 each octave downwards. Ours differs: only the lower 3.2 kHz are transformed back (half as many points, smooth peaks);
@@ -37,20 +37,20 @@ RMS: Final = COLUMNS["rms_db"].start
 
 
 def make_inverse_window_autocorrelation() -> Floats:
-    """Return one over the autocorrelation of the Hann window at each lag, float64 (END_LAG + 1,)."""
+    """Make the reciprocal of the Hann window's autocorrelation at each lag, 1 at lag 0, float64 (END_LAG + 1,)."""
     correlation = np.fft.irfft(np.abs(np.fft.rfft(make_hann_window(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
     inverse: Floats = correlation[0] / correlation
     return inverse
 
 
 def make_octave_costs() -> Floats:
-    """Return the cost of each lag for lying octaves below HIGHEST_HZ, float64 (END_LAG + 1,)."""
+    """Make the cost of each lag: OCTAVE_COST for each octave below HIGHEST_HZ, float64 (END_LAG + 1,)."""
     costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
     return costs
 
 
 def make_folding_weights() -> Floats:
-    """Return the weights of the power in `autocorrelate`, float64 (3, END_BIN).
+    """Make the weights of the power that `autocorrelate` needs, float64 (3, END_BIN).
 
     Rows: of a bin at its place; of a bin at its mirror image; in the first odd lag.
     """
@@ -64,12 +64,13 @@ def make_folding_weights() -> Floats:
 def autocorrelate(
     power: Floats, folding: Floats, folded_power: Floats, spectrum: Complexes, correlation: Floats
 ) -> None:
-    """Compute the autocorrelation up to END_LAG by a transform of half its length (Swarztrauber 1986).
+    """Write the autocorrelation of a frame up to END_LAG, computed from the power spectrum, to `correlation`.
 
+    The transform has half the length (Swarztrauber 1986).
     The power is real and even: the real parts of the transform of the folded power are the even lags, the imaginary
     parts the differences of neighbouring odd lags.
 
-    power: float64 (BINS or more,). folding: as of `make_folding_weights`. folded_power: float64 (HALF,), scratch.
+    power: float64 (BINS or more,). folding: from `make_folding_weights`. folded_power: float64 (HALF,), scratch.
     spectrum: complex128 (HALF / 2 + 1,), scratch. correlation: float64 (END_LAG + 3,), written.
     """
     for k in range(END_BIN, HALF):
@@ -78,7 +79,7 @@ def autocorrelate(
         folded_power[k] = power[k] * folding[0, k]
     for k in range(FIRST_BIN, END_BIN):
         folded_power[HALF - k] += power[k] * folding[1, k]
-    np.fft.rfft(folded_power, None, -1, None, spectrum)
+    np.fft.rfft(folded_power, out=spectrum)
     a = b = c = d = 0.0
     for k in range(0, END_BIN, 4):
         a += power[u(k)] * folding[2, k]
@@ -103,9 +104,10 @@ def estimate_pitch(
     loudest_db: Floats,
     out: Floats,
 ) -> None:
-    """Write f0 (Hz; 0 where unvoiced) and voicing (0 to 1) of a frame.
+    """Estimate a frame's pitch; write f0 (Hz; 0 where unvoiced) and voicing (0 to 1) to its row.
 
-    lag_tables: float64 (2, END_LAG + 1), `make_inverse_window_autocorrelation` and `make_octave_costs`.
+    power, folding: see `autocorrelate`. lag_tables: float64 (2, END_LAG + 1), rows from
+    `make_inverse_window_autocorrelation` and `make_octave_costs`.
     folded_power, spectrum, correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the
     loudest recent frame. out: the frame's row; its RMS is written already.
     """

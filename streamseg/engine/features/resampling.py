@@ -37,9 +37,9 @@ Ints = NDArray[np.int64]
 
 @kernel
 def downmix(samples: Floats32, mono: Floats32) -> None:
-    """Write the mean of the channels; what is not a number counts as 0, what is beyond ±8 as ±8.
+    """Write the mean of the channels to `mono`; NaN counts as 0, values beyond ±8 as ±8.
 
-    samples: float32 (n, channels). mono: float32 (n,), written.
+    samples: float32 (n, channels). mono: float32 (n,).
     """
     frames, channels = samples.shape
     share = np.float32(1.0 / channels)
@@ -53,8 +53,8 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
 
 
 @subkernel
-def apply_filter(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
-    """Return the sum of `taps` times the sound from `at` on.
+def apply_filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
+    """Return one output of a filter: the sum of `taps` times the samples of `sound` from index `at` on.
 
     sound: float32 (…,). taps: float32 (multiple of LANES,). lanes: float32 (8,), scratch: the compiler joins partial
     sums that end side by side in memory to a vector.
@@ -92,24 +92,24 @@ def apply_filter(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> n
 def interpolate_samples(
     sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
 ) -> None:
-    """Write the next output samples to out, float32 (n,).
+    """Resample `sound` by up / down, write the next samples to all of `out`, float32 (n,), and advance `clock`.
 
-    clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up of an input sample;
-    advanced. filters: float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between. lanes: see `apply_filter`.
+    sound: float32 (…,). clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up
+    of an input sample. filters: from `design_polyphase_filters`. lanes: see `apply_filter_at`.
     """
     at, phase = clock[0], clock[1]
     index_step, phase_step = down // up, down % up
     exact = filters.shape[0] == up
     for n in range(out.size):
         if exact:
-            out[n] = apply_filter(sound, at, filters[phase], lanes)
+            out[n] = apply_filter_at(sound, at, filters[phase], lanes)
         else:
             position = phase * MAX_PHASES / up
             lower = int(position)
             fraction = position - lower
             below, above = (
-                apply_filter(sound, at, filters[lower], lanes),
-                apply_filter(sound, at, filters[lower + 1], lanes),
+                apply_filter_at(sound, at, filters[lower], lanes),
+                apply_filter_at(sound, at, filters[lower + 1], lanes),
             )
             out[n] = (1.0 - fraction) * below + fraction * above
         at += index_step
@@ -121,8 +121,12 @@ def interpolate_samples(
 
 
 @lru_cache(maxsize=8)
-def design_filters(up: int, down: int) -> Floats32:
-    """Return the filters, float32 (phases, taps), taps a multiple of LANES."""
+def design_polyphase_filters(up: int, down: int) -> Floats32:
+    """Design the low-pass for resampling by up / down, one filter for each phase of an output sample.
+
+    Returns float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between where up > MAX_PHASES; taps is a
+    multiple of LANES.
+    """
     band = min(1.0, up / down)  # of the input's Nyquist frequency
     beta = 0.1102 * (REJECTION_DB - 8.7)  # Kaiser (1974)
     length = (REJECTION_DB - 7.95) / (14.36 * 0.5 * band * (STOPBAND - PASSBAND))
@@ -139,10 +143,11 @@ def design_filters(up: int, down: int) -> Floats32:
 class Resampler:
     """Converts samples of one rate to 22,050 Hz mono; output sample n is the sound at n / 22,050 s.
 
-    The result does not depend on how the samples are cut into pushes. Pickles between pushes.
+    The output does not depend on how many samples each push has. A resampler can be pickled between pushes.
     """
 
     def __init__(self, sample_rate: int) -> None:
+        """sample_rate: of the input, Hz. Raises UsageError unless it is whole, from LOWEST_RATE to HIGHEST_RATE."""
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE or int(sample_rate) != sample_rate:
             raise UsageError(
                 f"sample rate {sample_rate} Hz; whole rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are supported"
@@ -151,17 +156,20 @@ class Resampler:
         divisor = math.gcd(self.sample_rate, ENGINE_RATE)
         self._up, self._down = ENGINE_RATE // divisor, self.sample_rate // divisor
         self._is_passthrough = self._up == self._down
-        self._taps = 0 if self._is_passthrough else design_filters(self._up, self._down).shape[1]
+        self._taps = 0 if self._is_passthrough else design_polyphase_filters(self._up, self._down).shape[1]
         self._tail = np.zeros(max(0, self._taps // 2 - 1), np.float32)
         self._clock = np.zeros(2, np.int64)  # index in the tail of the next output's first tap; its phase
 
     @property
     def latency_s(self) -> float:
-        """The delay from an input sample to the output sample of the same time, seconds."""
+        """Seconds of input after an instant that must be pushed before `push` returns the output of that instant."""
         return self._taps / 2 / self.sample_rate
 
     def push(self, samples: Floats32) -> Floats32:
-        """Process samples, float32 (n,) or (n, channels), full scale ±1; return the mono samples that they complete."""
+        """Process the next samples and return the mono samples at 22,050 Hz that they complete, float32 (m,).
+
+        samples: float32 (n,) or (n, channels), full scale ±1.
+        """
         channelled = samples.reshape(len(samples), -1) if samples.size else np.zeros((len(samples), 1), np.float32)
         sound = np.empty(len(self._tail) + len(samples), np.float32)
         sound[: len(self._tail)] = self._tail
@@ -169,7 +177,7 @@ class Resampler:
         return self._resample(sound)
 
     def flush(self) -> Floats32:
-        """Return the samples that wait for input, as if silence followed: the stream has ended."""
+        """Return the last mono samples, as if silence followed; call it once, at the end of the stream."""
         return self._resample(np.concatenate((self._tail, np.zeros(self._taps // 2, np.float32))))
 
     def _resample(self, sound: Floats32) -> Floats32:
@@ -180,7 +188,13 @@ class Resampler:
         count = max(0, ((reach + 1) * self._up - phase - 1) // self._down + 1)
         out = np.empty(count, np.float32)
         interpolate_samples(
-            sound, self._clock, self._up, self._down, design_filters(self._up, self._down), np.empty(8, np.float32), out
+            sound,
+            self._clock,
+            self._up,
+            self._down,
+            design_polyphase_filters(self._up, self._down),
+            np.empty(8, np.float32),
+            out,
         )
         used = min(int(self._clock[0]), len(sound))
         self._tail = sound[used:].copy()

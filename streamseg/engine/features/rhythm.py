@@ -47,7 +47,10 @@ PHASE: Final = COLUMNS["beat_phase"].start
 
 @subkernel
 def sum_correlation_near(correlation: Floats, lag: float) -> float:
-    """Return the correlation around a fractional lag: beats between frames spread over neighbouring lags."""
+    """Return the sum of the correlation at the lag nearest to a fractional one and at both its neighbours.
+
+    The correlation of beats that lie between two frames spreads over neighbouring lags.
+    """
     nearest = round(lag)
     neighbours: float = correlation[nearest - 1] + correlation[nearest + 1]
     return neighbours + float(correlation[nearest])
@@ -55,21 +58,24 @@ def sum_correlation_near(correlation: Floats, lag: float) -> float:
 
 @subkernel
 def locate_parabola_peak(correlation: Floats, lag: int) -> float:
-    """Return the lag at which the parabola through a value and its neighbours is highest."""
+    """Return the fractional lag at which the parabola through correlation[lag] and its neighbours is highest.
+
+    `lag` itself where the parabola has no maximum.
+    """
     left, middle, right = float(correlation[lag - 1]), float(correlation[lag]), float(correlation[lag + 1])
     curvature = left - 2.0 * middle + right
     return lag + 0.5 * (left - right) / curvature if curvature < 0.0 else float(lag)
 
 
-def tempo_cosines() -> Floats:
-    """Return the cosines that sum an autocorrelation to its spectrum at each beat period, its half and its quarter.
+def make_tempo_cosines() -> Floats:
+    """Make the weights that turn an autocorrelation into its spectrum at each beat period, its half and its quarter.
 
-    float64 (MAX_PERIOD - MIN_PERIOD + 1, LAGS); under half a Hann window, so that long lags count less.
+    float64 (MAX_PERIOD - MIN_PERIOD + 1, LAGS): cosines under half a Hann window, so that long lags count less.
     """
     periods = np.arange(MIN_PERIOD, MAX_PERIOD + 1)[:, None]
     lags = np.arange(LAGS)
     window = 0.5 + 0.5 * np.cos(np.pi * lags / LAGS)
-    window[0] = 0.0  # the correlation of an onset with itself is no evidence
+    window[0] = 0.0  # the correlation of an onset with itself tells nothing about the tempo
     table: Floats = sum(np.cos(2.0 * np.pi * parts * lags / periods) for parts in (1, 2, 4)) * window / 30.0
     # A constant shall have no spectrum.
     table -= table.sum(axis=1, keepdims=True) / (LAGS - MIN_PERIOD) * (lags >= MIN_PERIOD)
@@ -78,7 +84,10 @@ def tempo_cosines() -> Floats:
 
 @subkernel
 def compute_comb_score(correlation: Floats, lag: int, mean: float) -> float:
-    """Return the correlation of the onsets with those one to four beats earlier, beyond half the mean of all lags."""
+    """Return how strongly onsets repeat after one to four beats of `lag` frames, as a weighted sum of correlations.
+
+    Only what exceeds half of `mean`, the mean correlation of all lags, counts. 0 or more.
+    """
     score = MULTIPLE_WEIGHTS[0] * (correlation[lag] - 0.5 * mean)
     for multiple in range(2, 5):
         around = lag * multiple
@@ -89,16 +98,16 @@ def compute_comb_score(correlation: Floats, lag: int, mean: float) -> float:
 
 @subkernel
 def compute_tempo_prior(lag: int) -> float:
-    """Return the prior of a beat period, 0 to 1: how likely people are to count such beats."""
+    """Return how likely people are to count beats of `lag` frames, 0 to 1."""
     octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
     return math.exp(-0.5 * octaves * octaves)
 
 
 @subkernel
 def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
-    """Return the beat period in frames, or 0 where nothing repeats.
+    """Return the beat period in frames, 0 where nothing repeats.
 
-    correlation: float64 (LAGS,). cosines: as of `tempo_cosines`.
+    correlation: float64 (LAGS,), autocorrelation of the onsets. cosines: from `make_tempo_cosines`.
     """
     mean = 0.0
     for lag in range(MIN_PERIOD, LAGS):
@@ -161,9 +170,10 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
 
 @subkernel
 def estimate_beat_phase(past: Floats, period: float) -> float:
-    """Return the position of the newest rise within the beat, 0 to 1: the phase of the rises' component at the period.
+    """Return the position of the newest frame within the beat, 0 (on the beat) to 1.
 
-    past: float64 (LAGS,), newest first.
+    That is the phase of the Fourier component at `period` frames. past: float64 (LAGS,), rises of the onset strength,
+    newest first.
     """
     step_re, step_im = math.cos(2.0 * math.pi / period), math.sin(2.0 * math.pi / period)
     at_re, at_im = 1.0, 0.0
@@ -177,10 +187,10 @@ def estimate_beat_phase(past: Floats, period: float) -> float:
 
 @subkernel
 def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
-    """Process a frame's onset strength; write whether an onset was found, tempo (0 if none), confidence, beat phase.
+    """Read a frame's onset strength from its row; write onset (0 or 1), tempo (bpm, 0 if none), confidence, beat phase.
 
     rises: float64 (2 * LAGS,), the last LAGS rises, newest first, as a ring that is stored twice. correlation: float64
-    (LAGS,). cosines: as of `tempo_cosines`. state: float64 (STATE_SIZE,). frame: its number. out: the frame's row.
+    (LAGS,). cosines: from `make_tempo_cosines`. state: float64 (STATE_SIZE,). frame: its number. out: the row.
     """
     strength = out[ONSET]
     recent = state[RECENT_ONSETS:]

@@ -1,4 +1,4 @@
-"""The newest rows of a stream as one array, so that a kernel can walk over them."""
+"""Holds the newest rows of a stream in one array that a kernel can read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _INITIAL_ROWS = 1_024
 
 
 class RowBuffer:
-    """Holds rows in order of arrival: new ones are added at the end, old ones dropped from the beginning.
+    """Holds rows of numbers in order of arrival: new rows are added at the end, old rows dropped from the beginning.
 
-    Rows are moved only when the memory is used up, which is once in `max_rows` rows or more. Pickles.
+    Rows are moved only when the memory is used up, which is once in `max_rows` rows or more. It can be pickled.
 
     columns: numbers in a row.
-    max_rows: the oldest rows beyond this number are dropped when new ones come; None: all rows are held until
+    max_rows: the oldest rows beyond this number are dropped when rows are added; None: all rows are held until
     `drop_oldest`, and the memory grows with them.
     dtype: of the numbers.
     """
@@ -35,7 +35,7 @@ class RowBuffer:
         return self._memory[self._begin : self._end]
 
     def extend(self, n: int) -> NDArray[Any]:
-        """Add n rows and return them, shape (n, columns), for the caller to write; their content is undefined."""
+        """Add n rows of undefined content; return a view of them, shape (n, columns), for the caller to write."""
         if self._max_rows is not None and self._end + n - self._begin > self._max_rows:
             self._begin = min(self._end, self._end + n - self._max_rows)
         if self._end + n > len(self._memory):
@@ -44,7 +44,7 @@ class RowBuffer:
         return self._memory[self._end - n : self._end]
 
     def drop_oldest(self, n: int) -> None:
-        """Remove the n oldest rows: all where there are fewer, none where n is below 1."""
+        """Remove the n oldest rows: all rows if there are fewer, none if n is below 1."""
         self._begin += min(max(n, 0), len(self))
 
     def _make_room(self, n: int) -> None:

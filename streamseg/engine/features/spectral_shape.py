@@ -1,4 +1,4 @@
-"""The shape of a spectrum: centroid, bandwidth, rolloff, flatness."""
+"""Measures the shape of a spectrum: centroid, bandwidth, rolloff, flatness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FLATNESS: Final = COLUMNS["flatness"].start
 
 @subkernel
 def compute_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
-    """Return the geometric over the arithmetic mean of the power, 0 to 1, each bin at least FLOOR.
+    """Return the geometric over the arithmetic mean of the power, 0 to 1; power below FLOOR counts as FLOOR.
 
     power: float64 (BINS or more,). clamped: float64, as long, scratch; clamped_bits: its memory as int64.
 
@@ -71,7 +71,7 @@ def compute_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> floa
 def write_spectral_shape(
     magnitude: Floats, power: Floats, bins: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats
 ) -> None:
-    """Write centroid, bandwidth, rolloff (Hz) and flatness (0 to 1).
+    """Write the spectrum's centroid, bandwidth and rolloff (Hz) and its flatness (0 to 1) to a frame's row.
 
     magnitude, power: float64 (BINS or more,). bins: float64 (BINS,), 0, 1, 2, … clamped, clamped_bits: see
     `compute_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,), the frame's row.

@@ -1,4 +1,4 @@
-"""The feature kernel: from 2,048 samples to a row of features.
+"""The feature kernel: computes a row of features from each frame of 2,048 samples.
 
 The order within a frame: level, spectrum, magnitudes, bands (mel and chroma in one pass), timbre and onset strength,
 chroma, shape, contrast, pitch, tuning, rhythm. Each part reads what those before it wrote; `FeatureExtractor` owns all
@@ -20,7 +20,7 @@ from streamseg.engine.features.fourier import compute_power_spectrum
 from streamseg.engine.features.pitch import estimate_pitch
 from streamseg.engine.features.rhythm import update_rhythm
 from streamseg.engine.features.spectral_shape import write_spectral_shape
-from streamseg.engine.features.tuning import STEPS_PER_SEMITONE, estimate_tuning
+from streamseg.engine.features.tuning import STEPS_PER_SEMITONE, update_tuning
 from streamseg.engine.kernels import kernel, subkernel
 from streamseg.settings import FRAME, HOP
 
@@ -40,7 +40,7 @@ PENDING_SAMPLES, FRAMES = range(2)  # samples in the history; frames so far
 
 @subkernel
 def copy_sanitised(samples: Samples, history: Floats, at: int) -> None:
-    """Copy samples, float32 (n,), to history[at:]; what is not a number becomes 0, what is beyond ±8 is clipped."""
+    """Copy samples, float32 (n,), to `history` from index `at` on; NaN becomes 0, values beyond ±8 become ±8."""
     for i in range(samples.size):
         x = float(samples[i])
         x = x if x == x else 0.0
@@ -50,9 +50,9 @@ def copy_sanitised(samples: Samples, history: Floats, at: int) -> None:
 
 @subkernel
 def measure_hop(history: Floats, at: int, hop: Floats) -> None:
-    """Write the sum of squares of the HOP samples from `at` on, their sign changes, and those with the sample before.
+    """Write the sum of squares and the sign changes of the HOP samples from index `at` on to `hop`, float64 (3,).
 
-    history: float64 (FRAME,). hop: float64 (3,), written.
+    hop[1]: sign changes within these samples. hop[2]: the same, and from the sample before. history: float64 (FRAME,).
     """
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     for i in range(at, at + HOP, 8):
@@ -74,10 +74,10 @@ def measure_hop(history: Floats, at: int, hop: Floats) -> None:
 
 @subkernel
 def write_level(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
-    """Write the RMS of the frame (dB of full scale; -100 where silent) and its zero crossings per sample.
+    """Write a frame's RMS level (dB of full scale; -100 where silent) and its zero crossings per sample to its row.
 
-    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), `measure_hop` of each hop; only the last one is new.
-    frame: number of the frame.
+    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the result of `measure_hop` for each hop of the
+    frame, of which only the last one is new. frame: number of the frame.
     """
     last = FRAME // HOP - 1
     for h in range(last):
@@ -97,16 +97,16 @@ def write_level(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
 
 @subkernel
 def compute_magnitudes(power: Floats, magnitude: Floats) -> None:
-    """Write |STFT| from |STFT|², both float64 (BINS or more,)."""
+    """Write the square root of `power` to `magnitude`, both float64 (BINS or more,)."""
     for k in range(BINS):
         magnitude[k] = math.sqrt(power[k])
 
 
 @subkernel
 def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: int, end: int, bands: Floats) -> None:
-    """Write the weighted sums of power of the bands `begin` to `end` of a filter bank to bands[0], bands[1], …
+    """Write the weighted power of a filter bank's bands from `begin` to before `end` to bands[0], bands[1], …
 
-    first, offset, weights: as of `FilterBank`.
+    first, offset, weights: see `FilterBank`.
     """
     for b in range(begin, end):
         k = first[b]
@@ -126,7 +126,9 @@ def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: 
 
 @subkernel
 def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, out: Floats) -> None:
-    """Write log-mel, MFCC and the onset strength: the mean rise of the mel bands since the frame before (0 at first).
+    """Write log-mel (dB), MFCC and onset strength (dB) to a frame's row.
+
+    Onset strength is the mean rise of the mel bands since the frame before, 0 in the first frame.
 
     bands: float64 (MEL_BANDS or more,), power. dct: float64 (MEL_BANDS, MFCCS). previous_db: float64 (MEL_BANDS,),
     state. frame: number of the frame.
@@ -147,9 +149,9 @@ def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, ou
 
 @subkernel
 def compute_chroma(bands: Floats, pitch_class: Ints, chroma: Floats) -> None:
-    """Compute the power by pitch class, scaled so that the strongest is 1; all 0 where there is none.
+    """Write the power of each pitch class, scaled so that the strongest is 1 (all 0 without power), to `chroma`.
 
-    bands: float64, power. pitch_class: int64, of each band. chroma: float64 (12,), written.
+    bands: float64, power. pitch_class: int64, of each band. chroma: float64 (12,), C first.
     """
     for c in range(12):
         chroma[c] = 0.0
@@ -174,9 +176,10 @@ def compute_tuned_chroma(
     bands: Floats,
     out: Floats,
 ) -> None:
-    """Write the chroma of the filter bank at this tuning step; at A = 440 Hz (step 0) that is `chroma`.
+    """Write the chroma at a tuning of `step` tenths of a semitone to a frame's row.
 
-    first, offset, weights, pitch_class, start: as of `make_tuned_filter_banks`. bands: scratch.
+    At step 0 (A = 440 Hz) it is a copy of `chroma`. first, offset, weights, pitch_class, start: the arrays of
+    `TunedFilterBanks`. bands: scratch. out: the row.
     """
     if step == 0:
         for c in range(12):
@@ -189,9 +192,9 @@ def compute_tuned_chroma(
 
 @kernel
 def push_samples(samples: Samples, tables: Records, state: Records, scratch: Records, out: Floats) -> None:
-    """Process samples; write a row of `out` for each frame that they complete.
+    """Process the next samples and write a row of features to `out` for each frame that they complete.
 
-    samples: float32 (n,). tables, state, scratch: records of `layout.py`, shape (1,). out: float64 (frames,
+    samples: float32 (n,). tables, state, scratch: records of `kernel_memory.py`, shape (1,). out: float64 (frames,
     COLUMNS_TOTAL).
     """
     t, s, w = tables[0], state[0], scratch[0]
@@ -220,7 +223,7 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
             power, t["lag_tables"][:], t["folding"][:], w["folded_power"][:], w["half_spectrum"][:],
             w["correlation"][:], s["loudest_db"][:], row,
         )  # fmt: skip
-        step = estimate_tuning(magnitude, frame, s["tuning"][:], row)
+        step = update_tuning(magnitude, frame, s["tuning"][:], row)
         compute_tuned_chroma(
             power, tuned_first, tuned_offset, tuned_weights, t["tuned_class"][:], t["tuned_start"][:], step, bands, row
         )

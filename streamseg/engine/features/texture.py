@@ -1,4 +1,4 @@
-"""Summarises the frames of the last second as a texture vector, about twice a second.
+"""Computes texture vectors: a summary of the feature frames of the last second, about twice a second.
 
 A texture vector holds the means of timbre, harmony and contrast over SPAN_FRAMES frames, the standard deviations of
 timbre and contrast, and the means and standard deviations of level, onsets, flatness and zero crossings; standardised
@@ -8,6 +8,8 @@ clipped. The periodicity of the onsets follows, as it is.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from streamseg.engine.features import COLUMNS
 from streamseg.engine.features.periodicity import PERIODICITY_DIMS, PERIODICITY_FRAMES, compute_periodicity
 from streamseg.engine.features.row_buffer import RowBuffer
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.loader import load_arrays
+from streamseg.engine.models.loader import load_shipped_arrays
 from streamseg.settings import FRAMES_PER_SECOND
 
 HOP_FRAMES = 21
@@ -24,7 +26,7 @@ STEP_S = HOP_FRAMES / FRAMES_PER_SECOND
 _CLIP = 5.0  # standard deviations; how far beyond it a value lies is noise
 
 # Mean and standard deviation of each standardised dimension (card: `models/texture_scaling.md`).
-_SCALING = load_arrays("texture_scaling")
+_SCALING = load_shipped_arrays("texture_scaling")
 TEXTURE_MEAN, TEXTURE_STD = _SCALING["mean"], _SCALING["std"]
 
 _TEXTURE = np.r_[COLUMNS["mfcc"], COLUMNS["chroma"], COLUMNS["contrast"]]
@@ -48,9 +50,9 @@ LEVEL = np.r_[TEXTURE_DIMS : TEXTURE_DIMS + 1]
 
 @kernel
 def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied: NDArray[np.float64]) -> None:
-    """Copy some columns of frames.
+    """Copy the columns of `frames` with the given indices to `copied`.
 
-    frames: float64 (n, COLUMNS_TOTAL). columns: int64 (k,). copied: float64 (n, k), written.
+    frames: float64 (n, COLUMNS_TOTAL). columns: int64 (k,). copied: float64 (n, k).
     """
     for i in range(frames.shape[0]):
         for k in range(columns.size):
@@ -59,9 +61,9 @@ def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied
 
 @kernel
 def compute_mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
-    """Compute the mean and the standard deviation of every column.
+    """Write the mean and the standard deviation of every column of `window` to `mean` and `std`.
 
-    window: float64 (frames, columns). std, mean: float64 (columns,), written.
+    window: float64 (frames, columns). std, mean: float64 (columns,).
     """
     frames, columns = window.shape
     for k in range(columns):
@@ -78,26 +80,33 @@ def compute_mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], 
         std[k] = np.sqrt(std[k] / frames)
 
 
+class CompletedVector(NamedTuple):
+    """A texture vector, float64 (VECTOR_DIMS,), and the index in the pushed frames of the last frame that it covers."""
+
+    last_frame: int
+    vector: NDArray[np.float64]
+
+
 class TextureExtractor:
-    """Turns feature frames into texture vectors; the result does not depend on how the frames are cut into pushes."""
+    """Computes texture vectors from the feature frames that are pushed, in order.
+
+    The vectors do not depend on how many frames each push has.
+    """
 
     def __init__(self) -> None:
         self._past = RowBuffer(len(_MEANS), PERIODICITY_FRAMES)
         self._past.extend(PERIODICITY_FRAMES)[:] = 0.0  # before the first frame
         self._frames_missing = SPAN_FRAMES  # until the next vector is due
 
-    def push(self, frames: NDArray[np.float64]) -> list[tuple[int, NDArray[np.float64]]]:
-        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the vectors that become due.
-
-        Each vector, float64 (VECTOR_DIMS,), comes with the index in `frames` of the last frame that it covers.
-        """
+    def push(self, frames: NDArray[np.float64]) -> list[CompletedVector]:
+        """Process the next feature frames, float64 (n, COLUMNS_TOTAL); return the vectors that they complete."""
         due = []
         at = 0
         while len(frames) - at >= self._frames_missing:
             self._append_frames(frames[at : at + self._frames_missing])
             at += self._frames_missing
             self._frames_missing = HOP_FRAMES
-            due.append((at - 1, self._compute_vector()))
+            due.append(CompletedVector(at - 1, self._compute_vector()))
         self._append_frames(frames[at:])
         self._frames_missing -= len(frames) - at
         return due
@@ -111,10 +120,13 @@ class TextureExtractor:
         compute_mean_and_std(past[-SPAN_FRAMES:], std, mean)
         texture = len(_TEXTURE)
         raw = np.concatenate([mean[:texture], std[_STD_COLUMNS], mean[texture:], std[texture:]])
-        return np.concatenate([standardise(raw), compute_periodicity(past[:, _ONSET].copy())])
+        return np.concatenate([standardise_texture(raw), compute_periodicity(past[:, _ONSET].copy())])
 
 
-def standardise(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return raw vectors, float64 (…, STANDARDISED_DIMS), in standard deviations from the corpus mean, clipped."""
+def standardise_texture(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standardise raw vectors, float64 (…, STANDARDISED_DIMS), by the statistics of the training corpus.
+
+    Returns the same shape, in standard deviations from the mean, clipped to ±5.
+    """
     vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - TEXTURE_MEAN) / TEXTURE_STD, -_CLIP), _CLIP)
     return vectors

@@ -9,7 +9,7 @@ would look like one more change. `tuned_chroma` is for people, reports and the k
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -44,29 +44,39 @@ RE, IM, WEIGHT, FRAMES, ESTIMATE, ACTIVE_BANK = range(6)
 STATE_SIZE: Final = 6
 
 
-def make_tuned_filter_banks() -> tuple[FilterBank, Ints, Ints]:
-    """Make the chroma bands for every tenth of a semitone from -0.5 to 0.5.
+class TunedFilterBanks(NamedTuple):
+    """The chroma bands of all tunings, one after the other in one filter bank.
 
-    Returns all bands; the pitch class of each; int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first band.
+    pitch_classes: int64 (bands,), 0 = C. starts: int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first
+    band, then the number of bands.
     """
+
+    bank: FilterBank
+    pitch_classes: Ints
+    starts: Ints
+
+
+def make_tuned_filter_banks() -> TunedFilterBanks:
+    """Make the chroma bands for every tenth of a semitone of tuning from -0.5 to 0.5."""
     banks = [
         make_chroma_filters(step / STEPS_PER_SEMITONE)
         for step in range(-STEPS_PER_SEMITONE // 2, STEPS_PER_SEMITONE // 2 + 1)
     ]
-    start = np.concatenate(([0], np.cumsum([len(rows) for rows, _ in banks])))
-    bank = make_filter_bank([row for rows, _ in banks for row in rows])
-    return bank, np.concatenate([classes for _, classes in banks]), start.astype(np.int64)
+    starts = np.concatenate(([0], np.cumsum([len(filters.bands) for filters in banks])))
+    bank = make_filter_bank([band for filters in banks for band in filters.bands])
+    return TunedFilterBanks(bank, np.concatenate([filters.pitch_classes for filters in banks]), starts.astype(np.int64))
 
 
 @subkernel
-def estimate_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
-    """Write the tuning of the last seconds, -50 to 50 cents; the last estimate where nothing tonal sounds.
+def update_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
+    """Update the estimated tuning by a frame, write it in cents, and return the tuning step of the filter bank to use.
 
-    Returns the tuning step whose bank is in use, -STEPS_PER_SEMITONE / 2 to STEPS_PER_SEMITONE / 2.
+    The tuning is that of the last seconds, -50 to 50 cents from A = 440 Hz; the last estimate stays where nothing tonal
+    sounds. The step is in tenths of a semitone, -STEPS_PER_SEMITONE / 2 to STEPS_PER_SEMITONE / 2.
 
     A partial's frequency comes from its peak and the larger neighbour, exact for a sine under the Hann window
-    (Grandke 1983). magnitude: float64 (BINS or more,). frame: its number. state: float64 (STATE_SIZE,). out: the
-    frame's row.
+    (Grandke 1983). magnitude: float64 (BINS or more,). frame: the frame's number. state: float64
+    (STATE_SIZE,). out: the frame's row.
     """
     if frame % ESTIMATE_HOP:
         out[TUNING] = 100.0 * state[ESTIMATE]

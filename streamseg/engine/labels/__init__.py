@@ -1,1 +1,1 @@
-"""Labels: section descriptor, similarity, store, clusterer, HMM filter, roles."""
+"""Labels sections: descriptor, similarity, store, clusterer, HMM filter, roles."""

@@ -20,16 +20,16 @@ MAX_SECTIONS_PER_LABEL = 4  # stored, pinned ones not counted
 
 
 class SimilarityIndex(Protocol):
-    """Stores items in numbered slots and compares them."""
+    """Stores items in numbered slots and computes the log-odds that two items are the same."""
 
     def store(self, slot: int, x: Any) -> None:
-        """Store x in a slot, in place of what was there."""
+        """Store x in a slot, in place of the item that is there."""
 
     def log_odds(self, x: Any, slots: list[int]) -> dict[int, float]:
-        """Log-odds that x is the same as the item in each slot; very unlikely slots may be left out."""
+        """Return {slot: log-odds that x is the same as the item in it}; very unlikely slots may be left out."""
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Log-odds that the item in a slot is the same as the item in each of the other slots."""
+        """Return {other: log-odds that the items in `slot` and in `other` are the same} for the others in `slots`."""
 
 
 class EuclideanIndex:
@@ -45,16 +45,16 @@ class EuclideanIndex:
         self._vectors: dict[int, Floats] = {}
 
     def store(self, slot: int, x: dict[Any, float]) -> None:
-        """Store a vector in a slot."""
+        """Store x in a slot, in place of the vector that is there."""
         self._vectors[slot] = self._vector_of(x)
 
     def log_odds(self, x: dict[Any, float], slots: list[int]) -> dict[int, float]:
-        """Log-odds that x is the same as the vector in each slot."""
+        """Return {slot: log-odds that x is the same as the vector in it}."""
         vector = self._vector_of(x)
         return {slot: self._log_odds(self._vectors[slot], vector) for slot in slots}
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Log-odds that the vector in a slot is the same as the vector in each of the others."""
+        """Return {other: log-odds that the vectors in `slot` and in `other` are the same} for the others in `slots`."""
         return {other: self._log_odds(self._vectors[other], self._vectors[slot]) for other in slots}
 
     def _log_odds(self, one: Floats, other: Floats) -> float:
@@ -68,10 +68,10 @@ class EuclideanIndex:
 
 
 class SectionClusterer(base.Clusterer):
-    """Assigns label numbers to sections: the same number when the section returns.
+    """Assigns a label number to each section: the same number when a section returns.
 
     radius: of the default `EuclideanIndex`.
-    capacity: sections stored, pinned ones not counted; the least recently used is replaced.
+    capacity: maximum of stored sections, pinned ones not counted; beyond it the least recently used is replaced.
     similarity: compares sections; `EuclideanIndex(radius)` by default.
 
     >>> clusterer = SectionClusterer(radius=0.5)
@@ -101,30 +101,36 @@ class SectionClusterer(base.Clusterer):
         return len(self.labels)
 
     def learn_one(self, x: Any, w: float = 1.0) -> None:
-        """Learn from a section. w has no effect: long and short sections count the same."""
+        """Store the section x under the label that `predict_one` returns, or under a new one.
+
+        w has no effect: long and short sections count the same.
+        """
         del w
         label = self.predict_one(x)
         self.store_section(x, self.create_label() if label == NEW_LABEL else label)
 
     def predict_one(self, x: Any) -> int:
-        """The label of x; NEW_LABEL when its log-odds are 0 or less for every label."""
+        """Return the likeliest label of the section x; NEW_LABEL when the log-odds are 0 or less for every label."""
         odds = self.label_log_odds(x)
         best = max(odds, key=odds.__getitem__, default=NEW_LABEL)
         return best if best != NEW_LABEL and odds[best] > 0.0 else NEW_LABEL
 
     def label_log_odds(self, x: Any) -> dict[int, float]:
-        """Mean log-odds that x is the same as the stored sections of each label."""
+        """Return {label: mean log-odds that the section x is the same as its stored sections}.
+
+        Labels of which the index left out all sections are missing.
+        """
         return self._mean_by_label(self._similarity.log_odds(x, list(self._labels)))
 
     def create_label(self) -> int:
-        """Return a label number that was not used before."""
+        """Return a label number that was not used before; it has no sections yet."""
         self._labels_created += 1
         return self._labels_created - 1
 
     def store_section(self, x: Any, label: int, *, pinned: bool = False) -> int:
-        """Store x as a section of a label; returns its slot.
+        """Store the section x under a label and return its slot.
 
-        pinned: never replaced.
+        pinned: whether the section is never replaced.
         """
         slots = self.slots_of_label(label)
         replaceable = [slot for slot in self._labels if slot not in self._pinned_slots]
@@ -146,19 +152,19 @@ class SectionClusterer(base.Clusterer):
         return slot
 
     def merge_labels(self, label: int, into: int) -> None:
-        """Give the sections of a label to another label."""
+        """Move all stored sections of `label` to the label `into`."""
         for slot, other in self._labels.items():
             if other == label:
                 self._labels[slot] = into
 
     def slots_of_label(self, label: int) -> list[int]:
-        """The slots of the stored sections of a label, in the order in which they are replaced."""
+        """Return the slots of the stored sections of a label, in the order in which they are replaced."""
         return [slot for slot, other in self._labels.items() if other == label]
 
-    def label_to_label_log_odds(self, label: int) -> dict[int, float]:
-        """Mean log-odds that the stored sections of a label are the same as those of each other label.
+    def log_odds_between_labels(self, label: int) -> dict[int, float]:
+        """Return {other label: mean log-odds that its stored sections are the same as those of `label`}.
 
-        Labels that the index left out for any of the sections are left out.
+        Labels that the index left out for any of the sections are missing.
         """
         slots = self.slots_of_label(label)
         others = [slot for slot, other in self._labels.items() if other != label]

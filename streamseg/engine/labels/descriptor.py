@@ -1,4 +1,4 @@
-"""Section descriptors: what a section sounded like, in bounded memory, so that it can be recognised.
+"""Section descriptors: statistics of a section's sound, in bounded memory, by which it is recognised.
 
 Three things are stored of a section, however long it is: sums over all its texture vectors; up to MAX_WINDOWS means
 over WINDOW_STEPS vectors (two seconds) each, spread evenly over it, so that parts that sound different stay apart; and
@@ -31,7 +31,7 @@ _CHROMA_SCALE, _CHROMA_SHIFT = TEXTURE_STD[HARMONY], TEXTURE_MEAN[HARMONY] - _ME
 
 
 class DescriptorArrays(NamedTuple):
-    """The numbers of a section descriptor."""
+    """The numbers of a section descriptor, as the kernels read and write them."""
 
     n_vectors: Ints  # int64 (1,) texture vectors so far
     n_windows: Ints  # int64 (1,) rows of `window_means` in use
@@ -99,16 +99,19 @@ def _extend_descriptor(vectors: Floats, chroma_scale: Floats, chroma_shift: Floa
 
 @dataclass(slots=True, eq=False)
 class SectionDescriptor:
-    """Describes a section by the texture vectors that are pushed into it, in order.
+    """Describes a section by statistics of the texture vectors that are pushed, in order.
 
-    cluster_votes: how often a clusterer assigned a vector to each cluster.
+    cluster_votes: {cluster: number of vectors that a clusterer assigned to it}.
     """
 
     arrays: DescriptorArrays = field(default_factory=_make_arrays)
     cluster_votes: dict[int, int] = field(default_factory=dict)
 
     def push(self, vectors: Floats, clusters: Iterable[int | None] = ()) -> None:
-        """Add the next texture vectors, float64 (n, VECTOR_DIMS), and the cluster of each."""
+        """Add the section's next texture vectors, float64 (n, VECTOR_DIMS).
+
+        clusters: the cluster of each vector, None for a vector without one; empty when there is no clusterer.
+        """
         for cluster in clusters:
             if cluster is not None:
                 self.cluster_votes[cluster] = self.cluster_votes.get(cluster, 0) + 1
@@ -121,24 +124,24 @@ class SectionDescriptor:
         )
 
     @property
-    def count(self) -> int:
-        """Texture vectors so far."""
+    def n_vectors(self) -> int:
+        """The number of texture vectors so far."""
         return int(self.arrays.n_vectors[0])
 
     @property
     def mean(self) -> Floats:
         """The mean of all vectors, float64 (VECTOR_DIMS,)."""
-        return self.arrays.total / max(self.count, 1)
+        return self.arrays.total / max(self.n_vectors, 1)
 
     @property
     def std(self) -> Floats:
         """The standard deviation of all vectors, float64 (VECTOR_DIMS,)."""
-        std: Floats = np.sqrt(np.maximum(self.arrays.squares / max(self.count, 1) - self.mean**2, 0.0))
+        std: Floats = np.sqrt(np.maximum(self.arrays.squares / max(self.n_vectors, 1) - self.mean**2, 0.0))
         return std
 
     @property
     def n_windows(self) -> int:
-        """Rows of `window_means` in use."""
+        """The number of rows of `window_means` in use."""
         return int(self.arrays.n_windows[0])
 
     @property
@@ -148,18 +151,18 @@ class SectionDescriptor:
 
     @property
     def n_progression_steps(self) -> int:
-        """Rows of `progression` in use."""
-        return min(self.count, PROGRESSION_STEPS)
+        """The number of rows of `progression` in use."""
+        return min(self.n_vectors, PROGRESSION_STEPS)
 
     @property
     def progression(self) -> Floats:
-        """The chroma of the first vectors about its mean, each of length 1, float64 (PROGRESSION_STEPS, 12)."""
+        """The chroma of each of the first vectors, less the usual mean, scaled to length 1; (PROGRESSION_STEPS, 12)."""
         return self.arrays.progression
 
     def to_bytes(self) -> bytes:
-        """Return it as bytes for the name store; the incomplete window and the votes are left out."""
+        """Encode the descriptor for the name store; the incomplete window and the cluster votes are left out."""
         return pack_arrays(
-            count=np.array(self.count),
+            count=np.array(self.n_vectors),
             mean=self.mean.astype(np.float32),
             deviation=self.std.astype(np.float32),
             blocks=self.window_means[: self.n_windows].astype(np.float16),
@@ -170,9 +173,10 @@ class SectionDescriptor:
 def restore_descriptor(
     count: int, mean: NDArray[Any], std: NDArray[Any], window_means: NDArray[Any], progression: NDArray[Any]
 ) -> SectionDescriptor:
-    """Make a descriptor from its statistics.
+    """Make a section descriptor from the statistics that another one had.
 
-    mean, std: (VECTOR_DIMS,). window_means: (n_windows, STANDARDISED_DIMS). progression: (n_progression_steps, 12).
+    count: texture vectors of the section. mean, std: (VECTOR_DIMS,). window_means: (n_windows, STANDARDISED_DIMS).
+    progression: (n_progression_steps, 12).
 
     Raises ValueError when shapes or values are not those of a descriptor.
     """
@@ -184,7 +188,7 @@ def restore_descriptor(
         or len(progression) != min(count, PROGRESSION_STEPS)
         or not all(np.isfinite(array).all() for array in (mean, std, window_means, progression))
     ):
-        raise ValueError("no portrait of a section")
+        raise ValueError("not a section descriptor")
     arrays = _make_arrays()
     arrays.n_vectors[0], arrays.n_windows[0] = count, len(window_means)
     arrays.total[:] = count * mean.astype(np.float64)
@@ -194,11 +198,14 @@ def restore_descriptor(
 
 
 def descriptor_from_bytes(content: bytes) -> SectionDescriptor:
-    """Read what `SectionDescriptor.to_bytes` wrote. Raises ValueError when it is something else."""
+    """Decode a section descriptor from the result of `SectionDescriptor.to_bytes`.
+
+    Raises ValueError when the content is something else.
+    """
     try:
         arrays = unpack_arrays(content)
         return restore_descriptor(
             int(arrays["count"]), arrays["mean"], arrays["deviation"], arrays["blocks"], arrays["progression"]
         )
     except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"no portrait of a section: {error}") from None
+        raise ValueError(f"not a section descriptor: {error}") from None

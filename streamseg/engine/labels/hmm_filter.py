@@ -1,4 +1,4 @@
-"""A hidden Markov filter over the labels of sections, which learns their transitions online.
+"""A hidden Markov filter over the labels of successive sections, which learns their transitions online.
 
 The hidden state is the label of a section; NEW_LABEL is one more state. Forward filtering (Rabiner 1989, eq. 19-20)
 with transitions counted as they occur, a uniform Dirichlet prior, and extra weight on self-transitions (the sticky
@@ -17,7 +17,7 @@ _MIN_LOG_ODDS, _MAX_LOG_ODDS = -50.0, 12.0  # observations are clipped to these
 
 
 class LabelHmmFilter:
-    """Turns the log-odds of each label into probabilities, given the labels of the sections before.
+    """Computes the probability of each label for the next section from its log-odds and the labels of earlier sections.
 
     self_transition: weight of the prior of a self-transition, in transitions.
     return_probability: prior probability that a section has a label that was seen before, with the weight of
@@ -41,7 +41,7 @@ class LabelHmmFilter:
         self._belief: dict[int, float] = {}
 
     def prior_probabilities(self, labels: set[int]) -> dict[int, float]:
-        """The probability of each label, and of NEW_LABEL, for the next section before it is observed."""
+        """Return the probability of each of these labels, and of NEW_LABEL, for the next section, not yet observed."""
         if not labels:
             return {NEW_LABEL: 1.0}
         return_probability = self._probability_of_return(len(labels))
@@ -60,9 +60,9 @@ class LabelHmmFilter:
         return {NEW_LABEL: 1.0 - return_probability, **returns}
 
     def posterior_probabilities(self, log_odds: dict[int, float]) -> dict[int, float]:
-        """The probability of each label in `log_odds`, and of NEW_LABEL, for the next section once it is observed.
+        """Return the probability that the observed next section has each label in `log_odds`, or NEW_LABEL.
 
-        log_odds: that the section has each label; labels left out are impossible.
+        log_odds: {label: log-odds that the section has it}; a label that is missing is impossible.
         """
         prior = self.prior_probabilities(set(log_odds))
         log_weights = {
@@ -78,10 +78,9 @@ class LabelHmmFilter:
         return {label: weight / total for label, weight in weights.items()}
 
     def record_section(self, posterior: dict[int, float], label: int, previous: int | None) -> None:
-        """Learn that a section got a label, after a section with the label `previous`.
+        """Learn that a section got `label` after a section with the label `previous`, None for the first section.
 
-        posterior: the probabilities that were computed for the section; they are the belief from which the next
-        prior is computed.
+        posterior: the result of `posterior_probabilities` for this section; the next prior is computed from it.
         """
         is_new = label not in posterior
         self._belief = {
@@ -98,12 +97,12 @@ class LabelHmmFilter:
             }
 
     def transition_probability(self, label: int, following: int) -> float:
-        """The probability that a section with the label `following` comes after one with `label`."""
+        """Return the probability that a section with the label `following` comes after one with `label`."""
         total = sum(count for (previous, _), count in self._transition_counts.items() if previous == label)
         return (self._transition_counts.get((label, following), 0.0) + 0.1) / (total + 1.0)
 
     def merge_labels(self, label: int, into: int) -> None:
-        """Add the transitions and the belief of a label to those of another label."""
+        """Move the transitions and the belief of `label` to the label `into`."""
         for (previous, following), count in list(self._transition_counts.items()):
             if label in (previous, following):
                 del self._transition_counts[previous, following]
@@ -113,7 +112,7 @@ class LabelHmmFilter:
             self._belief[into] = self._belief.get(into, 0.0) + self._belief.pop(label)
 
     def keep_labels(self, labels: set[int]) -> None:
-        """Forget the transitions from and to all other labels."""
+        """Forget the transitions from and to all labels but these."""
         self._transition_counts = {
             key: count for key, count in self._transition_counts.items() if key[0] in labels and key[1] in labels
         }

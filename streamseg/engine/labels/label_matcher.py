@@ -1,4 +1,4 @@
-"""The interface between the labeller and what matches sections with labels, and the choice of one by the settings."""
+"""The interface of label matchers, which the labeller uses, and the choice of a matcher by the settings."""
 
 from __future__ import annotations
 
@@ -21,36 +21,39 @@ class LabelMatcher(Protocol):
 
     @property
     def names(self) -> Mapping[int, str]:
-        """The names that labels have from earlier runs, by label number."""
+        """{label number: name that the label has from an earlier run}."""
 
     @property
     def labels(self) -> set[int]:
-        """The labels that a section can be matched with."""
+        """The label numbers that a section can be matched with."""
 
     def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); returns its cluster, None without clusters."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster, None when there is none."""
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Whether enough is known about the section to give it a label, an old or a new one."""
+        """Return whether the descriptor holds enough to give the section a label, an old or a new one."""
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Log-odds that the section belongs to each label; labels that are out of the question are left out."""
+        """Return {label: log-odds that the section belongs to it}; very unlikely labels are left out."""
 
     def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Store a section under a label, NEW_LABEL for a label of its own; returns the label."""
+        """Store a section under a label, or under a new label if it is NEW_LABEL; return the label."""
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge a label into the one that it duplicates; returns that one, None when it duplicates none.
+        """Merge a label into the label that it duplicates and return that one; None when it duplicates none.
 
-        prior_log_odds: log-odds to add for each possible duplicate.
+        prior_log_odds: returns the log-odds to add for a label that `label` may duplicate.
         """
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """The descriptor of the latest stored section of a label, None when there is none."""
+        """Return the descriptor of the latest stored section of a label, None when none is stored."""
 
 
 def make_label_matcher(settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> LabelMatcher:
-    """Make the matcher that `settings.clusterer` names."""
+    """Make the label matcher that `settings.clusterer` chooses: by whole sections, or by a clusterer of river.
+
+    named_sounds: sections among them are matched by name; river's clusterers ignore them.
+    """
     if settings.clusterer == "sections":
         return SectionMatcher(model, settings.labels_max, named_sounds)
     return RiverMatcher(settings.clusterer, model)

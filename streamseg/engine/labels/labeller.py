@@ -1,4 +1,4 @@
-"""Labels of sections: letters that return when the section returns.
+"""Labels sections: a section gets the same letters whenever it returns.
 
 A `LabelMatcher` gives the log-odds that a section belongs to each label, an HMM filter combines them with the order in
 which labels usually follow, and the labeller turns label numbers into letters and remembers when each was last seen.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,12 @@ _MAX_PROBABILITIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelEstimate:
-    """The label of a section, as far as is known.
+    """The estimated label of a section.
 
-    label: None when there is none. name: from an earlier run. probabilities: of the likeliest labels; a new one
-    stands under the letters that it would get. last_seen: stream seconds at which the latest section of the label
-    ended; None for a new label, and for one that was only seen in earlier runs.
+    label: letters, None when the section cannot be labelled yet. name: of the label, from an earlier run; None without
+    one. probabilities: of the likeliest labels, by letters; a new label has the letters that it would get. seen_before:
+    whether an earlier section, of this run or an earlier one, had the label. last_seen: stream seconds at which the
+    latest section of the label ended; None for a new label, and for one that was only seen in earlier runs.
     """
 
     label: str | None
@@ -43,11 +44,18 @@ class LabelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LabelCorrection:
-    """The new label of a closed section. previous: the label that it had."""
+    """A closed section gets another label. previous: the label that it had."""
 
     section_id: str
     label: str
     previous: str
+
+
+class LabelResult(NamedTuple):
+    """The label of a section that was closed, and the corrections of earlier sections that follow from it."""
+
+    estimate: LabelEstimate
+    corrections: list[LabelCorrection]
 
 
 @dataclass(slots=True)
@@ -68,10 +76,10 @@ class _ClosedSection:
 
 
 class SectionLabeller:
-    """Assigns labels to sections, given their descriptors in order."""
+    """Assigns labels to the sections of a stream, whose descriptors it gets in order."""
 
     def __init__(self, settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> None:
-        """named_sounds: their sections are recognised by name. Those that cannot be decoded are skipped."""
+        """named_sounds: the sections among them are recognised by name; those that cannot be decoded are skipped."""
         self._matcher = make_label_matcher(settings, model, named_sounds)
         self._filter = LabelHmmFilter(
             self_transition=float(model.self_transition),
@@ -85,23 +93,24 @@ class SectionLabeller:
         self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
     def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); returns its cluster, None without clusters."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster, None when there is none."""
         return self._matcher.push(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
-        """Estimate the label of an open section, without learning from it."""
+        """Estimate the label of an open section from its descriptor so far, without learning from it."""
         posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
         return self._make_estimate(self._choose_label(descriptor, posterior), posterior)
 
-    def learn_section(
-        self, descriptor: SectionDescriptor, section_id: str, end: float
-    ) -> tuple[LabelEstimate, list[LabelCorrection]]:
-        """Label a closed section and learn from it; also returns the corrections to recent sections that follow."""
+    def label_closed_section(self, descriptor: SectionDescriptor, section_id: str, end: float) -> LabelResult:
+        """Label a closed section, learn from it, and correct the labels of recent sections.
+
+        end: of the section, stream seconds.
+        """
         posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
         label = self._choose_label(descriptor, posterior)
         estimate = self._make_estimate(label, posterior)
         if label is None:
-            return estimate, []
+            return LabelResult(estimate, [])
         label = self._matcher.store_section(descriptor, label)
         if label not in self._labels:
             self._labels[label] = _Label(label_letters(self._labels_created), created_at=end, last_seen=end)
@@ -112,15 +121,15 @@ class SectionLabeller:
         self._recent_sections.append(_ClosedSection(section_id, label))
         corrections = self._correct_recent_labels(end)
         self._forget_labels()
-        return estimate, corrections
+        return LabelResult(estimate, corrections)
 
     def descriptor_of_label(self, letters: str) -> SectionDescriptor | None:
-        """The descriptor of the latest section of a label; None when none is stored."""
+        """Return the descriptor of the latest section of a label, given by its letters; None when none is stored."""
         label = self._find_label(letters)
         return None if label is None else self._matcher.descriptor_of_label(label)
 
-    def name_of(self, letters: str) -> str | None:
-        """The name that a label has from an earlier run."""
+    def name_of_label(self, letters: str) -> str | None:
+        """Return the name that a label, given by its letters, has from an earlier run; None without one."""
         label = self._find_label(letters)
         return None if label is None else self._matcher.names.get(label)
 
@@ -194,7 +203,7 @@ class SectionLabeller:
 
 
 def label_letters(number: int) -> str:
-    """The letters of the number-th label, from 0: A, B … Z, AA, AB …, as the columns of a spreadsheet."""
+    """Return the letters of a label by its number, as of a spreadsheet's columns: 0 is A, 25 is Z, 26 is AA."""
     text = ""
     number += 1
     while number:

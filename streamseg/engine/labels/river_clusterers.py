@@ -1,4 +1,4 @@
-"""river's clusterers behind one interface, with cluster numbers that keep their meaning.
+"""One interface to the clusterers of river, with cluster numbers that keep their meaning.
 
 What the clusterers do not do themselves is done here, for all of them:
 
@@ -85,8 +85,8 @@ CLUSTERER_FACTORIES: Final[dict[str, Callable[[Floats, float], base.Clusterer]]]
 }
 
 
-class StableClusters:
-    """Assigns vectors to the clusters of one of river's clusterers; a cluster keeps its number."""
+class StableClusterer:
+    """Assigns vectors to clusters by one of river's clusterers; a cluster keeps its number."""
 
     def __init__(self, name: str, radius: float) -> None:
         """name: a key of CLUSTERER_FACTORIES. radius: RMS distance within which centres are the same cluster."""
@@ -100,7 +100,7 @@ class StableClusters:
         self._clusters_created = 0
 
     def push(self, vector: Floats) -> int | None:
-        """Learn from a vector, shape (d,); returns its cluster as `cluster_of` does."""
+        """Learn from a vector, shape (d,), and return its cluster as `cluster_of` does."""
         if not np.isfinite(vector).all():
             return None
         if self._model is None:
@@ -114,10 +114,10 @@ class StableClusters:
         return self.cluster_of(vector)
 
     def cluster_of(self, vector: Floats) -> int | None:
-        """The cluster of a vector, shape (d,), without learning from it.
+        """Return the cluster of a vector, shape (d,), without learning from it.
 
-        NOISE_CLUSTER when it is farther than two radii from every centre; None when there is no cluster yet or the
-        vector is not finite.
+        Returns NOISE_CLUSTER when it is farther than two radii from every centre; None when there is no cluster yet or
+        the vector is not finite.
         """
         if not self._centres or not np.isfinite(vector).all():
             return None

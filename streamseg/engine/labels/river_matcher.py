@@ -1,4 +1,4 @@
-"""Label matching by votes: river assigns each texture vector to a cluster, and the clusters are the labels."""
+"""Matches sections with labels by votes: river assigns texture vectors to clusters, and the clusters are the labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamseg.engine.features.texture import STANDARDISED_DIMS
 from streamseg.engine.labels.clusterer import NEW_LABEL
 from streamseg.engine.labels.descriptor import WINDOW_STEPS, SectionDescriptor
-from streamseg.engine.labels.river_clusterers import NOISE_CLUSTER, StableClusters
+from streamseg.engine.labels.river_clusterers import NOISE_CLUSTER, StableClusterer
 from streamseg.engine.models.weights import LabelModel
 
 _RADIUS = 1.0  # of a cluster: RMS over the projected dimensions, in standard deviations within a section
@@ -29,18 +29,21 @@ class RiverMatcher:
         """clusterer_name: a key of `CLUSTERER_FACTORIES`. model: its projection is applied to the vectors."""
         self.names: dict[int, str] = {}
         self._projection = model.projection
-        self._clusters = StableClusters(clusterer_name, _RADIUS)
+        self._clusters = StableClusterer(clusterer_name, _RADIUS)
         self._window_sum, self._window_count = np.zeros(STANDARDISED_DIMS), 0
         self._cluster: int | None = None
         self._labels: list[int] = []  # in the order of the latest section of each
 
     @property
     def labels(self) -> set[int]:
-        """The labels of the sections stored so far."""
+        """The label numbers of the sections stored so far."""
         return set(self._labels)
 
     def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); returns the cluster of the last complete window."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return the cluster of the last complete window.
+
+        None before the clusterer has clusters.
+        """
         self._window_sum += vector[:STANDARDISED_DIMS]
         self._window_count += 1
         if self._window_count == WINDOW_STEPS:
@@ -49,11 +52,11 @@ class RiverMatcher:
         return self._cluster
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Whether the most frequent cluster of the section is a cluster and not noise."""
+        """Return whether most vectors of the section belong to a cluster and not to noise."""
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Log-odds of each label that the section has votes for."""
+        """Return {label: log-odds that the section belongs to it} for the labels that the section has votes for."""
         votes = {cluster: n for cluster, n in descriptor.cluster_votes.items() if cluster != NOISE_CLUSTER}
         most = max(votes.values(), default=0)
         penalty = 0.0 if self._majority_cluster(descriptor) in self._labels else 2 * _MAJORITY_LOG_ODDS
@@ -64,7 +67,7 @@ class RiverMatcher:
         }
 
     def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Record that a section has a label, NEW_LABEL for its most frequent cluster; returns the label."""
+        """Record that a section has a label and return the label; NEW_LABEL: the section's most frequent cluster."""
         if label == NEW_LABEL:
             label = self._majority_cluster(descriptor)
         self._labels = [*(other for other in self._labels if other != label), label][-_MAX_LABELS:]

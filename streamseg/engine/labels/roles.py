@@ -1,4 +1,4 @@
-"""Roles: the probability that a section is an intro, a verse, a chorus, a bridge or an outro.
+"""Estimates the role of a section: the probability that it is an intro, a verse, a chorus, a bridge or an outro.
 
 Eleven features describe a section: how often its label occurred, its level beside the sections before, and its place
 in the song. A multinomial logistic regression (`models/roles.npz`, fitted by `tools.training.role_training`) turns
@@ -14,46 +14,49 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features.texture import LEVEL
 from streamseg.engine.labels.descriptor import SectionDescriptor
-from streamseg.engine.models.loader import load_arrays
+from streamseg.engine.models.loader import load_shipped_arrays
 
 Floats = NDArray[np.float64]
 
 ROLES: Final = ("intro", "verse-like", "chorus-like", "bridge-like", "outro")
 N_ROLE_FEATURES: Final = 11
-_WEIGHTS: Final = load_arrays("roles")
+_WEIGHTS: Final = load_shipped_arrays("roles")
 _MAX_SONG_S: Final = 360.0  # later sections have no role: no song of the training data is longer
 
 
 class RoleClassifier:
-    """Estimates the roles of the sections of a song, given in order."""
+    """Estimates the role of each section of a song, which it gets in order."""
 
     def __init__(self) -> None:
         self.start_song()
 
     def start_song(self) -> None:
-        """Forget the sections of the song before."""
+        """Begin another song: forget the sections so far."""
         self._label_counts: dict[str, int] = {}  # sections of each label
         self._levels: list[float] = []
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """The probability of each role for a section; empty when the song lasts longer than songs do.
+        """Return {role: probability} of the song's next section; empty more than _MAX_SONG_S after the song's start.
 
         start, end: of the section, stream seconds.
         """
         if self._start is not None and start - self._start > _MAX_SONG_S:
             return {}
-        features = self.describe_section(descriptor, label, start, end)
+        features = self.compute_section_features(descriptor, label, start, end)
         log_odds = (features - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
         weights = np.exp(log_odds - log_odds.max())
         return {role: float(weight) for role, weight in zip(ROLES, weights / weights.sum(), strict=True)}
 
     def merge_labels(self, label: str, into: str) -> None:
-        """Add the sections of a label to those of another label."""
+        """Count the sections of `label` as sections of the label `into`."""
         self._label_counts[into] = self._label_counts.get(into, 0) + self._label_counts.pop(label, 0)
 
-    def describe_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> Floats:
-        """Compute the features of the next section, shape (N_ROLE_FEATURES,), and add it to the song."""
+    def compute_section_features(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> Floats:
+        """Compute the features of the song's next section, shape (N_ROLE_FEATURES,), and add the section to the song.
+
+        start, end: of the section, stream seconds.
+        """
         levels, level = self._levels, float(descriptor.mean[LEVEL][0])
         self._start = start if self._start is None else self._start
         count = self._label_counts.get(label, 0)

@@ -1,4 +1,4 @@
-"""Label matching by whole sections: a section is compared with the stored sections of each label."""
+"""Matches a section with labels by comparing it as a whole with the stored sections of each label."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class SectionMatcher:
     """Matches a section with labels by comparing its descriptor with those of stored and of named sections."""
 
     def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
-        """capacity: stored sections, named ones not counted. Named sections that cannot be decoded are skipped."""
+        """capacity: maximum of stored sections, named ones not counted.
+
+        named_sounds: the sections among them get labels with names; those that cannot be decoded are skipped.
+        """
         named_sections = named_sounds.of_kind("section")[-_MAX_NAMED_SECTIONS:]
         self._store = DescriptorStore(model, capacity + len(named_sections))
         self._clusterer = SectionClusterer(capacity=capacity, similarity=self._store)
@@ -40,7 +43,7 @@ class SectionMatcher:
 
     @property
     def labels(self) -> set[int]:
-        """The labels of the stored sections."""
+        """The label numbers of the stored sections."""
         return self._clusterer.labels
 
     def push(self, vector: NDArray[np.float64]) -> int | None:
@@ -54,11 +57,11 @@ class SectionMatcher:
         return True
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Mean log-odds that the section is the same as the stored sections of each label."""
+        """Return {label: mean log-odds that the section is the same as its stored sections}."""
         return self._clusterer.label_log_odds(descriptor)
 
     def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Store a section under a label, NEW_LABEL for a label of its own; returns the label."""
+        """Store a section under a label, or under a new label if it is NEW_LABEL; return the label."""
         if label == NEW_LABEL:
             label = self._clusterer.create_label()
         self._latest_slots[label] = self._clusterer.store_section(descriptor, label)
@@ -67,10 +70,14 @@ class SectionMatcher:
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge a label into the likeliest other label of this run, if the log-odds of their being one suffice."""
+        """Merge a label into the likeliest other label of this run and return that one.
+
+        Returns None, and merges nothing, when the log-odds that both are the same are below _MERGE_LOG_ODDS.
+        prior_log_odds: returns the log-odds to add for another label.
+        """
         log_odds = {
             other: value + prior_log_odds(other)
-            for other, value in self._clusterer.label_to_label_log_odds(label).items()
+            for other, value in self._clusterer.log_odds_between_labels(label).items()
             if other in self._latest_slots
         }
         duplicated = max(log_odds, key=log_odds.__getitem__, default=None)
@@ -81,7 +88,10 @@ class SectionMatcher:
         return duplicated
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """The descriptor of the latest section of a label in this run, or of another when its slot was used again."""
+        """Return the descriptor of a label's latest section in this run, None for a label without one.
+
+        If another section has replaced the latest one, it is that of another section of the label.
+        """
         if label not in self._latest_slots:
             return None
         slots, latest = self._clusterer.slots_of_label(label), self._latest_slots[label]

@@ -38,7 +38,7 @@ _COVERAGE = np.array([0.3, 0.6, 0.9])  # shares of the shorter section that a di
 
 
 class PreparedDescriptor(NamedTuple):
-    """A section descriptor in the form in which one label model compares it; k dimensions are projected to."""
+    """A section descriptor converted for comparison by one label model, whose projection has k dimensions."""
 
     size: Ints  # int64 (3,): vectors, windows, steps of progression
     windows: Singles  # float32 (MAX_WINDOWS, k) projected window means
@@ -79,7 +79,10 @@ def _compute_nearest_distances(x: Singles, n: int, y: Singles, m: int, out: Floa
 
 
 def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> PreparedDescriptor:
-    """Prepare a descriptor for comparison. One that is too short for a window has its mean as the only window."""
+    """Convert a section descriptor for comparison by `model`.
+
+    A section that is too short for a window gets its mean as the only window.
+    """
     mean, std = descriptor.mean, descriptor.std
     n = max(descriptor.n_windows, 1)
     means = descriptor.window_means[:n] if descriptor.n_windows else mean[None, :STANDARDISED_DIMS]
@@ -91,7 +94,7 @@ def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> Prep
     chroma = chroma - chroma.mean()
     chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
     return PreparedDescriptor(
-        size=np.array([max(descriptor.count, 1), n, descriptor.n_progression_steps]),
+        size=np.array([max(descriptor.n_vectors, 1), n, descriptor.n_progression_steps]),
         windows=windows,
         codebook_distance=distance.astype(np.float32),
         centroid=windows[:n].mean(axis=0),
@@ -255,8 +258,11 @@ def _compute_comparison(
     out[29] = np.log(b.size[0])
 
 
-def compare_descriptors(one: PreparedDescriptor, other: PreparedDescriptor) -> Floats:
-    """Return the features of a pair of sections, float64 (N_COMPARISON_FEATURES,), whichever comes first."""
+def compute_comparison_features(one: PreparedDescriptor, other: PreparedDescriptor) -> Floats:
+    """Return the comparison features of a pair of sections, in either order, float64 (N_COMPARISON_FEATURES,).
+
+    `LabelModel` turns them into the log-odds that both are the same.
+    """
     a, b = (one, other) if one.size[0] <= other.size[0] else (other, one)
     out = np.empty(N_COMPARISON_FEATURES)
     _compute_comparison(a, b, _GROUP_EDGES, _COVERAGE, out)

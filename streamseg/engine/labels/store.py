@@ -1,4 +1,4 @@
-"""Stored section descriptors, and the log-odds that a section is the same as each of them.
+"""Stores section descriptors and computes the log-odds that a section is the same as each of them.
 
 All arrays are allocated at the start, so memory does not grow. Only the `MAX_COMPARISONS` descriptors with the nearest
 centroids are compared in full.
@@ -17,7 +17,11 @@ from streamseg.engine.labels.descriptor import (
     SectionDescriptor,
     restore_descriptor,
 )
-from streamseg.engine.labels.section_similarity import PreparedDescriptor, compare_descriptors, prepare_descriptor
+from streamseg.engine.labels.section_similarity import (
+    PreparedDescriptor,
+    compute_comparison_features,
+    prepare_descriptor,
+)
 from streamseg.engine.models.weights import LabelModel
 
 MAX_COMPARISONS = 8
@@ -43,7 +47,7 @@ class DescriptorStore:
         self._window_means: Halves = np.zeros((capacity, MAX_WINDOWS, STANDARDISED_DIMS), np.float16)  # not projected
 
     def store(self, slot: int, x: SectionDescriptor) -> None:
-        """Store a descriptor in a slot, in place of what was there."""
+        """Store the descriptor x in a slot, in place of the one that is there."""
         prepared = prepare_descriptor(x, self._model)
         self._size[slot] = prepared.size
         self._projected_windows[slot] = prepared.windows
@@ -53,15 +57,21 @@ class DescriptorStore:
         self._window_means[slot] = x.window_means
 
     def log_odds(self, x: SectionDescriptor, slots: list[int]) -> dict[int, float]:
-        """Log-odds that the section is the same as those in the slots with the nearest centroids."""
+        """Return {slot: log-odds that the section x is the same as the one in it}.
+
+        Only the MAX_COMPARISONS of the slots with the nearest centroids are compared.
+        """
         return self._log_odds(prepare_descriptor(x, self._model), slots)
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Log-odds that a stored section is the same as those in the other slots with the nearest centroids."""
+        """Return {other: log-odds that the sections in `slot` and in `other` are the same}.
+
+        Only the MAX_COMPARISONS of `slots` with the nearest centroids are compared.
+        """
         return self._log_odds(self._prepared_at(slot), slots)
 
     def descriptor_at(self, slot: int) -> SectionDescriptor:
-        """The descriptor in a slot, to the precision of the store."""
+        """Return the descriptor in a slot, to the precision of the store (half precision in part)."""
         count, n_windows, steps = (int(n) for n in self._size[slot])
         if count < WINDOW_STEPS * n_windows:  # a section shorter than a window was compared by its mean
             n_windows = 0
@@ -93,7 +103,9 @@ class DescriptorStore:
         model = self._model
         return {
             slots[i]: float(
-                (compare_descriptors(prepared, self._prepared_at(slots[i])) - model.mean) / model.std @ model.weights
+                (compute_comparison_features(prepared, self._prepared_at(slots[i])) - model.mean)
+                / model.std
+                @ model.weights
                 + model.bias
             )
             for i in nearest

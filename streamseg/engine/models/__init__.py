@@ -1,1 +1,1 @@
-"""Trained weights (npz), a card for each that says how it was trained, and their loader."""
+"""Trained weights (npz files), a card for each that describes its training, and their loader."""

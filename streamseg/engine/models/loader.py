@@ -21,21 +21,21 @@ SHIPPED_BOUNDARY_MODELS: dict[Profile, str] = {
 }
 
 
-def load_arrays(name: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the file `name`.npz, by name; the caller owns them."""
+def load_shipped_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of the shipped file `name`.npz; return them by name. Each call returns new arrays."""
     return unpack_arrays(_read_file(f"{name}.npz"))
 
 
 @cache
 def load_boundary_model(profile: Profile) -> BoundaryModel:
-    """Return the shipped boundary classifier of a profile."""
+    """Return the boundary model that is shipped for a profile; it is read once."""
     name = f"boundaries_{SHIPPED_BOUNDARY_MODELS[profile]}.npz"
     return read_boundary_model(_read_file(name), name)
 
 
 @cache
 def load_label_model(profile: Profile) -> LabelModel:
-    """Return the shipped weights that compare sections, of a profile."""
+    """Return the label model that is shipped for a profile; it is read once."""
     name = f"labels_{'sections' if profile == 'music' else 'tracks'}.npz"
     return read_label_model(_read_file(name), name)
 

@@ -1,4 +1,4 @@
-"""The weights that the engine is given: boundary classifier and label model, as files and in memory."""
+"""Boundary model and label model: the trained weights of the engine, in memory and as files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ class TrainedArrays:
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits that differ when any number differs."""
+        """Twelve hex digits of a hash of all arrays, which identify the model."""
         digest = hashlib.sha256()
         for part in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             digest.update(getattr(self, part.name).tobytes())
         return digest.hexdigest()[:12]
 
     def save(self, path: Path, *, replace: bool = True) -> None:
-        """Write the model to this file, which appears whole; `read_boundary_model`, `read_label_model` read it.
+        """Write the model to the file `path`, which appears only when it is complete.
 
-        replace: whether an existing file may be replaced. Raises OutputError, UsageError.
+        `read_boundary_model` and `read_label_model` read its content. replace: whether an existing file may be
+        replaced. Raises OutputError, UsageError.
         """
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
         with write_atomically(path, replace=replace) as file:
@@ -40,7 +41,7 @@ class TrainedArrays:
 
 @dataclass(frozen=True, eq=False)
 class BoundaryModel(TrainedArrays):
-    """The boundary classifier: a projection, directions of sound classes, boosted trees, decision policies.
+    """The weights of the boundary classifier: projection, sound-class directions, boosted trees, decision policies.
 
     projection: (TEXTURE_DIMS, k); vectors of one section lie close together in it.
     classes: (STANDARDISED_DIMS, c); directions that tell classes of sound apart.
@@ -78,7 +79,7 @@ class BoundaryModel(TrainedArrays):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel(TrainedArrays):
-    """The weights that tell whether two sections are the same.
+    """The weights by which two sections are compared: the log-odds that they have the same label.
 
     projection: (STANDARDISED_DIMS, k), of window means. codebook: (w, k), entries that cover all sounds.
     mean, std, weights: (N_COMPARISON_FEATURES,), standardisation and weights of the comparison features. bias: log-odds
@@ -113,12 +114,18 @@ ModelKind = TypeVar("ModelKind", bound=TrainedArrays)
 
 
 def read_boundary_model(content: bytes, name: str) -> BoundaryModel:
-    """Read what `BoundaryModel.save` wrote. Raises UsageError when it is something else."""
+    """Decode a boundary model from the content of a file that `BoundaryModel.save` wrote.
+
+    name: of the file, for the error message. Raises UsageError when the content is something else.
+    """
     return _read_arrays(BoundaryModel, content, name)
 
 
 def read_label_model(content: bytes, name: str) -> LabelModel:
-    """Read what `LabelModel.save` wrote. Raises UsageError when it is something else."""
+    """Decode a label model from the content of a file that `LabelModel.save` wrote.
+
+    name: of the file, for the error message. Raises UsageError when the content is something else.
+    """
     return _read_arrays(LabelModel, content, name)
 
 

@@ -97,7 +97,7 @@ class SectionTracker:
 
     def name_of_label(self, label: str) -> str | None:
         """Return the name that a label has from an earlier run; None if it has none."""
-        return self._labels.name_of(label)
+        return self._labels.name_of_label(label)
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
         """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section.
@@ -227,8 +227,8 @@ class SectionTracker:
         section = self._current
         descriptor = section.describe(self._recent, leave_out)
         corrections = list[LabelCorrection]()
-        if descriptor.count > 0:
-            section.estimate, corrections = self._labels.learn_section(descriptor, section.id, end)
+        if descriptor.n_vectors > 0:
+            section.estimate, corrections = self._labels.label_closed_section(descriptor, section.id, end)
         label = section.label
         role, role_confidence = self._classify_role(section, descriptor, corrections, end)
         closing = SectionClosed(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine.kernels import kernel
-from streamseg.engine.models.loader import load_arrays
+from streamseg.engine.models.loader import load_shipped_arrays
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class NetworkState(NamedTuple):
     second_layer: Floats  # float64 (K,) scratch
 
 
-SPEECH_MUSIC_WEIGHTS: Final = SpeechMusicWeights(**load_arrays("sound_class"))
+SPEECH_MUSIC_WEIGHTS: Final = SpeechMusicWeights(**load_shipped_arrays("sound_class"))
 
 
 @kernel

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from streamseg.engine.features.mono import convert_to_mono
+from streamseg.engine.features.mono import resample_to_mono
 from streamseg.settings import ENGINE_RATE
 from streamseg.sources import AudioFileSource
 
@@ -17,7 +17,7 @@ SAMPLE_RATE = ENGINE_RATE
 
 def decode_file(path: Path) -> NDArray[np.float32]:
     """Decode a whole file to mono at SAMPLE_RATE, shape (n,)."""
-    return np.concatenate([np.zeros(0, np.float32), *convert_to_mono(AudioFileSource(path))])
+    return np.concatenate([np.zeros(0, np.float32), *resample_to_mono(AudioFileSource(path))])
 
 
 def write_vorbis(path: Path, samples: NDArray[np.float32]) -> None:

@@ -58,7 +58,11 @@ class Arranger:
         self._late = [self._entering(layers) if rng.random() < 0.15 else layers for layers in self.layers]
         self._snare = int(rng.choice(_SNARES))
         self._kicks = [{0, *rng.choice(range(2, 8), rng.integers(1, 4), replace=False)} for _ in range(3)]
-        self._fill, self._crash, self._stop = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9), rng.choice([0, 0, 0, 0.15])
+        self._fill, self._crash, self._stop = (
+            rng.uniform(0.1, 0.9),
+            rng.uniform(0.1, 0.9),
+            float(rng.choice([0, 0, 0, 0.15])),
+        )
         self._stray_fill, self._swing = rng.uniform(0, 0.1), rng.choice([0, 0, 0, 0.16])
         self._eighths, self._bass_figure = rng.random() < 0.7, int(rng.integers(0, 4))
         self._parts: dict[str, list[SungTone]] = {name: [] for name in ("drums", "bass", "guitar", "power", "pad")}

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from streamseg.blocks import Block
-from streamseg.engine.features.mono import convert_to_mono
+from streamseg.engine.features.mono import resample_to_mono
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import noises
 
@@ -50,7 +50,7 @@ def apply_codec(sound: Signal, codec: str, kbit_s: int, rate: int | None = None)
             container.mux(stream.encode(piece))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    decoded = np.concatenate([np.zeros(0, np.float32), *convert_to_mono(_decode_buffer(buffer))])
+    decoded = np.concatenate([np.zeros(0, np.float32), *resample_to_mono(_decode_buffer(buffer))])
     return _align(decoded, sound)
 
 
@@ -122,8 +122,8 @@ def compress(sound: Signal, rng: np.random.Generator) -> Signal:
     gain = np.minimum(1.0, (envelope / threshold) ** (1 / ratio - 1))
     curve = np.interp(np.arange(len(sound)), np.arange(len(gain)) * piece, gain)
     out = sound * curve
-    gain = float(np.std(sound)) / max(1e-9, float(np.std(out)))
-    loud: Signal = np.clip(out * gain, -_LOUDEST, _LOUDEST).astype(np.float32)
+    makeup_gain = float(np.std(sound)) / max(1e-9, float(np.std(out)))
+    loud: Signal = np.clip(out * makeup_gain, -_LOUDEST, _LOUDEST).astype(np.float32)
     return loud
 
 
@@ -136,7 +136,7 @@ def degrade(sound: Signal, rng: np.random.Generator) -> Signal:
     if rng.random() < 0.2:
         sound = add_reverberation(sound, rng)
     if rng.random() < 0.25:
-        sound = band_limit(sound, rng.choice([30, 80, 200, 300]), rng.choice([3400, 4500, 5500, 7500]))
+        sound = band_limit(sound, float(rng.choice([30, 80, 200, 300])), float(rng.choice([3400, 4500, 5500, 7500])))
     sound = np.clip(sound * 10 ** (rng.normal(0, 4) / 20), -_LOUDEST, _LOUDEST).astype(np.float32)
     if rng.random() < 0.35:
         codec = str(rng.choice(sorted(CODECS)))

@@ -194,7 +194,7 @@ def bells(rng: _Rng, seconds: float) -> Signal:
 def plain_noise(rng: _Rng, seconds: float) -> Signal:
     """Make white, pink or brown noise."""
     return coloured_noise(
-        rng, seconds, rng.choice([0.0, 1.5, 3.0, 4.5, 6.0]), rng.uniform(20, 200), rng.uniform(2000, 11_000)
+        rng, seconds, float(rng.choice([0.0, 1.5, 3.0, 4.5, 6.0])), rng.uniform(20, 200), rng.uniform(2000, 11_000)
     )
 
 

@@ -192,7 +192,7 @@ class SceneMaker:
         """Make talk over music; the music may begin before it and end after it."""
         shortest_s, longest_s = self.style.scene_s
         voice, spans = self.make_talk(self.rng.uniform(min(8.0, shortest_s), min(30.0, longest_s)))
-        before, after = (self.rng.choice([0.0, self.rng.uniform(3.0, 0.5 * longest_s)]) for _ in range(2))
+        before, after = (float(self.rng.choice([0.0, self.rng.uniform(3.0, 0.5 * longest_s)])) for _ in range(2))
         source, sound = self.make_track(before + len(voice) / ENGINE_RATE + after)
         start = noises.sample_count(before)
         end = start + len(voice)

@@ -63,7 +63,7 @@ def _notes(
     rhythm[0] = True
     length_s = step_s * rng.choice([1, 2, 4, 8, 16])
     partials = 1 / np.arange(1, rng.integers(2, 16)) ** rng.uniform(0.7, 2.0)
-    decay_s = rng.choice([0.08, 0.2, 0.5, 3.0])
+    decay_s = float(rng.choice([0.08, 0.2, 0.5, 3.0]))
     moves = rng.integers(0, 5, _STEPS) * (rng.random() < 0.6)
     out = np.zeros(4 * noises.sample_count(_STEPS * step_s) + noises.sample_count(length_s))
     for bar, root in enumerate(roots):

@@ -1,4 +1,4 @@
-"""K-weighting of ITU-R BS.1770-5, annex 1: the energy of a channel after its two filters."""
+"""Measures the energy of a channel after the two filters of K-weighting (ITU-R BS.1770-5, annex 1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUM_OFFSET: Final = FILTER_MEMORY * LANES  # index of the sums, after the memori
 
 
 class KWeighting(NamedTuple):
-    """The filters at one sample rate, for parts of N samples."""
+    """The two filters of K-weighting at one sample rate, with what filtering parts of N samples side by side needs."""
 
     filters: Floats  # float64 (2, 5) rows b0 b1 b2 a1 a2
     memory_response: Floats  # float64 (N, FILTER_MEMORY) effect of each sample on the memory at the end of the part
@@ -29,7 +29,7 @@ class KWeighting(NamedTuple):
 
 
 def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
-    """Return the two filters of BS.1770 at any rate, float64 (2, 5): rows b0 b1 b2 a1 a2.
+    """Compute the coefficients of BS.1770's two filters at a sample rate (Hz), float64 (2, 5): rows b0 b1 b2 a1 a2.
 
     The standard gives them for 48 kHz only; these are the analogue filters they come from (as in libebur128 and
     pyloudnorm), by the bilinear transform.
@@ -56,7 +56,7 @@ def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
 
 @lru_cache(maxsize=8)
 def design_k_weighting(sample_rate: int, samples: int) -> KWeighting:
-    """Return the filters for parts of so many samples."""
+    """Design the K-weighting filters at a sample rate (Hz), for parts of `samples` samples."""
     filters = compute_k_weighting_coefficients(sample_rate)
     (f0, f1, f2, f3, f4), (_, _, _, g3, g4) = filters
     # The memory after a sample, from the memory before it and from the sample: `filter_sample` as matrices.
@@ -71,8 +71,8 @@ def design_k_weighting(sample_rate: int, samples: int) -> KWeighting:
     return KWeighting(filters, response, np.linalg.matrix_power(transition, samples))
 
 
-def channel_weights(channels: int) -> Floats:
-    """Return the channel weights of BS.1770, float64 (channels,): surrounds +1.5 dB, the low-frequency channel 0."""
+def make_channel_weights(channels: int) -> Floats:
+    """Make the weight of each channel by BS.1770, float64 (channels,): surrounds 1.41, low-frequency 0, others 1."""
     if channels == 6:
         return np.array([1.0, 1.0, 1.0, 0.0, 1.41, 1.41])
     if channels == 5:
@@ -82,9 +82,10 @@ def channel_weights(channels: int) -> Floats:
 
 @subkernel
 def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> None:
-    """Filter a sample with both filters (transposed direct form II) of a lane, and add the square of the result.
+    """Filter the sample x with both filters and the memory of a lane; add the square of the result to the lane's sum.
 
-    f: the coefficients b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second.
+    f: the coefficients b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second. lanes: see `measure_weighted_energy`;
+    memory (transposed direct form II) and sum are updated.
     """
     y = f[0] * x + lanes[u(lane)]
     lanes[u(lane)] = (f[1] * x + lanes[u(LANES + lane)]) - f[3] * y
@@ -97,7 +98,11 @@ def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> N
 
 @subkernel
 def initialise_lanes(across: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
-    """Compute the memory with which each lane begins, from that of the first; advance `memory` to the end of all."""
+    """Write to `lanes` the filter memory with which each lane begins; advance `memory` to the end of the last lane.
+
+    across: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which the
+    first lane begins.
+    """
     lanes[:] = 0.0
     for i in range(k.memory_response.shape[0]):
         response = k.memory_response[i]
@@ -120,7 +125,7 @@ def initialise_lanes(across: Floats32, k: KWeighting, memory: Floats, lanes: Flo
 
 @subkernel
 def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, across: Floats32) -> float:
-    """Return the sum of squares of a channel's samples after both filters, whose memory is advanced.
+    """Return the sum of squares of a channel's samples after both filters; advance the filters' memory.
 
     x: float32 (n,). memory: float64 (FILTER_MEMORY,), state. lanes: float64 ((FILTER_MEMORY + 1) * LANES,), scratch.
     across: float32 (n,), scratch.

@@ -1,4 +1,4 @@
-"""Measures loudness, true peak and signal defects at the full rate of all channels: a row for each 100 ms.
+"""Measures loudness, true peak and signal defects of all channels at the source's rate: a row for each 100 ms.
 
 ITU-R BS.1770-5 (K-weighting, annex 1; true peak, annex 2) and EBU Tech 3341 (momentary, short-term). The gated
 figures of a section, integrated loudness and loudness range, are computed from these rows in
@@ -20,8 +20,8 @@ from streamseg.engine.features.loudness.k_weighting import (
     FILTER_MEMORY,
     LANES,
     KWeighting,
-    channel_weights,
     design_k_weighting,
+    make_channel_weights,
     measure_weighted_energy,
 )
 from streamseg.engine.features.loudness.signal_defects import (
@@ -65,7 +65,7 @@ LOUDNESS_COLUMNS: Final = (
 
 
 class LoudnessTables(NamedTuple):
-    """The fixed numbers of a sample rate and a number of channels C."""
+    """Filters and weights for one sample rate and C channels."""
 
     weighting: KWeighting
     channel_weights: Floats  # float64 (C,)
@@ -73,7 +73,7 @@ class LoudnessTables(NamedTuple):
 
 
 class LoudnessState(NamedTuple):
-    """State of the meter for C channels; 100 ms have up to N samples, a check for repetition needs up to M."""
+    """The state of a meter of C channels; 100 ms have up to N samples, a check for repetition needs up to M."""
 
     planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) one row per channel, after the last samples before it
     filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
@@ -86,7 +86,7 @@ class LoudnessState(NamedTuple):
 
 
 class LoudnessScratch(NamedTuple):
-    """Memory that each row overwrites; 100 ms have up to N samples."""
+    """Memory that the kernel overwrites for each row; 100 ms have up to N samples."""
 
     lanes: Floats  # float64 (max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES),)
     samples: Floats32  # float32 (N,)
@@ -96,7 +96,7 @@ class LoudnessScratch(NamedTuple):
 
 @subkernel
 def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
-    """Copy samples, float32 (n, channels), to planes[:, at:], one row per channel."""
+    """Copy samples, float32 (n, channels), to `planes`, one row per channel, from column `at` on."""
     for c in range(samples.shape[1]):
         plane = planes[c, at : at + samples.shape[0]]
         for i in range(samples.shape[0]):
@@ -107,10 +107,10 @@ def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
 def write_powers(
     planes: Floats32, end: int, tables: LoudnessTables, memory: Floats, scratch: LoudnessScratch, out: Floats
 ) -> None:
-    """Write the mean squares after the K-weighting, of the samples, and of the channels' differences from the first.
+    """Write three mean squares to a row: after the K-weighting, of the samples, of the channels minus the first one.
 
-    planes: the columns LOOKBACK_SAMPLES to end are measured. memory: float64 (channels, FILTER_MEMORY), state. out: the
-    row.
+    planes: the columns from LOOKBACK_SAMPLES to before `end` are measured, and sanitised in place. memory: float64
+    (channels, FILTER_MEMORY), state. out: the row.
     """
     channels, n = planes.shape[0], end - LOOKBACK_SAMPLES
     first, work = planes[0, LOOKBACK_SAMPLES:end], scratch.samples[:n]
@@ -132,7 +132,11 @@ def write_powers(
 
 @subkernel
 def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats) -> None:
-    """Write the largest magnitude of the samples and of the interpolated signal, and whether samples are clipped."""
+    """Write sample peak, true peak (linear) and whether samples are clipped (0 or 1) to a row.
+
+    planes: the columns from LOOKBACK_SAMPLES to before `end` are measured. points: float32 (PEAK_SCRATCH_SIZE,),
+    scratch. out: the row.
+    """
     bits, points_bits = planes.view(np.int32), points.view(np.int32)
     peak = np.float32(0.0)
     for c in range(planes.shape[0]):
@@ -146,9 +150,9 @@ def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: F
 
 @subkernel
 def write_loudness(power: float, row_count: int, recent: Floats, out: Floats) -> None:
-    """Write momentary and short-term loudness, LUFS; NaN until there are enough rows.
+    """Write momentary and short-term loudness, LUFS, to a row; NaN until there are enough rows.
 
-    power: of the newest row, the row_count-th. recent: float64 (SHORT_TERM_ROWS,), state.
+    power: of this row. row_count: number of rows so far, with this one. recent: float64 (SHORT_TERM_ROWS,), state.
     """
     for i in range(SHORT_TERM_ROWS - 1):
         recent[i] = recent[i + 1]
@@ -164,9 +168,10 @@ def write_loudness(power: float, row_count: int, recent: Floats, out: Floats) ->
 
 @subkernel
 def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches: Ints32) -> bool:
-    """Return whether the sound repeated itself exactly at the last check; the newest row is counted already.
+    """Add the newest row's samples; return whether the sound repeated itself exactly at the last check.
 
-    end: of the newest samples in `state.planes`. matches: int32, scratch.
+    A check is made twice a second. end: of the newest samples in `state.planes`; `state.rows` already counts their row.
+    matches: int32, scratch.
     """
     past, since_check = state.channel_sum, state.samples_since_check
     longest, verified = sample_rate // REPETITION_CHECKS_PER_SECOND, sample_rate // REPEATED_FRACTION
@@ -192,9 +197,9 @@ def push_samples(
     scratch: LoudnessScratch,
     out: Floats,
 ) -> None:
-    """Process samples, float32 (n, channels); write a row of `out` for each 100 ms that they complete.
+    """Process the next samples, float32 (n, channels); write a row to `out` for each 100 ms that they complete.
 
-    out: float64 (rows, len(LOUDNESS_COLUMNS)).
+    sample_rate: Hz. out: float64 (rows, len(LOUDNESS_COLUMNS)).
     """
     planes, pending, rows = state.planes, state.pending_samples, state.rows
     at = row = 0
@@ -221,16 +226,16 @@ def push_samples(
 
 
 class LoudnessMeter:
-    """Turns samples of all channels into a row of LOUDNESS_COLUMNS for each 100 ms.
+    """Measures the samples that are pushed, of all channels: a row of LOUDNESS_COLUMNS for each 100 ms.
 
     power: mean square after the K-weighting, channels weighted and added.
-    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 or more; NaN until there was so much sound.
+    momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 or more; NaN until so much sound was pushed.
     sample_peak, true_peak: linear, full scale 1, the largest of all channels.
     level: mean square of all samples. apart: mean square of the channels' differences from the first; NaN with one.
     cut: 1 where several samples in a row are at full scale. frozen: 1 where the sound repeated itself exactly at the
     last check, which is made twice a second.
 
-    The result does not depend on how the samples are cut into pushes. Pickles between pushes.
+    The rows do not depend on how many samples each push has. A meter can be pickled between pushes.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
@@ -256,7 +261,7 @@ class LoudnessMeter:
         row_samples = self.sample_rate // ROWS_PER_SECOND
         self._tables = LoudnessTables(
             design_k_weighting(self.sample_rate, row_samples // LANES),
-            channel_weights(self.channels),
+            make_channel_weights(self.channels),
             design_interpolators(self.sample_rate),
         )
         self._scratch = LoudnessScratch(
@@ -267,9 +272,9 @@ class LoudnessMeter:
         )
 
     def push(self, samples: Floats32) -> Floats:
-        """Process samples, float32 (n, channels), full scale ±1; return float64 (rows, len(LOUDNESS_COLUMNS)).
+        """Process the next samples and return the rows that they complete, float64 (rows, len(LOUDNESS_COLUMNS)).
 
-        Raises UsageError for another number of channels.
+        samples: float32 (n, channels), full scale ±1. Raises UsageError for another number of channels.
         """
         if samples.shape[1:] != (self.channels,):
             raise UsageError(f"samples of shape {samples.shape}; (n, {self.channels}) are metered")

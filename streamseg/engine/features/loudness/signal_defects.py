@@ -22,7 +22,7 @@ LANES: Final = 64
 
 @subkernel
 def sanitise(x: Floats32) -> None:
-    """Replace samples that are not numbers by 0, and those beyond ±8 by ±8, in place. x: float32 (n,)."""
+    """Replace NaN by 0, and values beyond ±8 by ±8, in the samples x, float32 (n,), in place."""
     for i in range(x.size):
         y = x[i] if x[i] == x[i] else np.float32(0.0)
         y = y if y < np.float32(MAX_MAGNITUDE) else np.float32(MAX_MAGNITUDE)
@@ -31,9 +31,9 @@ def sanitise(x: Floats32) -> None:
 
 @subkernel
 def sum_squares(x: Floats32, sums: Floats) -> float:
-    """Return the sum of squares of x, float32 (n,), from partial sums in memory, which the compiler vectorises.
+    """Return the sum of squares of x, float32 (n,).
 
-    sums: float64 (LANES or more,), scratch.
+    sums: float64 (LANES or more,), scratch for partial sums, which the compiler vectorises.
     """
     sums[:] = 0.0
     for start in range(0, x.size // LANES * LANES, LANES):
@@ -49,9 +49,10 @@ def sum_squares(x: Floats32, sums: Floats) -> float:
 
 @subkernel
 def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
-    """Return whether MIN_CLIPPED_SAMPLES in a row are at full scale, on the same side, in the columns `begin` to `end`.
+    """Return whether MIN_CLIPPED_SAMPLES successive samples are at full scale with the same sign.
 
-    planes: float32 (channels, …). A sample counts if it is at full scale in any channel.
+    planes: float32 (channels, …), of which the columns from `begin` to before `end` are examined. A sample counts if it
+    is at full scale in any channel.
     """
     run, sign = 0, np.float32(0.0)
     for i in range(begin, end):
@@ -69,9 +70,9 @@ def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
 
 @subkernel
 def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> None:
-    """Write the sum of the channels from column `begin` to `end`.
+    """Write the sum of the channels, in the columns from `begin` to before `end`, to `total`.
 
-    planes: float32 (channels, …). total: float32 (end - begin,), written.
+    planes: float32 (channels, …). total: float32 (end - begin,).
     """
     for i in range(total.size):
         total[i] = planes[0, begin + i]
@@ -83,10 +84,10 @@ def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> Non
 
 @kernel  # not a subkernel, since the tests call it
 def find_repetition_lag(past: Floats32, longest: int, verified: int, matches: Ints32) -> int:
-    """Return the lag, up to `longest` samples, at which the last `verified` samples repeat exactly.
+    """Return the shortest lag, up to `longest` samples, at which the last `verified` samples repeat exactly.
 
-    0 when there is none, or when these samples are all 0. past: float32 (longest + verified or more,). matches: int32
-    (longest + 1,), scratch: how many samples are equal at each lag.
+    Returns 0 when there is none, or when these samples are all 0. past: float32 (longest + verified or more,). matches:
+    int32 (longest + 1,), scratch: how many samples are equal at each lag.
 
     The Z algorithm (Gusfield 1997, sec. 1.3) from the newest sample backwards, so that no sound takes more than two
     comparisons per sample.

@@ -1,4 +1,4 @@
-"""True peak of ITU-R BS.1770-5, annex 2: the largest magnitude of the interpolated signal."""
+"""Measures true peak (ITU-R BS.1770-5, annex 2): the largest magnitude of the interpolated signal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PeakInterpolators(NamedTuple):
 
 @lru_cache(maxsize=8)
 def design_interpolators(sample_rate: int) -> PeakInterpolators:
-    """Return the filters that interpolate to four times the rate, or to 192 kHz or more at high rates."""
+    """Design the filters that interpolate to four times the sample rate (Hz), or to 192 kHz or more at high rates."""
     factor = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
     between = np.arange(1, factor) / factor
     middle = PEAK_TAPS // 2 - 1
@@ -58,9 +58,10 @@ def design_interpolators(sample_rate: int) -> PeakInterpolators:
 
 @subkernel
 def find_max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
-    """Return the largest magnitude: the bits of positive numbers are ordered like the numbers, and vectorise.
+    """Return the largest magnitude of samples, given the bits of their float32 values, int32 (n,).
 
-    bits: int32 (n,), the samples' memory. scratch: float32 (PEAK_SCRATCH_SIZE,); scratch_bits: its memory.
+    The bits of positive numbers are ordered like the numbers, and integers vectorise. scratch: float32
+    (PEAK_SCRATCH_SIZE,); scratch_bits: its memory as int32.
     """
     most = np.int32(0)
     for i in range(bits.size):
@@ -72,9 +73,9 @@ def find_max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) ->
 
 @subkernel
 def interpolate_points(x: Floats32, h: Floats32, out: Floats32) -> None:
-    """Write the points that one filter interpolates.
+    """Filter x with the interpolation filter h and write one point for each sample to `out`.
 
-    x: float32 (n + LOOKBACK_SAMPLES,). h: float32 (PEAK_TAPS,). out: float32 (n,), written.
+    x: float32 (n + LOOKBACK_SAMPLES,). h: float32 (PEAK_TAPS,). out: float32 (n,).
     """
     for i in range(out.size):
         out[i] = (
@@ -94,7 +95,8 @@ def find_true_peak(
 ) -> np.float32:
     """Return the larger of `peak` and the largest interpolated magnitude.
 
-    x: float32 (n,), whose first LOOKBACK_SAMPLES are from before; x_bits: its memory. scratch, scratch_bits: see
+    x: float32 (n,), which begins with the last LOOKBACK_SAMPLES before the measured samples; x_bits: its memory as
+    int32. peak: the largest magnitude so far. scratch, scratch_bits: see
     `find_max_magnitude`. Groups of samples whose points cannot exceed the peak so far, which are most, are skipped.
     """
     for start in range(0, x.size - LOOKBACK_SAMPLES, PEAK_GROUP):
