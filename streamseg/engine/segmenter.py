@@ -21,7 +21,7 @@ from streamseg.engine.alarms import AlarmDetector
 from streamseg.engine.boundaries.detector import BoundaryDetector
 from streamseg.engine.boundaries.feedback import CandidateObservation, FeedbackModel
 from streamseg.engine.features.front_end import FrameSpan, FrontEnd
-from streamseg.engine.fingerprints.jingle_detector import JingleDetector
+from streamseg.engine.fingerprints.jingle_boundaries import JingleBoundaryDetector
 from streamseg.engine.input_buffer import InputBuffer
 from streamseg.engine.labels.labeller import RELABEL_WINDOW_S
 from streamseg.engine.meter import StreamMeter
@@ -79,7 +79,7 @@ class Segmenter:
         self._timeline = Timeline(sample_rate)
         self._alarms = AlarmDetector(settings)
         self._sound_class = SoundClassifier(settings)
-        self._jingles = JingleDetector(named_sounds)
+        self._jingles = JingleBoundaryDetector(named_sounds)
         self._boundaries = BoundaryDetector(
             settings, model, self._timeline, feedback, self._jingles.min_confirmation_delay_s
         )

@@ -36,7 +36,7 @@ from streamseg.evaluation.thresholds import (
     confirm_boundaries,
     score_policy,
 )
-from streamseg.evaluation.tracks import TrackTexture, extract_texture, time_after_steps, step_to_time
+from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time, time_after_steps
 from streamseg.settings import Settings
 
 Floats = NDArray[np.float64]

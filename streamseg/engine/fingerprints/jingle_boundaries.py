@@ -31,7 +31,7 @@ class DetectedJingle:
     probability: float
 
 
-class JingleDetector:
+class JingleBoundaryDetector:
     """Finds the times at which taught jingles start, from feature frames."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:
