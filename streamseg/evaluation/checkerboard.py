@@ -26,12 +26,12 @@ _STD_FACTOR = 0.5
 _MIN_VARIANCE = 1e-3
 
 
-def estimate_boundaries(path: Path) -> TrackPredictions:
+def detect_file_boundaries(path: Path) -> TrackPredictions:
     """Detect the boundaries in a sound file by the checkerboard; the predictions have no labels."""
-    return pick_boundaries(extract_texture(path))
+    return detect_texture_boundaries(extract_texture(path))
 
 
-def pick_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
+def detect_texture_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
     """Detect boundaries in the texture vectors of a file by the checkerboard.
 
     Parameters

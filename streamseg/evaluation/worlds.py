@@ -13,7 +13,7 @@ import numpy as np
 from streamseg.errors import SourceNotFoundError
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import TruthKind, find_annotated_files
-from streamseg.evaluation.checkerboard import estimate_boundaries
+from streamseg.evaluation.checkerboard import detect_file_boundaries
 from streamseg.evaluation.evaluate import Evaluation, TrackScore, score_track
 from streamseg.evaluation.parallel import run_parallel
 
@@ -63,7 +63,7 @@ def find_world_folders(folder: Path, truth: TruthKind = "auto") -> list[Path]:
 def score_checkerboard(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScore, ...]:
     """Score the checkerboard baseline on the files of an evaluation; jobs: number of processes."""
     names = list(evaluation.truth)
-    predictions = dict(run_parallel(estimate_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
+    predictions = dict(run_parallel(detect_file_boundaries, [(evaluation.truth[name].audio,) for name in names], jobs))
     return tuple(score_track(evaluation.truth[name], predictions[number]) for number, name in enumerate(names))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from streamseg.engine.features.texture import STEP_S, VECTOR_DIMS
 from streamseg.errors import SourceNotFoundError
-from streamseg.evaluation.checkerboard import HALF_S, NEAR_S, pick_boundaries
+from streamseg.evaluation.checkerboard import HALF_S, NEAR_S, detect_texture_boundaries
 from streamseg.evaluation.tracks import step_to_time
 from streamseg.evaluation.worlds import find_world_folders
 from streamseg.sources.demo_programme import demo_scenes
@@ -24,7 +24,7 @@ def stretches(*lengths, seed=0):
 
 class TestCheckerboard:
     def test_finds_the_changes_and_knows_them_when_the_second_half_was_heard(self):
-        heard = pick_boundaries(stretches(80, 60, 90)).boundaries
+        heard = detect_texture_boundaries(stretches(80, 60, 90)).boundaries
         found_at = [found.t for found in heard]
         for change in (80, 140):
             assert min(abs(t - step_to_time(change)) for t in found_at) <= STEP_S, found_at
@@ -33,17 +33,20 @@ class TestCheckerboard:
 
     def test_what_follows_changes_nothing_of_what_was_found(self):
         vectors = stretches(80, 60, 90, 70, seed=3)
-        whole, part = pick_boundaries(vectors).boundaries, pick_boundaries(vectors[:200]).boundaries
+        whole, part = (
+            detect_texture_boundaries(vectors).boundaries,
+            detect_texture_boundaries(vectors[:200]).boundaries,
+        )
         assert part == whole[: len(part)]
         assert 0 < len(part) < len(whole)
 
     def test_a_narrower_copy_sounds_the_same(self):
         """It is the stream's own deviation that differences are measured by."""
         vectors = stretches(80, 60, 90)
-        assert pick_boundaries(0.2 * vectors).boundaries == pick_boundaries(vectors).boundaries
+        assert detect_texture_boundaries(0.2 * vectors).boundaries == detect_texture_boundaries(vectors).boundaries
 
     def test_too_short_to_compare(self):
-        assert pick_boundaries(stretches(20)).boundaries == ()
+        assert detect_texture_boundaries(stretches(20)).boundaries == ()
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def apply_filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -
 
 
 @kernel
-def interpolate_samples(
+def resample_by_filters(
     sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
 ) -> None:
     """Resample `sound` by up / down, write the next samples to all of `out`, float32 (n,), and advance `clock`.
@@ -187,7 +187,7 @@ class Resampler:
         reach = len(sound) - self._taps - at  # the last complete sum may begin this much later
         count = max(0, ((reach + 1) * self._up - phase - 1) // self._down + 1)
         out = np.empty(count, np.float32)
-        interpolate_samples(
+        resample_by_filters(
             sound,
             self._clock,
             self._up,

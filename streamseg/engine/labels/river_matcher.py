@@ -52,7 +52,7 @@ class RiverMatcher:
         return self._cluster
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Return whether most vectors of the section belong to a cluster and not to noise."""
+        """Return whether the section has a most frequent cluster that is not noise."""
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:

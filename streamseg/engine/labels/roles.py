@@ -37,7 +37,9 @@ class RoleClassifier:
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """Return {role: probability} of the song's next section; empty more than _MAX_SONG_S after the song's start.
+        """Add the next section to the song and return {role: probability} of it.
+
+        Returns {}, and adds nothing, when the section begins more than 360 s after the song.
 
         start, end: of the section, stream seconds.
         """

@@ -79,7 +79,7 @@ class BoundaryModel(TrainedArrays):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel(TrainedArrays):
-    """The weights by which two sections are compared: the log-odds that they have the same label.
+    """The weights from which the log-odds that two sections have the same label are computed.
 
     projection: (STANDARDISED_DIMS, k), of window means. codebook: (w, k), entries that cover all sounds.
     mean, std, weights: (N_COMPARISON_FEATURES,), standardisation and weights of the comparison features. bias: log-odds

@@ -239,6 +239,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
+        """sample_rate: Hz. Raises UsageError unless it is from 1,000 to 768,000 and there is a channel."""
         if not (1_000 <= sample_rate <= 768_000 and channels >= 1):
             raise UsageError(f"{channels} channels at {sample_rate} Hz; 1 or more at 1,000 to 768,000 Hz are metered")
         self.sample_rate, self.channels = sample_rate, channels
