@@ -39,4 +39,5 @@ def _time(seconds: float) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace('"', "'") + '"'
+    text = text.replace('"', "'")
+    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools takes a backslash for an escape
