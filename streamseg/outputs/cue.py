@@ -41,4 +41,5 @@ def _format_time(seconds: float) -> str:
 
 
 def _quote(text: str) -> str:
-    return '"' + text.replace('"', "'") + '"'
+    text = text.replace('"', "'")
+    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools takes a backslash for an escape

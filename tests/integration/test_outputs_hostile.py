@@ -173,6 +173,7 @@ def test_any_text_gives_the_same_sections(name, texts):
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=anything)
 @example(texts=(HOSTILE, *[(HOSTILE, HOSTILE, HOSTILE)] * 4))
+@example(texts=("\\", *[("\\\\", "a\\", "\\")] * 4))
 def test_cuetools_reads_any_sheet(texts, tmp_path: Path):
     sheet = tmp_path / "any.cue"
     sheet.write_text(written("cue", hostile_run(texts)), encoding="utf-8")
