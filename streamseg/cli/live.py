@@ -36,7 +36,7 @@ Tell = Callable[[Hearing, list[Envelope]], None]
 
 DEFAULT_PORT = 8765
 _POSITION_EVERY_S = 0.1
-_WARM_UP_RATE = 48_000
+_WARM_UP_RATE = 48_000  # Hz
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,10 @@ async def _hear(hearings: Sequence[Hearing], hub: Hub | None, tell: Tell, stop: 
 
 
 def warm_up() -> None:
-    """Load or compile everything that hearing needs, before the first sample is taken; says so.
+    """Load or compile all kernels before the first sample is taken, and print how long it took.
 
-    Noise, a tone and noise again: two sections close and the third is compared with the first, since some kernels
-    run only then, and compiling them there would take longer than a ring buffer lasts.
+    The engine processes noise, a tone and noise again, so that two sections close and a third is compared with the
+    first: some kernels run only then, and compiling them at that moment would overflow the ring buffer.
     """
     began = time.perf_counter()
     with terminal.busy(f"warming up ({terminal.slow_start()})"):

@@ -48,7 +48,7 @@ _SIGNATURES = (  # how the refused ones begin
 )
 _HEAD_BYTES = 4096
 # Tags may be in any encoding. Since version 19 PyAV reads all of them, and no longer takes the argument.
-_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+_TAG_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class Unreadable(Exception):
@@ -65,7 +65,7 @@ def open_container(path: Path) -> InputContainer:
     options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
     try:
         # "file:" keeps a name such as `mix:1.mp3` from being read as an address
-        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAGS)
+        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAG_OPTIONS)
         return container
     except av.error.PermissionError:
         raise Unreadable(FAILED, "may not be read by this user; change its permissions") from None

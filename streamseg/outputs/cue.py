@@ -40,4 +40,4 @@ def _time(seconds: float) -> str:
 
 def _quoted(text: str) -> str:
     text = text.replace('"', "'")
-    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools takes a backslash for an escape
+    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools reads \" as an escape
