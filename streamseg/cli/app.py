@@ -26,7 +26,7 @@ from streamseg.cli.commands import (
     tune,
     watch,
 )
-from streamseg.cli.terminal import install_warning_printer
+from streamseg.cli.terminal import print_warnings
 from streamseg.errors import StreamsegError
 from streamseg.wire.printable import make_printable
 
@@ -35,10 +35,11 @@ class _CommandGroup(TyperGroup):
     """Runs a command; prints an error as one line, or with `--debug` as a traceback, and exits with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; print its error and exit."""
-        install_warning_printer()
-        if ctx.params["debug"]:
-            return super().invoke(ctx)
+        """Run the command; print its warnings, and its error before the exit."""
+        with print_warnings():
+            return super().invoke(ctx) if ctx.params["debug"] else self._invoke_with_exit_code(ctx)
+
+    def _invoke_with_exit_code(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except StreamsegError as error:

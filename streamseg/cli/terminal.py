@@ -184,9 +184,13 @@ class _WarningPrinter(logging.Handler):
         stderr.print(f"streamseg: {record.getMessage()}")
 
 
-_warning_printer = _WarningPrinter(logging.WARNING)
-
-
-def install_warning_printer() -> None:
-    """From now on, print to standard error every warning that streamseg logs. A second call changes nothing."""
-    logging.getLogger("streamseg").addHandler(_warning_printer)
+@contextmanager
+def print_warnings() -> Iterator[None]:
+    """Until the context ends, print to standard error every warning that streamseg logs."""
+    logger = logging.getLogger("streamseg")
+    printer = _WarningPrinter(logging.WARNING)
+    logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)

@@ -51,7 +51,7 @@ _SIGNATURES = (  # first bytes of files in the refused formats
 )
 _HEAD_BYTES = 4096
 # Tags may be in any encoding. Since version 19 PyAV reads all of them, and no longer takes the argument.
-_TAGS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+_TAG_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 class UnreadableFileError(Exception):
@@ -71,7 +71,7 @@ def open_container(path: Path) -> InputContainer:
     options = {"protocol_whitelist": "file", "format_whitelist": _list_allowed_formats()}
     try:
         # "file:": a name such as `mix:1.mp3` is not parsed as an address
-        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAGS)
+        container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAG_OPTIONS)
         return container
     except av.error.PermissionError:
         raise UnreadableFileError(FAILURE, "may not be read by this user; change its permissions") from None

@@ -23,7 +23,7 @@ def compile_kernels() -> float:
     second. In one process only the first call does this; later calls return its figure.
 
     The sound that is processed is noise, a tone and noise again: two sections close and the third is compared with the
-    first. Some kernels run only then, and compiling them during live sound would take longer than a ring buffer lasts.
+    first. Some kernels run only then, and compiling them during live sound would overflow the ring buffer.
     """
     start = time.perf_counter()
     segmenter = Segmenter(make_settings("broadcast"), sample_rate=_SAMPLE_RATE, telemetry=True)

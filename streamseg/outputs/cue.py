@@ -42,4 +42,4 @@ def _format_time(seconds: float) -> str:
 
 def _quote(text: str) -> str:
     text = text.replace('"', "'")
-    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools takes a backslash for an escape
+    return f'"{text} "' if text.endswith("\\") else f'"{text}"'  # cuetools reads \" as an escape
