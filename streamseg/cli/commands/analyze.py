@@ -68,7 +68,6 @@ def command(
     from streamseg.cli.paths import check_output, collect_inputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.cli.text_output import write_output
-    from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store, open_name_store
     from streamseg.outputs import FORMATS
     from streamseg.outputs.audio_path import FORMATS_WITH_PATH, set_audio_path
@@ -86,16 +85,11 @@ def command(
         name_store=name_store,
         feedback_store=feedback_store,
     )
-    try:
-        with handle_stop_signals(session.finish):
-            events = iterate_events_with_summary(session)
-            if format_ in FORMATS_WITH_PATH:
-                events = set_audio_path(events, spec)
-            write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
-    except OutputError:
-        if session.failure and session.progress.t == 0.0:  # no sound, so that there was nothing to write
-            raise session.failure from None
-        raise
+    with handle_stop_signals(session.finish):
+        events = iterate_events_with_summary(session)
+        if format_ in FORMATS_WITH_PATH:
+            events = set_audio_path(events, spec)
+        write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
     if session.failure:
         raise session.failure
     if session.is_stopped:
@@ -104,7 +98,10 @@ def command(
 
 
 def iterate_events_with_summary(session: Session) -> Iterator[Envelope]:
-    """Yield all events of a session; meanwhile show progress on standard error, and print a summary at the end."""
+    """Yield all events of a session; meanwhile show progress on standard error, and print a summary at the end.
+
+    Raises the session's failure if it got no sound at all, so that no file is written or replaced.
+    """
     from streamseg.cli import terminal
     from streamseg.cli.summary import EventSummary
 
@@ -113,6 +110,6 @@ def iterate_events_with_summary(session: Session) -> Iterator[Envelope]:
         summary.push(envelopes)
         yield from envelopes
     if session.failure and not session.progress.t:
-        return  # the error message is enough
+        raise session.failure
     took_s = time.perf_counter() - start
     terminal.stderr.print(f"{summary}; took {took_s:.1f} s ({session.progress.t / took_s:.0f} × real time)")
