@@ -11,11 +11,12 @@ sizes of the blocks. The whole state can be pickled; only the version that wrote
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg import __version__
 from streamseg.blocks import Block, Gap, GapCause, Samples, SourceItem
 from streamseg.engine.alarms import AlarmDetector
 from streamseg.engine.boundaries.detector import BoundaryDetector
@@ -39,6 +40,7 @@ from streamseg.engine.stream_events import (
     make_stream_stopped,
 )
 from streamseg.engine.timeline import Timeline
+from streamseg.errors import UsageError
 from streamseg.settings import ENGINE_RATE, Settings, make_settings
 from streamseg.wire.events import Event
 from streamseg.wire.messages import Verdict
@@ -90,6 +92,14 @@ class Segmenter:
         )
         self._meter = StreamMeter(self._timeline, self._report_builder) if telemetry else None
         self._start_stretch(0.0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "version": __version__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if (version := state.pop("version", "an unknown version")) != __version__:
+            raise UsageError(f"this Segmenter was pickled by streamseg {version}; {__version__} cannot read it")
+        self.__dict__.update(state)
 
     @property
     def sample_rate(self) -> int:

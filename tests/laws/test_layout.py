@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "atomic_files": {"errors"},
     "wire": GROUND | {"_version"},
-    "engine": GROUND | {"wire"},
+    "engine": GROUND | {"wire", "_version"},
     "decoding": set(),  # the child process that decodes files: it loads nothing else of the package
     "sources": GROUND | {"wire", "decoding"},
     "outputs": GROUND | {"wire"},
