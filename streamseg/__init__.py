@@ -113,7 +113,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         HistoryFailed as HistoryFailed,
         HistoryRestored as HistoryRestored,
         LabelNamed as LabelNamed,
-        Meter as Meter,
+        MeterReading as MeterReading,
         NextSection as NextSection,
         Novelty as Novelty,
         PreviousSection as PreviousSection,
@@ -157,8 +157,8 @@ _HOMES = {  # module: its public names
     "streamseg.wire.envelope": "Envelope EventSequencer decode_envelope encode_envelope",
     "streamseg.wire.events": (
         "AlarmAcknowledged AlarmCleared AlarmRaised BoundaryConfirmed BoundaryProvisional BoundaryRetracted "
-        "EVENT_TYPES Event EventData FeatureDistances HistoryFailed HistoryRestored LabelNamed Meter NextSection "
-        "Novelty PreviousSection Report SectionClosed SectionRelabelled SectionUpdated SoundChanged "
+        "EVENT_TYPES Event EventData FeatureDistances HistoryFailed HistoryRestored LabelNamed MeterReading "
+        "NextSection Novelty PreviousSection Report SectionClosed SectionRelabelled SectionUpdated SoundChanged "
         "SoundConfidence StreamGap StreamLost StreamResumed StreamStarted StreamStopped StreamTitle"
     ),
     "streamseg.wire.progress": "StreamProgress",

@@ -204,7 +204,7 @@ def choose_stores(history: Path | None, memory: Path | None, feedback: Path | No
     None stands for the default file. no_history: there is no history, and of the other two only files that are given
     are used. Raises UsageError when a file is of another kind or cannot be read.
     """
-    from streamseg.history.database import check_history_path
+    from streamseg.history.database import refuse_foreign_history
     from streamseg.live import default_history_path, open_feedback_store, open_name_store
 
     if no_history:
@@ -212,7 +212,7 @@ def choose_stores(history: Path | None, memory: Path | None, feedback: Path | No
     elif history is None:
         history = default_history_path()
     else:
-        check_history_path(history)
+        refuse_foreign_history(history)
     return LiveStores(
         history,
         open_name_store(memory, history) if memory or history else None,

@@ -14,7 +14,14 @@ from streamseg.cli import terminal
 from streamseg.cli.summary import EventSummary
 from streamseg.live.session import Session
 from streamseg.wire.envelope import Envelope
-from streamseg.wire.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
+from streamseg.wire.events import (
+    BoundaryConfirmed,
+    BoundaryProvisional,
+    MeterReading,
+    Novelty,
+    SectionClosed,
+    SectionUpdated,
+)
 from streamseg.wire.printable import make_printable
 
 RIBBON_S = 240.0  # the past that the ribbon shows
@@ -67,7 +74,7 @@ class LiveScreen:
         self.summary.push(envelopes)
         for envelope in envelopes:
             match envelope.data:
-                case Meter(t=t, rms_db=rms_db):
+                case MeterReading(t=t, rms_db=rms_db):
                     self._t, self._rms_db = t, rms_db
                 case Novelty(label=label):
                     self._label = label

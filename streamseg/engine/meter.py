@@ -12,7 +12,7 @@ from streamseg.engine.features.loudness.meter import MOMENTARY, SAMPLE_PEAK, SHO
 from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sections.statistics import MIN_TEMPO_CONFIDENCE
 from streamseg.engine.timeline import Timeline
-from streamseg.wire.events import Meter
+from streamseg.wire.events import MeterReading
 
 _EVERY_FRAMES = 5
 _FLOOR_LUFS = -100.0
@@ -31,7 +31,7 @@ class StreamMeter:
         key = self._report_builder.key
         self._key = key.name if key else None
 
-    def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[Meter]:
+    def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[MeterReading]:
         """Return the meter data of every fifth frame.
 
         first_frame: number of the first frame in this stretch. frames: features, shape (n, COLUMNS_TOTAL).
@@ -42,14 +42,14 @@ class StreamMeter:
             if number % _EVERY_FRAMES == 0
         ]
 
-    def _measure_frame(self, t: float, frame: NDArray[np.float64]) -> Meter:
+    def _measure_frame(self, t: float, frame: NDArray[np.float64]) -> MeterReading:
         rms_db, f0_hz, tempo, confidence = (
             float(frame[COLUMNS[name]][0]) for name in ("rms_db", "f0_hz", "tempo_bpm", "tempo_confidence")
         )
         row = self._report_builder.loudness_row_at(t)
         peak = 0.0 if row is None else float(row[SAMPLE_PEAK])
         momentary, short_term = (math.nan, math.nan) if row is None else (row[MOMENTARY], row[SHORT_TERM])
-        return Meter(
+        return MeterReading(
             t=t,
             rms_db=round(rms_db, 2),
             peak_db=round(20.0 * math.log10(peak), 2) if peak > 0.0 else None,

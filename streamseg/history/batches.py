@@ -42,10 +42,10 @@ class EventBatch(msgspec.Struct, frozen=True):
     progress: StreamProgress | None
 
 
-def split_into_batches(stream: str, events: list[EncodedEvent], progress: StreamProgress) -> list[EventBatch]:
-    """Split consecutive events of a stream into batches of bounded size, each of one epoch.
+def batch_events_by_epoch(stream: str, events: list[EncodedEvent], final_progress: StreamProgress) -> list[EventBatch]:
+    """Group a stream's events, in their order, into batches of at most 64; all events of a batch are of one epoch.
 
-    progress: of the stream after all events; only the last batch has it.
+    final_progress: the stream's progress after the last event; only the last batch has it. No events: no batches.
     """
     batches: list[EventBatch] = []
     for event in events:
@@ -55,5 +55,5 @@ def split_into_batches(stream: str, events: list[EncodedEvent], progress: Stream
         else:
             batches.append(EventBatch(stream, epoch, (event,), None))
     if batches:
-        batches[-1] = EventBatch(stream, batches[-1].epoch, batches[-1].events, progress)
+        batches[-1] = EventBatch(stream, batches[-1].epoch, batches[-1].events, final_progress)
     return batches

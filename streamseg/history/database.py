@@ -82,7 +82,7 @@ _COLUMNS = (
 
 
 class OpenHistory:
-    """A history file that is open for writing: intact, locked, and of the present version. Made by `open_history`.
+    """A history file that is open for writing: intact, locked, and migrated to this version. Made by `open_history`.
 
     path: not the requested one if another process used that.
     """
@@ -96,7 +96,7 @@ class OpenHistory:
         self._file_watch = file_watch
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return whether and how the file was lost or damaged since it was opened; None if it is intact.
+        """Return how the history file was lost or damaged since it was opened; None if it is intact.
 
         thorough: read its content now, not only once a second.
         """
@@ -106,7 +106,7 @@ class OpenHistory:
         return loss
 
     def close_after_loss(self, loss: HistoryLoss) -> None:
-        """Close a lost file, and rename what is left of it, so that a new one can be made at its path."""
+        """Close a history whose file was lost, and rename what is left of the file, so that its path is free again."""
         if loss.kind in ("gone", "log"):
             try:  # the deleted or moved file is still open: save its last events in it
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -124,22 +124,22 @@ class OpenHistory:
             self.close()
 
     def close(self) -> None:
-        """Close the file, and let other processes use it."""
+        """Close the history file, and unlock it for other processes."""
         self.connection.close()
         self.lock.close()
 
 
-def check_history_path(path: Path) -> None:
-    """Check that `open_history` would not meet a file of another program at this path. Changes nothing.
+def refuse_foreign_history(path: Path) -> None:
+    """Raise UsageError if `open_history` would meet a file that is not ours at this path. Changes no file.
 
-    Raises UsageError where such a file lies there, at a name that is used while the first is in use, or beside them.
+    The same holds for the paths `name-2`, `name-3` … beside it, and for the files that SQLite writes beside each.
     """
     for candidate in _candidate_paths(path):
-        refuse_foreign_file(candidate, KIND, is_trusted=_is_history_file(candidate))
+        refuse_foreign_file(candidate, KIND, allow_damaged=_is_history_file(candidate))
 
 
 def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> OpenHistory:
-    """Open the history file at a path for writing, or make it, and lock it.
+    """Open or make the history file at a path, and lock it for writing; if it is in use, open one beside it instead.
 
     A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
     ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings.
@@ -193,13 +193,13 @@ def _open_if_free(path: Path, durable: bool) -> OpenHistory | None:
     is_ours = _is_history_file(path)
     refuse_foreign_companions(path, KIND)  # before the lock is opened: another program's is neither locked nor written
     if not lock_path.exists():
-        refuse_foreign_file(path, KIND, is_trusted=is_ours)  # before anything is made beside it
+        refuse_foreign_file(path, KIND, allow_damaged=is_ours)  # before anything is made beside it
     lock = _acquire_lock(path, lock_path)
     if lock is None:
         log.warning("history %s is in use by another process; it is left alone", path)
         return None
     try:
-        refuse_foreign_file(path, KIND, is_trusted=is_ours)
+        refuse_foreign_file(path, KIND, allow_damaged=is_ours)
         connection, generation = _open_or_replace(path, durable)
         return OpenHistory(path, lock, connection, HistoryFileWatch(path, generation))
     except sqlite3.OperationalError as error:

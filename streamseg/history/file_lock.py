@@ -41,17 +41,20 @@ class HistoryLock:
             raise
 
     @property
-    def is_complete(self) -> bool:
+    def is_history_complete(self) -> bool:
         """Whether the history has every event of the epochs that have not ended. Setting it writes to the disk."""
         return _read_byte(self._descriptor) != b"0"
 
-    @is_complete.setter
-    def is_complete(self, complete: bool) -> None:
-        _write_byte(self._descriptor, b"1" if complete else b"0")
+    @is_history_complete.setter
+    def is_history_complete(self, is_complete: bool) -> None:
+        _write_byte(self._descriptor, b"1" if is_complete else b"0")
         os.fsync(self._descriptor)
 
     def relock_if_deleted(self) -> bool:
-        """If the file was deleted, make and lock it again. Returns false if another process was first, or it fails."""
+        """Make and lock the lock file again if it was deleted; return false if that is impossible, true otherwise.
+
+        It is impossible when another process has locked a new file at this path, or when none can be made.
+        """
         if sys.platform == "win32":  # an open file cannot be deleted or renamed there
             return True
         lock_status = os.fstat(self._descriptor)
@@ -64,7 +67,7 @@ class HistoryLock:
                 return True
         try:
             successor = HistoryLock(self._path)
-            successor.is_complete = self.is_complete
+            successor.is_history_complete = self.is_history_complete
         except OSError:
             return False
         os.close(self._descriptor)
@@ -72,7 +75,7 @@ class HistoryLock:
         return True
 
     def close(self) -> None:
-        """Unlock and close the file, without deleting it."""
+        """Unlock and close the lock file, without deleting it."""
         os.close(self._descriptor)
 
 

@@ -21,7 +21,7 @@ FileIdentity = tuple[int, int] | None  # device and inode
 
 
 class HistoryLoss(NamedTuple):
-    """How an open history was lost.
+    """How the file of an open history was lost: the kind of loss, and the reason in words.
 
     kind: `gone` (deleted, moved or replaced), `log` (complete except for the log beside it), `damaged`, or `taken`
     (another process uses it). reason: for the log and for clients.
@@ -44,7 +44,7 @@ class HistoryFileWatch:
         self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return whether and how the files were lost since they were opened; None if they are the same and intact.
+        """Return how the history's files were lost since they were opened; None if they are the same and intact.
 
         thorough: read the token now, not only once a second.
         """
@@ -79,7 +79,7 @@ class HistoryFileWatch:
         return None
 
     def set_aside(self, loss: HistoryLoss) -> Path:
-        """Rename what is left of a lost history's files. Returns the new path.
+        """Rename what is left of a lost history's files to a new path beside it; return that path.
 
         Of a file that is gone, that is what still lies beside its path: SQLite would use it with the next file there.
         """

@@ -28,7 +28,7 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
-    """Return how many of the migrations were applied to the file. Raises NewerVersionError if it has more."""
+    """Return how many of `migrations` were applied to a database. Raises NewerVersionError if others were as well."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise NewerVersionError(f"its version {version} is newer than ours, {len(migrations)}")

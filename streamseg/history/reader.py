@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class StoredEvent(NamedTuple):
-    """One event as the history has it. json: the envelope as it was sent."""
+    """One event that was read from the history. json: its envelope, as it was sent to clients."""
 
     epoch: str
     offset: int
@@ -59,7 +59,7 @@ class HistoryReader:
     async def answer_history_request(
         self, id: int | str, request: r.HistoryRequest, limit_bytes: int
     ) -> r.HistoryResponse | None:
-        """Read the events of a client's history request. Returns the response, None if its epoch is not recorded.
+        """Read the events that a client requests; return the response, None if the requested epoch is not recorded.
 
         id: of the request. limit_bytes: of the events' JSON together; a first event that is longer is returned too.
         """
@@ -85,7 +85,7 @@ class HistoryReader:
         )
 
     async def close(self) -> None:
-        """Close the file, and end the thread."""
+        """Close the history file, and end the thread that reads it."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 

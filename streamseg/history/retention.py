@@ -9,10 +9,10 @@ _MAX_EMPTY_EPOCHS = 1000  # kept after their last event is deleted, so that a cu
 
 
 def prune_oldest_events(db: sqlite3.Connection, max_events: int, since: float) -> bool:
-    """Delete each stream's oldest events: all but the newest `max_events`, and those recorded before `since`.
+    """Delete at most 2000 of each stream's oldest events that exceed the limits; return true if more may exceed them.
 
-    since: Unix seconds. Returns true if more are to be deleted: one call deletes a bounded number. Always the oldest
-    are deleted, in order, whatever the clock did: what is left has no holes.
+    max_events: how many events of a stream may stay. since: Unix seconds; events recorded before it are deleted. Always
+    the oldest are deleted, in order, whatever the clock did: what is left has no holes.
     """
     has_more = False
     for (stream_id,) in db.execute("SELECT id FROM stream").fetchall():

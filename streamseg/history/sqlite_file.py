@@ -43,7 +43,7 @@ _CONTENT_NAMES = {
 
 
 class DatabaseKind(NamedTuple):
-    """A kind of SQLite file that streamseg writes, such as the history.
+    """How streamseg recognises one kind of its SQLite files, such as the history, and names it in messages.
 
     noun: its name in messages. application_id: SQLite's mark in the file's header. tables: those that it has at least.
     option: the command-line option that names another path. is_locked: whether a file NAME.lock of ours lies
@@ -65,7 +65,7 @@ def connect_database(path: Path, *, durable: bool = False) -> sqlite3.Connection
 
 
 def connect_existing_database(path: Path) -> sqlite3.Connection:
-    """Open a database that another connection writes, to read it, without changing a setting of the file.
+    """Open an existing database to read it while another connection writes it. Changes no setting of the file.
 
     The file may be another program's by now. Raises sqlite3.OperationalError where there is none.
     """
@@ -105,7 +105,7 @@ def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]
 
 
 def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
-    """Return what lies at a path, compared with this kind of file, without changing it.
+    """Return what lies at a path: "ours" (a file of this kind), "foreign", "damaged", "nothing" or "no file".
 
     Raises sqlite3.OperationalError where it cannot be read now, OSError where the path cannot be accessed.
     """
@@ -130,10 +130,11 @@ def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
     return "ours" if tables else "nothing"
 
 
-def refuse_foreign_file(path: Path, kind: DatabaseKind, *, is_trusted: bool = False) -> None:
-    """Raise UsageError if something that is not a file of this kind lies at a path, or beside it.
+def refuse_foreign_file(path: Path, kind: DatabaseKind, *, allow_damaged: bool = False) -> None:
+    """Raise UsageError if what lies at a path is not a file of this kind, or a foreign file is in its way beside it.
 
-    is_trusted: streamseg made the file, so a damaged content is accepted.
+    allow_damaged: accept a damaged file, because streamseg made it. For the files beside the path see
+    `refuse_foreign_companions`.
     """
     try:
         content = identify_file(path, kind)
@@ -143,7 +144,7 @@ def refuse_foreign_file(path: Path, kind: DatabaseKind, *, is_trusted: bool = Fa
         if error.errno not in _NO_SUCH_PATH:
             raise
         raise UsageError(f"{path} cannot be looked at: {error.strerror}; name another with {kind.option}") from None
-    if content in _CONTENT_NAMES and not (content == "damaged" and is_trusted):
+    if content in _CONTENT_NAMES and not (content == "damaged" and allow_damaged):
         raise UsageError(
             f"{path} is not a {kind.noun} of streamseg ({_CONTENT_NAMES[content]}) and was left as it is; "
             f"name another with {kind.option}"
@@ -179,7 +180,7 @@ def is_our_lock(lock: Path) -> bool:
 
 
 def make_backup_path(path: Path) -> Path:
-    """Return an unused path beside a file that cannot be used, to rename it to; its name contains the time."""
+    """Return a new path, with the time in its name, to which the unusable file at `path` can be renamed."""
     return path.with_name(f"{path.name}.aside-{time.time_ns()}")
 
 

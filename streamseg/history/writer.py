@@ -26,7 +26,7 @@ _INSERT = "INSERT INTO event (stream_id, epoch_id, offset, type, kept_at, json) 
 
 
 class HistoryWriter:
-    """Writes events to one history file."""
+    """Writes events to one history file. All methods must be called from the same thread."""
 
     def __init__(self, path: Path, *, durable: bool = False, after_loss: bool = False) -> None:
         """Open or make the file, and add the missing end to the epochs that a crash interrupted.
@@ -41,17 +41,17 @@ class HistoryWriter:
         self._epoch_ids: dict[tuple[str, str], int] = {}
         try:
             with self._transaction():
-                if after_loss or not self._file.lock.is_complete:
+                if after_loss or not self._file.lock.is_history_complete:
                     self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE NOT closed")
                 close_interrupted_epochs(self._db)
-            self._file.lock.is_complete = True
+            self._file.lock.is_history_complete = True
         except BaseException:
             self._file.close()
             raise
 
     @property
     def path(self) -> Path:
-        """The file that is written; not the requested one if another process used that."""
+        """Path of the history file that is written; not the requested path if another process uses the file there."""
         return self._file.path
 
     def append_batches(self, batches: Sequence[EventBatch]) -> None:
@@ -62,7 +62,7 @@ class HistoryWriter:
                 self._append_batch(batch, now)
 
     def mark_epochs_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Mark epochs, as (stream, epoch), as lacking events for good. Raises sqlite3.Error if the disk is too full."""
+        """Record that these epochs, (stream, epoch), lack events. Raises sqlite3.Error if the disk is too full."""
         with self._transaction():
             for stream, epoch in epochs:
                 _, epoch_id = self._find_row_ids(stream, epoch)
@@ -70,14 +70,14 @@ class HistoryWriter:
             self._db.execute("CREATE TABLE room (x)")  # this and the next fail on a full disk
             self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (_RESERVED_BYTES,))
             self._db.execute("DROP TABLE room")
-        self._file.lock.is_complete = True
+        self._file.lock.is_history_complete = True
 
-    def mark_possible_loss(self) -> None:
-        """Write into the lock file that events may be sent without being recorded. Works on a full disk too.
+    def mark_history_incomplete(self) -> None:
+        """Write into the lock file that the open epochs may lack events. This works on a full disk too.
 
-        After a crash the next start then knows that the open epochs are incomplete. Raises OSError when it fails.
+        So the next start knows it after a crash. `mark_epochs_incomplete` removes the mark. Raises OSError.
         """
-        self._file.lock.is_complete = False
+        self._file.lock.is_history_complete = False
 
     def prune_events(self, max_events: int, since: float) -> bool:
         """Delete some of each stream's oldest events; returns true if more are to be deleted.
@@ -88,18 +88,18 @@ class HistoryWriter:
             return prune_oldest_events(self._db, max_events, since)
 
     def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return whether and how the file was lost since it was opened; None if it is intact.
+        """Return how the history file was lost or damaged since it was opened; None if it is intact.
 
         thorough: check its content now; otherwise that is done once a second at most.
         """
         return self._file.find_loss(thorough=thorough)
 
     def close_after_loss(self, loss: HistoryLoss) -> None:
-        """Close a lost file, and rename what is left of it. Raises OSError when that fails."""
+        """Close a history whose file was lost, and rename what is left of the file. Raises OSError if that fails."""
         self._file.close_after_loss(loss)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the history file, and unlock it for other processes."""
         self._file.close()
 
     @contextmanager
@@ -148,7 +148,7 @@ class HistoryWriter:
 
 
 def close_interrupted_epochs(db: sqlite3.Connection) -> None:
-    """Add a `stream.stopped` event to each epoch that a crash interrupted, so that a client gets its end."""
+    """Add a `stream.stopped` event to each epoch that a crash interrupted, so that clients learn that it ended."""
     open_epochs = db.execute(
         "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
         " JOIN stream ON stream.id = stream_id WHERE NOT closed"

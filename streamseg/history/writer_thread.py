@@ -34,7 +34,7 @@ _LOST_AGAIN_S = 60.0  # a file that is lost again within this time is made again
 _DAMAGE_SIGNS = ("malformed", "not a database", "no such table", "no such column")
 
 
-class WriteResult(NamedTuple):
+class DeliverableBatch(NamedTuple):
     """A batch that may be sent to clients now, and whether it is recorded in the history."""
 
     batch: EventBatch
@@ -48,7 +48,7 @@ class HistoryRecorder:
         self,
         path: Path,
         settings: ServerSettings,
-        on_written: Callable[[Sequence[WriteResult]], None],
+        on_written: Callable[[Sequence[DeliverableBatch]], None],
         on_failed: Callable[[str, str], None],
         on_restored: Callable[[str, str, frozenset[str]], None],
     ) -> None:
@@ -80,7 +80,7 @@ class HistoryRecorder:
 
     @property
     def path(self) -> Path:
-        """The file that is written; not the requested one if another process used that."""
+        """Path of the history file that is written; not the requested path if another process uses the file there."""
         return self._writer.path if self._writer is not None else self._path
 
     def start(self) -> None:
@@ -139,7 +139,7 @@ class HistoryRecorder:
             if self._failing_since is not None and batch.epoch is not None and batch.events:
                 self._broken_epochs[batch.stream] = batch.epoch
                 self._unmarked_streams[batch.stream] = None
-            results.append(WriteResult(batch, is_recorded=self._is_complete(batch)))
+            results.append(DeliverableBatch(batch, is_recorded=self._is_complete(batch)))
         self._on_written(results)
 
     def _check_for_loss(self) -> None:
@@ -159,7 +159,7 @@ class HistoryRecorder:
         log.warning("history %s cannot be written (%s); events go on live but are not kept", self.path, error)
         if self._writer is not None:
             try:
-                self._writer.mark_possible_loss()
+                self._writer.mark_history_incomplete()
             except OSError as lock_error:
                 log.warning("history %s: a loss cannot be marked either (%s)", self.path, lock_error)
             if any(sign in self._failure_reason for sign in _DAMAGE_SIGNS):

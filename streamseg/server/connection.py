@@ -226,6 +226,6 @@ class ClientConnection:
 
 def _make_control_response(id: int | str, request: r.ControlRequest) -> r.Response:
     """Make the response to a control request that the stream accepted."""
-    if isinstance(request, r.SetRequest):
-        return r.SetResponse(id=id, stream=request.stream, sensitivity=request.sensitivity)
+    if isinstance(request, r.SetSensitivityRequest):
+        return r.SetSensitivityResponse(id=id, stream=request.stream, sensitivity=request.sensitivity)
     return r.Response(id=id)

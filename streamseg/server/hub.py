@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from streamseg.errors import UsageError
-from streamseg.history.batches import EncodedEvent, EventBatch, split_into_batches
+from streamseg.history.batches import EncodedEvent, EventBatch, batch_events_by_epoch
 from streamseg.history.reader import HistoryReader
-from streamseg.history.writer_thread import HistoryRecorder, WriteResult
+from streamseg.history.writer_thread import DeliverableBatch, HistoryRecorder
 from streamseg.server.stream import ServedStream
 from streamseg.server.subscribers import Subscribers
 from streamseg.settings import ServerSettings
@@ -61,7 +61,7 @@ class Hub:
         self._history_reader: HistoryReader | None = None
         self._replaced_readers: list[HistoryReader] = []  # of files that were set aside
         self._early_batches: list[EventBatch] = []  # published before `open`
-        self._written_batches: deque[WriteResult] = deque()  # not delivered yet
+        self._written_batches: deque[DeliverableBatch] = deque()  # not delivered yet
         self._restored_events: dict[str, Event] = {}  # by stream: to publish in its next epoch
         self._in_flight = 0  # batches published and not delivered yet
         self.subscribers = Subscribers(self.streams, self.settings, lambda: self._history_reader)
@@ -87,7 +87,7 @@ class Hub:
         if self._history is not None:
             loop = asyncio.get_running_loop()
 
-            def on_written(results: Sequence[WriteResult]) -> None:
+            def on_written(results: Sequence[DeliverableBatch]) -> None:
                 loop.call_soon_threadsafe(self._on_written, results)
 
             def on_failed(reason: str, since: str) -> None:
@@ -142,7 +142,7 @@ class Hub:
             (high_volume_events if event.high_volume else recorded_events).append(event)
         if high_volume_events:
             self.streams[stream].send_events(high_volume_events)
-        for batch in split_into_batches(stream, recorded_events, progress):
+        for batch in batch_events_by_epoch(stream, recorded_events, progress):
             self._queue_batch(batch)
         if not recorded_events:
             self._queue_batch(EventBatch(stream, None, (), progress))
@@ -174,14 +174,14 @@ class Hub:
                 stream.controls.finish()
             case r.ResetRequest():
                 stream.controls.reset()
-            case r.SetRequest(sensitivity=sensitivity):
+            case r.SetSensitivityRequest(sensitivity=sensitivity):
                 stream.controls.set_sensitivity(sensitivity)
-            case r.MarkRequest(t=t, verdict=verdict):
+            case r.MarkBoundaryRequest(t=t, verdict=verdict):
                 stream.controls.mark_boundary(t, verdict)
-            case r.NameRequest(label=label, name=name):
+            case r.NameLabelRequest(label=label, name=name):
                 stream.subjects.check_label(stream.name, label)
                 stream.controls.name_label(label, name, by)
-            case r.AcknowledgeRequest(alarm=alarm):
+            case r.AcknowledgeAlarmRequest(alarm=alarm):
                 stream.subjects.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge_alarm(alarm, by)
 
@@ -196,7 +196,7 @@ class Hub:
         else:  # only the progress, and no batch before it: nothing to write
             self.streams[batch.stream].deliver_batch(batch)
 
-    def _on_written(self, results: Sequence[WriteResult]) -> None:
+    def _on_written(self, results: Sequence[DeliverableBatch]) -> None:
         was_idle = not self._written_batches
         self._written_batches.extend(results)
         if was_idle:

@@ -39,4 +39,4 @@ class StreamControls(Protocol):
         """Set how many changes the stream reports from its next epoch on: 0 the fewest, 1 the most."""
 
     def publish_event(self, event: Event) -> None:
-        """Make the stream publish an event of the server (`history.failed`, `history.restored`) among its own."""
+        """Make the stream publish an event of the server (`history.failed`, `history.restored`) like its own events."""

@@ -19,7 +19,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event as the engine emits it. subject: the id of the boundary or section that it is about, or a word."""
+    """One event as the engine emits it. subject: id of its boundary or section, or a fixed word such as `stream`."""
 
     subject: str
     data: EventData

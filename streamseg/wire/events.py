@@ -22,7 +22,7 @@ from streamseg.wire.sound_events import (
     AlarmCleared,
     AlarmKind,
     AlarmRaised,
-    Meter,
+    MeterReading,
     Novelty,
     SoundChanged,
     SoundConfidence,
@@ -53,7 +53,7 @@ __all__ = [
     "HistoryFailed",
     "HistoryRestored",
     "LabelNamed",
-    "Meter",
+    "MeterReading",
     "NextSection",
     "Novelty",
     "PreviousSection",
@@ -94,7 +94,7 @@ EVENT_TYPES: dict[str, type[EventData]] = {
         LabelNamed,
         HistoryFailed,
         HistoryRestored,
-        Meter,
+        MeterReading,
         Novelty,
     )
 }

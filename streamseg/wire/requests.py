@@ -25,7 +25,7 @@ class SubscribeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="subsc
 
 
 class UnsubscribeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="unsubscribe"):
-    """Asks the server to stop sending the topics in `subscribe` to this client; the field's name is the wire's."""
+    """Asks the server to stop sending the topics in `subscribe` to this client."""
 
     subscribe: list[Topic]
 
@@ -50,7 +50,7 @@ class HistoryRequest(
     last: Offset
 
 
-class NameRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
+class NameLabelRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
     """Asks the server to give the label `label` the name `name`. `wire/label_names.py` has the rules for names."""
 
     stream: ShortText
@@ -64,7 +64,7 @@ class NameRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"):
             raise ValueError(str(error)) from None  # msgspec makes a ValidationError of it
 
 
-class MarkRequest(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
+class MarkBoundaryRequest(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
     """Asks the server to store a user's verdict on the boundary at stream time `t`, in seconds.
 
     verdict: `confirm`: it is right; `reject`: it is wrong; `boundary`: one is missing there.
@@ -75,14 +75,14 @@ class MarkRequest(msgspec.Struct, frozen=True, tag_field="type", tag="mark"):
     verdict: Verdict
 
 
-class AcknowledgeRequest(msgspec.Struct, frozen=True, tag_field="type", tag="acknowledge"):
+class AcknowledgeAlarmRequest(msgspec.Struct, frozen=True, tag_field="type", tag="acknowledge"):
     """Asks the server to mark a raised alarm as acknowledged by this client."""
 
     stream: ShortText
     alarm: AlarmKind
 
 
-class SetRequest(msgspec.Struct, frozen=True, tag_field="type", tag="set"):
+class SetSensitivityRequest(msgspec.Struct, frozen=True, tag_field="type", tag="set"):
     """Asks the server to change the sensitivity of a stream from its next epoch on; the request `reset` starts one.
 
     sensitivity: how many changes are reported, 0 the fewest, 1 the most, .5 as shipped.
@@ -105,7 +105,7 @@ class ResetRequest(msgspec.Struct, frozen=True, tag_field="type", tag="reset"):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The server carried out the request with this `id`."""
+    """The server's answer to the request with this `id`; `ok` is true where the server carried it out."""
 
     id: int | str
     ok: bool = True
@@ -117,7 +117,7 @@ class SubscribedResponse(Response, frozen=True, kw_only=True):
     subscribe: list[Topic]
 
 
-class SetResponse(Response, frozen=True, kw_only=True):
+class SetSensitivityResponse(Response, frozen=True, kw_only=True):
     """The response to `set`: the new sensitivity of a stream, and when it takes effect."""
 
     stream: str
@@ -160,7 +160,14 @@ class ErrorResponse(Response, frozen=True, kw_only=True):
     error: ErrorDetail
 
 
-ControlRequest: TypeAlias = NameRequest | MarkRequest | AcknowledgeRequest | SetRequest | FinishRequest | ResetRequest
+ControlRequest: TypeAlias = (
+    NameLabelRequest
+    | MarkBoundaryRequest
+    | AcknowledgeAlarmRequest
+    | SetSensitivityRequest
+    | FinishRequest
+    | ResetRequest
+)
 ClientRequest: TypeAlias = SubscribeRequest | UnsubscribeRequest | SnapshotRequest | HistoryRequest | ControlRequest
 REQUEST_TYPES: dict[str, type[msgspec.Struct]] = {
     str(request_class.__struct_config__.tag): request_class
@@ -175,7 +182,7 @@ REQUEST_TYPES: dict[str, type[msgspec.Struct]] = {
 RESPONSE_TYPES: tuple[type[Response], ...] = (
     Response,
     SubscribedResponse,
-    SetResponse,
+    SetSensitivityResponse,
     SnapshotResponse,
     HistoryResponse,
     ErrorResponse,

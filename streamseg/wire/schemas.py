@@ -27,7 +27,7 @@ _CLIENT_MESSAGES: dict[str, tuple[type, ...]] = {"identify": (m.Identify,), "req
 
 
 def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str, Any]:
-    """Make the JSON Schema of one type of event with its envelope, such as `streamseg.boundary.confirmed.v1`.
+    """Make the JSON Schema of one type of event, such as `streamseg.boundary.confirmed.v1`, with its envelope.
 
     refs: template of the references to other definitions, `{name}` in it. The definitions themselves are not included.
     """

@@ -10,7 +10,7 @@ from streamseg.wire.event_data import EventData
 
 
 class SectionUpdated(EventData, frozen=True, kw_only=True):
-    """The label of the section that has not ended, or its probabilities, changed.
+    """The label, or the label probabilities, of the section that has not ended changed.
 
     label: None where it is not estimated yet. name: what a user named the label, None without one. seen_before: whether
     an earlier section, or a named sound, has the label. last_seen: end of the last section that has it, in stream

@@ -81,11 +81,14 @@ class SnapshotBuilder:
         )
 
     def set_position(self, t: float, watermark: float) -> None:
-        """Set how far the stream is processed, and up to where nothing changes any more, both in stream seconds."""
+        """Set the stream seconds processed, `t`, and those up to which nothing changes any more, `watermark`."""
         self.t, self.watermark = t, watermark
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Change the state by one event. One of another epoch resets it first; high-volume events change nothing."""
+        """Update the state with one event. An event of another epoch resets the state first.
+
+        High-volume events change nothing.
+        """
         if envelope.epoch != self.epoch:
             self.start_epoch(envelope.epoch)
         match envelope.data:

@@ -20,7 +20,11 @@ class SoundConfidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SoundChanged(EventData, frozen=True, kw_only=True):
-    """Speech, music or silence began or ended at `t`; speech over music is both. t, decided_t: stream seconds."""
+    """Speech, music or silence began or ended at stream time `t`, in seconds.
+
+    speech, music, silence: whether each is present from then on; speech over music is both. decided_t: stream seconds
+    of the last sample that the decision used.
+    """
 
     type: ClassVar[str] = "streamseg.sound.changed.v1"
     t: float
@@ -60,7 +64,7 @@ class AlarmAcknowledged(EventData, frozen=True, kw_only=True):
     by: str
 
 
-class Meter(EventData, frozen=True, kw_only=True):
+class MeterReading(EventData, frozen=True, kw_only=True):
     """Levels, pitch, tempo and key at stream time `t`. A value that cannot be measured is None.
 
     Sent only to clients that subscribe to `meter`, at most ten times a second. rms_db, peak_db: dB of full scale.
@@ -79,7 +83,7 @@ class Meter(EventData, frozen=True, kw_only=True):
 
 
 class Novelty(EventData, frozen=True, kw_only=True):
-    """How much the last seconds before stream time `t` differ from those before, and the label of the open section.
+    """How much the seconds just before stream time `t` differ from the earlier ones, and the open section's label.
 
     Sent only to clients that subscribe to `novelty`, at most five times a second. value: a distance, 0 or more; at most
     boundaries it is above `threshold`. label: None where it is not estimated yet.

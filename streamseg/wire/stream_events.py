@@ -42,7 +42,7 @@ class StreamLost(EventData, frozen=True, kw_only=True):
 
 
 class StreamResumed(EventData, frozen=True, kw_only=True):
-    """The source delivers samples again, after `away_s` seconds without. t: stream seconds."""
+    """The source delivers samples again at stream time `t`, after it delivered none for `away_s` seconds."""
 
     type: ClassVar[str] = "streamseg.stream.resumed.v1"
     t: float

@@ -18,7 +18,7 @@ _UNCONFIRMED_TYPES = frozenset((BoundaryProvisional.type, BoundaryRetracted.type
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """Selects the events of a client: those of `topics`, no unconfirmed boundaries if `min_state` is "confirmed".
+    """Selects the events that a client gets: those of `topics`; with `min_state` "confirmed" no unconfirmed boundaries.
 
     Filters compare by value, so clients with the same choice share one, and the frames of a batch are joined once for
     all of them. High-volume topics must be subscribed to by name.

@@ -190,7 +190,7 @@ def _high_volume(tick: int, t: float, played: list[tuple[int, float, float]]) ->
     said = [
         Event(
             "meter",
-            facts.Meter(
+            facts.MeterReading(
                 t=t,
                 rms_db=rms_db,
                 peak_db=min(0.0, rms_db + 9),

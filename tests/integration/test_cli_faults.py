@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from streamseg.client.blocking import subscribe_sync
 from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes
 from streamseg.wire.envelope import decode_envelope
-from streamseg.wire.events import Meter, SectionClosed, StreamStopped
+from streamseg.wire.events import MeterReading, SectionClosed, StreamStopped
 from tools.command import command, run, start
 
 ALL_TOPICS = ("boundary", "section", "sound", "alarm", "stream", "label", "history")
@@ -170,7 +170,7 @@ def test_analyze_stopped_says_what_it_has(programme: Path, number):
 def test_serve_stopped_says_everything_pending_to_its_clients(programme: Path, number):
     with start("serve", programme, "--port", "0", "--no-history") as serving:
         events = iter(subscribe_sync(serving.wait_for_address(), subscribe=["meter", "section", "stream"]))
-        next(event for event in events if isinstance(event.data, Meter) and event.data.t > 2)
+        next(event for event in events if isinstance(event.data, MeterReading) and event.data.t > 2)
         serving.process.send_signal(number)
         last = [event.data for event in events_until_stopped(events)]
         code, out, messages = serving.end()

@@ -150,7 +150,7 @@ def test_msgspec_tells_faults_apart_by_its_sentences(asked, refusal):
 
 def test_msgspec_lets_a_struct_refuse_a_value():
     with pytest.raises(msgspec.ValidationError, match="visible"):
-        msgspec.convert({"stream": "s", "label": "A", "name": " "}, r.NameRequest)
+        msgspec.convert({"stream": "s", "label": "A", "name": " "}, r.NameLabelRequest)
 
 
 # --- numba: streamseg/engine/kernels.py

@@ -64,12 +64,12 @@ def test_a_checked_name_stays_as_it_is_checked_again(name):
 @pytest.mark.parametrize("name", [name for name in BAD if name and len(name) <= 200 and name != "\ud800"])
 def test_a_client_that_sends_a_bad_name_is_refused_its_value(name):
     with pytest.raises(msgspec.ValidationError) as refused:
-        msgspec.convert({"stream": "mic", "label": "A", "name": name, "type": "name"}, r.NameRequest)
+        msgspec.convert({"stream": "mic", "label": "A", "name": name, "type": "name"}, r.NameLabelRequest)
     assert _error_code_of(refused.value) is RequestErrorCode.WRONG_VALUE
 
 
 def test_a_client_s_name_is_composed():
-    asked = msgspec.convert({"stream": "mic", "label": "A", "name": " Cafe\u0301", "type": "name"}, r.NameRequest)
+    asked = msgspec.convert({"stream": "mic", "label": "A", "name": " Cafe\u0301", "type": "name"}, r.NameLabelRequest)
     assert asked.name == "Café"
 
 

@@ -18,7 +18,7 @@ from streamseg.errors import UsageError
 from streamseg.settings import make_settings
 from streamseg.wire.events import (
     BoundaryConfirmed,
-    Meter,
+    MeterReading,
     SectionClosed,
     StreamLost,
     StreamResumed,
@@ -321,7 +321,7 @@ def test_what_is_no_sound_comes_after_the_tiny_push_before_it():
         )
         at = end
     kinds = [type(event.data) for event in events]
-    assert kinds == [StreamStarted, Meter, StreamTitle, Meter, StreamLost, Meter, StreamResumed]
+    assert kinds == [StreamStarted, MeterReading, StreamTitle, MeterReading, StreamLost, MeterReading, StreamResumed]
     assert [event.data.t for event in events[2::2]] == [round(end / 22_050, 6) for end in (2_048, 4_608, 7_168)]
 
 

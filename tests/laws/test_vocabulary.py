@@ -59,7 +59,7 @@ EXCEPTIONS = {
 
 @dataclass(frozen=True)
 class Name:
-    """A name where it is bound: `streamseg.engine.meter.Meter.push.rows`, of a module, class, function or value."""
+    """A name where it is bound: `streamseg.engine.meter.StreamMeter`, of a module, class, function or value."""
 
     place: str
     kind: str

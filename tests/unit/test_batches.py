@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from streamseg.history import retention
-from streamseg.history.batches import EncodedEvent, split_into_batches
+from streamseg.history.batches import EncodedEvent, batch_events_by_epoch
 from streamseg.history.database import MIGRATIONS
 from streamseg.history.migrations import migrate_database
 from streamseg.history.retention import prune_oldest_events
@@ -18,7 +18,7 @@ from streamseg.wire.topics import HIGH_VOLUME_TOPICS, TOPICS, TopicFilter
 
 PROGRESS = StreamProgress(3.0, 2.0)
 TITLE = e.Event("stream", e.StreamTitle(t=1.0, title="x"))
-METER = e.Event("meter", e.Meter(t=1.0, rms_db=None, peak_db=None))
+METER = e.Event("meter", e.MeterReading(t=1.0, rms_db=None, peak_db=None))
 
 
 def encoded(epochs: str) -> list:
@@ -41,7 +41,7 @@ def encoded(epochs: str) -> list:
 )
 def test_a_batch_is_of_one_epoch_and_bounded_and_the_last_has_the_progress(epochs, sizes):
     events = encoded(epochs)
-    batches = split_into_batches("mic", events, PROGRESS)
+    batches = batch_events_by_epoch("mic", events, PROGRESS)
     assert [len(batch.events) for batch in batches] == sizes
     assert [event for batch in batches for event in batch.events] == events
     assert all({event.envelope.epoch for event in batch.events} == {batch.epoch} for batch in batches)
@@ -68,8 +68,8 @@ class TestTopicFilter:
     def test_high_volume_must_be_asked_for(self):
         assert TopicFilter.from_identify(None, "provisional") == TopicFilter()
         assert TopicFilter().topics == TOPICS - HIGH_VOLUME_TOPICS
-        assert TopicFilter().with_topics(["meter"]).matches_event("meter", e.Meter.type)
-        assert not TopicFilter().matches_event("meter", e.Meter.type)
+        assert TopicFilter().with_topics(["meter"]).matches_event("meter", e.MeterReading.type)
+        assert not TopicFilter().matches_event("meter", e.MeterReading.type)
 
     def test_topics_come_and_go(self):
         chosen = TopicFilter.from_identify(["sound"], "confirmed").with_topics(["alarm"]).without_topics(["sound"])

@@ -251,10 +251,10 @@ def test_comparing_takes_the_same_time_however_much_is_right():
 
 
 CONTROLS = [
-    ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, r.NameRequest("mic", "A", "news")),
-    ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, r.MarkRequest("mic", 3.0, "reject")),
-    ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, r.AcknowledgeRequest("mic", "silence")),
-    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, r.SetRequest("mic", 0.7)),
+    ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, r.NameLabelRequest("mic", "A", "news")),
+    ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, r.MarkBoundaryRequest("mic", 3.0, "reject")),
+    ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, r.AcknowledgeAlarmRequest("mic", "silence")),
+    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, r.SetSensitivityRequest("mic", 0.7)),
     ({"type": "finish", "stream": "mic"}, r.FinishRequest("mic")),
     ({"type": "reset", "stream": "mic"}, r.ResetRequest("mic")),
 ]

@@ -74,7 +74,7 @@ def one_of_each() -> list[e.Event]:
         e.LabelNamed(label="A", name="news", by="me"),
         e.HistoryFailed(reason="full", since="2026-11-22T17:03:11.214Z"),
         e.HistoryRestored(reason="full", since="2026-11-22T17:03:11.214Z"),
-        e.Meter(t=1, rms_db=None, peak_db=-1),
+        e.MeterReading(t=1, rms_db=None, peak_db=-1),
         e.Novelty(t=1, value=0, threshold=1, label=None, label_probabilities={}),
     ]
     assert {type(fact) for fact in facts} == set(e.EVENT_TYPES.values())

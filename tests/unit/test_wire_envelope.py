@@ -20,7 +20,7 @@ from streamseg.wire.envelope import (
 
 EPOCH = "01JD0000000000000000000000"
 TITLE = e.Event("stream", e.StreamTitle(t=3.0, title="Ä"))
-METER = e.Event("stream", e.Meter(t=1.0, rms_db=-20.0, peak_db=None))
+METER = e.Event("stream", e.MeterReading(t=1.0, rms_db=-20.0, peak_db=None))
 NOVELTY = e.Event("stream", e.Novelty(t=1.0, value=0.0, threshold=0.5, label=None, label_probabilities={}))
 
 

@@ -79,7 +79,7 @@ def test_the_schema_of_an_event():
 
 def test_the_schema_of_a_high_volume_event_has_no_offset():
     made = make_event_schema("streamseg.meter.v1", "#/components/schemas/{name}")
-    assert made["properties"]["data"] == {"$ref": "#/components/schemas/Meter"}
+    assert made["properties"]["data"] == {"$ref": "#/components/schemas/MeterReading"}
     assert made["required"] == list(made["properties"]) == [name for name in TITLE_FIELDS if name != "offset"]
 
 
@@ -204,7 +204,7 @@ RESPONSE_ID = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
             ["id", "type", "stream"],
         ),
         (
-            r.SetRequest,
+            r.SetSensitivityRequest,
             {
                 "id": REQUEST_ID,
                 "type": {"enum": ["set"]},
@@ -215,7 +215,7 @@ RESPONSE_ID = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
         ),
         (r.Response, {"id": RESPONSE_ID, "ok": {"const": True}}, ["id", "ok"]),
         (
-            r.SetResponse,
+            r.SetSensitivityResponse,
             {
                 "id": RESPONSE_ID,
                 "ok": {"const": True},

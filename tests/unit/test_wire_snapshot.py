@@ -158,7 +158,7 @@ def test_an_event_of_another_epoch_starts_it():
 
 
 def test_a_high_volume_event_changes_nothing():
-    assert after(START, e.Meter(t=1.0, rms_db=-20.0, peak_db=-10.0)) == after(START)
+    assert after(START, e.MeterReading(t=1.0, rms_db=-20.0, peak_db=-10.0)) == after(START)
 
 
 def test_a_confirmed_boundary_opens_a_section_with_the_name_of_its_label():

@@ -45,7 +45,7 @@ class Talker:
         return e.Event("stream", e.StreamStopped(t=self.t, reason=reason, totals={}))
 
     def meter(self) -> e.Event:
-        return e.Event("meter", e.Meter(t=self.t, rms_db=-20.0, peak_db=-10.0))
+        return e.Event("meter", e.MeterReading(t=self.t, rms_db=-20.0, peak_db=-10.0))
 
     def provisional(self) -> e.Event:
         data = e.BoundaryProvisional(
