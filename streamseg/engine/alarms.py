@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.features.loudness.meter import CHANNEL_DIFFERENCE, CLIPPED, FROZEN, LEVEL, ROWS_PER_SECOND
+from streamseg.engine.features.loudness.meter import CHANNEL_DIFFERENCE, CLIPPING, FROZEN, LEVEL, ROWS_PER_SECOND
 from streamseg.settings import Settings
 from streamseg.wire.events import AlarmCleared, AlarmKind, AlarmRaised, Event
 
@@ -96,7 +96,7 @@ class AlarmDetector:
 
         `take_events_until` returns the resulting events.
         """
-        for level, difference, clipped, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN]].tolist():
+        for level, difference, clipped, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN]].tolist():
             self._update(level, difference, is_clipped=clipped > 0.0, is_frozen=frozen > 0.0)
 
     def take_events_until(self, t: float) -> list[Event]:

@@ -21,7 +21,7 @@ from streamseg.blocks import Block, Gap, GapCause, Samples, SourceItem
 from streamseg.engine.alarms import AlarmDetector
 from streamseg.engine.boundaries.detector import BoundaryDetector
 from streamseg.engine.boundaries.feedback import CandidateObservation, FeedbackModel
-from streamseg.engine.features.front_end import FrameSpan, FrontEnd
+from streamseg.engine.features.front_end import FramesAndVector, FrontEnd
 from streamseg.engine.fingerprints.jingle_boundaries import JingleBoundaryDetector
 from streamseg.engine.input_buffer import InputBuffer
 from streamseg.engine.labels.labeller import RELABEL_WINDOW_S
@@ -202,7 +202,7 @@ class Segmenter:
         self._report_builder.push_loudness(loudness)
         return self._process_spans(self._front_end.push(block))
 
-    def _process_spans(self, spans: list[FrameSpan]) -> list[Event]:
+    def _process_spans(self, spans: list[FramesAndVector]) -> list[Event]:
         events: list[Event] = []
         for frames, vector in spans:
             events += self._process_frames(frames)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streamseg.engine.features.loudness.meter import (
     CHANNEL_DIFFERENCE,
-    CLIPPED,
+    CLIPPING,
     FROZEN,
     LEVEL,
     LOUDNESS_COLUMNS,
@@ -219,13 +219,13 @@ def test_chunking_and_checkpoints_are_invisible(sizes, rate, channels, checkpoin
 def test_the_health_of_the_signal():
     fine = programme(RATE, 2.0)
     rows = LoudnessMeter(RATE, 2).push(fine)
-    assert rows[:, [CLIPPED, FROZEN]].max() == 0.0
+    assert rows[:, [CLIPPING, FROZEN]].max() == 0.0
     tenths = fine.astype(np.float64).reshape(20, -1, 2)
     assert rows[:, LEVEL] == pytest.approx((tenths**2).mean(axis=(1, 2)), rel=1e-9)
     assert rows[:, CHANNEL_DIFFERENCE] == pytest.approx(
         ((tenths[:, :, 1] - tenths[:, :, 0]) ** 2).mean(axis=1) / 2, rel=1e-6
     )
-    assert LoudnessMeter(RATE, 2).push(np.clip(fine * 200, -1, 1))[:, CLIPPED].mean() > 0.9
+    assert LoudnessMeter(RATE, 2).push(np.clip(fine * 200, -1, 1))[:, CLIPPING].mean() > 0.9
     assert (LoudnessMeter(RATE, 2).push(np.repeat(fine[:, :1], 2, axis=1))[:, CHANNEL_DIFFERENCE] == 0.0).all()
     assert np.isnan(LoudnessMeter(RATE, 1).push(fine[:, :1])[:, CHANNEL_DIFFERENCE]).all()
     stuck = np.tile(fine[: RATE // 5], (10, 1))

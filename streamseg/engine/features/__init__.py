@@ -17,17 +17,17 @@ from streamseg.settings import FRAME, HOP
 
 __all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "FeatureExtractor"]
 
-_FEATURE_TABLES = kernel_memory.make_tables()
+_FEATURE_TABLES = kernel_memory.make_feature_tables()
 
 
 class FeatureExtractor:
-    """Computes feature frames from the samples that are pushed, in order.
+    """Computes a row of features (a feature frame) for every 512 mono samples that are pushed, in order of time.
 
     The frames do not depend on how many samples each push has. An extractor can be pickled between pushes.
     """
 
     def __init__(self) -> None:
-        self._state, self._scratch = kernel_memory.make_state(), kernel_memory.make_scratch()
+        self._state, self._scratch = kernel_memory.make_feature_state(), kernel_memory.make_feature_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
         """Process the next samples and return the feature frames that they complete, float64 (frames, COLUMNS_TOTAL).
@@ -45,4 +45,4 @@ class FeatureExtractor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._scratch = kernel_memory.make_scratch()
+        self._scratch = kernel_memory.make_feature_scratch()

@@ -18,9 +18,9 @@ SCAN_WIDTH: Final = 32  # bins; no fewer than are averaged at an extreme
 
 @subkernel
 def insert_sorted(x: float, strongest: Floats, count: int) -> None:
-    """Insert x into `strongest[:count]`, sorted in descending order, if x is larger than its last value.
+    """Insert x into the descending values `strongest[:count]` and drop the last one, if x is larger than the last one.
 
-    The last value is dropped. strongest: float64 (count or more,).
+    strongest: float64 (count or more,).
     """
     if x > strongest[u(count - 1)]:
         i = count - 1
@@ -67,7 +67,7 @@ def sum_extremes(band: Floats, sign: float, count: int, maxima: Floats, stronges
 
 @subkernel
 def write_contrast(magnitude: Floats, bands: Ints, maxima: Floats, strongest: Floats, out: Floats) -> None:
-    """Write the spectral contrast of each octave band, dB, to a frame's row.
+    """Write the spectral contrast (dB) of each octave band of a magnitude spectrum to the frame's row of features.
 
     Contrast is the mean of the band's strongest magnitudes over that of its weakest. magnitude: float64 (BINS,). bands:
     int64 (bands, 3), from `make_contrast_bands`. maxima, strongest: scratch, see `sum_extremes`. out: the row.

@@ -41,7 +41,7 @@ class BandWeights(NamedTuple):
 
 
 class ChromaFilters(NamedTuple):
-    """Bands near each pitch class, octave by octave, and the pitch class of each, int64 (bands,), 0 = C."""
+    """Filter bands for chroma, each around one note, and the pitch classes of these notes, int64 (bands,), 0 = C."""
 
     bands: list[BandWeights]
     pitch_classes: Ints
@@ -49,7 +49,7 @@ class ChromaFilters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FilterBank:
-    """The bands of a filter bank in three arrays, as the kernels read them.
+    """A filter bank in three flat arrays, which the kernels read.
 
     first: int64 (bands,), the first bin of each band.
     offset: int64 (bands + 1,), the index of each band's first weight.
@@ -76,7 +76,7 @@ def convert_mels_to_hz(mels: Floats) -> Floats:
 
 
 def make_mel_filters(bands: int) -> list[BandWeights]:
-    """Make so many triangular mel bands from 0 Hz to the Nyquist frequency, each of area one in Hz (Slaney 1998)."""
+    """Make `bands` triangular mel filters from 0 Hz to the Nyquist frequency, each of area one in Hz (Slaney 1998)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
     edges = convert_mels_to_hz(np.linspace(0.0, highest, bands + 2))
     hz = np.arange(BINS) * BIN_HZ
@@ -89,7 +89,7 @@ def make_mel_filters(bands: int) -> list[BandWeights]:
 
 
 def make_chroma_filters(tuning: float = 0.0) -> ChromaFilters:
-    """Make the bands whose power, summed by pitch class, is the chroma.
+    """Make the filter bands for chroma; the power in these bands, summed for each pitch class, is the chroma.
 
     tuning: of the music whose notes the bands match, semitones above A = 440 Hz.
 
@@ -118,9 +118,9 @@ def make_chroma_filters(tuning: float = 0.0) -> ChromaFilters:
 
 
 def make_contrast_bands() -> Ints:
-    """Make the seven bands of spectral contrast, int64 (7, 3) (Jiang et al. 2002).
+    """Make the seven frequency bands of spectral contrast, int64 (7, 3): a row holds two bin limits and a bin count.
 
-    A row is (first bin, bin after the last, number of strongest and of weakest bins to average).
+    A row is (first bin, bin after the last, number of strongest and of weakest bins to average) (Jiang et al. 2002).
 
     The bands are 0 to 200 Hz and the octaves from there on. librosa's reading: 2 % of a band's bins at each extreme,
     at least one; neighbouring bands share no bin.

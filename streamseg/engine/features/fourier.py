@@ -21,14 +21,20 @@ QUARTER: Final = POINTS // 4
 
 
 def make_twiddle_factors() -> Floats:
-    """Make exp(-2 pi i p k / POINTS), float64 (6, POINTS / 4): rows re, im of p = 1, of 2, of 3; columns k."""
+    """Make the complex factors by which the radix-4 passes multiply, float64 (6, POINTS / 4).
+
+    They are exp(-2 pi i p k / POINTS). Rows: real and imaginary part of p = 1, 2, 3. Columns: k.
+    """
     waves = np.exp(-2j * np.pi / POINTS * np.outer([1, 2, 3], np.arange(QUARTER)))
     rows: Floats = np.stack([part for wave in waves for part in (wave.real, wave.imag)])
     return rows
 
 
-def make_half_twiddle_factors() -> Floats:
-    """Make exp(-2 pi i k / (2 POINTS)), float64 (2, POINTS / 2 + 1): rows re, im; columns k."""
+def make_joining_twiddle_factors() -> Floats:
+    """Make the complex factors that join the spectra of even and odd samples, float64 (2, POINTS / 2 + 1).
+
+    They are exp(-2 pi i k / (2 POINTS)). Rows: real and imaginary part. Columns: k.
+    """
     wave = np.exp(-1j * np.pi / POINTS * np.arange(POINTS // 2 + 1))
     rows: Floats = np.stack([wave.real, wave.imag])
     return rows
@@ -36,9 +42,10 @@ def make_half_twiddle_factors() -> Floats:
 
 @subkernel
 def compute_first_radix4_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
-    """Multiply a frame by the window and write the first pass of its transform (runs of one number) to br + i bi.
+    """Multiply a frame by the window and write the first radix-4 pass of its Fourier transform to br + i bi.
 
-    frame, window: float64 (2 * POINTS,). br, bi: float64 (POINTS,). w: from `make_twiddle_factors`.
+    The pass works on runs of one number. frame, window: float64 (2 * POINTS,). br, bi: float64 (POINTS,), real and
+    imaginary part. w: from `make_twiddle_factors`.
     """
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
@@ -58,9 +65,9 @@ def compute_first_radix4_pass(frame: Floats, window: Floats, br: Floats, bi: Flo
 
 @subkernel
 def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
-    """Read ar + i ai and write the transform's pass over runs of `run` (4, 16, 64 or 256) numbers to br + i bi.
+    """Compute one radix-4 pass of a Fourier transform, over runs of `run` numbers: read ar + i ai, write br + i bi.
 
-    ar, ai, br, bi: float64 (POINTS,). w: from `make_twiddle_factors`.
+    ar, ai, br, bi: float64 (POINTS,), real and imaginary parts. run: 4, 16, 64 or 256. w: from `make_twiddle_factors`.
     """
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
@@ -80,25 +87,28 @@ def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int
 
 
 @subkernel
-def compute_power_spectrum(frame: Floats, window: Floats, w: Floats, h: Floats, scratch: Floats, power: Floats) -> None:
+def compute_power_spectrum(
+    frame: Floats, window: Floats, twiddles: Floats, joining_twiddles: Floats, scratch: Floats, power: Floats
+) -> None:
     """Write |DFT|² of a windowed frame to `power`, float64 (POINTS + 1 or more,).
 
-    frame: float64 (2 * POINTS,). window: half the window, so that no sum needs halving. w, h: from
-    `make_twiddle_factors` and `make_half_twiddle_factors`. scratch: float64 (4, POINTS).
+    frame: float64 (2 * POINTS,). window: half the window, so that no sum needs halving. twiddles, joining_twiddles:
+    from `make_twiddle_factors` and `make_joining_twiddle_factors`. scratch: float64 (4, POINTS).
     """
     ar, ai, br, bi = scratch[0], scratch[1], scratch[2], scratch[3]
-    compute_first_radix4_pass(frame, window, ar, ai, w)
-    compute_radix4_pass(ar, ai, br, bi, 4, w)  # a copy for each length of run: worth the second of compiling
-    compute_radix4_pass(br, bi, ar, ai, 16, w)
-    compute_radix4_pass(ar, ai, br, bi, 64, w)
-    compute_radix4_pass(br, bi, ar, ai, 256, w)
+    compute_first_radix4_pass(frame, window, ar, ai, twiddles)
+    compute_radix4_pass(ar, ai, br, bi, 4, twiddles)  # a copy for each length of run: worth the second of compiling
+    compute_radix4_pass(br, bi, ar, ai, 16, twiddles)
+    compute_radix4_pass(ar, ai, br, bi, 64, twiddles)
+    compute_radix4_pass(br, bi, ar, ai, 256, twiddles)
     power[0] = 4.0 * (ar[0] + ai[0]) * (ar[0] + ai[0])
     power[POINTS] = 4.0 * (ar[0] - ai[0]) * (ar[0] - ai[0])
     middle = POINTS // 2
     for k in range(1, middle):  # separates the spectra of even and odd samples by their symmetry, then joins them
         even_re, even_im = ar[u(k)] + ar[u(POINTS - k)], ai[u(k)] - ai[u(POINTS - k)]
         odd_re, odd_im = ai[u(k)] + ai[u(POINTS - k)], ar[u(POINTS - k)] - ar[u(k)]
-        re, im = odd_re * h[0, k] - odd_im * h[1, k], odd_re * h[1, k] + odd_im * h[0, k]
+        re = odd_re * joining_twiddles[0, k] - odd_im * joining_twiddles[1, k]
+        im = odd_re * joining_twiddles[1, k] + odd_im * joining_twiddles[0, k]
         power[u(k)] = (even_re + re) * (even_re + re) + (even_im + im) * (even_im + im)
         power[u(POINTS - k)] = (even_re - re) * (even_re - re) + (even_im - im) * (even_im - im)
     power[middle] = 4.0 * (ar[middle] * ar[middle] + ai[middle] * ai[middle])

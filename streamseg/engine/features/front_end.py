@@ -16,8 +16,8 @@ from streamseg.engine.features.texture import TextureExtractor
 Floats: TypeAlias = NDArray[np.float64]
 
 
-class FrameSpan(NamedTuple):
-    """Successive feature frames, and the texture vector that the last of them completes.
+class FramesAndVector(NamedTuple):
+    """Successive feature frames, and the texture vector (summary of the last second) that the last frame completes.
 
     frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None when the last frame completes none.
     """
@@ -27,7 +27,10 @@ class FrameSpan(NamedTuple):
 
 
 class FrontEnd:
-    """Measures one stretch of a source's sound; the results are the same bits whatever the sizes of the pushes."""
+    """Computes loudness, feature frames and texture vectors from a source's samples between two gaps.
+
+    The results are the same bits for any sizes of the pushes.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -46,7 +49,7 @@ class FrontEnd:
             self._loudness = LoudnessMeter(self._sample_rate, samples.shape[1])
         return self._loudness.push(samples)
 
-    def push(self, samples: Samples) -> list[FrameSpan]:
+    def push(self, samples: Samples) -> list[FramesAndVector]:
         """Compute the feature frames and texture vectors that the samples complete.
 
         samples: shape (n, channels), at the source's rate. Returns the frames in order of time, cut after each frame
@@ -54,17 +57,17 @@ class FrontEnd:
         """
         return self._describe(self._resampler.push(samples))
 
-    def flush(self) -> list[FrameSpan]:
-        """End the stretch: process the samples that the resampler still holds; return spans as `push` does."""
+    def flush(self) -> list[FramesAndVector]:
+        """Process the samples that the resampler still holds; return spans as `push` does. Call it once, at the end."""
         return self._describe(self._resampler.flush())
 
-    def _describe(self, mono: Samples) -> list[FrameSpan]:
+    def _describe(self, mono: Samples) -> list[FramesAndVector]:
         frames = self._features.push(mono)
-        spans: list[FrameSpan] = []
+        spans: list[FramesAndVector] = []
         begin = 0
         for last, vector in self._texture.push(frames):
-            spans.append(FrameSpan(frames[begin : last + 1], vector))
+            spans.append(FramesAndVector(frames[begin : last + 1], vector))
             begin = last + 1
         if begin < len(frames):
-            spans.append(FrameSpan(frames[begin:], None))
+            spans.append(FramesAndVector(frames[begin:], None))
         return spans

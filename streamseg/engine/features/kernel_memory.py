@@ -24,15 +24,15 @@ _MAX_BANDS: Final = 256  # mel bands and runs of chroma
 _MAX_EXTREME_BINS: Final = 16  # bins that are averaged at an extreme of a contrast band
 
 
-def make_tables() -> Records:
-    """Make the fixed tables of the kernel: a record, shape (1,), with an array for each name."""
+def make_feature_tables() -> Records:
+    """Make the fixed tables of the feature kernel: a record, shape (1,), with one named array for each table."""
     chroma, pitch_class = filterbanks.make_chroma_filters()
     bank = filterbanks.make_filter_bank(filterbanks.make_mel_filters(MEL_BANDS) + chroma)
     tuned_banks = tuning.make_tuned_filter_banks()
     return _make_record(
         window=0.5 * filterbanks.make_hann_window(FRAME),  # half of it: see `fourier.compute_power_spectrum`
         twiddles=fourier.make_twiddle_factors(),
-        half_twiddles=fourier.make_half_twiddle_factors(),
+        joining_twiddles=fourier.make_joining_twiddle_factors(),
         bins=np.arange(BINS, dtype=float),
         first=bank.first,
         offset=bank.offset,
@@ -51,8 +51,8 @@ def make_tables() -> Records:
     )
 
 
-def make_state() -> Records:
-    """Make the state of the kernel before the first sample: a record, shape (1,), with an array for each name."""
+def make_feature_state() -> Records:
+    """Make the state of the feature kernel before the first sample: a record, shape (1,), of named arrays."""
     return _make_record(
         history=np.zeros(FRAME),
         counts=np.zeros(2, np.int64),  # samples in the history; frames so far
@@ -66,13 +66,13 @@ def make_state() -> Records:
     )
 
 
-def make_scratch() -> Records:
-    """Make the memory that the kernel overwrites at each frame: a record, shape (1,), with an array for each name."""
+def make_feature_scratch() -> Records:
+    """Make the memory that the feature kernel overwrites at each frame: a record, shape (1,), of named arrays."""
     return _make_record(
         passes=np.zeros((4, fourier.POINTS)),
         power=np.zeros(_PADDED_BINS),
         magnitude=np.zeros(_PADDED_BINS),
-        clamped=np.zeros(_PADDED_BINS),
+        clamped_power=np.zeros(_PADDED_BINS),
         bands=np.zeros(_MAX_BANDS),
         folded_power=np.zeros(pitch.HALF),
         half_spectrum=np.zeros(pitch.HALF // 2 + 1, np.complex128),

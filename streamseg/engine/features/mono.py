@@ -9,7 +9,7 @@ from streamseg.engine.features.resampling import Resampler
 
 
 def resample_to_mono(items: Iterable[SourceItem]) -> Iterator[Samples]:
-    """Downmix and resample the blocks of a source; yield mono samples at ENGINE_RATE, float32, shape (n,).
+    """Downmix and resample the blocks of a source; yield mono samples at ENGINE_RATE (22,050 Hz), float32 (n,).
 
     Items that are not blocks are skipped. All blocks must have the sample rate of the first one.
     """

@@ -44,13 +44,13 @@ def make_inverse_window_autocorrelation() -> Floats:
 
 
 def make_octave_costs() -> Floats:
-    """Make the cost of each lag: OCTAVE_COST for each octave below HIGHEST_HZ, float64 (END_LAG + 1,)."""
+    """Make the cost that is subtracted at each lag, OCTAVE_COST per octave below HIGHEST_HZ, float64 (END_LAG + 1,)."""
     costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
     return costs
 
 
 def make_folding_weights() -> Floats:
-    """Make the weights of the power that `autocorrelate` needs, float64 (3, END_BIN).
+    """Make the weights by which `autocorrelate` folds the power spectrum to half its length, float64 (3, END_BIN).
 
     Rows: of a bin at its place; of a bin at its mirror image; in the first odd lag.
     """
@@ -64,7 +64,7 @@ def make_folding_weights() -> Floats:
 def autocorrelate(
     power: Floats, folding: Floats, folded_power: Floats, spectrum: Complexes, correlation: Floats
 ) -> None:
-    """Write the autocorrelation of a frame up to END_LAG, computed from the power spectrum, to `correlation`.
+    """Compute the autocorrelation of a frame from its power spectrum and write lags 0 to END_LAG to `correlation`.
 
     The transform has half the length (Swarztrauber 1986).
     The power is real and even: the real parts of the transform of the folded power are the even lags, the imaginary

@@ -92,7 +92,7 @@ def apply_filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -
 def resample_by_filters(
     sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
 ) -> None:
-    """Resample `sound` by up / down, write the next samples to all of `out`, float32 (n,), and advance `clock`.
+    """Resample `sound` by the factor up / down: fill `out`, float32 (n,), with the next n samples and advance `clock`.
 
     sound: float32 (…,). clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up
     of an input sample. filters: from `design_polyphase_filters`. lanes: see `apply_filter_at`.
@@ -122,7 +122,7 @@ def resample_by_filters(
 
 @lru_cache(maxsize=8)
 def design_polyphase_filters(up: int, down: int) -> Floats32:
-    """Design the low-pass for resampling by up / down, one filter for each phase of an output sample.
+    """Design the low-pass for resampling by the factor up / down, one filter for each phase of an output sample.
 
     Returns float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between where up > MAX_PHASES; taps is a
     multiple of LANES.
@@ -162,7 +162,7 @@ class Resampler:
 
     @property
     def latency_s(self) -> float:
-        """Seconds of input after an instant that must be pushed before `push` returns the output of that instant."""
+        """The delay in seconds: `push` returns the sound of time t once the input up to t + latency_s is pushed."""
         return self._taps / 2 / self.sample_rate
 
     def push(self, samples: Floats32) -> Floats32:
@@ -170,10 +170,10 @@ class Resampler:
 
         samples: float32 (n,) or (n, channels), full scale ±1.
         """
-        channelled = samples.reshape(len(samples), -1) if samples.size else np.zeros((len(samples), 1), np.float32)
+        with_channels = samples.reshape(len(samples), -1) if samples.size else np.zeros((len(samples), 1), np.float32)
         sound = np.empty(len(self._tail) + len(samples), np.float32)
         sound[: len(self._tail)] = self._tail
-        downmix(channelled, sound[len(self._tail) :])
+        downmix(with_channels, sound[len(self._tail) :])
         return self._resample(sound)
 
     def flush(self) -> Floats32:
@@ -196,7 +196,7 @@ class Resampler:
             np.empty(8, np.float32),
             out,
         )
-        used = min(int(self._clock[0]), len(sound))
-        self._tail = sound[used:].copy()
-        self._clock[0] -= used
+        consumed_samples = min(int(self._clock[0]), len(sound))
+        self._tail = sound[consumed_samples:].copy()
+        self._clock[0] -= consumed_samples
         return out

@@ -47,7 +47,7 @@ PHASE: Final = COLUMNS["beat_phase"].start
 
 @subkernel
 def sum_correlation_near(correlation: Floats, lag: float) -> float:
-    """Return the sum of the correlation at the lag nearest to a fractional one and at both its neighbours.
+    """Return the sum of the correlation at the whole lag nearest to `lag`, at the one before and at the one after.
 
     The correlation of beats that lie between two frames spreads over neighbouring lags.
     """
@@ -68,9 +68,10 @@ def locate_parabola_peak(correlation: Floats, lag: int) -> float:
 
 
 def make_tempo_cosines() -> Floats:
-    """Make the weights that turn an autocorrelation into its spectrum at each beat period, its half and its quarter.
+    """Make the weights whose product with an autocorrelation is its spectrum at a period, its half and its quarter.
 
-    float64 (MAX_PERIOD - MIN_PERIOD + 1, LAGS): cosines under half a Hann window, so that long lags count less.
+    There is a row for each beat period in frames, from MIN_PERIOD to MAX_PERIOD: float64
+    (MAX_PERIOD - MIN_PERIOD + 1, LAGS), cosines under half a Hann window, so that long lags count less.
     """
     periods = np.arange(MIN_PERIOD, MAX_PERIOD + 1)[:, None]
     lags = np.arange(LAGS)
@@ -98,14 +99,14 @@ def compute_comb_score(correlation: Floats, lag: int, mean: float) -> float:
 
 @subkernel
 def compute_tempo_prior(lag: int) -> float:
-    """Return how likely people are to count beats of `lag` frames, 0 to 1."""
+    """Return the prior weight of a beat period of `lag` frames, 0 to 1: how likely people are to count such beats."""
     octaves = math.log2(60.0 * FRAMES_PER_SECOND / lag / PRIOR_BPM) / PRIOR_OCTAVES
     return math.exp(-0.5 * octaves * octaves)
 
 
 @subkernel
 def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
-    """Return the beat period in frames, 0 where nothing repeats.
+    """Return the beat period in frames, 0 if the onsets do not repeat.
 
     correlation: float64 (LAGS,), autocorrelation of the onsets. cosines: from `make_tempo_cosines`.
     """
@@ -187,7 +188,9 @@ def estimate_beat_phase(past: Floats, period: float) -> float:
 
 @subkernel
 def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
-    """Read a frame's onset strength from its row; write onset (0 or 1), tempo (bpm, 0 if none), confidence, beat phase.
+    """Update the rhythm with a frame's onset strength; write onset, tempo (bpm, 0 if none), confidence and beat phase.
+
+    The strength is read from the frame's row `out`, the results are written to it; onset is 0 or 1.
 
     rises: float64 (2 * LAGS,), the last LAGS rises, newest first, as a ring that is stored twice. correlation: float64
     (LAGS,). cosines: from `make_tempo_cosines`. state: float64 (STATE_SIZE,). frame: its number. out: the row.

@@ -26,42 +26,42 @@ FLATNESS: Final = COLUMNS["flatness"].start
 
 
 @subkernel
-def compute_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> float:
+def compute_flatness(power: Floats, clamped_power: Floats, clamped_bits: Ints) -> float:
     """Return the geometric over the arithmetic mean of the power, 0 to 1; power below FLOOR counts as FLOOR.
 
-    power: float64 (BINS or more,). clamped: float64, as long, scratch; clamped_bits: its memory as int64.
+    power: float64 (BINS or more,). clamped_power: float64, as long, scratch; clamped_bits: its memory as int64.
 
     The geometric mean needs a logarithm of every bin. Here the mantissas are multiplied (eight running products of
     128 numbers below 2) and the exponents added, so that three logarithms serve for all.
     """
     t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 0.0
     for k in range(BINS):
-        clamped[k] = power[k] if power[k] > FLOOR else FLOOR
+        clamped_power[k] = power[k] if power[k] > FLOOR else FLOOR
     for k in range(0, _EVEN, 8):
-        t0 += clamped[k]
-        t1 += clamped[u(k + 1)]
-        t2 += clamped[u(k + 2)]
-        t3 += clamped[u(k + 3)]
-        t4 += clamped[u(k + 4)]
-        t5 += clamped[u(k + 5)]
-        t6 += clamped[u(k + 6)]
-        t7 += clamped[u(k + 7)]
-    total = ((t0 + t4) + (t1 + t5)) + ((t2 + t6) + (t3 + t7)) + clamped[_EVEN]
-    last = math.log(clamped[_EVEN])
+        t0 += clamped_power[k]
+        t1 += clamped_power[u(k + 1)]
+        t2 += clamped_power[u(k + 2)]
+        t3 += clamped_power[u(k + 3)]
+        t4 += clamped_power[u(k + 4)]
+        t5 += clamped_power[u(k + 5)]
+        t6 += clamped_power[u(k + 6)]
+        t7 += clamped_power[u(k + 7)]
+    total = ((t0 + t4) + (t1 + t5)) + ((t2 + t6) + (t3 + t7)) + clamped_power[_EVEN]
+    last = math.log(clamped_power[_EVEN])
     exponents = 0
     for k in range(_EVEN):
         exponents += (clamped_bits[k] >> 52) - 1023
         clamped_bits[k] = (clamped_bits[k] & _MANTISSA) | _ONE
     t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 1.0
     for k in range(0, _EVEN, 8):
-        t0 *= clamped[k]
-        t1 *= clamped[u(k + 1)]
-        t2 *= clamped[u(k + 2)]
-        t3 *= clamped[u(k + 3)]
-        t4 *= clamped[u(k + 4)]
-        t5 *= clamped[u(k + 5)]
-        t6 *= clamped[u(k + 6)]
-        t7 *= clamped[u(k + 7)]
+        t0 *= clamped_power[k]
+        t1 *= clamped_power[u(k + 1)]
+        t2 *= clamped_power[u(k + 2)]
+        t3 *= clamped_power[u(k + 3)]
+        t4 *= clamped_power[u(k + 4)]
+        t5 *= clamped_power[u(k + 5)]
+        t6 *= clamped_power[u(k + 6)]
+        t7 *= clamped_power[u(k + 7)]
     logarithm = math.log((t0 * t1) * (t2 * t3)) + math.log((t4 * t5) * (t6 * t7)) + exponents * _LOG_2 + last
     ratio: float = math.exp(logarithm / BINS) / (total / BINS)
     return ratio
@@ -69,11 +69,11 @@ def compute_flatness(power: Floats, clamped: Floats, clamped_bits: Ints) -> floa
 
 @subkernel
 def write_spectral_shape(
-    magnitude: Floats, power: Floats, bins: Floats, clamped: Floats, clamped_bits: Ints, sums: Floats, out: Floats
+    magnitude: Floats, power: Floats, bins: Floats, clamped_power: Floats, clamped_bits: Ints, sums: Floats, out: Floats
 ) -> None:
-    """Write the spectrum's centroid, bandwidth and rolloff (Hz) and its flatness (0 to 1) to a frame's row.
+    """Write the spectral centroid, bandwidth, rolloff (Hz) and flatness (0 to 1) to the frame's row of features.
 
-    magnitude, power: float64 (BINS or more,). bins: float64 (BINS,), 0, 1, 2, … clamped, clamped_bits: see
+    magnitude, power: float64 (BINS or more,). bins: float64 (BINS,), 0, 1, 2, … clamped_power, clamped_bits: see
     `compute_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,), the frame's row.
     """
     m0 = m1 = m2 = 0.0
@@ -121,4 +121,4 @@ def write_spectral_shape(
         k += 1
     out[ROLLOFF_HZ] = k * BIN_HZ
 
-    out[FLATNESS] = compute_flatness(power, clamped, clamped_bits)
+    out[FLATNESS] = compute_flatness(power, clamped_power, clamped_bits)

@@ -126,7 +126,7 @@ def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: 
 
 @subkernel
 def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, out: Floats) -> None:
-    """Write log-mel (dB), MFCC and onset strength (dB) to a frame's row.
+    """Write log-mel (dB), MFCC and onset strength (dB) to the frame's row of features.
 
     Onset strength is the mean rise of the mel bands since the frame before, 0 in the first frame.
 
@@ -176,7 +176,7 @@ def compute_tuned_chroma(
     bands: Floats,
     out: Floats,
 ) -> None:
-    """Write the chroma at a tuning of `step` tenths of a semitone to a frame's row.
+    """Write the chroma of a frame, for music tuned `step` tenths of a semitone above A = 440 Hz, to the frame's row.
 
     At step 0 (A = 440 Hz) it is a copy of `chroma`. first, offset, weights, pitch_class, start: the arrays of
     `TunedFilterBanks`. bands: scratch. out: the row.
@@ -199,7 +199,7 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
     """
     t, s, w = tables[0], state[0], scratch[0]
     history, counts = s["history"][:], s["counts"][:]
-    power, magnitude, clamped, bands = w["power"][:], w["magnitude"][:], w["clamped"][:], w["bands"][:]
+    power, magnitude, clamped_power, bands = w["power"][:], w["magnitude"][:], w["clamped_power"][:], w["bands"][:]
     first, offset, weights = t["first"][:], t["offset"][:], t["weights"][:]
     tuned_first, tuned_offset, tuned_weights = t["tuned_first"][:], t["tuned_offset"][:], t["tuned_weights"][:]
     at = row_number = zero = np.int64(0)
@@ -212,12 +212,16 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
             return
         row, frame = out[row_number], counts[FRAMES]
         write_level(history, s["hops"][:], frame, row)
-        compute_power_spectrum(history, t["window"][:], t["twiddles"][:], t["half_twiddles"][:], w["passes"][:], power)
+        compute_power_spectrum(
+            history, t["window"][:], t["twiddles"][:], t["joining_twiddles"][:], w["passes"][:], power
+        )
         compute_magnitudes(power, magnitude)
         sum_bands(power, first, offset, weights, zero, first.size, bands)
         write_timbre(bands, t["dct"][:], s["previous_mel_db"][:], frame, row)
         compute_chroma(bands[MEL_BANDS:], t["pitch_class"][:], row[CHROMA : CHROMA + 12])
-        write_spectral_shape(magnitude, power, t["bins"][:], clamped, clamped.view(np.int64), w["chunk_sums"][:], row)
+        write_spectral_shape(
+            magnitude, power, t["bins"][:], clamped_power, clamped_power.view(np.int64), w["chunk_sums"][:], row
+        )
         write_contrast(magnitude, t["contrast_bands"][:], w["maxima"][:], w["strongest"][:], row)
         estimate_pitch(
             power, t["lag_tables"][:], t["folding"][:], w["folded_power"][:], w["half_spectrum"][:],

@@ -49,14 +49,14 @@ LEVEL = np.r_[TEXTURE_DIMS : TEXTURE_DIMS + 1]
 
 
 @kernel
-def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], copied: NDArray[np.float64]) -> None:
-    """Copy the columns of `frames` with the given indices to `copied`.
+def copy_columns(frames: NDArray[np.float64], columns: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+    """Copy the columns of `frames` with the given indices to `out`.
 
-    frames: float64 (n, COLUMNS_TOTAL). columns: int64 (k,). copied: float64 (n, k).
+    frames: float64 (n, COLUMNS_TOTAL). columns: int64 (k,). out: float64 (n, k).
     """
     for i in range(frames.shape[0]):
         for k in range(columns.size):
-            copied[i, k] = frames[i, columns[k]]
+            out[i, k] = frames[i, columns[k]]
 
 
 @kernel
@@ -88,7 +88,7 @@ class CompletedVector(NamedTuple):
 
 
 class TextureExtractor:
-    """Computes texture vectors from the feature frames that are pushed, in order.
+    """Computes texture vectors, each a summary of the last second of feature frames, about twice a second.
 
     The vectors do not depend on how many frames each push has.
     """
@@ -124,7 +124,7 @@ class TextureExtractor:
 
 
 def standardise_texture(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standardise raw vectors, float64 (…, STANDARDISED_DIMS), by the statistics of the training corpus.
+    """Standardise raw texture vectors, float64 (…, STANDARDISED_DIMS), by the statistics of the training corpus.
 
     Returns the same shape, in standard deviations from the mean, clipped to ±5.
     """

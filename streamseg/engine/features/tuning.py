@@ -45,7 +45,7 @@ STATE_SIZE: Final = 6
 
 
 class TunedFilterBanks(NamedTuple):
-    """The chroma bands of all tunings, one after the other in one filter bank.
+    """The chroma bands of all tunings (-0.5 to 0.5 semitones), one after the other in one filter bank.
 
     pitch_classes: int64 (bands,), 0 = C. starts: int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first
     band, then the number of bands.
@@ -57,7 +57,7 @@ class TunedFilterBanks(NamedTuple):
 
 
 def make_tuned_filter_banks() -> TunedFilterBanks:
-    """Make the chroma bands for every tenth of a semitone of tuning from -0.5 to 0.5."""
+    """Make the chroma bands for each tuning from -0.5 to 0.5 semitones in steps of 0.1."""
     banks = [
         make_chroma_filters(step / STEPS_PER_SEMITONE)
         for step in range(-STEPS_PER_SEMITONE // 2, STEPS_PER_SEMITONE // 2 + 1)
@@ -69,7 +69,7 @@ def make_tuned_filter_banks() -> TunedFilterBanks:
 
 @subkernel
 def update_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
-    """Update the estimated tuning by a frame, write it in cents, and return the tuning step of the filter bank to use.
+    """Update the tuning estimate with a frame, write it (cents) to a row, return the tuning step for the chroma bands.
 
     The tuning is that of the last seconds, -50 to 50 cents from A = 440 Hz; the last estimate stays where nothing tonal
     sounds. The step is in tenths of a semitone, -STEPS_PER_SEMITONE / 2 to STEPS_PER_SEMITONE / 2.

@@ -21,7 +21,7 @@ SUM_OFFSET: Final = FILTER_MEMORY * LANES  # index of the sums, after the memori
 
 
 class KWeighting(NamedTuple):
-    """The two filters of K-weighting at one sample rate, with what filtering parts of N samples side by side needs."""
+    """The two K-weighting filters at one sample rate, and the matrices to filter parts of N samples side by side."""
 
     filters: Floats  # float64 (2, 5) rows b0 b1 b2 a1 a2
     memory_response: Floats  # float64 (N, FILTER_MEMORY) effect of each sample on the memory at the end of the part
@@ -55,8 +55,8 @@ def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def design_k_weighting(sample_rate: int, samples: int) -> KWeighting:
-    """Design the K-weighting filters at a sample rate (Hz), for parts of `samples` samples."""
+def design_k_weighting(sample_rate: int, part_samples: int) -> KWeighting:
+    """Design the K-weighting filters at a sample rate (Hz), to filter parts of `part_samples` samples side by side."""
     filters = compute_k_weighting_coefficients(sample_rate)
     (f0, f1, f2, f3, f4), (_, _, _, g3, g4) = filters
     # The memory after a sample, from the memory before it and from the sample: `filter_sample` as matrices.
@@ -64,11 +64,11 @@ def design_k_weighting(sample_rate: int, samples: int) -> KWeighting:
         [[-f3, 1, 0, 0], [-f4, 0, 0, 0], [-2 - g3, 0, -g3, 1], [1 - g4, 0, -g4, 0]],
     )
     entry = np.array([f1 - f3 * f0, f2 - f4 * f0, -(2 + g3) * f0, (1 - g4) * f0])
-    response = np.empty((samples, FILTER_MEMORY))
-    for i in reversed(range(samples)):
+    response = np.empty((part_samples, FILTER_MEMORY))
+    for i in reversed(range(part_samples)):
         response[i] = entry
         entry = transition @ entry
-    return KWeighting(filters, response, np.linalg.matrix_power(transition, samples))
+    return KWeighting(filters, response, np.linalg.matrix_power(transition, part_samples))
 
 
 def make_channel_weights(channels: int) -> Floats:
@@ -82,7 +82,9 @@ def make_channel_weights(channels: int) -> Floats:
 
 @subkernel
 def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> None:
-    """Filter the sample x with both filters and the memory of a lane; add the square of the result to the lane's sum.
+    """Apply both K-weighting filters to sample x; update one lane's filter memory and its sum of squared results.
+
+    A lane is one of the LANES parts that are filtered side by side.
 
     f: the coefficients b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second. lanes: see `measure_weighted_energy`;
     memory (transposed direct form II) and sum are updated.
@@ -97,18 +99,20 @@ def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> N
 
 
 @subkernel
-def initialise_lanes(across: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
-    """Write to `lanes` the filter memory with which each lane begins; advance `memory` to the end of the last lane.
+def initialise_lanes(lane_samples: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
+    """Write the filter memory at the start of each lane to `lanes`; advance `memory` to the end of the last lane.
 
-    across: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which the
-    first lane begins.
+    A lane is one of the LANES parts that are filtered side by side.
+
+    lane_samples: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which
+    the first lane begins.
     """
     lanes[:] = 0.0
     for i in range(k.memory_response.shape[0]):
         response = k.memory_response[i]
         r0, r1, r2, r3 = response[0], response[1], response[2], response[3]
         for lane in range(LANES):
-            x = float(across[u(i * LANES + lane)])
+            x = float(lane_samples[u(i * LANES + lane)])
             lanes[u(lane)] += r0 * x
             lanes[u(LANES + lane)] += r1 * x
             lanes[u(2 * LANES + lane)] += r2 * x
@@ -116,19 +120,19 @@ def initialise_lanes(across: Floats32, k: KWeighting, memory: Floats, lanes: Flo
     for lane in range(LANES):
         m0, m1, m2, m3 = memory[0], memory[1], memory[2], memory[3]
         for row in range(FILTER_MEMORY):
-            carried = (k.memory_transition[row, 0] * m0 + k.memory_transition[row, 1] * m1) + (
+            contribution = (k.memory_transition[row, 0] * m0 + k.memory_transition[row, 1] * m1) + (
                 k.memory_transition[row, 2] * m2 + k.memory_transition[row, 3] * m3
             )
-            memory[row] = carried + lanes[row * LANES + lane]
+            memory[row] = contribution + lanes[row * LANES + lane]
         lanes[lane], lanes[LANES + lane], lanes[2 * LANES + lane], lanes[3 * LANES + lane] = m0, m1, m2, m3
 
 
 @subkernel
-def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, across: Floats32) -> float:
-    """Return the sum of squares of a channel's samples after both filters; advance the filters' memory.
+def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, lane_samples: Floats32) -> float:
+    """Return the sum of squares of one channel's samples after K-weighting; advance the filters' memory.
 
     x: float32 (n,). memory: float64 (FILTER_MEMORY,), state. lanes: float64 ((FILTER_MEMORY + 1) * LANES,), scratch.
-    across: float32 (n,), scratch.
+    lane_samples: float32 (n,), scratch.
 
     A filter depends on its own last output, so the samples are cut into LANES parts that are filtered side by side.
     The memory with which each begins can be computed beforehand, since the filters are linear: the transition of the
@@ -137,13 +141,13 @@ def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: F
     size = k.memory_response.shape[0]
     for i in range(size):
         for lane in range(LANES):
-            across[u(i * LANES + lane)] = x[u(lane * size + i)]
-    initialise_lanes(across, k, memory, lanes)
+            lane_samples[u(i * LANES + lane)] = x[u(lane * size + i)]
+    initialise_lanes(lane_samples, k, memory, lanes)
     f = k.filters
     coefficients = (f[0, 0], f[0, 1], f[0, 2], f[0, 3], f[0, 4], f[1, 3], f[1, 4])
     for i in range(size):
         for lane in range(LANES):
-            filter_sample(float(across[u(i * LANES + lane)]), coefficients, lanes, lane)
+            filter_sample(float(lane_samples[u(i * LANES + lane)]), coefficients, lanes, lane)
     for i in range(LANES * size, x.size):
         filter_sample(float(x[i]), coefficients, lanes, LANES - 1)
     for row in range(FILTER_MEMORY):

@@ -58,14 +58,14 @@ REPETITION_CHECKS_PER_SECOND: Final = 2  # each for periods no longer than from 
 REPEATED_FRACTION: Final = 4  # 1 / 4 s must repeat
 
 # The columns of a row.
-POWER, MOMENTARY, SHORT_TERM, SAMPLE_PEAK, TRUE_PEAK, LEVEL, CHANNEL_DIFFERENCE, CLIPPED, FROZEN = range(9)
+POWER, MOMENTARY, SHORT_TERM, SAMPLE_PEAK, TRUE_PEAK, LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN = range(9)
 LOUDNESS_COLUMNS: Final = (
     "power", "momentary_lufs", "short_term_lufs", "sample_peak", "true_peak", "level", "apart", "cut", "frozen",
 )  # fmt: skip
 
 
 class LoudnessTables(NamedTuple):
-    """Filters and weights for one sample rate and C channels."""
+    """The constant tables of a loudness meter: filters for one sample rate, weights of C channels."""
 
     weighting: KWeighting
     channel_weights: Floats  # float64 (C,)
@@ -73,7 +73,7 @@ class LoudnessTables(NamedTuple):
 
 
 class LoudnessState(NamedTuple):
-    """The state of a meter of C channels; 100 ms have up to N samples, a check for repetition needs up to M."""
+    """The state of a loudness meter of C channels; a row (100 ms) has up to N samples, a repetition check up to M."""
 
     planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) one row per channel, after the last samples before it
     filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
@@ -86,7 +86,7 @@ class LoudnessState(NamedTuple):
 
 
 class LoudnessScratch(NamedTuple):
-    """Memory that the kernel overwrites for each row; 100 ms have up to N samples."""
+    """Memory that the loudness kernel overwrites for each row (100 ms) of up to N samples."""
 
     lanes: Floats  # float64 (max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES),)
     samples: Floats32  # float32 (N,)
@@ -104,10 +104,10 @@ def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
 
 
 @subkernel
-def write_powers(
+def write_mean_squares(
     planes: Floats32, end: int, tables: LoudnessTables, memory: Floats, scratch: LoudnessScratch, out: Floats
 ) -> None:
-    """Write three mean squares to a row: after the K-weighting, of the samples, of the channels minus the first one.
+    """Write three mean squares to a row: of K-weighted samples, of unweighted ones, of channels minus the first one.
 
     planes: the columns from LOOKBACK_SAMPLES to before `end` are measured, and sanitised in place. memory: float64
     (channels, FILTER_MEMORY), state. out: the row.
@@ -131,8 +131,10 @@ def write_powers(
 
 
 @subkernel
-def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats) -> None:
-    """Write sample peak, true peak (linear) and whether samples are clipped (0 or 1) to a row.
+def write_peaks_and_clipping(
+    planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats
+) -> None:
+    """Write the highest sample peak and true peak of all channels (linear), and whether samples are clipped, to a row.
 
     planes: the columns from LOOKBACK_SAMPLES to before `end` are measured. points: float32 (PEAK_SCRATCH_SIZE,),
     scratch. out: the row.
@@ -145,42 +147,42 @@ def write_peaks(planes: Floats32, end: int, tables: PeakInterpolators, points: F
     for c in range(planes.shape[0]):
         peak = find_true_peak(planes[c, :end], bits[c, :end], tables, peak, points, points_bits)
     out[TRUE_PEAK] = peak
-    out[CLIPPED] = out[SAMPLE_PEAK] >= FULL_SCALE and detect_clipping(planes, LOOKBACK_SAMPLES, end)
+    out[CLIPPING] = out[SAMPLE_PEAK] >= FULL_SCALE and detect_clipping(planes, LOOKBACK_SAMPLES, end)
 
 
 @subkernel
-def write_loudness(power: float, row_count: int, recent: Floats, out: Floats) -> None:
-    """Write momentary and short-term loudness, LUFS, to a row; NaN until there are enough rows.
+def write_loudness(power: float, row_count: int, recent_power: Floats, out: Floats) -> None:
+    """Write momentary and short-term loudness (LUFS) to a row; NaN before 0.4 s and before 3 s of sound.
 
-    power: of this row. row_count: number of rows so far, with this one. recent: float64 (SHORT_TERM_ROWS,), state.
+    power: of this row. row_count: rows so far, with this one. recent_power: float64 (SHORT_TERM_ROWS,), state.
     """
     for i in range(SHORT_TERM_ROWS - 1):
-        recent[i] = recent[i + 1]
-    recent[SHORT_TERM_ROWS - 1] = power
+        recent_power[i] = recent_power[i + 1]
+    recent_power[SHORT_TERM_ROWS - 1] = power
     momentary = short_term = 0.0
     for i in range(SHORT_TERM_ROWS):
-        short_term += recent[i] / SHORT_TERM_ROWS
+        short_term += recent_power[i] / SHORT_TERM_ROWS
         if i >= SHORT_TERM_ROWS - MOMENTARY_ROWS:
-            momentary += recent[i] / MOMENTARY_ROWS
+            momentary += recent_power[i] / MOMENTARY_ROWS
     out[MOMENTARY] = DB * math.log(max(MIN_POWER, momentary)) + OFFSET_LU if row_count >= MOMENTARY_ROWS else np.nan
     out[SHORT_TERM] = DB * math.log(max(MIN_POWER, short_term)) + OFFSET_LU if row_count >= SHORT_TERM_ROWS else np.nan
 
 
 @subkernel
 def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches: Ints32) -> bool:
-    """Add the newest row's samples; return whether the sound repeated itself exactly at the last check.
+    """Return whether the sound repeated itself exactly at the last check; a check is made twice a second.
 
-    A check is made twice a second. end: of the newest samples in `state.planes`; `state.rows` already counts their row.
-    matches: int32, scratch.
+    The newest row's samples are first added to `state.channel_sum`. end: of these samples in `state.planes`;
+    `state.rows` already counts their row. matches: int32, scratch.
     """
     past, since_check = state.channel_sum, state.samples_since_check
-    longest, verified = sample_rate // REPETITION_CHECKS_PER_SECOND, sample_rate // REPEATED_FRACTION
-    span, n = longest + verified, end - LOOKBACK_SAMPLES
+    max_lag, match_length = sample_rate // REPETITION_CHECKS_PER_SECOND, sample_rate // REPEATED_FRACTION
+    span, n = max_lag + match_length, end - LOOKBACK_SAMPLES
     newest = span + since_check[0] + n
     sum_channels(state.planes, LOOKBACK_SAMPLES, end, past[newest - n : newest])
     since_check[0] += n
     if state.rows[0] % (ROWS_PER_SECOND // REPETITION_CHECKS_PER_SECOND) == 0:
-        lag = find_repetition_lag(past[newest - span : newest], longest, verified, matches)
+        lag = find_repetition_lag(past[newest - span : newest], max_lag, match_length, matches)
         state.is_repeating[0] = lag > 0
         for i in range(span):
             past[i] = past[newest - span + i]
@@ -214,9 +216,9 @@ def push_samples(
             return
         end = LOOKBACK_SAMPLES + length
         rows[0] += 1
-        write_powers(planes, end, tables, state.filter_memory, scratch, out[row])
+        write_mean_squares(planes, end, tables, state.filter_memory, scratch, out[row])
         write_loudness(out[row, POWER], rows[0], state.recent_power, out[row])
-        write_peaks(planes, end, tables.interpolators, scratch.points, out[row])
+        write_peaks_and_clipping(planes, end, tables.interpolators, scratch.points, out[row])
         out[row, FROZEN] = detect_repetition(end, sample_rate, state, scratch.matches)
         for c in range(planes.shape[0]):
             for i in range(LOOKBACK_SAMPLES):
@@ -226,7 +228,7 @@ def push_samples(
 
 
 class LoudnessMeter:
-    """Measures the samples that are pushed, of all channels: a row of LOUDNESS_COLUMNS for each 100 ms.
+    """Measures loudness, peaks and signal defects of all channels: a row of LOUDNESS_COLUMNS for each 100 ms pushed.
 
     power: mean square after the K-weighting, channels weighted and added.
     momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 or more; NaN until so much sound was pushed.

@@ -83,27 +83,27 @@ def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> Non
 
 
 @kernel  # not a subkernel, since the tests call it
-def find_repetition_lag(past: Floats32, longest: int, verified: int, matches: Ints32) -> int:
-    """Return the shortest lag, up to `longest` samples, at which the last `verified` samples repeat exactly.
+def find_repetition_lag(past: Floats32, max_lag: int, match_length: int, matches: Ints32) -> int:
+    """Return the shortest lag, up to `max_lag`, at which the last `match_length` samples repeat exactly; 0 if none.
 
-    Returns 0 when there is none, or when these samples are all 0. past: float32 (longest + verified or more,). matches:
-    int32 (longest + 1,), scratch: how many samples are equal at each lag.
+    Also 0 when these samples are all 0. All in samples. past: float32 (max_lag + match_length or more,). matches:
+    int32 (max_lag + 1,), scratch: how many samples are equal at each lag.
 
     The Z algorithm (Gusfield 1997, sec. 1.3) from the newest sample backwards, so that no sound takes more than two
     comparisons per sample.
     """
     last = past.size - 1
     has_sound = False
-    for i in range(past.size - verified, past.size):
+    for i in range(past.size - match_length, past.size):
         has_sound |= past[i] != 0.0
     if not has_sound:
         return 0
     left = right = 0  # samples from lag `left` to before `right` are equal to the newest ones
-    for lag in range(1, longest + 1):
+    for lag in range(1, max_lag + 1):
         n = min(right - lag, matches[lag - left]) if lag < right else 0
-        while n < verified and past[last - n] == past[last - lag - n]:
+        while n < match_length and past[last - n] == past[last - lag - n]:
             n += 1
-        if n == verified:
+        if n == match_length:
             return lag
         matches[lag] = n
         if lag + n > right:

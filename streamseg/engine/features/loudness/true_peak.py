@@ -23,7 +23,7 @@ PEAK_SCRATCH_SIZE: Final = _MAX_SLOT + 1
 
 
 class PeakInterpolators(NamedTuple):
-    """Interpolation filters for P points between two samples, and bounds of the interpolated magnitude.
+    """The filters that interpolate P points between two samples, and upper bounds of the interpolated magnitude.
 
     A point is at most value_gain times the largest magnitude of the samples around it; and at most line_gain times that
     plus curvature_gain times the largest magnitude of their second differences.
@@ -37,7 +37,10 @@ class PeakInterpolators(NamedTuple):
 
 @lru_cache(maxsize=8)
 def design_interpolators(sample_rate: int) -> PeakInterpolators:
-    """Design the filters that interpolate to four times the sample rate (Hz), or to 192 kHz or more at high rates."""
+    """Design the true-peak filters, which interpolate to 4, 2 or 1 times the sample rate (Hz), less at high rates.
+
+    2 times from 96 kHz on; 1 time, that is no filter, from 192 kHz on.
+    """
     factor = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
     between = np.arange(1, factor) / factor
     middle = PEAK_TAPS // 2 - 1
@@ -58,7 +61,7 @@ def design_interpolators(sample_rate: int) -> PeakInterpolators:
 
 @subkernel
 def find_max_magnitude(bits: Ints32, scratch: Floats32, scratch_bits: Ints32) -> np.float32:
-    """Return the largest magnitude of samples, given the bits of their float32 values, int32 (n,).
+    """Return the largest magnitude of float32 samples; `bits` is their memory as int32 (n,).
 
     The bits of positive numbers are ordered like the numbers, and integers vectorise. scratch: float32
     (PEAK_SCRATCH_SIZE,); scratch_bits: its memory as int32.
@@ -93,7 +96,7 @@ def interpolate_points(x: Floats32, h: Floats32, out: Floats32) -> None:
 def find_true_peak(
     x: Floats32, x_bits: Ints32, tables: PeakInterpolators, peak: np.float32, scratch: Floats32, scratch_bits: Ints32
 ) -> np.float32:
-    """Return the larger of `peak` and the largest interpolated magnitude.
+    """Return the true peak (largest interpolated magnitude) of x, or `peak` if that is larger.
 
     x: float32 (n,), which begins with the last LOOKBACK_SAMPLES before the measured samples; x_bits: its memory as
     int32. peak: the largest magnitude so far. scratch, scratch_bits: see
