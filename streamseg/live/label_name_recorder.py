@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelNameRecorder:
-    """Writes the names that clients give to the labels of one stream into the name store, during one epoch."""
+    """Stores the names that clients give to labels of one stream in the name store; one object for each epoch."""
 
     def __init__(self, stream: str, store: NameStore | None) -> None:
         """stream: the name of the stream. store: where to write; with None nothing is written."""
