@@ -51,10 +51,10 @@ _MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
     """A message for the user: the subscription starts or resumes to receive a stream, whose events follow.
 
-    is_recovered: every event since the last one that was returned follows, the first `replayed_count` of them from the
-    history.
-    Otherwise `snapshot` is the state right after `offset`: discard what was known of the stream and start from there.
-    snapshot: may be None where `is_recovered` is true, because a server leaves out snapshots that nobody needs.
+    is_recovered: whether every event since the last one that was returned follows, the first `replayed_count` of them
+    from the history. If not, `snapshot` is the state right after `offset`: discard what was known of the stream and
+    start from there. It may be None where `is_recovered` is true, because a server leaves out snapshots that nobody
+    needs.
     """
 
     stream: str

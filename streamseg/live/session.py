@@ -54,10 +54,9 @@ class _Mark(NamedTuple):
 class Session:
     """Runs the engine on one source: iterating it yields, for each block of sound, the list of new events.
 
-    Iterate it once, in one thread, to the end; the events are envelopes, and an empty list means that a
-    block gave none. When the source fails,
-    the iteration ends without an exception, and `failure` is the error. The methods below (`finish`, `reset`,
-    `name_label` …) may be called from any thread; they take effect at the next block. They implement
+    Iterate it once, in one thread, to the end. The events are envelopes; a list is empty when a block gave none. When
+    the source fails, the iteration ends without an exception, and `failure` is the error. The methods below (`finish`,
+    `reset`, `name_label` …) may be called from any thread; they take effect at the next block. They implement
     `streamseg.wire.controls.StreamControls`, which a server's `Hub.add_stream` takes.
 
     Attributes
@@ -259,5 +258,5 @@ class Session:
         self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def publish_event(self, event: Event) -> None:
-        """Add an event to the stream; the iteration yields it at the next block, after the engine's own events."""
+        """Add an event to the stream; the iteration yields it with the events of the next block."""
         self._requested_events.put(event)
