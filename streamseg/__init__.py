@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         HistoryError as HistoryError,
         MissingLibraryError as MissingLibraryError,
         NotAudioError as NotAudioError,
+        NotFoundOnServerError as NotFoundOnServerError,
         OutputError as OutputError,
         PortInUseError as PortInUseError,
         ServerError as ServerError,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         SourceError as SourceError,
         SourceNotFoundError as SourceNotFoundError,
         StreamsegError as StreamsegError,
-        SubjectNotFoundError as SubjectNotFoundError,
         TruncatedSourceError as TruncatedSourceError,
         UnknownSettingError as UnknownSettingError,
         UsageError as UsageError,
@@ -140,9 +140,9 @@ _HOMES = {  # module: its public names
     "streamseg.client": "send_request subscribe subscribe_sync",
     "streamseg.engine": "Segmenter segment",
     "streamseg.errors": (
-        "DeviceNotFoundError HistoryError MissingLibraryError NotAudioError OutputError PortInUseError "
-        "ServerError ServerRefusedError SettingRangeError SourceError SourceNotFoundError StreamsegError "
-        "SubjectNotFoundError TruncatedSourceError UnknownSettingError UsageError"
+        "DeviceNotFoundError HistoryError MissingLibraryError NotAudioError NotFoundOnServerError OutputError "
+        "PortInUseError ServerError ServerRefusedError SettingRangeError SourceError SourceNotFoundError "
+        "StreamsegError TruncatedSourceError UnknownSettingError UsageError"
     ),
     "streamseg.feature_arrays": "FeatureArrays extract_features",
     "streamseg.live": (

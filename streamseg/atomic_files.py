@@ -36,10 +36,10 @@ def would_replace_file(path: Path) -> bool:
 
 
 def check_file_can_be_written(path: Path, *, replace: bool) -> None:
-    """Raise an error when a result cannot be written to `path`; call it before the work for the result begins.
+    """Raise UsageError or OutputError when no file can be written to `path`. Call it before other work begins.
 
-    replace: an existing file is allowed. Raises UsageError for a folder, and for an existing file unless `replace`;
-    OutputError when the folder that contains `path` is missing or not writable. Creates nothing.
+    replace: an existing file is allowed. UsageError: it is a folder, or an existing file without `replace`.
+    OutputError: the folder that contains `path` is missing or not writable. Creates nothing.
     """
     try:
         mode = path.stat().st_mode
@@ -104,7 +104,7 @@ def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | None]:
-    """Yield the path of an empty temporary file; it is renamed to `path` when the `with` block ends.
+    """Yield the path of an empty temporary file to write to; it is renamed to `path` when the `with` block ends.
 
     If the block raises, the temporary file is removed. Yields None when `path` is a pipe, a device or a descriptor: the
     caller then writes to `path` directly. replace: an existing file is replaced. Raises as `write_atomically`.
@@ -132,7 +132,7 @@ def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | No
 
 @contextmanager
 def write_incrementally(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
-    """Yield a function that writes the next piece of a new file at `path`, which can be read while it grows.
+    """Yield a function that appends bytes to a new file at `path`, which other programs can read while it grows.
 
     The function writes the whole piece or nothing. If the `with` block raises, the pieces written so far stay. With
     `replace`, an existing file is replaced when the block ends, as `write_atomically` does. Raises as that function.
@@ -184,7 +184,7 @@ def create_numbered_file(path: Path, is_reserved: Callable[[Path], bool] = lambd
 
 
 def remove_temporary_files() -> None:
-    """Delete the temporary files of all results that are not complete. Call it just before `os._exit`."""
+    """Delete the temporary files of results that are still being written. Call it just before `os._exit`."""
     for temporary in tuple(_unfinished_files):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -192,7 +192,7 @@ def remove_temporary_files() -> None:
 
 @contextmanager
 def convert_write_errors(path: Path | str) -> Iterator[None]:
-    """In the `with` block, turn an OSError into an OutputError. path: the file being written, for the message."""
+    """If the `with` block raises OSError, raise OutputError instead. path: the file being written, for the message."""
     try:
         yield
     except OSError as error:

@@ -18,7 +18,7 @@ GapCause: TypeAlias = Literal["overflow", "device-lost", "network", "stalled"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """A piece of sound: consecutive samples of all channels.
+    """A block of sound from a source: consecutive samples of all channels.
 
     samples: shape (n, channels), float32, full scale ±1.
     sample_rate: Hz.
@@ -32,7 +32,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Samples that were lost between two blocks.
+    """A source yields this where samples were lost between two blocks.
 
     missing_samples: their number per channel, at the sample rate of the source. cause: why they were lost.
     """
@@ -43,7 +43,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class SourceAway:
-    """The source became unavailable, or with `back=True` available again.
+    """A source yields this when it becomes unavailable, and with `back=True` when it is available again.
 
     reason: why it became unavailable, for people; empty with `back`. away_s: with `back`, how long it was unavailable,
     seconds.
@@ -65,10 +65,10 @@ SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
-    """The interface of a source of sound: iterating it yields items until the sound ends or `close` is called.
+    """The interface of a source of sound: iterating it yields its blocks until the sound ends or `close` is called.
 
-    In both cases the iteration ends without an error. A source that ends too early raises `TruncatedSourceError` after
-    its last block.
+    Between blocks it may yield `Gap`, `SourceAway` and `Title`. In both cases the iteration ends without an error. A
+    source that ends too early raises `TruncatedSourceError` after its last block.
     """
 
     @property
@@ -82,4 +82,4 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[SourceItem]: ...
 
     def close(self) -> None:
-        """End the iteration, without an error. It may be called from any thread."""
+        """Close the source: its iteration ends, without an error. It may be called from any thread."""

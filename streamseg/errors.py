@@ -8,7 +8,7 @@
     │   ├── SettingRangeError       the value of a setting is out of range
     │   ├── DeviceNotFoundError     there is no input device of that name
     │   ├── SourceNotFoundError     there is no such file or address
-    │   └── SubjectNotFoundError    a server has no such stream, label or alarm (a ServerRefusedError too)
+    │   └── NotFoundOnServerError   a server has no such stream, label or alarm (a ServerRefusedError too)
     ├── SourceError                 the sound could not be read
     │   ├── NotAudioError           the source is not sound, or contains none
     │   ├── TruncatedSourceError    the source ended too early; the sound before is valid
@@ -32,7 +32,7 @@ class StreamsegError(Exception):
 
 
 class UsageError(StreamsegError):
-    """The call or the command line is wrong; a corrected one can succeed."""
+    """The call or the command line is wrong: the user can correct it and try again."""
 
     exit_code = 2
 
@@ -85,8 +85,8 @@ class ServerRefusedError(StreamsegError):
     """The server refused the connection or a request of this client; trying again does not help."""
 
 
-class SubjectNotFoundError(ServerRefusedError, UsageError):
-    """The server has no stream, label or alarm of that name; the message lists those that it has."""
+class NotFoundOnServerError(ServerRefusedError, UsageError):
+    """The server has no stream, label or alarm of the requested name; the message lists those that it has."""
 
 
 class OutputError(StreamsegError):

@@ -82,7 +82,7 @@ class FeatureArrays(Mapping[str, Floats]):
 
 
 def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
-    """Return all features of each frame of a sound, a file or an array of samples.
+    """Compute all features of a sound, frame by frame, and return them as arrays. The sound is a file or samples.
 
     sound: the path of a file; or samples, shape (n,) or (n, channels), float, full scale ±1.
     sample_rate: of the samples, Hz; None for a file.
@@ -103,7 +103,7 @@ def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int
 
 
 class FeatureFrames(NamedTuple):
-    """The features of consecutive frames.
+    """The features of consecutive frames, with the time of each frame.
 
     time_s: the middle of each frame, seconds from the start; shape (frames,).
     rows: all features of each frame, as `COLUMNS` places them; shape (frames, COLUMNS_TOTAL).
@@ -114,7 +114,7 @@ class FeatureFrames(NamedTuple):
 
 
 def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[FeatureFrames]:
-    """Yield the feature frames that each item of a source completes; there may be none.
+    """Yield, for each block of a source, the features of the frames that end in it; the arrays may have 0 rows.
 
     After a gap the extraction starts anew. An error that `items` raises is raised again after the frames before it.
     """

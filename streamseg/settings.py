@@ -144,15 +144,15 @@ def make_settings(profile: Profile = "music", **changes: Any) -> Settings:
     return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
 
 
-def check_setting_ranges(kind: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
+def check_setting_ranges(settings_class: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
     """Raise SettingRangeError for the first of `values` (setting name: value) that is not allowed.
 
-    kind: the class that has these settings. The message gives the allowed range.
+    settings_class: the class that has these settings. The message gives the allowed range.
     """
-    fields = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    fields = msgspec.json.schema(settings_class)["$defs"][settings_class.__name__]["properties"]
     for name, value in values.items():
         try:
-            msgspec.convert({name: value}, kind)
+            msgspec.convert({name: value}, settings_class)
         except msgspec.ValidationError:
             field = fields[name]
             raise SettingRangeError(

@@ -77,7 +77,7 @@ async def _run_sessions(
 
     def handle_end(session: Session, error: Exception | None) -> None:
         if hub:
-            hub.close_stream(session.stream)
+            hub.remove_stream_controls(session.stream)
         if error and len(sessions) > 1:
             terminal.stderr.print(f"streamseg: {session.stream}: {error}")
 

@@ -7,7 +7,7 @@ import asyncio
 from streamseg.cli import terminal
 from streamseg.cli.signals import handle_stop_signals
 from streamseg.cli.summary import EventSummary
-from streamseg.client.session import Disconnected, Message, StreamJoined
+from streamseg.client.protocol import Disconnected, Message, StreamJoined
 from streamseg.client.subscription import Subscription
 from streamseg.wire.envelope import Envelope
 from streamseg.wire.events import StreamStopped
@@ -47,7 +47,7 @@ class _SubscriptionPrinter:
                 self._joined_streams.add(stream)
                 if snapshot is not None and snapshot["state"] != "stopped":
                     self.running_streams.add(stream)
-                elif not message.recovered:  # otherwise `stream.stopped` is among the events that follow
+                elif not message.is_recovered:  # otherwise `stream.stopped` is among the events that follow
                     self.running_streams.discard(stream)
                 if self._subscription.connections > 1:
                     terminal.stderr.print(
@@ -64,10 +64,10 @@ class _SubscriptionPrinter:
 
 def _describe_missed_events(message: StreamJoined) -> str:
     """What happened to the events between two connections."""
-    if not message.recovered:
+    if not message.is_recovered:
         return "the events in between are lost: the server no longer has them"
-    if message.replayed:
-        return f"no event was missed; {message.replayed} events from in between follow"
+    if message.replayed_count:
+        return f"no event was missed; {message.replayed_count} events from in between follow"
     return "no event was missed"
 
 

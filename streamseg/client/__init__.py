@@ -1,14 +1,14 @@
-"""The client library: subscriptions with and without asyncio, single requests, and a session without a socket."""
+"""The client library: subscriptions with and without asyncio, single requests, and the protocol without a socket."""
 
 from streamseg.client.blocking import BlockingSubscription, subscribe_sync
 from streamseg.client.control import send_request
-from streamseg.client.session import ClientSession, Disconnected, Message, StreamHeartbeat, StreamJoined
+from streamseg.client.protocol import ClientProtocol, Disconnected, Message, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import Subscription, subscribe
 from streamseg.wire.messages import EventCursor, EventsDropped
 
 __all__ = [
     "BlockingSubscription",
-    "ClientSession",
+    "ClientProtocol",
     "Disconnected",
     "EventCursor",
     "EventsDropped",

@@ -10,12 +10,15 @@ import websockets.sync.client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from streamseg.client.connect_options import CONNECT_OPTIONS
-from streamseg.client.session import ClientSession, Message
+from streamseg.client.protocol import ClientProtocol, Message
 from streamseg.wire.envelope import Envelope
 
 
-class BlockingSubscription(ClientSession):
-    """An endless, blocking iterator of a server's events, which reconnects; `messages()` yields other messages too."""
+class BlockingSubscription(ClientProtocol):
+    """A subscription to a server: an endless iterator of its events. It blocks, and reconnects by itself.
+
+    `messages()` yields other messages too.
+    """
 
     def __iter__(self) -> Iterator[Envelope]:
         for message in self.messages():
@@ -23,7 +26,10 @@ class BlockingSubscription(ClientSession):
                 yield message
 
     def messages(self) -> Iterator[Message]:
-        """Yield events and other messages, without end. Raises ServerRefusedError if reconnecting is useless."""
+        """Yield each `Message`, without end: events, joined streams, heartbeats, dropped events, lost connections.
+
+        Raises ServerRefusedError when it is useless to reconnect.
+        """
         while True:
             try:
                 with websockets.sync.client.connect(self.url, **CONNECT_OPTIONS) as connection:
@@ -41,8 +47,8 @@ class BlockingSubscription(ClientSession):
 
 
 def subscribe_sync(url: str, **options: Any) -> BlockingSubscription:
-    """Subscribe to a server's events: returns an endless, blocking iterator of them, which reconnects and resumes.
+    """Return an endless, blocking iterator of a server's events. After a lost connection it reconnects and resumes.
 
-    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientSession`. It connects when the iteration begins.
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It connects when the iteration begins.
     """
     return BlockingSubscription(url, **options)

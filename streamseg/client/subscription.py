@@ -11,12 +11,15 @@ import websockets.asyncio.client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from streamseg.client.connect_options import CONNECT_OPTIONS
-from streamseg.client.session import ClientSession, Message
+from streamseg.client.protocol import ClientProtocol, Message
 from streamseg.wire.envelope import Envelope
 
 
-class Subscription(ClientSession):
-    """An endless async iterator of a server's events, which reconnects; `messages()` yields other messages too."""
+class Subscription(ClientProtocol):
+    """A subscription to a server: an endless asynchronous iterator of its events, which reconnects by itself.
+
+    `messages()` yields other messages too.
+    """
 
     def __aiter__(self) -> AsyncGenerator[Envelope, None]:
         return self._events()
@@ -28,7 +31,10 @@ class Subscription(ClientSession):
                     yield message
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Yield events and other messages, without end. Raises ServerRefusedError if reconnecting is useless."""
+        """Yield each `Message`, without end: events, joined streams, heartbeats, dropped events, lost connections.
+
+        Raises ServerRefusedError when it is useless to reconnect.
+        """
         while True:
             try:
                 async with websockets.asyncio.client.connect(self.url, **CONNECT_OPTIONS) as connection:
@@ -48,8 +54,8 @@ class Subscription(ClientSession):
 
 
 def subscribe(url: str, **options: Any) -> Subscription:
-    """Subscribe to a server's events: returns an endless asynchronous iterator of them, which reconnects and resumes.
+    """Return an endless asynchronous iterator of a server's events. It reconnects and resumes after a lost connection.
 
-    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientSession`. It connects when the iteration begins.
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It connects when the iteration begins.
     """
     return Subscription(url, **options)

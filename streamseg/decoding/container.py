@@ -55,7 +55,7 @@ _TAG_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19
 
 
 class UnreadableFileError(Exception):
-    """The file cannot be opened.
+    """FFmpeg cannot open the sound file; `text` is the reason.
 
     ending: one of `messages.ENDINGS`. text: the reason, a predicate whose subject is the file, such as "is empty".
     """
@@ -82,7 +82,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def is_regular_file(path: Path) -> bool:
-    """Return whether the path is a file on a disk, which can be read twice; False for a pipe or a device."""
+    """Return whether the path is a file on a disk; False for a pipe or a device, which cannot be read twice."""
     try:
         return path.is_file()
     except OSError:

@@ -24,7 +24,7 @@ MAX_CHANNELS = 128
 
 
 class UnsupportedFormatError(Exception):
-    """A frame declares a sample rate or a channel count that no recording has.
+    """A decoded frame has a sample rate or a channel count outside the supported range.
 
     Its text is a predicate whose subject is the file.
     """
@@ -47,7 +47,7 @@ class SampleConverter:
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> Iterator[memoryview]:
-        """Add a decoded frame; yield the samples that are converted so far, if they make about a second.
+        """Add a decoded frame. When about a second of sound has been added, convert it and yield the samples.
 
         Each item has interleaved float32 samples as bytes, and is valid until the next step of the iteration.
         Raises UnsupportedFormatError, FFmpegError.
@@ -74,7 +74,7 @@ class SampleConverter:
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[memoryview]:
-        """Convert and yield the samples that are still in the FIFO and the resampler, in the form of `push`."""
+        """Convert and yield the samples that `push` has not yielded yet. Call it after the last frame."""
         if self._format is None:
             return
         if self._fifo.samples:

@@ -55,7 +55,7 @@ class ResourceLimiter:
             threading.Thread(target=self._monitor_resources, name="limits", daemon=True).start()
 
     def renew_cpu_limit(self) -> None:
-        """Start the count of processor time at 0 again; call it whenever decoding makes progress."""
+        """Allow `cpu_s` seconds of processor time from now on; call it whenever decoding makes progress."""
         self._cpu_until = time.process_time() + self._cpu_s
         if sys.platform != "win32" and self._limit_cpu:
             import resource

@@ -21,7 +21,7 @@ MAX_LINE_BYTES: Final = 2048
 
 
 def format_ending(ending: str, text: str = "") -> bytes:
-    """Format the last line that the child sends, `end ENDING TEXT`, cut to MAX_LINE_BYTES.
+    """Format the last line that the decoding process sends to its parent: `end ENDING TEXT`, at most 2,048 bytes.
 
     ending: one of `ENDINGS`. text: the reason, a predicate whose subject is the file; empty if decoding was complete.
     """

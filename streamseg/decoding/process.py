@@ -29,7 +29,7 @@ _STACK_BYTES = 256 << 10  # stack of the threads in this process, which need lit
 
 
 def main() -> None:
-    """Decode the file that the command line names, send its samples to the parent, then end this process."""
+    """Decode the file named on the command line, send its samples to the parent process, and end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches every process; the parent decides
     path, handle, memory_bytes, cpu_s = sys.argv[-4:]
     sender = _BlockSender(handle)

@@ -19,25 +19,25 @@ _TOTAL_BYTES: Final = SLOT_COUNT * SLOT_BYTES
 
 
 class SharedSlots:
-    """The shared memory as one of the two processes sees it: SLOT_COUNT slots of SLOT_BYTES bytes."""
+    """Memory that the decoding process shares with its parent: SLOT_COUNT slots, each for one block of samples."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._view = memoryview(memory)
 
     def get_slot(self, block_number: int) -> memoryview:
-        """Return the slot that holds the samples of a block, as writable bytes. block_number: counted from 0."""
+        """Return the slot for the samples of a block, as SLOT_BYTES writable bytes. block_number: counted from 0."""
         start = block_number % SLOT_COUNT * SLOT_BYTES
         return self._view[start : start + SLOT_BYTES]
 
     def close(self) -> None:
-        """Free the memory. No slot may be used afterwards."""
+        """Free the shared memory in this process. No slot may be used afterwards."""
         self._view.release()
         self._memory.close()
 
 
 def create_slots() -> tuple[SharedSlots, str]:
-    """Create the shared memory, in the parent; returns the slots, and the handle by which the child opens them.
+    """Create the shared memory in the parent process; returns it and a handle, by which the child opens it.
 
     The handle is the number of a file descriptor, which the child must inherit and the caller then closes; on Windows
     it is a name. Raises OSError.
@@ -54,7 +54,7 @@ def create_slots() -> tuple[SharedSlots, str]:
 
 
 def open_inherited_slots(handle: str) -> SharedSlots:
-    """Open the shared memory, in the child. handle: what `create_slots` returned to the parent. Raises OSError."""
+    """Open the shared memory in the child. handle: what `create_slots` returned to the parent. Raises OSError."""
     if sys.platform == "win32":
         return SharedSlots(mmap.mmap(-1, _TOTAL_BYTES, tagname=handle))
     descriptor = int(handle)

@@ -24,7 +24,7 @@ _DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 @dataclass(slots=True)
 class DecodingState:
-    """How far a file is decoded.
+    """How much of a file has been decoded so far, and its last packet.
 
     duration_s: seconds decoded so far. last_packet: the newest packet, None before the first one. last_packet_failed:
     whether that packet could not be decoded.
@@ -36,10 +36,7 @@ class DecodingState:
 
 
 def find_truncation(path: Path, container: InputContainer, stream: AudioStream, state: DecodingState) -> str | None:
-    """Check whether a file is truncated, after it was decoded to its end.
-
-    Returns the reason as a clause, such as "its last frame is cut off"; None when the file seems complete.
-    """
+    """Return why a decoded file seems truncated, such as "its last frame is cut off"; None if it seems complete."""
     kind = container.format.name
     declared_s = _read_declared_duration(path, container, stream)
     if declared_s is not None:

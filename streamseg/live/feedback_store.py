@@ -24,7 +24,7 @@ _SAME_BOUNDARY_S = 1.0  # marks at most this far apart in one epoch are of one b
 class StoredObservation(
     FeedbackObservation, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """One client's mark of a right, wrong or missed boundary, with what the engine measured there.
+    """One boundary that a client marked as right, wrong or missed, with the distances that the engine measured there.
 
     epoch: the run of the stream in which the mark was made. t: stream time of the boundary, seconds.
     """
@@ -34,7 +34,10 @@ class StoredObservation(
 
 
 class FeedbackStore:
-    """Reads and writes the JSON file of clients' marks (observations). It keeps the newest 500 of each profile."""
+    """Reads and writes the JSON file of observations: boundaries that clients marked as right, wrong or missed.
+
+    It keeps the newest 500 of each profile.
+    """
 
     def __init__(self, path: Path) -> None:
         """path: the file; it is created when the first observation is added."""
@@ -53,7 +56,7 @@ class FeedbackStore:
         return fit_feedback_model(self.list_observations(profile))
 
     def add_observation(self, profile: Profile, observation: StoredObservation) -> None:
-        """Add an observation to the file. It replaces an earlier one of the same boundary (same epoch, within 1 s).
+        """Add an observation to the file; it replaces an earlier one of the same boundary (same epoch, within 1 s).
 
         Raises UsageError when the file is damaged, OutputError when it cannot be written.
         """

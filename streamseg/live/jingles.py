@@ -20,7 +20,7 @@ from streamseg.wire.label_names import normalise_name
 def teach_jingle(
     store: NameStore, name: str, file: Path | str, start_s: float = 0.0, end_s: float | None = None
 ) -> Fingerprint:
-    """Store the fingerprint of a short sound under a name, so that streams that start later recognise the sound.
+    """Store the fingerprint of a short sound from a file under a name; streams that start later recognise it.
 
     file: a recording that contains the sound. start_s, end_s: where the sound lies in the file, seconds; `end_s=None`
     is the end of the file. At least 1.5 s are needed; only the first 8 s are used. Returns the stored fingerprint.

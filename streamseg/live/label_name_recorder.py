@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelNameRecorder:
-    """Writes the names that clients give to the labels of one stream into the name store, during one epoch."""
+    """Stores the names that clients give to labels of one stream in the name store; one object for each epoch."""
 
     def __init__(self, stream: str, store: NameStore | None) -> None:
         """stream: the name of the stream. store: where to write; with None nothing is written."""
@@ -29,7 +29,7 @@ class LabelNameRecorder:
         self._entry_ids: dict[str, int] = {}  # label: id of its entry in the store
 
     def store_names(self, events: Iterable[Event], segmenter: Segmenter) -> None:
-        """Store the name of each `label.named` in `events`; update the stored sound when a named section closes.
+        """Store the name of each `label.named` event in `events`; update the stored sound when a named section closes.
 
         segmenter: the engine of this epoch, which describes the sound of a label. If the store cannot be written, a
         warning is logged and the stream continues.

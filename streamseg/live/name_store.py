@@ -40,7 +40,7 @@ MIGRATIONS = (
 
 
 class NameEntry(NamedSound, frozen=True, kw_only=True):
-    """A named sound as it is stored.
+    """A named sound in the store, with its id, stream and time.
 
     id: its number in the store. stream: the stream that it came from; empty for a sound from a recording. created_at:
     when it was stored or last replaced, Unix seconds.
@@ -52,7 +52,7 @@ class NameEntry(NamedSound, frozen=True, kw_only=True):
 
 
 class NameStore:
-    """Reads and writes the SQLite file of named sounds.
+    """Reads and writes the SQLite file of named sounds, which later streams recognise: named labels, jingles.
 
     Every method opens the file, does one thing and closes the file; it raises HistoryError when that fails.
     """
@@ -72,7 +72,7 @@ class NameStore:
         )
 
     def list_entries(self) -> list[NameEntry]:
-        """Return all entries, the oldest first; empty when there is no file yet."""
+        """Return all stored sounds, the oldest first; empty when there is no file yet."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
         self._check_ours()
@@ -130,7 +130,7 @@ class NameStore:
             return sum(db.execute("DELETE FROM remembered WHERE name=?", match).rowcount for match in matches)
 
     def replace_entry(self, id_: int, entry: NamedSound) -> None:
-        """Replace name, kind and content of the entry with this id; does nothing if it was deleted.
+        """Replace name, kind and content of the stored sound with this id. Does nothing if there is none.
 
         Raises UsageError when the name is not allowed.
         """

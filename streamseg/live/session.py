@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def public_source_name(source: str) -> str:
-    """Return the name of a source to show to clients: of a file, its name without the folder, which is private."""
+    """Return the name of a source that clients may see: for a file only its name, because its folder is private."""
     if source == "-" or source == "mic" or source.startswith("mic:") or "://" in source:
         return source
     return PurePath(source).name or source
@@ -52,11 +52,11 @@ class _Mark(NamedTuple):
 
 
 class Session:
-    """Runs the engine on one source: iterating it yields, for each block, the list of its new events (envelopes).
+    """Runs the engine on one source: iterating it yields, for each block of sound, the list of new events.
 
-    Iterate it once, in one thread, to the end; an empty list means that a block gave no events. When the source fails,
-    the iteration ends without an exception, and `failure` is the error. The methods below (`finish`, `reset`,
-    `name_label` …) may be called from any thread; they take effect at the next block. They implement
+    Iterate it once, in one thread, to the end. The events are envelopes; a list is empty when a block gave none. When
+    the source fails, the iteration ends without an exception, and `failure` is the error. The methods below (`finish`,
+    `reset`, `name_label` …) may be called from any thread; they take effect at the next block. They implement
     `streamseg.wire.controls.StreamControls`, which a server's `Hub.add_stream` takes.
 
     Attributes
@@ -221,7 +221,7 @@ class Session:
         self.source.close()
 
     def reset(self) -> None:
-        """Emit all pending events, then start a new epoch with the same source."""
+        """Emit all pending events, then start the engine anew on the same source, with a new epoch."""
         self._reset_requested = True
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
@@ -251,12 +251,12 @@ class Session:
         self.publish_event(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Set how many boundaries are reported: 0 the fewest, 1 the most.
+        """Set how many boundaries are reported from the next epoch on: 0 the fewest, 1 the most.
 
-        It takes effect in the next epoch, which `reset` starts.
+        `reset` starts the next epoch.
         """
         self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def publish_event(self, event: Event) -> None:
-        """Add an event to the stream; the iteration yields it at the next block, in order with the engine's own."""
+        """Add an event to the stream; the iteration yields it with the events of the next block."""
         self._requested_events.put(event)

@@ -21,9 +21,9 @@ def default_history_path() -> Path:
 
 
 def open_name_store(path: Path | None = None, history: Path | None = None) -> NameStore:
-    """Return the name store at `path`; with None the one in the folder of `history`, a file.
+    """Return the name store at `path`; if `path` is None, the one in the same folder as the file `history`.
 
-    With `history=None` the folder is that of the default history. Raises UsageError when the file is not a name store.
+    With `history=None` that is the folder of the default history. Raises UsageError when the file is not a name store.
     Creates nothing.
     """
     store = NameStore(path or (history or default_history_path()).with_name(NAME_STORE_FILE))
@@ -32,9 +32,9 @@ def open_name_store(path: Path | None = None, history: Path | None = None) -> Na
 
 
 def open_feedback_store(path: Path | None = None, history: Path | None = None) -> FeedbackStore:
-    """Return the feedback store at `path`; with None the one in the folder of `history`, a file.
+    """Return the feedback store at `path`; if `path` is None, the one in the same folder as the file `history`.
 
-    With `history=None` the folder is that of the default history. Raises UsageError when the file cannot be read.
+    With `history=None` that is the folder of the default history. Raises UsageError when the file cannot be read.
     Creates nothing.
     """
     store = FeedbackStore(path or (history or default_history_path()).with_name(FEEDBACK_FILE))

@@ -72,7 +72,7 @@ class Supervisor:
             raise self._errors[0]
 
     def stop(self) -> None:
-        """Finish every session: close its source, process what it has delivered, emit all pending events.
+        """Finish every session: close its source, process the sound delivered so far, emit all pending events.
 
         It returns at once and may be called from any thread; `run` returns when all sessions have ended.
         """

@@ -13,7 +13,7 @@ from streamseg.wire.token_proof import compute_proof
 
 
 class AccessTokens:
-    """The tokens of one server. Where it has no read token, everybody who reaches the port may read."""
+    """The read token and the control token of one server. Without a read token, every client may read."""
 
     def __init__(self, read: str | None = None, control: str | None = None) -> None:
         self._read = read
@@ -38,13 +38,14 @@ class AccessTokens:
         return min((len(token) for token in (self._read, self._control) if token), default=0)
 
     def with_control_token_for_reading(self) -> AccessTokens:
-        """Return tokens with which reading needs the control token, if there is no read token."""
+        """Return a copy with which reading needs a token: without a read token, the control token serves for it."""
         return AccessTokens(self._read or self._control, self._control)
 
     def role_for_proof(self, challenge: str, auth: str | None) -> Role | None:
-        """Return the role of a WebSocket client; None refuses it: its proof is wrong, or is missing and needed.
+        """Return the role that the proof of a WebSocket client gives it; None if the client must be refused.
 
         challenge: sent to this client in `hello`. auth: the client's proof of a token, None where it sent none.
+        Without a proof the role is "read", unless reading needs a token.
 
         Both comparisons are always made, each in constant time, so the time tells nothing about either token.
         """
@@ -56,9 +57,10 @@ class AccessTokens:
         )
 
     def role_for_bearer(self, authorization: str | None) -> Role | None:
-        """Return the role of an HTTP client; None refuses it: its token is wrong, or is missing and needed.
+        """Return the role that the token of an HTTP client gives it; None if the request must be refused.
 
-        authorization: the `Authorization` header, `Bearer TOKEN`; None where the request has none.
+        authorization: the `Authorization` header, `Bearer TOKEN`; None where the request has none: then the role
+        is "read", unless reading needs a token.
         """
         if authorization is None:
             return None if self.protects_reading else "read"

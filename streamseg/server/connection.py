@@ -21,8 +21,8 @@ from websockets.protocol import State as SocketState
 from streamseg.errors import UsageError
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
+from streamseg.server.label_alarm_registry import UnknownLabelOrAlarmError
 from streamseg.server.send_limit import SendLimit
-from streamseg.server.subject_registry import UnknownSubjectError
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
 from streamseg.wire.codes import CloseCode, RequestErrorCode
@@ -59,10 +59,10 @@ class ClientConnection:
 
     @property
     def queue_bytes(self) -> int:
-        """Bytes that were written for this client and are not sent yet, because it reads slowly."""
+        """The number of bytes that were written for this client but are not sent yet, because it reads slowly."""
         return self._connection.transport.get_write_buffer_size()
 
-    async def run_session(self) -> None:
+    async def serve_until_closed(self) -> None:
         """Serve the client until it or the server closes the connection; then remove it from the hub."""
         server_protocol, loop = self._protocol, self._loop
         expiry = loop.call_later(self._hub.settings.identify_timeout_s, self._close_if_unidentified)
@@ -86,7 +86,7 @@ class ClientConnection:
                 self._hub.subscribers.remove_client(self)
 
     def send_frames(self, frames: bytes, paced_bytes: int = 0) -> None:
-        """Send WebSocket frames at once; close the connection if the client has left too much unread.
+        """Send WebSocket frames at once; then close the connection if the client has left too many bytes unread.
 
         paced_bytes: how many bytes of them are paced data (see `SendLimit`).
         """
@@ -96,21 +96,24 @@ class ClientConnection:
         # Most clients read at once; for them nothing needs to be counted.
         before = transport.get_write_buffer_size()
         if before or not limit.is_idle:
-            limit.update_before_write(before, self._loop.time())
+            limit.record_before_write(before, self._loop.time())
         transport.write(frames)
         after = transport.get_write_buffer_size()
-        if (after or not limit.is_idle) and not limit.check_after_write(after, paced_bytes=paced_bytes):
+        if (after or not limit.is_idle) and not limit.is_within_limit_after_write(after, paced_bytes=paced_bytes):
             self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send paced data: frames that the caller sends only when little waits, so they do not count as unread."""
+        """Send frames that do not count as unread, because the caller sends them only when few bytes wait."""
         self.send_frames(frames, paced_bytes=len(frames))
 
-    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send `frames`, n high-volume events of a topic, or drop and count them if the client has too much unread."""
+    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
+        """Send high-volume events of a topic; drop and count them if the client has left too many bytes unread.
+
+        event_count: how many events `frames` contains.
+        """
         if self.queue_bytes > self._hub.settings.shed_queue_bytes:
-            self._dropped_counts[topic] += n
-            self._hub.dropped_events += n
+            self._dropped_counts[topic] += event_count
+            self._hub.dropped_events += event_count
             return
         for dropped_topic, count in self._dropped_counts.items():
             self.send_frames(make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count))))
@@ -118,13 +121,13 @@ class ClientConnection:
         self.send_frames(frames)
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
-        """Tell the client by `identified` that it is accepted. streams: by name, where it starts in each."""
+        """Send the message `identified`: the client is accepted. streams: by name, where the client starts in each."""
         for action in self._protocol.send_identified(self._session, streams):
-            if isinstance(action, protocol.SendText):
+            if isinstance(action, protocol.SendMessageAction):
                 self.send_paced_frames(make_text_frame(action.text))
 
     async def wait_until_drained(self) -> bool:
-        """Wait until the client has read most of what waits, and let other tasks run. Returns false if it is gone."""
+        """Wait until the client has read most of the waiting bytes. Returns False if it has disconnected."""
         try:
             await self._connection.drain()
         except (ConnectionClosed, OSError):
@@ -156,17 +159,17 @@ class ClientConnection:
     async def _perform(self, actions: list[protocol.ProtocolAction]) -> None:
         for action in actions:
             match action:
-                case protocol.SendText(text=text):
+                case protocol.SendMessageAction(text=text):
                     self.send_paced_frames(make_text_frame(text))
-                case protocol.CloseConnection(code=code, reason=reason):
+                case protocol.CloseConnectionAction(code=code, reason=reason):
                     self.close_connection(code, reason)
-                case protocol.JoinStreams() as join:
+                case protocol.JoinStreamsAction() as join:
                     subscribers = self._hub.subscribers
                     pending = await subscribers.add_client(self, join.topic_filter, join.streams, join.resume)
                     if pending:
                         self._missed_events_task = self._loop.create_task(subscribers.send_missed_events(self, pending))
                         self._missed_events_task.add_done_callback(self._abort_if_failed)
-                case protocol.HandleRequest(id=id, request=request):
+                case protocol.HandleRequestAction(id=id, request=request):
                     await self._perform(await self._answer_request(id, request))
         await self._connection.drain()
 
@@ -212,7 +215,7 @@ class ClientConnection:
             case _:
                 try:
                     self._hub.handle_control(request, server_protocol.client or self._session)
-                except UnknownSubjectError as error:
+                except UnknownLabelOrAlarmError as error:
                     return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, str(error))
                 except UsageError as error:
                     return server_protocol.send_error(id, RequestErrorCode.FAILED, str(error))
@@ -220,7 +223,7 @@ class ClientConnection:
 
     def _close_if_unidentified(self) -> None:
         for action in self._protocol.close_if_unidentified(self._loop.time()):
-            if isinstance(action, protocol.CloseConnection):
+            if isinstance(action, protocol.CloseConnectionAction):
                 self.close_connection(action.code, action.reason)
 
 

@@ -23,7 +23,7 @@ _MACOS_MAX = 10_240  # macOS reports its hard limit as unlimited, and refuses mo
 
 
 def raise_descriptor_limit(wanted_limit: int) -> int | None:
-    """Raise the process's limit of open file descriptors to `wanted_limit`, or as near as the system allows.
+    """Increase the process's limit of open file descriptors to `wanted_limit`, or as far as the system allows.
 
     Returns the resulting limit; None where it cannot be read, or there is none (Windows, unlimited).
     """
@@ -46,7 +46,7 @@ def raise_descriptor_limit(wanted_limit: int) -> int | None:
 
 
 def count_open_descriptors() -> int:
-    """Return how many file descriptors the process has open; an estimate where the system does not list them."""
+    """Return how many file descriptors this process has open; an estimate where the system does not list them."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
             return sum(1 for _ in Path(folder).iterdir())
@@ -54,7 +54,7 @@ def count_open_descriptors() -> int:
 
 
 def choose_connection_limit(wanted_sockets: int, stream_count: int) -> int:
-    """Raise the process's descriptor limit if needed, and return how many sockets may be open at once.
+    """Return how many sockets the server may have open at once; increases the limit of descriptors if needed.
 
     At most `wanted_sockets`. Fewer if the limit cannot hold them beside the descriptors that are open and a reserve for
     `stream_count` streams; this is logged, as a warning if fewer than half fit.
@@ -76,14 +76,14 @@ def choose_connection_limit(wanted_sockets: int, stream_count: int) -> int:
 
 
 class SpareDescriptor:
-    """One file descriptor in reserve: a process without a free one releases it to accept a connection and close it."""
+    """Keeps one file descriptor in reserve, to accept and close a connection when the process has no free one."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
         self.reserve()
 
     def reserve(self) -> None:
-        """Open a descriptor as the reserve, unless there is one already or none is free."""
+        """Open the reserved descriptor. Does nothing if it is open already or no descriptor is free."""
         if self._descriptor is None:
             with contextlib.suppress(OSError):
                 self._descriptor = os.open(os.devnull, os.O_RDONLY)

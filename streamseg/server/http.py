@@ -77,7 +77,7 @@ METHOD_REFUSED = make_refusal(HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", {"Al
 
 
 class HttpPages:
-    """Answers HTTP requests that are not for the WebSocket: with a file of the page, or by calling a route."""
+    """Answers HTTP requests that are not for the WebSocket: with a file of the page, or a route such as `/status`."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class HttpPages:
         self._guarded_routes = guarded_routes
 
     def check_origin(self, request: Request) -> Response | None:
-        """Return an HTTP refusal if the `Host` or `Origin` of the request is not allowed, or None if both are."""
+        """Return an HTTP error response if the request's `Host` or `Origin` is not allowed; None if both are."""
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1 or not self._is_allowed_host(hosts[0]):
             return make_refusal(HTTPStatus.MISDIRECTED_REQUEST, "this server is not known by that name")

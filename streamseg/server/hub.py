@@ -73,14 +73,14 @@ class Hub:
 
     @property
     def history_path(self) -> Path | None:
-        """The file that events are recorded in, None without a history.
+        """The path of the file in which events are recorded; None without a history.
 
         It is not the requested one if another process used that.
         """
         return self._recorder.path if self._recorder is not None else self._history
 
     async def open(self) -> None:
-        """Open the history, and start to record and deliver events; those published before wait until now.
+        """Open the history; from now on record and deliver events, first those that were published before.
 
         Raises UsageError or HistoryError when its path can never be used.
         """
@@ -147,16 +147,19 @@ class Hub:
         if not recorded_events:
             self._queue_batch(EventBatch(stream, None, (), progress))
 
-    def close_stream(self, name: str) -> None:
-        """Refuse control requests for a stream that has ended. Its snapshot and history can still be requested."""
+    def remove_stream_controls(self, name: str) -> None:
+        """Refuse control requests for a stream from now on; call it when the stream has ended.
+
+        Its snapshot and history can still be requested.
+        """
         self.streams[name].controls = None
 
     def send_heartbeats(self) -> None:
-        """Send every client one message on how far its streams are. Called at regular intervals."""
+        """Send every client one heartbeat: how far each of its streams is processed. Called at regular intervals."""
         self.subscribers.send_heartbeats()
 
     async def read_history(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
-        """Read the events that a client requested. Returns the response, or None if its epoch is not recorded."""
+        """Read recorded events for a client's request; return the response, or None if the epoch is not recorded."""
         if self._history_reader is None:
             return None
         return await self._history_reader.answer_history_request(id, request, self.settings.max_queue_bytes // 2)
@@ -164,7 +167,8 @@ class Hub:
     def handle_control(self, request: r.ControlRequest, by: str) -> None:
         """Pass a client's control request to the stream that it names. by: the name of the client.
 
-        Raises UsageError if the stream does not run or refuses, UnknownSubjectError if it lacks the label or alarm.
+        Raises UsageError if the stream does not run or refuses; UnknownLabelOrAlarmError if it lacks the label or
+        alarm.
         """
         stream = self.streams.get(request.stream)
         if stream is None or stream.controls is None:
@@ -179,10 +183,10 @@ class Hub:
             case r.MarkBoundaryRequest(t=t, verdict=verdict):
                 stream.controls.mark_boundary(t, verdict)
             case r.NameLabelRequest(label=label, name=name):
-                stream.subjects.check_label(stream.name, label)
+                stream.labels_and_alarms.check_label(stream.name, label)
                 stream.controls.name_label(label, name, by)
             case r.AcknowledgeAlarmRequest(alarm=alarm):
-                stream.subjects.check_alarm(stream.name, alarm)
+                stream.labels_and_alarms.check_alarm(stream.name, alarm)
                 stream.controls.acknowledge_alarm(alarm, by)
 
     def _queue_batch(self, batch: EventBatch) -> None:

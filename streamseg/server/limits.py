@@ -38,7 +38,7 @@ _REPORT_INTERVAL_S = 60.0
 
 
 class ConnectionCounter:
-    """Counts the open sockets, in all and by client address, and admits no more than the settings allow."""
+    """Counts the open sockets, in total and for each client address, and refuses those above the limits."""
 
     def __init__(self, settings: ServerSettings, max_sockets: int | None = None) -> None:
         """max_sockets: how many may be open at the same time; None: as many as the settings allow."""
@@ -51,7 +51,7 @@ class ConnectionCounter:
         self._next_report_at = 0.0
 
     def admit_socket(self, address: str) -> bool:
-        """Count a new socket of this address. Returns false, without counting it, if it is one too many."""
+        """Count a new socket of this address and return True; False, without counting it, when a limit is reached."""
         if self._open_sockets >= self._max_sockets:
             self.report_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
             return False
@@ -68,8 +68,8 @@ class ConnectionCounter:
         if not self._sockets_by_address[address]:
             del self._sockets_by_address[address]
 
-    def close(self) -> None:
-        """Close the spare descriptor. Called once, after the server is closed."""
+    def close_spare_descriptor(self) -> None:
+        """Close the file descriptor kept in reserve. Called once, after the server is closed."""
         self.spare_descriptor.release()
 
     def report_refusal(self, why: str) -> None:
@@ -92,7 +92,7 @@ class LimitedConnection(ServerConnection):
     _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count a new connection and start its limits; abort it if it is one too many. Called by asyncio."""
+        """Count a new connection and start its rate limits; abort it when there are too many. Called by asyncio."""
         super().connection_made(transport)
         self._is_refused = False
         if self.counter is not None:
@@ -121,7 +121,7 @@ class LimitedConnection(ServerConnection):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes of the client to `websockets` as long as the limits allow. Called by asyncio."""
+        """Pass the bytes that the client sent to `websockets`, as long as the limits allow. Called by asyncio."""
         if self._discarded_bytes is not None:
             self._count_discarded(len(data))
             return
@@ -142,7 +142,10 @@ class LimitedConnection(ServerConnection):
             super().data_received(data[start : start + _READ_BYTES])
 
     def send_data(self) -> None:
-        """Send all pending answers in one write. Called by `websockets`, which would write each by itself."""
+        """Send all pending bytes to the client in one write. Called by `websockets`.
+
+        Its own method would write each answer by itself.
+        """
         pieces = self.protocol.data_to_send()
         if self.transport.is_closing():
             return
@@ -152,7 +155,7 @@ class LimitedConnection(ServerConnection):
             self._end_answer()
 
     def process_event(self, event: Any) -> None:
-        """Process the HTTP request or one frame; refuse more frames than the limit allows. Called by `websockets`."""
+        """Process the HTTP request or one frame; close the connection on too many frames. Called by `websockets`."""
         if self.request is not None and not self._frame_limiter.allow(self.loop.time()):
             self._refuse()
         else:
@@ -208,9 +211,9 @@ class LimitedConnection(ServerConnection):
 
 
 def address_group(address: str) -> str:
-    """Return the address that the limits count a client's address as.
+    """Return the key by which the limits count a client: its IPv4 address, or the /64 network of its IPv6 address.
 
-    It is the same for IPv4. Of IPv6 it is the /64 network, because any host can make up the second half.
+    Any host can make up the second half of an IPv6 address.
     """
     try:
         ip_address = ipaddress.ip_address(address)

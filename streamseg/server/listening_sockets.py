@@ -20,7 +20,7 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class LimitedListener(socket.socket):
-    """A listening socket that closes each connection that its `counter` does not admit.
+    """A listening socket that closes each new connection that its `ConnectionCounter` refuses.
 
     Counting them in the protocol would be too late: a TLS connection has one only after its handshake, and needs
     300 KiB before. It is done there nevertheless where asyncio does not call this `accept`: see
@@ -31,7 +31,7 @@ class LimitedListener(socket.socket):
     _paused_until = 0.0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept the next admitted connection. Raises BlockingIOError if there is none now. Called by asyncio."""
+        """Accept the next connection that the counter admits. Raises BlockingIOError without one. Called by asyncio."""
         for _ in range(_MAX_REFUSALS_PER_ACCEPT):
             try:
                 connection, peer = super().accept()
@@ -68,7 +68,10 @@ class LimitedListener(socket.socket):
 
 @contextlib.contextmanager
 def suppress_accept_tracebacks() -> Iterator[None]:
-    """Suppress, within a `with` block, asyncio's tracebacks for failed accepts: the counter logs them in one line."""
+    """In the `with` block, hide asyncio's tracebacks about connections that cannot be accepted.
+
+    The counter logs them in one line.
+    """
 
     def is_other_message(record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith("socket.accept() out of system resource")
@@ -94,7 +97,7 @@ class _CountedSocket(socket.socket):
 
 
 def loop_calls_accept(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether this event loop accepts connections by calling `LimitedListener.accept`, which counts them.
+    """Return whether this event loop calls `LimitedListener.accept`, which counts connections, to accept them.
 
     On Windows the default loop lets the system accept them.
     """

@@ -28,7 +28,7 @@ STREAM_GAUGES = (
 
 
 class HubMetrics(Collector):
-    """Makes the Prometheus metrics of a hub and its clients."""
+    """Collects the Prometheus metrics of a hub and its clients."""
 
     def __init__(self, hub: Hub, get_queue_bytes: Callable[[], Iterable[int]]) -> None:
         """get_queue_bytes: returns, for each client, the bytes that wait for it to read."""

@@ -32,23 +32,23 @@ from streamseg.wire.topics import TopicFilter
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class SendText:
-    """An action: send this JSON text to the client."""
+class SendMessageAction:
+    """An action that the caller of `ServerProtocol` must perform: send the message `text` (JSON) to the client."""
 
     text: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class CloseConnection:
-    """An action: close the connection with this code, and send nothing more."""
+class CloseConnectionAction:
+    """An action for the caller: close the connection with this code and reason, and send nothing more."""
 
     code: CloseCode
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class JoinStreams:
-    """An action: add the client to these streams, then call `send_identified`.
+class JoinStreamsAction:
+    """An action for the caller: add the client to these streams, then call `ServerProtocol.send_identified`.
 
     resume: by stream, the last event that the client received.
     """
@@ -59,18 +59,18 @@ class JoinStreams:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HandleRequest:
-    """An action: carry out this request, then call `send_response` or `send_error` with its id."""
+class HandleRequestAction:
+    """An action for the caller: carry out this request, then call `send_response` or `send_error` with its id."""
 
     id: int | str
     request: r.ClientRequest
 
 
-ProtocolAction: TypeAlias = SendText | CloseConnection | JoinStreams | HandleRequest
+ProtocolAction: TypeAlias = SendMessageAction | CloseConnectionAction | JoinStreamsAction | HandleRequestAction
 
 
 class ProtocolState(enum.Enum):
-    """How far one connection is: OPEN once the client is accepted, CLOSED once the server closes it."""
+    """The state of one connection: HELLO_SENT, then OPEN (the client is accepted), then CLOSED (by the server)."""
 
     HELLO_SENT = enum.auto()
     OPEN = enum.auto()
@@ -78,7 +78,7 @@ class ProtocolState(enum.Enum):
 
 
 class ServerProtocol:
-    """Turns the messages of one client into actions (`ProtocolAction`), which the caller performs.
+    """The server's side of the protocol, without a socket: turns one client's messages into actions for the caller.
 
     client (its name), role and topic_filter are set when it identifies itself.
     """
@@ -97,10 +97,10 @@ class ServerProtocol:
 
     def send_hello(self) -> list[ProtocolAction]:
         """Return the action that sends `hello`, the first message of the connection."""
-        return [SendText(frames.encode_message("hello", self._hello))]
+        return [SendMessageAction(frames.encode_message("hello", self._hello))]
 
     def close_if_unidentified(self, now: float) -> list[ProtocolAction]:
-        """Return the action that closes the connection if the client has not identified itself in time, or none."""
+        """Return the action that closes the connection if the client is not identified in time; otherwise no action."""
         if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
             return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
@@ -137,21 +137,21 @@ class ServerProtocol:
                 return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
     def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
-        """Return the action that sends `identified`; to call when the client is added to its streams.
+        """Return the action that sends `identified`. Call it when the client has been added to its streams.
 
         session: id of the connection. streams: by name, where the client starts in each.
         """
         if self.state is ProtocolState.CLOSED:
             return []
         message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
-        return [SendText(frames.encode_message("identified", message))]
+        return [SendMessageAction(frames.encode_message("identified", message))]
 
     def send_response(self, response: r.Response) -> list[ProtocolAction]:
         """Return the action that sends the response to a request."""
-        return [SendText(frames.encode_message("response", response))]
+        return [SendMessageAction(frames.encode_message("response", response))]
 
     def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
-        """Return the action that refuses the request with this id. reason: a sentence for a person."""
+        """Return the action that sends an error response to the request `id`. reason: a sentence for a person."""
         return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
@@ -179,7 +179,7 @@ class ServerProtocol:
         self.client = make_one_line(identify.client)  # events contain it
         self.topic_filter = TopicFilter.from_identify(identify.subscribe, identify.min_state)
         resume = {name: cursor for name, cursor in identify.resume.items() if name in streams}
-        return [JoinStreams(self.topic_filter, streams, resume)]
+        return [JoinStreamsAction(self.topic_filter, streams, resume)]
 
     def _request(self, d: dict[str, Any]) -> list[ProtocolAction]:
         id = d.get("id")
@@ -206,12 +206,12 @@ class ServerProtocol:
             self.topic_filter = self.topic_filter.with_topics(request.subscribe)
         elif isinstance(request, r.UnsubscribeRequest):
             self.topic_filter = self.topic_filter.without_topics(request.subscribe)
-        return [HandleRequest(id, request)]
+        return [HandleRequestAction(id, request)]
 
     def _close(self, code: CloseCode, reason: str) -> list[ProtocolAction]:
         self.state = ProtocolState.CLOSED
         # RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
-        return [CloseConnection(code, reason.encode()[:120].decode(errors="ignore"))]
+        return [CloseConnectionAction(code, reason.encode()[:120].decode(errors="ignore"))]
 
 
 def _close_code_of(error: msgspec.ValidationError) -> CloseCode:

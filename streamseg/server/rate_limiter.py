@@ -4,20 +4,20 @@ from __future__ import annotations
 
 
 class RateLimiter:
-    """A token bucket: it fills at a steady rate up to a maximum, and each call of `allow` takes some out."""
+    """A token bucket: tokens flow in at a steady rate up to a maximum, and each call of `allow` takes some out."""
 
     def __init__(self, per_s: float, burst: float, now: float) -> None:
         """Start with a full bucket.
 
-        per_s: how much flows in per second. burst: how much the bucket holds. now: seconds on a monotonic clock, here
-        and below.
+        per_s: tokens that flow in per second. burst: the most tokens that the bucket holds. now: seconds on a monotonic
+        clock, here and below.
         """
         self._per_s, self._burst = per_s, burst
         self._available = burst
         self._filled_at = now
 
     def allow(self, now: float, cost: float = 1.0) -> bool:
-        """Take `cost` out of the bucket, and return whether that much was in it. If not, it is owed."""
+        """Take `cost` tokens out of the bucket; return whether it held so many. If not, the rest is a debt."""
         refill = (now - self._filled_at) * self._per_s
         self._available = min(self._available + refill, self._burst) - cost
         self._filled_at = now

@@ -14,7 +14,7 @@ _METHOD_START = re.compile(rb"[A-Z]")
 
 
 class RequestHead(NamedTuple):
-    """The head of an HTTP request.
+    """The head of an HTTP request (request line and headers), and the bytes that came after it.
 
     head: its bytes. method: such as GET; "" where the bytes begin no request. has_body: whether a body follows.
     upgrades: whether `websockets` shall get what follows. rest: the bytes that came after the head.
@@ -35,11 +35,14 @@ class RequestHeadReader:
 
     @property
     def size(self) -> int:
-        """How many bytes were collected so far."""
+        """The number of bytes collected so far."""
         return len(self._data)
 
     def push(self, data: bytes) -> RequestHead | None:
-        """Add bytes of the client. Returns the head once it is complete, or the bytes begin no request; else None."""
+        """Add bytes of the client; return the head when it is complete, None before.
+
+        Bytes that cannot begin an HTTP request are returned at once as a head with an empty method.
+        """
         search_start = max(0, len(self._data) - 3)
         self._data += data
         if not _METHOD_START.match(self._data):

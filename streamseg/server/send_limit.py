@@ -6,7 +6,7 @@ _WINDOW_S = 1.0
 
 
 class SendLimit:
-    """Decides after each write to one client whether more bytes are unread than allowed.
+    """Decides after each write to one client whether the client has left more bytes unread than allowed.
 
     Only bytes that the client could have read by now count against `limit_bytes`. Two kinds may wait in addition:
 
@@ -26,11 +26,14 @@ class SendLimit:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waited after the last write. Then a write that leaves nothing unread needs no check."""
+        """Whether the client had read everything after the last write.
+
+        Then a write that leaves nothing unread needs no check.
+        """
         return not self._waiting_bytes
 
-    def update_before_write(self, waiting_bytes: int, now: float) -> None:
-        """Register how many bytes wait before a write; call this before it. now: seconds on a monotonic clock."""
+    def record_before_write(self, waiting_bytes: int, now: float) -> None:
+        """Record how many bytes wait for the client; call this before each write. now: seconds on a monotonic clock."""
         since_s = now - self._window_start_s
         if since_s >= _WINDOW_S:
             self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
@@ -38,8 +41,11 @@ class SendLimit:
         self._read_bytes += max(0, self._waiting_bytes - waiting_bytes)
         self._paced_bytes = min(self._paced_bytes, waiting_bytes)
 
-    def check_after_write(self, waiting_bytes: int, *, paced_bytes: int = 0) -> bool:
-        """Return false if so many bytes wait after a write that the client is too slow. paced_bytes: of that write."""
+    def is_within_limit_after_write(self, waiting_bytes: int, *, paced_bytes: int = 0) -> bool:
+        """Return False when too many bytes wait for the client, so it is too slow. Call this once after each write.
+
+        paced_bytes: how many bytes of that write were paced data.
+        """
         self._waiting_bytes = waiting_bytes
         self._paced_bytes = min(self._paced_bytes + paced_bytes, waiting_bytes)
         read = min(self._limit_bytes, self._read_bytes + self._read_before_bytes)

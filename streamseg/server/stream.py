@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from streamseg.history.batches import EncodedEvent, EventBatch
-from streamseg.server.subject_registry import SubjectRegistry
+from streamseg.server.label_alarm_registry import LabelAndAlarmRegistry
 from streamseg.wire.codes import CloseCode
 from streamseg.wire.controls import StreamControls
 from streamseg.wire.frames import encode_event_message, encode_message, make_text_frame
@@ -25,22 +25,25 @@ from streamseg.wire.topics import TopicFilter
 
 
 class StreamClient(Protocol):
-    """The methods by which streams send to a client; `ClientConnection` implements them."""
+    """The interface by which a stream sends to one connected client; `ClientConnection` implements it."""
 
     def send_frames(self, frames: bytes) -> None:
-        """Send WebSocket frames, or close the connection if the client is too slow. Never waits."""
+        """Send WebSocket frames at once; close the connection if the client is too slow. Never waits."""
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send paced data: frames that the caller sends only when little waits (`wait_until_drained`). Never waits."""
+        """Send frames that do not count as unread: the caller calls `wait_until_drained` between them. Never waits."""
 
-    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send `frames`, n high-volume events of a topic, or drop and count them if the client is slow. Never waits."""
+    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
+        """Send high-volume events of a topic; drop and count them if the client is slow. Never waits.
+
+        event_count: how many events `frames` contains.
+        """
 
     async def wait_until_drained(self) -> bool:
-        """Wait until the client has read most of what waits, and let other tasks run. Returns false if it is gone."""
+        """Wait until the client has read most of the waiting bytes. Returns False if it has disconnected."""
 
     def send_identified(self, streams: dict[str, JoinedStream]) -> None:
-        """Tell the client by `identified` that it is accepted. streams: by name, where it starts in each."""
+        """Send the message `identified`: the client is accepted. streams: by name, where the client starts in each."""
 
     def close_connection(self, code: CloseCode, reason: str) -> None:
         """Close the connection with this code. reason: a sentence for a person."""
@@ -63,18 +66,18 @@ class ServedStream:
         self.is_recorded = True
         self.snapshot_builder = SnapshotBuilder()
         self.snapshot_builder.start_epoch(epoch)
-        self.subjects = SubjectRegistry()
+        self.labels_and_alarms = LabelAndAlarmRegistry()
         self.event_counts: Counter[str] = Counter()
         self._clients: dict[TopicFilter, set[StreamClient]] = {}
         self._snapshot_frame: bytes | None = None  # encoded once for all clients that join before the state changes
 
     @property
     def cursor(self) -> EventCursor:
-        """The place right after all events sent so far."""
+        """The epoch and the offset of the last event sent; offset 0 if none was sent in this epoch."""
         return EventCursor(self.epoch, self.offset)
 
     def deliver_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
-        """Change the state by a batch, and send its events to the clients that subscribe to them.
+        """Apply a batch of events to the state of the stream, and send them to the clients that subscribe to them.
 
         is_recorded: whether the batch is in the history, which its messages tell.
         """
@@ -87,7 +90,7 @@ class ServedStream:
             if isinstance(event.envelope.offset, int):
                 self.offset = event.envelope.offset
             self.snapshot_builder.apply_event(event.envelope)
-            self.subjects.apply_event(event.envelope)
+            self.labels_and_alarms.apply_event(event.envelope)
         if batch.events:
             self.is_recorded = is_recorded
         if batch.progress is not None:
@@ -96,7 +99,7 @@ class ServedStream:
         self.send_events(batch.events, is_recorded=is_recorded)
 
     def send_events(self, events: Sequence[EncodedEvent], *, is_recorded: bool = True) -> None:
-        """Send events to the clients that subscribe to them, one write for each client. The state stays the same."""
+        """Send events to the clients that subscribe to them, in one write each. The state does not change."""
         if not events:
             return
         frames = [make_text_frame(encode_event_message(event.json, is_recorded=is_recorded)) for event in events]
@@ -117,7 +120,7 @@ class ServedStream:
             self._clients.pop(topic_filter, None)
 
     def make_heartbeat(self) -> HeartbeatEntry:
-        """Return how far the stream is processed and sent, as a heartbeat contains it."""
+        """Return the entry of a heartbeat for this stream: how far it is processed and sent."""
         progress = self.progress
         return HeartbeatEntry(
             epoch=self.epoch,
@@ -130,12 +133,15 @@ class ServedStream:
         )
 
     def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
-        """Return where a client starts that joins now, after all events sent so far. is_recovered: it resumes there."""
+        """Return the entry of `identified` for a client that joins now, after all events sent so far.
+
+        is_recovered: whether the client gets every event since its cursor. with_snapshot: whether to include the state.
+        """
         snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
         return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=is_recovered, replayed=0, snapshot=snapshot)
 
     def encode_snapshot_frame(self) -> bytes:
-        """Return the WebSocket frame of a `snapshot` message: the state right after all events sent so far."""
+        """Return a `snapshot` message as a WebSocket frame: the state of the stream after all events sent so far."""
         if self._snapshot_frame is None:
             snapshot = StreamSnapshot(
                 stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.snapshot_builder.make_snapshot()
@@ -171,4 +177,4 @@ def _send_to_clients(
     for topic, topic_frames in high_volume.items():
         data = b"".join(topic_frames)
         for client in tuple(clients):
-            client.send_high_volume(topic, len(topic_frames), data)
+            client.send_high_volume_events(topic, len(topic_frames), data)

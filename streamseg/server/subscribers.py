@@ -28,14 +28,14 @@ from streamseg.wire.topics import TopicFilter
 
 
 class Subscriber(msgspec.Struct):
-    """One client's topics, and the names of the streams that it receives; not of those that it is still joining."""
+    """One client's topic filter, and the names of the streams that it receives (without those it is still joining)."""
 
     topic_filter: TopicFilter
     streams: frozenset[str] = frozenset()
 
 
 class Subscribers:
-    """All clients that have identified themselves: adds them to streams, and sends what they missed and heartbeats."""
+    """All accepted clients of a server: adds them to streams, sends them missed events and heartbeats, removes them."""
 
     def __init__(
         self,
@@ -56,11 +56,11 @@ class Subscribers:
         names: Sequence[str],
         resume: Mapping[str, EventCursor],
     ) -> dict[str, EventCursor | None]:
-        """Add a client to the streams of these names, and send it `identified`.
+        """Add a client to the streams `names`, and send it `identified`; returns the streams that it still must join.
 
-        resume: by stream, the last event that it received. Returns the streams that it does not receive yet, for
-        `send_missed_events`: with the cursor to replay from, or with None where it needs a snapshot that did not fit
-        into `identified`.
+        resume: by stream, the last event that it received. The result is for `send_missed_events`: by
+        stream that the client does not receive yet, the cursor to replay from, or None where it needs a snapshot that
+        did not fit into `identified`.
         """
         snapshots_fit = self._snapshots_fit(names)
         resumed_streams: dict[str, JoinedStream] = {}
@@ -90,7 +90,7 @@ class Subscribers:
         return pending
 
     async def send_missed_events(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
-        """Send a client what it missed of these streams, as fast as it reads; then it receives them like others.
+        """Send a client the events that it missed, as fast as it reads; then add it to the receivers of the streams.
 
         pending: what `add_client` returned.
         """
@@ -105,7 +105,7 @@ class Subscribers:
             self._start_receiving(client, name)
 
     def change_subscription(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Send a client the events that this filter selects, instead of those of its filter before."""
+        """Replace the topic filter of a client: from now on it receives the events that this one selects."""
         if (subscriber := self._subscribers.get(client)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)
@@ -113,13 +113,13 @@ class Subscribers:
             subscriber.topic_filter = topic_filter
 
     def remove_client(self, client: StreamClient) -> None:
-        """Remove a client, which has disconnected, from all streams that it receives."""
+        """Remove a disconnected client from all streams that it receives."""
         if (subscriber := self._subscribers.pop(client, None)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)
 
     def send_heartbeats(self) -> None:
-        """Send every client a heartbeat of the streams that it receives; not of those that it is still joining."""
+        """Send every client one heartbeat with all streams that it receives (without those it is still joining)."""
         frames: dict[frozenset[str], bytes] = {}
         for client, subscriber in list(self._subscribers.items()):
             names = subscriber.streams

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Server:
-    """A server that `serve` runs: accepts clients of a hub, and makes the HTTP routes' bodies.
+    """The running server that `serve` yields: serves WebSocket clients, and makes the bodies of HTTP responses.
 
     port: the one that it listens on, even where 0 was requested. secure: whether it uses TLS. max_clients: how many may
     be connected at the same time.
@@ -64,7 +64,7 @@ class Server:
         self._clients_by_address: Counter[str] = Counter()
 
     def make_status(self, role: m.Role) -> dict[str, Any]:
-        """Return the content of `/status` for a client with this role: only `control` gets paths on this machine."""
+        """Return the content of `/status`; paths of this machine are included only for the role `control`."""
         may_control = role == "control"
         history: dict[str, Any] = {"kept": self.hub.has_history, "failure": self.hub.failure}
         if may_control:
@@ -83,7 +83,7 @@ class Server:
         }
 
     def make_health_body(self) -> HttpBody:
-        """Return the body of `/healthz`: that the event loop runs, and whether the history can be written."""
+        """Return the body of `/healthz`, which says whether the history can be written."""
         content = b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
         return HttpBody("text/plain; charset=utf-8", content)
 
@@ -93,7 +93,7 @@ class Server:
         return _json_body(_encode_asyncapi(f"{host}:{self.port}", secure=self.secure))
 
     def make_hello(self) -> m.Hello:
-        """Make the first message to a client, with a challenge for this client only."""
+        """Make `hello`, the first message to a client, with a new challenge for its token proof."""
         settings = self.hub.settings
         return m.Hello(
             server=m.SERVER_NAME,
@@ -109,7 +109,7 @@ class Server:
         )
 
     def check_capacity(self, address: str) -> Response | None:
-        """Return an HTTP refusal if too many clients are connected, in all or of this address; None if not."""
+        """Return an HTTP error response if too many clients are connected, in total or from this address; else None."""
         settings = self.hub.settings
         if len(self.clients) >= self.max_clients:
             return make_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
@@ -127,7 +127,7 @@ class Server:
         self.clients.add(client)
         self._clients_by_address[address] += 1
         try:
-            await client.run_session()
+            await client.serve_until_closed()
         finally:
             self.clients.discard(client)
             self._clients_by_address[address] -= 1
@@ -135,7 +135,7 @@ class Server:
                 del self._clients_by_address[address]
 
     async def run_heartbeats(self) -> None:
-        """Send heartbeats every `heartbeat_s` seconds, and disconnect clients that stopped reading; until cancelled."""
+        """Until cancelled: every `heartbeat_s` seconds send heartbeats, and disconnect clients that stopped reading."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.hub.settings.heartbeat_s)
@@ -157,7 +157,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve a hub's streams over WebSocket and HTTP until the `async with` block ends; pending events are sent before.
+    """Serve a hub's streams over WebSocket and HTTP until the `async with` block ends; then send pending events.
 
     host: only a loopback address works without a token; any other needs TLS too, or `insecure`. port: 0 picks a free
     one. page_dir: the files of the web page. read_token, control_token: what a client must know to read, and to send
@@ -206,7 +206,7 @@ async def serve(
     try:
         socket_servers = await _bind_servers(server, process_request, host, port, tls, counter)
     except BaseException:
-        counter.close()
+        counter.close_spare_descriptor()
         raise
     server.port = next(iter(socket_servers[0].sockets)).getsockname()[1]
     try:
@@ -227,7 +227,7 @@ async def serve(
     finally:
         for socket_server in socket_servers:
             socket_server.close()
-        counter.close()
+        counter.close_spare_descriptor()
         await hub.close()
 
 

@@ -10,9 +10,9 @@ import threading
 import pytest
 
 from streamseg.client.blocking import subscribe_sync
-from streamseg.client.session import ClientSession, StreamHeartbeat, StreamJoined
+from streamseg.client.protocol import ClientProtocol, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import subscribe
-from streamseg.errors import ServerRefusedError, SubjectNotFoundError
+from streamseg.errors import NotFoundOnServerError, ServerRefusedError
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from streamseg.wire.envelope import Envelope, encode_envelope
@@ -151,7 +151,7 @@ async def test_asking_wrongly_is_not_tried_again():
     hub = Hub()
     Feed(hub)
     async with serve(hub, port=0) as server:
-        with pytest.raises(SubjectNotFoundError, match="no stream 'nobody'; streams: mic"):
+        with pytest.raises(NotFoundOnServerError, match="no stream 'nobody'; streams: mic"):
             await take(subscribe(url(server), streams=["nobody"]), 1)
         with pytest.raises(ServerRefusedError, match="404"):
             await take(subscribe(url(server).replace("/ws", "/wrong")), 1)
@@ -160,7 +160,7 @@ async def test_asking_wrongly_is_not_tried_again():
 
 
 def test_waiting_doubles_with_jitter_and_ends():
-    session = ClientSession("ws://127.0.0.1:1/ws")
+    session = ClientProtocol("ws://127.0.0.1:1/ws")
     waits = [session.next_retry_delay_s() for _ in range(40)]
     assert all(0 <= wait <= 10 for wait in waits)
     assert waits[0] <= 0.1
@@ -169,7 +169,7 @@ def test_waiting_doubles_with_jitter_and_ends():
 
 
 def test_the_conversation_without_a_socket():
-    session = ClientSession("ws://x/ws", streams=["mic"], token="t")
+    session = ClientProtocol("ws://x/ws", streams=["mic"], token="t")
     hello = {"op": "hello", "d": {"protocol": 1, "min_protocol": 1, "auth": None, "streams": ["mic"]}}
     _, answer = session.receive_message(json.dumps(hello))
     assert json.loads(answer)["d"]["streams"] == ["mic"]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from streamseg.cli.app import app
 from streamseg.client.control import send_request
-from streamseg.errors import SubjectNotFoundError
+from streamseg.errors import NotFoundOnServerError
 from streamseg.server import Hub, serve
 from tools.load.event_feed import Feed
 
@@ -136,6 +136,6 @@ async def test_a_stream_that_was_not_named_or_is_not_there():
             (None, "2 streams and none was named.*--stream NAME, of: mic, line"),
             ("x", "mic, line"),
         ):
-            with pytest.raises(SubjectNotFoundError, match=message) as refused:
+            with pytest.raises(NotFoundOnServerError, match=message) as refused:
                 await asyncio.to_thread(send_request, url, "reset", stream=stream)
             assert "None" not in str(refused.value)

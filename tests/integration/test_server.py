@@ -13,7 +13,7 @@ import pytest
 
 from streamseg.errors import PortInUseError, ServerError, UsageError
 from streamseg.server import Hub, StreamProgress, serve
-from streamseg.server.subject_registry import SubjectRegistry, UnknownSubjectError
+from streamseg.server.label_alarm_registry import LabelAndAlarmRegistry, UnknownLabelOrAlarmError
 from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire.envelope import EventSequencer, encode_envelope
@@ -136,7 +136,7 @@ async def test_control_reaches_whoever_feeds_the_stream():
         assert named["data"]["name"] == "news"
         assert (await listener.wait_for("response"))["id"] == 2
         assert feed.asked[:2] == [("mark", 3.5, "reject"), ("reset",)]
-        hub.close_stream("mic")
+        hub.remove_stream_controls("mic")
         refused = await listener.ask("finish", stream="mic")
         assert (refused["ok"], refused["error"]["code"]) == (False, 205)
 
@@ -176,16 +176,16 @@ async def test_what_does_not_exist_is_refused_with_what_does():
 
 
 def test_labels_that_can_be_named_are_bounded():
-    subjects = SubjectRegistry()
+    labels_and_alarms = LabelAndAlarmRegistry()
     sequencer = EventSequencer("mic", "E", time.time)
     talker = Feed(Hub()).talker
     _, closed = talker.change()
     for n in range(1500):
         (said,) = sequencer.stamp_events([e.Event("s", msgspec.structs.replace(closed.data, label=f"L{n}"))])
-        subjects.apply_event(said)
-    subjects.check_label("mic", "L500")
-    with pytest.raises(UnknownSubjectError, match=r"L500, L501, .* and 970 more"):
-        subjects.check_label("mic", "L499")
+        labels_and_alarms.apply_event(said)
+    labels_and_alarms.check_label("mic", "L500")
+    with pytest.raises(UnknownLabelOrAlarmError, match=r"L500, L501, .* and 970 more"):
+        labels_and_alarms.check_label("mic", "L499")
 
 
 GARBAGE = [

@@ -16,7 +16,7 @@ from websockets.asyncio.server import serve as serve_sockets
 
 from streamseg.cli import terminal
 from streamseg.cli.subscription_printer import print_subscription
-from streamseg.client.session import ClientSession, Disconnected, StreamJoined
+from streamseg.client.protocol import ClientProtocol, Disconnected, StreamJoined
 from streamseg.client.subscription import subscribe
 from streamseg.server import Hub, serve
 from streamseg.server.send_limit import SendLimit
@@ -56,7 +56,7 @@ class Ear:
 
     send_paced_frames = send_frames
 
-    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
+    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
         raise AssertionError("nobody asked for it")
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
@@ -307,43 +307,43 @@ async def test_a_snapshot_larger_than_the_limit_closes_nobody(full_streams):
 
 def test_a_client_that_reads_nothing_has_the_limit_and_no_more():
     limit = SendLimit(100)
-    limit.update_before_write(0, 0.0)
-    assert limit.check_after_write(100)
-    limit.update_before_write(100, 0.1)
-    assert not limit.check_after_write(101)
+    limit.record_before_write(0, 0.0)
+    assert limit.is_within_limit_after_write(100)
+    limit.record_before_write(100, 0.1)
+    assert not limit.is_within_limit_after_write(101)
 
 
 def test_pieces_that_waited_for_their_turn_do_not_count():
     limit = SendLimit(100)
-    limit.update_before_write(0, 0.0)
-    assert limit.check_after_write(300, paced_bytes=300)
-    limit.update_before_write(300, 0.1)
-    assert limit.check_after_write(400)
-    limit.update_before_write(400, 0.2)
-    assert not limit.check_after_write(401)
+    limit.record_before_write(0, 0.0)
+    assert limit.is_within_limit_after_write(300, paced_bytes=300)
+    limit.record_before_write(300, 0.1)
+    assert limit.is_within_limit_after_write(400)
+    limit.record_before_write(400, 0.2)
+    assert not limit.is_within_limit_after_write(401)
     limit = SendLimit(100)
-    limit.update_before_write(0, 0.0)
-    assert limit.check_after_write(300, paced_bytes=300)
-    limit.update_before_write(0, 0.1)  # the piece was read
-    assert not limit.check_after_write(201)  # what was read may wait beside the limit, at most as much again
+    limit.record_before_write(0, 0.0)
+    assert limit.is_within_limit_after_write(300, paced_bytes=300)
+    limit.record_before_write(0, 0.1)  # the piece was read
+    assert not limit.is_within_limit_after_write(201)  # what was read may wait beside the limit, at most as much again
 
 
 def test_what_a_client_just_read_may_wait_too_but_not_for_long_and_not_without_end():
     limit = SendLimit(100)
     for i in range(20):  # reads 80 in every tenth of a second
-        limit.update_before_write(10 if i else 0, i / 10)
-        assert limit.check_after_write(90)
-    limit.update_before_write(10, 2.0)
-    assert limit.check_after_write(200)  # everybody spoke at once
-    limit.update_before_write(200, 2.1)
-    assert not limit.check_after_write(201)  # memory is bounded
+        limit.record_before_write(10 if i else 0, i / 10)
+        assert limit.is_within_limit_after_write(90)
+    limit.record_before_write(10, 2.0)
+    assert limit.is_within_limit_after_write(200)  # everybody spoke at once
+    limit.record_before_write(200, 2.1)
+    assert not limit.is_within_limit_after_write(201)  # memory is bounded
     limit = SendLimit(100)
-    limit.update_before_write(0, 0.0)
-    assert limit.check_after_write(90)
-    limit.update_before_write(10, 0.1)
-    assert limit.check_after_write(150)
-    limit.update_before_write(150, 3.0)  # nothing was read for three seconds
-    assert not limit.check_after_write(150)
+    limit.record_before_write(0, 0.0)
+    assert limit.is_within_limit_after_write(90)
+    limit.record_before_write(10, 0.1)
+    assert limit.is_within_limit_after_write(150)
+    limit.record_before_write(150, 3.0)  # nothing was read for three seconds
+    assert not limit.is_within_limit_after_write(150)
 
 
 async def test_a_burst_that_a_good_line_has_had_no_time_to_carry_closes_nobody(full_streams):
@@ -370,19 +370,21 @@ HELLO = {"protocol": 1, "min_protocol": 1, "auth": None, "streams": ["mic", "lin
 SNAPSHOT = {"state": "live", "t": 1.0, "recent": []}
 
 
-def receive(session: ClientSession, op: str, **d):
+def receive(session: ClientProtocol, op: str, **d):
     messages, answer = session.receive_message(json.dumps({"op": op, "d": d}))
     return messages, json.loads(answer)["d"] if answer else None
 
 
 def test_the_client_joins_a_stream_when_its_snapshot_is_there():
-    session = ClientSession("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
+    session = ClientProtocol("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
     nowhere = {"epoch": "01B", "offset": 3, "recovered": False, "replayed": 0}
     receive(session, "hello", **HELLO)
     assert receive(session, "identified", streams={"mic": nowhere, "line": nowhere})[0] == []
     assert session.cursors == {"mic": m.EventCursor("01A", 7)}  # a break now must not skip what was never given out
     ((joined,), _) = receive(session, "snapshot", stream="mic", epoch="01B", offset=5, snapshot=SNAPSHOT)
-    assert joined == StreamJoined(stream="mic", epoch="01B", offset=5, recovered=False, replayed=0, snapshot=SNAPSHOT)
+    assert joined == StreamJoined(
+        stream="mic", epoch="01B", offset=5, is_recovered=False, replayed_count=0, snapshot=SNAPSHOT
+    )
     assert session.cursors == {"mic": m.EventCursor("01B", 5)}
     assert session.snapshots == {"mic": SNAPSHOT}
     assert session.is_recovered == {"mic": False}
@@ -391,16 +393,16 @@ def test_the_client_joins_a_stream_when_its_snapshot_is_there():
 
 
 def test_the_client_needs_no_snapshot_where_it_recovered():
-    session = ClientSession("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
+    session = ClientProtocol("ws://x/ws", resume={"mic": m.EventCursor("01A", 7)})
     receive(session, "hello", **HELLO)
     at = {"epoch": "01A", "offset": 9, "recovered": True, "replayed": 2}
     ((joined,), _) = receive(session, "identified", streams={"mic": at})
-    assert (joined.recovered, joined.replayed, joined.snapshot) == (True, 2, None)
+    assert (joined.is_recovered, joined.replayed_count, joined.snapshot) == (True, 2, None)
     assert session.cursors == {"mic": m.EventCursor("01A", 7)}
 
 
 def test_a_server_that_closes_at_once_is_not_asked_again_at_once():
-    session = ClientSession("ws://x/ws")
+    session = ClientProtocol("ws://x/ws")
     at = {"epoch": "01A", "offset": 9, "recovered": False, "replayed": 0, "snapshot": SNAPSHOT}
     waits = []
     for _ in range(40):
@@ -445,7 +447,7 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch
 
 
 def test_a_connection_that_never_stood_is_not_lost():
-    session = ClientSession("ws://x/ws")
+    session = ClientProtocol("ws://x/ws")
     assert session.record_disconnection(OSError("refused")) == []
     receive(session, "identified", streams={})
     assert session.record_disconnection(OSError("reset")) == [Disconnected(None, "reset")]

@@ -54,7 +54,9 @@ def test_stalled_clients_cost_little():
 def test_fuzzed_frames():
     found = fuzz.frames(20_000, seed=2)
     assert found["longest_ms"] < 1000
-    assert {"CloseConnection", "HandleRequest", "JoinStreams", "SendText"} <= set(found["outcomes"])
+    assert {"CloseConnectionAction", "HandleRequestAction", "JoinStreamsAction", "SendMessageAction"} <= set(
+        found["outcomes"]
+    )
 
 
 async def test_fuzzed_handshakes():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streamseg.server.access_tokens import AccessTokens
-from streamseg.server.protocol import CloseConnection, ProtocolState, ServerProtocol
+from streamseg.server.protocol import CloseConnectionAction, ProtocolState, ServerProtocol
 from streamseg.settings import ServerSettings
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
@@ -56,7 +56,7 @@ class Conversation(RuleBasedStateMachine):
             return []
         self.allowance -= 1
         if self.allowance < 0:
-            assert [action.code for action in actions if isinstance(action, CloseConnection)] == [4029]
+            assert [action.code for action in actions if isinstance(action, CloseConnectionAction)] == [4029]
         check(actions, self.conn, {})
         return actions
 
@@ -98,7 +98,7 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def reading_does_not_control(self):
         for action in self.say({"op": "request", "d": {"id": 1, "type": "reset", "stream": "mic"}}):
-            if not isinstance(action, CloseConnection):
+            if not isinstance(action, CloseConnectionAction):
                 assert json.loads(action.text)["d"]["error"]["code"] == 103
 
     @invariant()

@@ -10,11 +10,11 @@ import pytest
 
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.protocol import (
-    CloseConnection,
-    HandleRequest,
-    JoinStreams,
+    CloseConnectionAction,
+    HandleRequestAction,
+    JoinStreamsAction,
     ProtocolState,
-    SendText,
+    SendMessageAction,
     ServerProtocol,
 )
 from streamseg.settings import ServerSettings
@@ -52,20 +52,20 @@ def opened(**options) -> ServerProtocol:
     if auth:
         d["auth"] = token_proof.compute_proof(auth, "c0ffee")
     (let_in,) = say(conn, "identify", d)
-    assert isinstance(let_in, JoinStreams)
+    assert isinstance(let_in, JoinStreamsAction)
     conn.send_identified("session", {})
     return conn
 
 
 def answer(actions) -> dict:
     (sent,) = actions
-    assert isinstance(sent, SendText)
+    assert isinstance(sent, SendMessageAction)
     return json.loads(sent.text)["d"]
 
 
 def code(actions) -> int:
     (close,) = actions
-    assert isinstance(close, CloseConnection)
+    assert isinstance(close, CloseConnectionAction)
     assert len(close.reason.encode()) <= 123
     return int(close.code)
 
@@ -82,7 +82,7 @@ def test_the_server_speaks_first():
 
 def test_a_bare_identify_hears_all_streams_and_all_but_high_volume():
     (let_in,) = say(connection(), "identify", {"protocol": 1})
-    assert let_in == JoinStreams(TopicFilter(frozenset(ALL), "provisional"), ("mic", "line"), {})
+    assert let_in == JoinStreamsAction(TopicFilter(frozenset(ALL), "provisional"), ("mic", "line"), {})
 
 
 def test_an_identify_says_what_it_wants():
@@ -96,7 +96,7 @@ def test_an_identify_says_what_it_wants():
     }
     (let_in,) = say(connection(), "identify", d)
     wanted = TopicFilter(frozenset({"boundary", "meter"}), "confirmed")
-    assert let_in == JoinStreams(wanted, ("line",), {"line": m.EventCursor("E", 4)})
+    assert let_in == JoinStreamsAction(wanted, ("line",), {"line": m.EventCursor("E", 4)})
 
 
 def test_a_clients_name_is_fit_to_be_said_in_events():
@@ -167,8 +167,8 @@ def test_too_fast():
     conn = opened(messages_per_s=10, message_burst=20)
     d = {"id": 1, "type": "snapshot", "stream": "mic"}
     for _ in range(19):  # one went for identify
-        assert isinstance(say(conn, "request", d, now=0.0)[0], HandleRequest)
-    assert isinstance(say(conn, "request", d, now=0.11)[0], HandleRequest)
+        assert isinstance(say(conn, "request", d, now=0.0)[0], HandleRequestAction)
+    assert isinstance(say(conn, "request", d, now=0.11)[0], HandleRequestAction)
     assert code(say(conn, "request", d, now=0.12)) == 4029
 
 
@@ -201,7 +201,7 @@ def test_roles(read, control, shown, role):
     if role is None:
         assert code(actions) == 4009
     else:
-        assert isinstance(actions[0], JoinStreams)
+        assert isinstance(actions[0], JoinStreamsAction)
         assert conn.role == role
     bearer = None if shown is None else f"Bearer {shown}"
     assert AccessTokens(read, control).role_for_bearer(bearer) == role
@@ -267,7 +267,7 @@ def test_control_takes_the_control_token(d, request_):
     assert refused["ok"] is False
     assert refused["error"]["code"] == 103
     (meet,) = say(opened(control="c"), "request", {"id": 7, **d})
-    assert meet == HandleRequest(7, request_)
+    assert meet == HandleRequestAction(7, request_)
 
 
 # Requests
@@ -277,9 +277,9 @@ def test_requests_are_handed_on():
     (meet,) = say(
         opened(), "request", {"id": "a", "type": "history", "stream": "mic", "epoch": "E", "from": 1, "to": 9}
     )
-    assert meet == HandleRequest("a", r.HistoryRequest("mic", "E", 1, 9))
+    assert meet == HandleRequestAction("a", r.HistoryRequest("mic", "E", 1, 9))
     (meet,) = say(opened(), "request", {"id": "a", "type": "snapshot", "stream": "mic"})
-    assert meet == HandleRequest("a", r.SnapshotRequest("mic"))
+    assert meet == HandleRequestAction("a", r.SnapshotRequest("mic"))
 
 
 def test_subscribing_changes_the_interest():

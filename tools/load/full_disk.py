@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from streamseg.client.session import StreamJoined
+from streamseg.client.protocol import StreamJoined
 from streamseg.client.subscription import Subscription, subscribe
 from streamseg.wire.envelope import Envelope, encode_envelope
 
@@ -56,7 +56,7 @@ class Hearer:
             async for message in messages:
                 if isinstance(message, Envelope):
                     self.runs[-1].append(message)
-                elif isinstance(message, StreamJoined) and not message.recovered:
+                elif isinstance(message, StreamJoined) and not message.is_recovered:
                     self.runs.append([])
 
     @property

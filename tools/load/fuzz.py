@@ -22,11 +22,11 @@ import msgspec
 from streamseg.server import Hub, serve
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.protocol import (
-    CloseConnection,
-    HandleRequest,
-    JoinStreams,
+    CloseConnectionAction,
+    HandleRequestAction,
+    JoinStreamsAction,
     ProtocolState,
-    SendText,
+    SendMessageAction,
     ServerProtocol,
 )
 from streamseg.settings import ServerSettings
@@ -59,22 +59,22 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
     for action in actions:
         found[type(action).__name__] = found.get(type(action).__name__, 0) + 1
         match action:
-            case CloseConnection(code=code, reason=reason):
+            case CloseConnectionAction(code=code, reason=reason):
                 assert code in CloseCode
                 assert 4000 <= code < 5000
                 assert len(reason.encode()) <= 123
                 assert conn.state is ProtocolState.CLOSED
                 found[int(code)] = found.get(int(code), 0) + 1
-            case SendText(text=text):
+            case SendMessageAction(text=text):
                 said = msgspec.json.decode(text)
                 assert said["op"] == "response"
                 assert said["d"]["ok"] is False
                 assert said["d"]["error"]["code"] in list(RequestErrorCode)
-            case HandleRequest(request=request):
+            case HandleRequestAction(request=request):
                 assert isinstance(request, tuple(r.REQUEST_TYPES.values()))
                 assert conn.role == "control" or not isinstance(request, r.ControlRequest)
                 assert conn.state is ProtocolState.OPEN
-            case JoinStreams(streams=streams, resume=resume):
+            case JoinStreamsAction(streams=streams, resume=resume):
                 assert set(streams) <= {"mic", "line"}
                 assert set(resume) <= set(streams)
                 conn.send_identified("s", {})

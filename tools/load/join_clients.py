@@ -9,7 +9,7 @@ import re
 import socket
 import time
 
-from streamseg.client.session import Disconnected, Message, MessagesAndReply, StreamHeartbeat, StreamJoined
+from streamseg.client.protocol import Disconnected, Message, MessagesAndReply, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import Subscription
 from streamseg.wire.envelope import Envelope
 from tools.load.fan_out import UPGRADE, percentile
@@ -76,7 +76,7 @@ class Joiner(Subscription):
     def take(self, message: Message) -> None:
         progress = self.progress
         match message:
-            case StreamJoined(stream=stream, recovered=False, snapshot=snapshot):
+            case StreamJoined(stream=stream, is_recovered=False, snapshot=snapshot):
                 if snapshot is None or len(snapshot["recent"]) != 50:
                     progress.faults.append(f"{stream} has no full snapshot")
                 progress.joined(stream, message.epoch, message.offset)
@@ -185,7 +185,7 @@ async def crowd(port: int, streams: list[str], ours: int, raw: int, bytes_per_s:
     identified = [progress.identified_s or 999.0 for progress in progresses]
     complete = [progress.complete_s or 999.0 for progress in progresses]
     return {
-        "clients": {"streamseg.client.session": ours, "raw": raw},
+        "clients": {"streamseg.client.protocol": ours, "raw": raw},
         "streams": len(streams),
         "bytes_per_s": bytes_per_s,
         "identified_s": {"median": round(percentile(identified, 0.5), 3), "most": round(max(identified), 3)},

@@ -1,4 +1,4 @@
-"""The client's side of the protocol, without a socket: makes answers and the user's messages from the server's.
+"""The client's side of the protocol, without a socket: makes replies and the user's messages from the server's.
 
 `Subscription` (asyncio) and `BlockingSubscription` add the socket::
 
@@ -6,8 +6,8 @@
         print(event.type, event.data)
 
 A subscription outlives its connections. It reconnects with back-off and jitter, and resumes after the last event that
-it returned, so its user gets every event once. Where the server no longer has all events, `StreamJoined.recovered` is
-false, and its snapshot is the state to start from.
+it returned, so its user gets every event once. Where the server no longer has all events, `StreamJoined.is_recovered`
+is false, and its snapshot is the state to start from.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
 from streamseg import __version__
-from streamseg.errors import ServerRefusedError, SubjectNotFoundError
+from streamseg.errors import NotFoundOnServerError, ServerRefusedError
 from streamseg.wire.codes import CloseCode
 from streamseg.wire.envelope import Envelope, decode_envelope
 from streamseg.wire.messages import PROTOCOL_VERSION, EventCursor, EventsDropped
@@ -49,23 +49,24 @@ _MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 
 
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to the user: the subscription starts or resumes a stream, whose events follow.
+    """A message for the user: the subscription starts or resumes to receive a stream, whose events follow.
 
-    recovered: every event since the last one that was returned follows, the first `replayed` of them from the history.
-    Otherwise `snapshot` is the state right after `offset`: discard what was known of the stream and start from there.
-    snapshot: may be None where `recovered` is true, because a server leaves out snapshots that nobody needs.
+    is_recovered: whether every event since the last one that was returned follows, the first `replayed_count` of them
+    from the history. If not, `snapshot` is the state right after `offset`: discard what was known of the stream and
+    start from there. It may be None where `is_recovered` is true, because a server leaves out snapshots that nobody
+    needs.
     """
 
     stream: str
     epoch: str
     offset: int
-    recovered: bool
-    replayed: int
+    is_recovered: bool = msgspec.field(name="recovered")
+    replayed_count: int = msgspec.field(name="replayed")
     snapshot: dict[str, Any] | None = None
 
 
 class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to the user at regular intervals: how far the server has processed and sent a stream.
+    """A message for the user, sent at regular intervals: how far the server has processed and sent a stream.
 
     t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: seconds
     that the engine is behind the sound. offset: of the last event sent. dropped_samples: samples lost in this epoch,
@@ -83,7 +84,7 @@ class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """A message to the user: the connection ended, and another is tried.
+    """A message for the user: the connection to the server was lost; the subscription connects again.
 
     code, reason: of the server's close frame; code None without one.
     """
@@ -96,22 +97,27 @@ Message: TypeAlias = Envelope | StreamJoined | StreamHeartbeat | EventsDropped |
 
 
 class MessagesAndReply(NamedTuple):
-    """The result of one message of the server: messages for the user, and the text to send back, None for none."""
+    """The result of `receive_message`: messages for the user, and the JSON text to send back, or None for no reply."""
 
     messages: list[Message]
     reply: bytes | None
 
 
 class ReceivedMessage(msgspec.Struct):
-    """A message of the server with `d` not decoded yet. is_recorded: false for an event that is not in the history."""
+    """A message of the server whose content `d` is still JSON text.
+
+    op: the kind of message. is_recorded: false for an event that is not in the history.
+    """
 
     op: str
     d: msgspec.Raw
     is_recorded: bool = msgspec.field(default=True, name="kept")
 
 
-class ClientSession:
-    """One client's state over all its connections to a server; subclasses add the socket.
+class ClientProtocol:
+    """The client's side of the protocol, without a socket: reads the server's messages, makes replies, plans retries.
+
+    One object serves all connections of one client, one after the other; subclasses add the socket.
 
     `cursors`, `snapshots`, `heartbeats`, `is_recovered` and `is_recorded` hold the latest value of each stream.
     `is_recorded` is false while the server cannot write its history: events received then cannot be resumed from.
@@ -155,7 +161,7 @@ class ClientSession:
         self._is_identified = False  # on the present connection
 
     def receive_message(self, text: str | bytes) -> MessagesAndReply:
-        """Process one message of the server; return what to pass to the user and what to send back.
+        """Process one message of the server; return the messages for the user and the reply to send to the server.
 
         Raises ServerRefusedError when the server needs a token that this client does not have, or uses another
         protocol.
@@ -188,7 +194,7 @@ class ClientSession:
                 return MessagesAndReply([], None)  # a newer server may send operations that this client does not know
 
     def record_disconnection(self, error: Exception) -> list[Message]:
-        """Register that the connection ended with this error, and return the messages for the user.
+        """Register that the connection ended with `error`; return the messages for the user.
 
         That is one `Disconnected`; nothing if the server had not accepted this client yet.
         """
@@ -200,12 +206,12 @@ class ClientSession:
         return [Disconnected(None, str(error))]
 
     def find_refusal(self, error: Exception) -> ServerRefusedError | None:
-        """Return the error to raise if it is useless to reconnect after `error`, or None if it may help."""
+        """Return the error to raise if it is useless to reconnect after `error`; None if the client shall reconnect."""
         if isinstance(error, ConnectionClosed) and error.rcvd is not None:
             code = error.rcvd.code
             if code in _FATAL_CLOSE_CODES or code in _NO_RECONNECT_CODES:
                 is_unknown = code == CloseCode.WRONG_VALUE and self._names_unknown_stream()
-                refusal = SubjectNotFoundError if is_unknown else ServerRefusedError
+                refusal = NotFoundOnServerError if is_unknown else ServerRefusedError
                 return refusal(f"{self.url} closed with {code}: {shorten_server_text(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
@@ -256,10 +262,10 @@ class ClientSession:
 
     def _join_stream(self, fields: dict[str, Any]) -> StreamJoined:
         message = msgspec.convert(fields, StreamJoined)
-        self.is_recovered[message.stream] = message.recovered
+        self.is_recovered[message.stream] = message.is_recovered
         if message.snapshot is not None:
             self.snapshots[message.stream] = message.snapshot
-        if not message.recovered:
+        if not message.is_recovered:
             self.cursors[message.stream] = EventCursor(message.epoch, message.offset)
         return message
 

@@ -1,4 +1,4 @@
-"""Registers the labels and alarms of a stream, to refuse requests that name another."""
+"""Keeps the labels and alarms of a stream, to refuse requests that name another."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _LABELS_MAX = 1000  # as many as the setting `labels_max` allows; the one emitte
 _MAX_LISTED = 30
 
 
-class UnknownSubjectError(UsageError):
+class UnknownLabelOrAlarmError(UsageError):
     """The request names a label or an alarm that the stream does not have."""
 
 
-class SubjectRegistry:
-    """Registers the labels of one stream's epoch, and its raised alarms, from its events."""
+class LabelAndAlarmRegistry:
+    """Keeps the labels and the raised alarms that the events of one stream named in its present epoch."""
 
     def __init__(self) -> None:
         self._epoch = ""
@@ -23,7 +23,7 @@ class SubjectRegistry:
         self._alarms: dict[str, None] = {}
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Add or remove the labels and alarms of an event. The first event of a new epoch removes all others first."""
+        """Add the labels of an event; add or remove its alarm. The first event of an epoch removes all earlier ones."""
         if envelope.epoch != self._epoch:
             self._epoch = envelope.epoch
             self._labels.clear()
@@ -45,14 +45,22 @@ class SubjectRegistry:
                 pass
 
     def check_label(self, stream: str, label: str) -> None:
-        """Raise UnknownSubjectError unless an event of this epoch has this label. stream: its name, for the message."""
+        """Raise UnknownLabelOrAlarmError unless an event of this epoch had this label.
+
+        stream: the name of the stream, for the error message.
+        """
         if label not in self._labels:
-            raise UnknownSubjectError(f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}")
+            raise UnknownLabelOrAlarmError(
+                f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}"
+            )
 
     def check_alarm(self, stream: str, alarm: str) -> None:
-        """Raise UnknownSubjectError unless this alarm is raised. stream: the stream's name, for the message."""
+        """Raise UnknownLabelOrAlarmError unless this alarm is raised now.
+
+        stream: the name of the stream, for the error message.
+        """
         if alarm not in self._alarms:
-            raise UnknownSubjectError(
+            raise UnknownLabelOrAlarmError(
                 f"alarm {alarm!r} of {stream} is not raised; {_format_list('raised', self._alarms)}"
             )
 
@@ -65,8 +73,8 @@ class SubjectRegistry:
             del self._labels[next(iter(self._labels))]
 
 
-def _format_list(title: str, subjects: dict[str, None]) -> str:
+def _format_list(title: str, items: dict[str, None]) -> str:
     """List the first ones in alphabetical order. Shorter labels are older, so `B` comes before `AA`."""
-    names = sorted(subjects, key=lambda name: (len(name), name))
+    names = sorted(items, key=lambda name: (len(name), name))
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return f"{title}: {', '.join(names[:_MAX_LISTED]) or 'none yet'}{more}"
