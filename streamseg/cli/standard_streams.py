@@ -62,9 +62,9 @@ def _set_encoding(stream: io.TextIOWrapper) -> None:
 
 
 def finish_standard_streams() -> None:
-    """Flush standard output. Call it last in the program.
+    """Flush standard output at the end of the program; never raises an error.
 
-    If that fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
+    If flushing fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
     """
     try:
         sys.stdout.flush()
@@ -122,7 +122,7 @@ class TolerantStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each line."""
+        """Call `write` with each of `lines`; no line breaks are added."""
         for line in lines:
             self.write(line)
 
