@@ -12,7 +12,7 @@ from streamseg.cli.standard_streams import TolerantStream, report_lost_output, r
 from streamseg.wire.printable import make_printable
 
 
-class PrintableConsole(Console):
+class SanitisingConsole(Console):
     """A Rich console that removes control characters from all text, so that printed text cannot control the terminal.
 
     Only the styles and cursor movements of Rich pass. Line breaks are removed from strings too, but not from text in
@@ -34,6 +34,7 @@ class PrintableConsole(Console):
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:
+        """Set the stream that the console prints to."""
         Console.file.fset(self, new_file)  # type: ignore[attr-defined]
 
     def print(self, *objects: Any, **options: Any) -> None:

@@ -10,9 +10,9 @@ from streamseg.errors import UsageError
 
 @contextmanager
 def require_extra(extra: str) -> Iterator[None]:
-    """In the `with` block, turn the ModuleNotFoundError of another package into a UsageError.
+    """Context manager: turn a ModuleNotFoundError inside it into a UsageError that contains the `pip install` command.
 
-    extra: the extra that installs the package; the message contains the `pip install` command.
+    extra: the extra of streamseg that installs the package. A missing module of streamseg itself is not converted.
     """
     try:
         yield

@@ -32,7 +32,7 @@ class InputFiles:
             self._add_file(os.fstat(sys.stdin.fileno()), "standard input")
 
     def add_path(self, path: Path | str) -> None:
-        """Add a file; it need not exist."""
+        """Add the file at `path` to the set; it need not exist."""
         try:
             self._add_file(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
         except (OSError, ValueError):
@@ -68,7 +68,7 @@ class InputFiles:
             same = "it" if name == str(path) else f"it under the name {name}"
             raise UsageError(f"{path} is not written: this command reads {same}; name another file")
 
-    def check_outputs(
+    def decide_replacing_outputs(
         self,
         paths: Sequence[Path],
         *,
@@ -76,10 +76,11 @@ class InputFiles:
         ask: Callable[[str], bool] | None = None,
         folder_to_make: Path | None = None,
     ) -> bool:
-        """Raise an error unless all output files `paths` may be written; returns whether any of them exists already.
+        """Return whether existing output files are to be replaced; raise an error if one of them must not be written.
 
-        The result is passed on as `replace`. force: existing files may be replaced. ask: without `force`, called with a
-        question if a file exists, returns whether to replace it; with None an existing file is refused.
+        Returns False when none of them exists. The result is passed on as `replace`. force: existing files may be
+        replaced. ask: without `force`, called with a question if a file exists, returns whether to replace it; with
+        None an existing file is refused.
         folder_to_make: a folder for output files that need not exist yet.
         Raises UsageError (an input file, a folder, an existing file, the same file twice), OutputError (no folder, no
         permission).

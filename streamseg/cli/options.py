@@ -199,10 +199,10 @@ class LiveStores(NamedTuple):
 
 
 def choose_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> LiveStores:
-    """Choose the files from the options `--history`, `--memory` and `--lessons`, and check that each is of its kind.
+    """Return the stores for the options `--history`, `--memory` and `--lessons`; None stands for the default file.
 
-    None stands for the default file. no_history: there is no history, and of the other two only files that are given
-    are used. Raises UsageError when a file is of another kind or cannot be read.
+    no_history: there is no history, and of the other two only files that are given are used. Raises UsageError when a
+    file is not a store of its kind, or cannot be read.
     """
     from streamseg.history.database import refuse_foreign_history
     from streamseg.live import default_history_path, open_feedback_store, open_name_store

@@ -53,22 +53,26 @@ def collect_inputs(
     return inputs
 
 
-def check_outputs(
+def decide_replacing_outputs(
     paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
 ) -> bool:
-    """Raise an error unless all output files `paths` may be written; ask on a terminal before one is replaced.
+    """Return whether existing output files are to be replaced; raise an error if one of them must not be written.
 
-    Returns the `replace` argument for the functions that write them: whether any of them exists already. force: replace
-    without a question. folder_to_make: a folder for output files that need not exist yet.
+    The result is the `replace` argument of the functions that write them; it is False when none of them exists. force:
+    replace without a question; otherwise the user is asked on a terminal, and elsewhere an existing file is an error.
+    folder_to_make: a folder for output files that need not exist yet.
     Raises UsageError, OutputError.
     """
     ask = ask_user if is_interactive() else None
-    return inputs.check_outputs(paths, force=force, ask=ask, folder_to_make=folder_to_make)
+    return inputs.decide_replacing_outputs(paths, force=force, ask=ask, folder_to_make=folder_to_make)
 
 
-def check_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
-    """Check one output file as `check_outputs` does. Returns False for `out=None`, which is standard output."""
-    return check_outputs([] if out is None else [out], inputs, force=force)
+def decide_replacing_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
+    """Return whether the existing file `out` is to be replaced; False if `out` is None, which is standard output.
+
+    Asks the user and raises errors as `decide_replacing_outputs` does.
+    """
+    return decide_replacing_outputs([] if out is None else [out], inputs, force=force)
 
 
 def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:

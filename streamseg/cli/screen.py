@@ -52,7 +52,7 @@ class LiveScreen:
         self._live = live or Live(console=terminal.stdout, auto_refresh=False)
 
     def show_address(self, page_url: str) -> None:
-        """Show the URL of the server's page from the next drawing on."""
+        """Set the URL of the server's page, which every later drawing shows."""
         self._address = page_url
 
     def show_events(self, _: Session, envelopes: list[Envelope]) -> None:

@@ -28,7 +28,7 @@ DEFAULT_PORT = 8765
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where and how a command serves its sessions.
+    """The address and other options of the server on which a command serves its sessions to clients.
 
     any_free_port: use another port when `port` is in use. keep_serving: continue to serve after the last source has
     ended. settings: None for the defaults. history: the file in which the server stores events; None stores none.
@@ -144,10 +144,10 @@ def run_and_print_sessions(sessions: Sequence[Session], serving: ServeOptions | 
 
 
 def raise_failures(sessions: Sequence[Session]) -> None:
-    """After the sessions have ended, raise the error of a source, if there is one.
+    """Raise the error of a session that failed, or of an incomplete capture (saved recording); otherwise do nothing.
 
-    Of several failed streams a SourceError lists the names. Otherwise an OutputError is raised for a capture (saved
-    recording) that is incomplete.
+    Call it after the sessions have ended. With several sessions, a SourceError lists the streams that failed. An
+    incomplete capture raises OutputError.
     """
     failures = {session.stream: session.failure for session in sessions if session.failure}
     if failures and len(sessions) > 1:

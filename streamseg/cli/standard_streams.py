@@ -17,7 +17,9 @@ from typing import Any, TextIO, cast
 
 
 def prepare_standard_streams() -> None:
-    """Open closed standard streams on /dev/null and set encodings. Call it once, before any file is opened.
+    """Connect closed standard streams to /dev/null, and set the encoding of all three.
+
+    Call it once, before any file is opened.
 
     A closed descriptor is opened first: otherwise the next file that is opened would get its number, and the output of
     a C library would go into that file.
@@ -62,9 +64,9 @@ def _set_encoding(stream: io.TextIOWrapper) -> None:
 
 
 def finish_standard_streams() -> None:
-    """Flush standard output. Call it last in the program.
+    """Flush standard output at the end of the program, without raising an error when that fails.
 
-    If that fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
+    If flushing fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
     """
     try:
         sys.stdout.flush()
@@ -122,7 +124,7 @@ class TolerantStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each line."""
+        """Call `write` with each of `lines`; no line breaks are added."""
         for line in lines:
             self.write(line)
 

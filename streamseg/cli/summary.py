@@ -11,7 +11,7 @@ from streamseg.wire.printable import make_printable
 
 
 class EventSummary:
-    """Counts the boundaries, sections and lost sound of one stream; `str(summary)` is a line for people."""
+    """Counts the boundaries, sections and lost sound of one stream; `str(summary)` is one line of text."""
 
     def __init__(self) -> None:
         self.t = 0.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from streamseg.cli.console import PrintableConsole
+from streamseg.cli.console import SanitisingConsole
 from streamseg.errors import OutputError
 from streamseg.wire import events
 from streamseg.wire.envelope import Envelope, encode_envelope
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
 # markup=False: names, titles and labels come from files, stations and servers, and may look like markup.
-stdout = PrintableConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
-stderr = PrintableConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+stdout = SanitisingConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+stderr = SanitisingConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def format_clock(t: float) -> str:
@@ -36,9 +36,9 @@ def format_clock(t: float) -> str:
 
 
 def label_colour(label: str | None) -> str:
-    """Return the Rich colour of a label: always the same; labels next to each other in the alphabet differ.
+    """Return the name of the Rich colour for a label, the same at each call; white for None (no label).
 
-    None, a section without a label, is white.
+    Labels that are next to each other in the alphabet get different colours.
     """
     return _COLOURS[sum(label.encode(errors="surrogatepass")) % len(_COLOURS)] if label else "white"
 
@@ -49,7 +49,7 @@ def label_text(label: str | None, name: str | None = None) -> Text:
 
 
 def event_line(envelope: Envelope) -> Text | None:
-    """Return an event as a line for people; None for types of events that are not shown."""
+    """Return one readable line that describes an event; None if events of its type are not shown."""
     match envelope.data:
         case events.StreamStarted() as data:
             channels = f"{data.channels} channel{'s' if data.channels > 1 else ''}"
@@ -100,7 +100,7 @@ def _timed_text(t: float, text: str, style: str = "") -> Text:
 
 
 def print_event_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
-    """Print events to standard output, each as one line for people. prefix: printed before each line."""
+    """Print one readable line for each event to standard output. prefix: printed before each line."""
     for envelope in envelopes:
         text = event_line(envelope)
         if text is not None:
@@ -127,7 +127,7 @@ def show_busy(message: str) -> AbstractContextManager[object]:
 
 
 def explain_slow_start() -> str:
-    """Return a phrase that explains why and how long a start may take: kernels are compiled."""
+    """Return a text for messages that explains why a start is slow: kernels are compiled, for half a minute."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
@@ -140,9 +140,10 @@ def explain_slow_start() -> str:
 
 @contextmanager
 def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Yield a function to call after each file with `(count, total, name)`, which shows the progress on standard error.
+    """Context manager: gives a function to call after each file with `(count, total, name)`, which shows the progress.
 
-    On a terminal a bar is shown, with `message` before the first call; otherwise a line is printed for each call.
+    It is shown on standard error: on a terminal as a bar, with `message` before the first call; otherwise as a line for
+    each call.
     """
     if not stderr.is_terminal:
         yield lambda count, total, name: stderr.print(f"{count}/{total} {name}")
@@ -186,7 +187,7 @@ class _WarningPrinter(logging.Handler):
 
 @contextmanager
 def print_warnings() -> Iterator[None]:
-    """Until the context ends, print to standard error every warning that streamseg logs."""
+    """Context manager: while it is active, print each warning that streamseg logs on standard error."""
     logger = logging.getLogger("streamseg")
     printer = _WarningPrinter(logging.WARNING)
     logger.addHandler(printer)

@@ -16,7 +16,7 @@ from streamseg.wire.envelope import Envelope
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """A file format for results.
+    """A file format for results: its file suffix, its media type, and the function that renders events in it.
 
     suffix: the usual one, with its dot. media_type: for HTTP. render: the function that converts the events of a stream
     to the text of the file, in pieces.

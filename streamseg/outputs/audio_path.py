@@ -16,7 +16,7 @@ FORMATS_WITH_PATH: Final = frozenset({"rekordbox"})
 
 
 def set_audio_path(envelopes: Iterable[Envelope], audio_path: str) -> Iterator[Envelope]:
-    """Yield the same events, with `audio_path` as the name of the sound file in `StreamStarted`."""
+    """Yield the same events, but replace the name of the sound file in `StreamStarted` by `audio_path`."""
     for envelope in envelopes:
         if isinstance(envelope.data, StreamStarted):
             envelope = msgspec.structs.replace(envelope, data=msgspec.structs.replace(envelope.data, source=audio_path))
@@ -24,7 +24,7 @@ def set_audio_path(envelopes: Iterable[Envelope], audio_path: str) -> Iterator[E
 
 
 def resolve_audio_path(envelopes: Iterable[Envelope], folder: Path) -> Iterator[Envelope]:
-    """Yield the same events, with the path of the sound file instead of its name in `StreamStarted`.
+    """Yield the same events, but replace the name of the sound file in `StreamStarted` by its path.
 
     The file is searched for in `folder`, then in the current folder. Raises UsageError when it is in neither.
     """

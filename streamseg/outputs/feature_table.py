@@ -58,7 +58,10 @@ def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks
 
 
 def list_column_names(columns: Columns) -> list[str]:
-    """List the names of the columns in a file: `time_s`, then `rms_db`, or `mfcc_0`, `mfcc_1` … of several columns."""
+    """List the column names of a feature file: `time_s`, then each feature, numbered if it has several columns.
+
+    A feature of one column is `rms_db`; one of several is `mfcc_0`, `mfcc_1` and so on.
+    """
     names = ["time_s"]
     for name, columns_of_feature in columns.items():
         width = columns_of_feature.stop - columns_of_feature.start

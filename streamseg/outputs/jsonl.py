@@ -13,7 +13,7 @@ _LONGEST_LINE: Final = 4 * 2**20  # bytes; no event is longer, and a file of som
 
 
 def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
-    """Render one line of JSON per event, at once; control characters are escaped, so that a terminal may show it."""
+    """Yield each event as one line of JSON, as soon as it comes; control characters in it are escaped."""
     for envelope in envelopes:
         yield escape_unprintable_json(encode_envelope(envelope).decode()) + "\n"
 

@@ -6,7 +6,10 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render the text of a `.lab` file: one line per section, with its name or label; its white space becomes `_`."""
+    """Render the text of a `.lab` file: one line per section, with start, end, and name or label.
+
+    Times are in seconds. White space in a name becomes `_`.
+    """
     return "".join(
         f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.display_name.split())}\n"
         for section in recording.sections

@@ -8,7 +8,7 @@ from streamseg.outputs.recording import Recording
 
 
 def render(recording: Recording) -> str:
-    """Render the JSON document, with one chapter per section; times in seconds."""
+    """Render podcast chapters as a JSON document, with one chapter per section; times are in seconds."""
     chapters = [
         {"startTime": round(section.start, 3), "endTime": round(section.end, 3), "title": section.title}
         for section in recording.sections

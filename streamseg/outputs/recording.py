@@ -21,7 +21,9 @@ _MAX_TIME_S: Final = 1e10  # about 300 years
 
 @dataclass(frozen=True, slots=True)
 class RecordedSection:
-    """A closed section of a run; times in stream seconds. Its texts are printable and have one line each.
+    """One closed section of a run: its start and end in stream seconds, its label, name and report.
+
+    All texts are printable and have one line each.
 
     label: what the engine assigned, None if nothing. name: what a user called the label, None if nothing.
     occurrence: 1 for the first section with this name or label, 2 for the next. label_confidence: 0 to 1, None without
@@ -40,18 +42,18 @@ class RecordedSection:
 
     @property
     def display_name(self) -> str:
-        """The name that a user gave; without one the label; without both the word `section`."""
+        """The name that a user gave; if there is no name, the label; if there is no label, the word `section`."""
         return self.name or self.label or "section"
 
     @property
     def title(self) -> str:
-        """The name or label, and its occurrence, as in `A 2`."""
+        """The display name and its occurrence: `A 2` is the second section with the display name `A`."""
         return f"{self.display_name} {self.occurrence}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The results of one run, collected from its events: its sections in the order of time, and its source.
+    """The results of one run, collected from its events: its sections in the order of time, and the name of its source.
 
     audio: the name of the source in the events. sample_rate: of the source, Hz; None when the events lack the start
     of the run. stop: stream seconds at which the run ended, and the reason; None when the events lack the end.

@@ -12,7 +12,7 @@ _MEMORY_CUE = "-1"  # hot cues are 0 to 7; most mixes have more sections
 
 
 def render(recording: Recording) -> str:
-    """Render the XML collection of one track, with one `POSITION_MARK` per section.
+    """Render a rekordbox XML collection of one track, with one memory cue (`POSITION_MARK`) per section.
 
     The absolute `file://` address of the sound file identifies the track.
     """

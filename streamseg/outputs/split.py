@@ -36,7 +36,7 @@ SPLIT_FORMATS = tuple(_ENCODERS)
 
 @dataclass(frozen=True, slots=True)
 class SplitFile:
-    """One audio file that was written: its path and its duration in seconds."""
+    """One audio file that `split_recording` wrote: its path and its duration in seconds."""
 
     path: Path
     duration_s: float
@@ -154,5 +154,5 @@ def _make_file_name(title: str) -> str:
 
     Names that Windows reserves (CON, NUL) and leading dots cannot occur: a number precedes and a suffix follows.
     """
-    allowed = re.sub(r'[\\/:*?"<>|]', "_", make_one_line(title).replace(REPLACEMENT, "_")).strip(". ")
-    return allowed.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(". ") or "section"
+    allowed_title = re.sub(r'[\\/:*?"<>|]', "_", make_one_line(title).replace(REPLACEMENT, "_")).strip(". ")
+    return allowed_title.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(". ") or "section"

@@ -33,10 +33,13 @@ class AudioFileSource:
         self._active_decoders: set[DecoderProcess] = set()
         # Started here and not at the first block: the child takes a tenth of a second to start, and so does the engine
         self._first_decoder: DecoderProcess | None = DecoderProcess(self.path, self.name)
-        self._finalizer = weakref.finalize(self, self._first_decoder.release)
+        self._finalizer = weakref.finalize(self, self._first_decoder.free_resources)
 
     def close(self) -> None:
-        """End the iteration, even while it waits for data. May be called from any thread or signal handler."""
+        """Kill the decoder process, so that the iteration ends without an error, even while it waits for data.
+
+        It may be called from any thread or signal handler.
+        """
         self._close_event.set()
         for decoder in (*tuple(self._active_decoders), self._first_decoder):
             if decoder is not None:
@@ -75,7 +78,7 @@ class AudioFileSource:
                 yield from decoder
         finally:
             self._active_decoders.discard(decoder)
-            decoder.release()
+            decoder.free_resources()
 
 
 def format_path(path: Path | str) -> str:

@@ -64,7 +64,7 @@ class CapturingSource:
         return self._source.dropped_samples
 
     def close(self) -> None:
-        """End the iteration. May be called from any thread."""
+        """Close the recorded source, so that the iteration ends. It may be called from any thread."""
         self._source.close()
 
     def __iter__(self) -> Iterator[SourceItem]:

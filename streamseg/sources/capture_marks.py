@@ -20,7 +20,7 @@ _MAX_SAMPLE: Final = 1 << 62
 
 
 class CaptureMark(NamedTuple):
-    """One mark: a gap, absence or title, and the number of samples (per channel) of the capture before it."""
+    """One mark of a capture: a gap, absence or title, and the number of samples (per channel) before it."""
 
     sample: int
     item: NonSoundItem
@@ -34,26 +34,30 @@ class _MarkLine(msgspec.Struct):
     fields: dict[str, Any]
 
 
-def capture_marks_path(path: Path) -> Path:
-    """Return the path of the file of marks of a capture. path: of the WAV file. The file need not exist."""
-    return path.with_name(path.name + ".marks.jsonl")
+def capture_marks_path(capture_path: Path) -> Path:
+    """Return the path of the marks file that belongs to a capture (a WAV file). Neither file need exist."""
+    return capture_path.with_name(capture_path.name + ".marks.jsonl")
 
 
 def format_mark_line(item: NonSoundItem, sample: int) -> bytes:
-    """Format an item as one line of a file of marks. sample: number of samples (per channel) before the item."""
+    """Format a gap, absence or title as one JSON line of a marks file.
+
+    sample: the number of samples (per channel) before the item.
+    """
     kind = next(kind for kind, item_type in _KINDS.items() if isinstance(item, item_type))
     mark = {"sample": sample, "kind": kind, "fields": msgspec.to_builtins(item)}
     return msgspec.json.encode(mark) + b"\n"
 
 
-def read_capture_marks(path: Path) -> Iterator[CaptureMark]:
-    """Read a file of marks, in order. path: of the file of marks, not of the WAV file.
+def read_capture_marks(marks_path: Path) -> Iterator[CaptureMark]:
+    """Read the marks of a capture from its marks file, and yield them in order.
 
+    marks_path: see `capture_marks_path`.
     Raises SourceError, which names the file and the line, at the first invalid line.
     """
     last_sample = 0
     try:
-        with path.open("rb") as file:
+        with marks_path.open("rb") as file:
             number = 0
             while line := file.readline(_MAX_LINE_BYTES):
                 number += 1
@@ -61,13 +65,13 @@ def read_capture_marks(path: Path) -> Iterator[CaptureMark]:
                     mark = _parse_mark(line, last_sample)
                 except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
                     raise SourceError(
-                        f"{path}, line {number} is not a mark of a capture: {error}; "
+                        f"{marks_path}, line {number} is not a mark of a capture: {error}; "
                         "mend the file, or move it away to hear the sound without its gaps"
                     ) from None
                 last_sample = mark.sample
                 yield mark
     except OSError as error:
-        raise SourceError(f"the marks {path} cannot be read: {error.strerror}") from None
+        raise SourceError(f"the marks {marks_path} cannot be read: {error.strerror}") from None
 
 
 def _parse_mark(line: bytes, last_sample: int) -> CaptureMark:
@@ -86,15 +90,15 @@ def _parse_mark(line: bytes, last_sample: int) -> CaptureMark:
     return CaptureMark(mark.sample, item)
 
 
-def merge_capture_marks(blocks: Iterable[SourceItem], path: Path) -> Iterator[SourceItem]:
-    """Yield the blocks of a capture, and between them the items of its marks, each at its sample.
+def merge_capture_marks(blocks: Iterable[SourceItem], capture_path: Path) -> Iterator[SourceItem]:
+    """Yield the blocks of a capture, and between them the gaps, absences and titles from its marks file.
 
-    blocks: the decoded WAV file; a block is divided where a mark lies inside it. path: of the WAV file.
+    blocks: the decoded WAV file; a block is divided where a mark lies inside it. capture_path: of the WAV file.
     Raises SourceError, before the first block, when the file of marks is damaged.
     """
-    for _ in read_capture_marks(capture_marks_path(path)):
+    for _ in read_capture_marks(capture_marks_path(capture_path)):
         pass
-    marks = read_capture_marks(capture_marks_path(path))
+    marks = read_capture_marks(capture_marks_path(capture_path))
     mark = next(marks, None)
     position = 0
     for block in blocks:

@@ -84,7 +84,7 @@ class DecoderProcess:
         with contextlib.suppress(OSError):
             self._process.kill()
 
-    def release(self) -> None:
+    def free_resources(self) -> None:
         """Kill the child, wait for it, and free pipes and shared memory. Call it only after the iteration has ended."""
         self.close()
         with contextlib.suppress(OSError):

@@ -47,7 +47,10 @@ def demo_scenes() -> tuple[DemoScene, ...]:
 
 
 class DemoProgramme:
-    """A source that yields the demo programme once, without pacing. Its creation renders the samples: about 1 s."""
+    """A source that yields the demo programme once, as fast as the reader takes it.
+
+    Its creation renders the samples, which takes about 1 s.
+    """
 
     name = "demo programme"
     dropped_samples = 0
@@ -63,7 +66,7 @@ class DemoProgramme:
             yield Block(self._samples[start : start + _BLOCK], SAMPLE_RATE)
 
     def close(self) -> None:
-        """End the iteration. May be called from any thread."""
+        """Make the iteration end before its next block. It may be called from any thread."""
         self._is_closed = True
 
 

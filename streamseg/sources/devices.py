@@ -19,7 +19,7 @@ from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 @dataclass(frozen=True, slots=True)
 class InputDeviceInfo:
-    """The properties of one input device, as the system reports them.
+    """The name, number of channels and sample rate of one input device, as PortAudio reports them.
 
     index: PortAudio's number of the device, valid until `rescan_devices`. system: the host API, such as ALSA. channels:
     the largest number of input channels. sample_rate: the default one, Hz.
@@ -73,9 +73,9 @@ def list_devices() -> list[InputDeviceInfo]:
 
 
 def find_device(name: str | None) -> InputDeviceInfo:
-    """Find an input device by its name, or by a part that only one name contains, ignoring case.
+    """Find an input device by its name or a unique part of it, ignoring case; None finds the default device.
 
-    name: None returns the default device of the system. Raises DeviceNotFoundError, which lists the devices.
+    Raises DeviceNotFoundError, which lists the devices.
     """
     devices = list_devices()
     if not devices:

@@ -73,7 +73,7 @@ class _DeviceCapture:
 
 
 class Microphone:
-    """A source that yields the sound of one input device until it is closed, also after the device was away."""
+    """A source that yields the sound of one input device until it is closed; it waits for a device that disappears."""
 
     def __init__(
         self, device_name: str | None = None, *, sample_rate: int | None = None, channels: int | None = None
@@ -102,7 +102,10 @@ class Microphone:
         return self._loss_detector.missing_samples
 
     def close(self) -> None:
-        """End the iteration. May be called from any thread."""
+        """Stop listening: the iteration yields the sound that has already arrived, then ends.
+
+        It may be called from any thread.
+        """
         self._close_event.set()
 
     def __iter__(self) -> Iterator[SourceItem]:

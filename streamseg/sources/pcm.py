@@ -24,7 +24,7 @@ FIXED_PCM_ADVICE = (
 
 
 class RawPcmSource:
-    """A source that reads interleaved samples without a header, and yields them as they arrive."""
+    """A source that reads raw PCM (interleaved samples without a header) from a byte stream, as it arrives."""
 
     def __init__(
         self,
@@ -57,7 +57,10 @@ class RawPcmSource:
         self._close_event = threading.Event()
 
     def close(self) -> None:
-        """End the iteration. May be called from any thread."""
+        """Stop reading: the iteration ends about 0.1 s later, without an error. The byte stream stays open.
+
+        It may be called from any thread.
+        """
         self._close_event.set()
 
     def __iter__(self) -> Iterator[SourceItem]:

@@ -20,7 +20,7 @@ _CLOSE_CHECK_INTERVAL_S: Final = 0.1
 
 
 def read_pipe(descriptor: int, close_event: threading.Event) -> Iterator[bytes]:
-    """Read a pipe: yield data as they arrive, until they end or `close_event` is set.
+    """Yield the data of a pipe as they arrive, until the pipe ends or `close_event` is set.
 
     descriptor: a file descriptor, which stays open. Each item has 1 to 262,144 bytes. Raises OSError.
     """

@@ -50,7 +50,10 @@ class PlaybackSource:
         return self._missing_samples + (self._ring.dropped_frames if self._ring else 0)
 
     def close(self) -> None:
-        """End the iteration. May be called from any thread."""
+        """Stop the playback and close the source that is played, so that the iteration ends.
+
+        A generator is not closed. It may be called from any thread.
+        """
         self._close_event.set()
         if not isinstance(self._source, Iterator):  # a generator cannot be closed from another thread
             close = getattr(self._source, "close", None)

@@ -28,7 +28,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from streamseg.cli.app import app
-from streamseg.cli.console import PrintableConsole
+from streamseg.cli.console import SanitisingConsole
 from streamseg.engine import kernels
 from streamseg.server.limits import LimitedConnection, make_limited_connection_class
 from streamseg.server.protocol import _error_code_of
@@ -222,14 +222,14 @@ def test_rich_renders_everything_through_one_method_and_one_file():
                 rendered.append(segment.text)
                 yield segment
 
-    place = "streamseg/cli/console.py (PrintableConsole)"
+    place = "streamseg/cli/console.py (SanitisingConsole)"
     console = Watched(file=io.StringIO(), width=40)
     console.print("a string", Text("a text"), Panel("inside", title="above"))
     for words in ("a string", "a text", "inside", "above"):
         assert any(words in text for text in rendered), changed("rich", f"the way of {words!r}", place)
     assert isinstance(inspect.getattr_static(Console, "file"), property), changed("rich", "Console.file", place)
     written = io.StringIO()
-    PrintableConsole(file=written).print("one\x1b[31m")
+    SanitisingConsole(file=written).print("one\x1b[31m")
     assert written.getvalue() == "one�[31m\n"
 
 

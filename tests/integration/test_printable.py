@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streamseg.cli import app, summary, terminal
-from streamseg.cli.console import PrintableConsole
+from streamseg.cli.console import SanitisingConsole
 from streamseg.cli.screen import LiveScreen
 from streamseg.outputs import FORMATS
 from streamseg.wire.events import LabelNamed, SectionClosed, StreamTitle
@@ -57,7 +57,7 @@ def test_json_lines_say_the_same_and_hold_no_control_character(text):
 @given(hostile_text)
 def test_a_console_prints_no_control_of_a_stranger(text):
     shown = io.StringIO()
-    console = PrintableConsole(file=shown, markup=False, emoji=False, force_terminal=True, width=60)
+    console = SanitisingConsole(file=shown, markup=False, emoji=False, force_terminal=True, width=60)
     table = Table(box=None)
     table.add_column(Text(text))
     table.add_row(text, style="bold")
@@ -70,13 +70,13 @@ def test_a_console_prints_no_control_of_a_stranger(text):
 
 def test_a_string_stays_on_its_line():
     shown = io.StringIO()
-    PrintableConsole(file=shown, markup=False, soft_wrap=True).print(f"streamseg: mic: {HOSTILE}")
+    SanitisingConsole(file=shown, markup=False, soft_wrap=True).print(f"streamseg: mic: {HOSTILE}")
     assert shown.getvalue().count("\n") == 1
 
 
 def test_the_screen_and_the_tally_show_hostile_names(monkeypatch):
     shown = io.StringIO()
-    console = PrintableConsole(file=shown, markup=False, emoji=False, width=100)
+    console = SanitisingConsole(file=shown, markup=False, emoji=False, width=100)
     screen = LiveScreen(HOSTILE)
     closed = SectionClosed(**closed_fields() | {"label": HOSTILE, "name": HOSTILE})
     said = stamped(StreamTitle(t=1.0, title=HOSTILE), LabelNamed(label="A", name=HOSTILE, by="x"), closed)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from unit.test_outputs import run
 
 from streamseg.cli.app import app
-from streamseg.cli.console import PrintableConsole
+from streamseg.cli.console import SanitisingConsole
 from streamseg.cli.standard_streams import TolerantStream
 from streamseg.outputs import FORMATS
 from streamseg.wire.envelope import decode_envelope
@@ -186,14 +186,14 @@ def test_a_stream_that_recovers_is_written_again_and_reported_once_a_spell():
 
 def test_a_console_writes_what_the_alphabet_holds():
     raw = io.BytesIO()
-    console = PrintableConsole(file=io.TextIOWrapper(raw, "latin-1"))
+    console = SanitisingConsole(file=io.TextIOWrapper(raw, "latin-1"))
     console.print("A → Größe")
     assert raw.getvalue() == "A ? Größe\n".encode("latin-1")
 
 
 def test_a_closed_stream_costs_its_lines_only():
     stream = io.StringIO()
-    console = PrintableConsole(file=stream)
+    console = SanitisingConsole(file=stream)
     stream.close()
     console.print("nobody reads it")
 

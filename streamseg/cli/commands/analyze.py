@@ -65,7 +65,7 @@ def command(
     source = open_source(spec, pcm_advice=FIXED_PCM_ADVICE)
 
     from streamseg.cli import terminal
-    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.cli.text_output import write_output
     from streamseg.live import Session, open_feedback_store, open_name_store
@@ -76,7 +76,7 @@ def command(
     inputs = collect_inputs(
         sounds=[spec], files=[model], databases=[name_store.path], feedback_file=feedback_store.path
     )
-    replace = check_output(out, inputs, force=force)
+    replace = decide_replacing_output(out, inputs, force=force)
     session = Session(
         stream,
         source,

@@ -65,7 +65,7 @@ def command(
 
     from streamseg.cli import terminal
     from streamseg.cli.extras import require_extra
-    from streamseg.cli.paths import check_outputs, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_outputs
 
     with require_extra("evaluation"):
         from streamseg.evaluation import evaluate_folder, worlds
@@ -85,7 +85,7 @@ def command(
     inputs = collect_inputs(
         files=[model, *(path for world_folder in folders for path in list_evaluation_files(world_folder))]
     )
-    replace = check_outputs(outputs, inputs, force=force, folder_to_make=pictures)
+    replace = decide_replacing_outputs(outputs, inputs, force=force, folder_to_make=pictures)
     scored_worlds: list[worlds.World] = []
     for world_folder in folders:
         with terminal.show_progress(

@@ -42,13 +42,13 @@ def command(
     epoch: Annotated[str | None, typer.Option(help="The epoch to export, if the events are of several.")] = None,
 ) -> None:
     """Convert events to labels, chapters, a CUE sheet or a table."""
-    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.cli.text_output import write_output
     from streamseg.outputs import FORMATS
     from streamseg.outputs.audio_path import FORMATS_WITH_PATH, resolve_audio_path, set_audio_path
     from streamseg.outputs.event_file import read_events
 
-    replace = check_output(out, collect_inputs(files=[events]), force=force)
+    replace = decide_replacing_output(out, collect_inputs(files=[events]), force=force)
     envelopes = _select_epoch(read_events(events), epoch)
     if audio is not None:
         envelopes = set_audio_path(envelopes, audio)

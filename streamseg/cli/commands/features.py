@@ -47,14 +47,14 @@ def command(
     Names, units and definitions are in docs/features.md. Progress goes to standard error.
     """
     from streamseg.cli import terminal
-    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.feature_arrays import COLUMNS
     from streamseg.outputs.feature_table import make_feature_writer
     from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_source
 
     spec = parse_source(file)[1]
-    replace = check_output(out, collect_inputs(sounds=[spec]), force=force)
+    replace = decide_replacing_output(out, collect_inputs(sounds=[spec]), force=force)
     write = make_feature_writer(out, replace=replace)
     run = _FeatureRun(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
     with handle_stop_signals(run.stop):

@@ -63,7 +63,7 @@ def command(
     from streamseg.atomic_files import check_folder_can_be_written
     from streamseg.cli import terminal
     from streamseg.cli.commands.analyze import iterate_events_with_summary
-    from streamseg.cli.paths import check_outputs, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_outputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store
@@ -107,7 +107,7 @@ def command(
             raise typer.Exit(1)
         failure = session.failure
     parts = list_part_paths(recording, folder, audio_format)
-    replace = check_outputs(parts, inputs, force=force, folder_to_make=folder)
+    replace = decide_replacing_outputs(parts, inputs, force=force, folder_to_make=folder)
     total_s = 0.0
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
         terminal.stdout.print(f"{part.path}  {terminal.format_clock(part.duration_s)}")

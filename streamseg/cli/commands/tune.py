@@ -50,7 +50,7 @@ def command(
 
     from streamseg.cli import terminal
     from streamseg.cli.extras import require_extra
-    from streamseg.cli.paths import check_output, collect_inputs
+    from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.engine.models.loader import load_boundary_model
 
     with require_extra("evaluation"):
@@ -58,7 +58,7 @@ def command(
         from streamseg.evaluation.tune import MIN_FILES_FOR_TREES, MIN_HOURS_FOR_TREES, tune_model
 
     settings = settings_from_options(profile, changes, lookahead)
-    replace = check_output(out, collect_inputs(files=[model, *list_evaluation_files(folder)]), force=force)
+    replace = decide_replacing_output(out, collect_inputs(files=[model, *list_evaluation_files(folder)]), force=force)
     start = load_chosen_model(model) or load_boundary_model(profile)
     with terminal.show_progress("analyzing (the first run after installing compiles, about half a minute)") as progress:
         tuning = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)
