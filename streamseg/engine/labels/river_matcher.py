@@ -42,7 +42,7 @@ class RiverMatcher:
     def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
         """Process the next texture vector; return the last window's cluster, None while there are no clusters.
 
-        vector: shape (VECTOR_DIMS,). The last window: the last WINDOW_STEPS vectors that are complete.
+        vector: shape (VECTOR_DIMS,). The last window: the latest complete group of WINDOW_STEPS vectors.
         """
         self._window_sum += vector[:STANDARDISED_DIMS]
         self._window_count += 1
