@@ -31,7 +31,7 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFile:
-    """A sound file with its annotation.
+    """A sound file with its annotation: labelled spans, and their kind (sections, segments or transitions).
 
     audio: the sound file. spans: sections, segments or transitions, in order, against which boundaries are scored.
     segments: labelled spans against which labels are scored; empty if there are none.

@@ -97,7 +97,7 @@ def fit_projection(
 def make_boundary_targets(
     track: TrackTexture, steps: NDArray[np.int64], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> NDArray[np.int8]:
-    """Return the target of a candidate at each of these steps: 1 boundary, 0 none, -1 not used (near a boundary).
+    """Return the target of a candidate at each of `steps`: 1 boundary, 0 none, -1 not used (near a boundary).
 
     steps: shape (n,), indices of texture vectors. excluded_labels: labels whose spans, with the boundaries at both
     ends, are -1, because a fold is tested on them.

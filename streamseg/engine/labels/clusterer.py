@@ -33,7 +33,7 @@ class SimilarityIndex(Protocol):
 
 
 class EuclideanIndex:
-    """Compares plain vectors (river's dicts of numbers) by their RMS distance.
+    """Compares vectors, given as dicts {dimension: number} as in river, by their RMS distance.
 
     The log-odds fall linearly from 4 at distance 0 to 0 at `radius`. The keys of the first vector are the dimensions:
     other keys are ignored, missing ones are 0.
@@ -97,7 +97,7 @@ class SectionClusterer(base.Clusterer):
 
     @property
     def n_clusters(self) -> int:
-        """The number of labels."""
+        """The number of labels that have stored sections."""
         return len(self.labels)
 
     def learn_one(self, x: Any, w: float = 1.0) -> None:

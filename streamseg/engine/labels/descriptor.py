@@ -31,7 +31,7 @@ _CHROMA_SCALE, _CHROMA_SHIFT = TEXTURE_STD[HARMONY], TEXTURE_MEAN[HARMONY] - _ME
 
 
 class DescriptorArrays(NamedTuple):
-    """The numbers of a section descriptor, as the kernels read and write them."""
+    """The arrays that hold the statistics of a section descriptor; the kernels read and write them."""
 
     n_vectors: Ints  # int64 (1,) texture vectors so far
     n_window_means: Ints  # int64 (1,) rows of `window_means` in use
