@@ -31,7 +31,7 @@ class LabelledSpan:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFile:
-    """A sound file with its annotation.
+    """A sound file with its annotation: labelled spans, and their kind (sections, segments or transitions).
 
     audio: the sound file. spans: sections, segments or transitions, in order, against which boundaries are scored.
     segments: labelled spans against which labels are scored; empty if there are none.
@@ -63,14 +63,14 @@ def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]
     return tuple(span for span in spans if span.label != _NO_LABEL)
 
 
-def list_evaluation_files(folder: Path) -> list[Path]:
-    """List the sound files and annotation files in a folder, sorted; none if the folder is missing."""
+def list_sound_and_annotation_files(folder: Path) -> list[Path]:
+    """List the sound files and annotation files of a folder, sorted by path; [] if the folder is missing."""
     endings = (*_SOUND_ENDINGS, ".tsv")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
 def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
-    """Find the sound files in a folder that have annotation, and read it; sorted by name.
+    """Find the sound files of a folder that have an annotation file, sorted by name, and read their annotation.
 
     truth: the kind of annotation; "auto" takes for each file the first of transitions, sections, segments that exists.
     Raises SourceNotFoundError when the folder is missing or has none.

@@ -28,7 +28,7 @@ _FADE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class TrainingExamples:
-    """Boundary candidates to train trees on.
+    """Features and targets of boundary candidates, on which trees are trained.
 
     features: shape (candidates, width). targets: shape (candidates,), 1 for a boundary and 0 for none.
     """
@@ -39,7 +39,7 @@ class TrainingExamples:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """Training parameters of one kind of material.
+    """Training parameters of a boundary model for one kind of material: songs, mixes or programmes.
 
     projection_dims: dimensions of the projection. smoothing: vectors averaged before the projection is fitted.
     ages: texture vectors after which a candidate is classified. neighbourhood, min_distance: see `BoundaryModel`.
@@ -70,8 +70,9 @@ RECIPES = {
 def fit_projection(
     tracks: list[TrackTexture], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> Floats:
-    """Fit the projection in which texture vectors of one label lie together and those of different labels apart.
+    """Fit a projection that brings texture vectors of one label together and separates those of different labels.
 
+    Returns shape (TEXTURE_DIMS, projection_dims).
     excluded_labels: labels that are not used, because a fold is tested on them.
     """
     vectors: list[Floats] = []
@@ -96,7 +97,7 @@ def fit_projection(
 def make_boundary_targets(
     track: TrackTexture, steps: NDArray[np.int64], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> NDArray[np.int8]:
-    """Return the target of a candidate at each of these steps: 1 boundary, 0 none, -1 not used (near a boundary).
+    """Return the target of a candidate at each of `steps`: 1 boundary, 0 none, -1 not used (near a boundary).
 
     steps: shape (n,), indices of texture vectors. excluded_labels: labels whose spans, with the boundaries at both
     ends, are -1, because a fold is tested on them.
@@ -151,17 +152,17 @@ def collect_examples(
 
 
 def fit_trees(
-    examples: list[TrainingExamples], weights: list[float], trees: int, leaves: int, width: int
+    examples: list[TrainingExamples], weights: list[float], n_trees: int, n_leaves: int, n_features: int
 ) -> lightgbm.Booster:
     """Train boosted trees that predict whether a candidate is a boundary.
 
-    examples: of each track. weights: of each track. trees: how many. leaves: of each tree. width: only so many of the
-    first features are used.
+    examples: of each track. weights: of each track. n_trees: number of trees. n_leaves: of each tree. n_features:
+    only so many of the first features are used.
     """
     options = {
         "objective": "binary",
-        "num_leaves": leaves,
-        "learning_rate": min(0.1, 12.5 / trees),
+        "num_leaves": n_leaves,
+        "learning_rate": min(0.1, 12.5 / n_trees),
         "min_data_in_leaf": 100,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
@@ -171,14 +172,14 @@ def fit_trees(
         "seed": 1,
         "num_threads": 1,
     }
-    features = np.concatenate([one.features[:, :width] for one in examples])
+    features = np.concatenate([one.features[:, :n_features] for one in examples])
     targets = np.concatenate([one.targets for one in examples])
     sample_weights = np.repeat(weights, [len(one.targets) for one in examples])
-    return lightgbm.train(options, lightgbm.Dataset(features, targets, weight=sample_weights), num_boost_round=trees)
+    return lightgbm.train(options, lightgbm.Dataset(features, targets, weight=sample_weights), num_boost_round=n_trees)
 
 
 def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int32] | Floats]:
-    """Convert the trees of all boosters, in order, to the arrays of a `BoundaryModel`, by name."""
+    """Convert the trees of all boosters, in order, to arrays; {name of a field of `BoundaryModel`: array}."""
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
@@ -210,7 +211,7 @@ def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int3
 
 
 def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Floats) -> BoundaryModel:
-    """Make a boundary model without trees, by which candidate features can be computed; it rejects no candidate."""
+    """Make a boundary model that has no trees yet, with which the features of candidates are computed."""
     empty = np.zeros(0, np.int32)
     return BoundaryModel(
         projection=projection,
@@ -231,8 +232,8 @@ def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Fl
     )
 
 
-def add_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
-    """Return a copy of the model with only these glance trees, which reject candidates of log-odds below `gate`."""
+def set_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
+    """Return a copy of the model with only these first-stage trees; they reject candidates of log-odds below `gate`."""
     return replace(
         model,
         **flatten_trees([booster]),  # type: ignore[arg-type]
@@ -276,7 +277,7 @@ def train_boundary_model(
             [glances[i] for i in train], [weights[i] for i in train], _GLANCE_TREES, _GLANCE_LEAVES, width
         )
         gates.append(_choose_gate(booster, [glances[i] for i in test], width, recipe.close_look_share))
-        glance_model = add_glance_trees(model, booster, gates[-1])
+        glance_model = set_glance_trees(model, booster, gates[-1])
         for i in test:
             examples[i] = collect_examples(
                 tracks[i], glance_model, recipe, CLOSE_LOOK_NEGATIVE_SHARE, rng, _REJECTION_FLOOR, excluded_labels
@@ -286,7 +287,7 @@ def train_boundary_model(
     close_look_trees = fit_trees(
         close_look_examples, weights, recipe.trees, recipe.leaves, CandidateScorer(model).n_features
     )
-    glance_model = add_glance_trees(model, glance_trees, float(np.mean(gates)))
+    glance_model = set_glance_trees(model, glance_trees, float(np.mean(gates)))
     return replace(glance_model, **flatten_trees([glance_trees, close_look_trees]))  # type: ignore[arg-type]
 
 

@@ -18,7 +18,7 @@ _PRIOR_COUNT = 10.0  # weight of the identity calibration, in predictions
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityDiagram:
-    """Predictions in bins of probability; empty bins are left out.
+    """How often predictions came true, in bins of their probability; bins without predictions are left out.
 
     probability: mean of each bin. frequency: share of each bin that came true. count: predictions in each bin.
     """
@@ -54,7 +54,7 @@ def make_reliability_diagram(probabilities: list[float], outcomes: list[bool]) -
 
 
 class PlattScaling(NamedTuple):
-    """A calibration: log-odds are multiplied by `slope`, then `shift` is added."""
+    """A calibration of probabilities: their log-odds are multiplied by `slope`, then `shift` is added."""
 
     slope: float
     shift: float

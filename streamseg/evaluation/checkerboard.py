@@ -27,12 +27,12 @@ _MIN_VARIANCE = 1e-3
 
 
 def detect_file_boundaries(path: Path) -> TrackPredictions:
-    """Detect the boundaries in a sound file by the checkerboard; the predictions have no labels."""
+    """Detect the boundaries in a sound file with the checkerboard baseline (Foote 2000); no labels are predicted."""
     return detect_texture_boundaries(extract_texture(path))
 
 
 def detect_texture_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
-    """Detect boundaries in the texture vectors of a file by the checkerboard.
+    """Detect the boundaries in the texture vectors of a file with the checkerboard baseline (Foote 2000).
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ from streamseg.wire.events import (
 
 @dataclass(frozen=True, slots=True)
 class TrackPredictions:
-    """The predictions of the program for one file.
+    """What the program predicted for one file: boundaries, labelled sections, and changes of the sound classes.
 
     boundaries: confirmed ones. sections: closed ones with their labels, `?` without one. sound: changes of the sound
     classes. boundary_history: all decisions about boundaries, in order. novelty: pairs of (stream seconds, novelty).
@@ -91,7 +91,7 @@ class Evaluation:
 
     @property
     def timeliness(self) -> list[TimelinessCounts]:
-        """The timeliness and calibration counts of each track."""
+        """Counts of each track: boundaries predicted early, retractions, and pairs of (probability, came true)."""
         return [
             timeliness.measure_timeliness(truth, self.predictions[name].boundary_history)
             for name, truth in self.truth.items()
@@ -165,7 +165,7 @@ def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None
 
 
 def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
-    """Collect the predictions that are scored from the events of one run."""
+    """Convert the events of one run to the predictions that are scored."""
     boundaries, sections, sound, history, novelty, duration_s = [], [], [], [], [], 0.0
     for event in events:
         match event.data:
@@ -202,7 +202,7 @@ def score_track(
     if track.kind == "transitions":
         truth = [(span.start + span.end) / 2 for span in track.spans]
         inside = list(predictions.boundaries)
-        score, pairs = scores.score_transitions(track.spans, [boundary.t for boundary in inside])
+        score, pairs = scores.score_mix_transitions(track.spans, [boundary.t for boundary in inside])
         narrow = whole = narrow_whole = None
     else:
         truth = scores.inner_boundaries(track.spans)

@@ -14,10 +14,10 @@ Result = TypeVar("Result")
 def run_parallel(
     function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[int, Result]]:
-    """Call a function in several processes, once for each tuple of arguments in `work`.
+    """Call a function in several processes, once for each tuple of arguments; yield each call's (index, result).
 
-    Yields (index in `work`, result) in the order of completion. jobs: number of processes; with 1 the calls run in this
-    process. Ctrl-C ends the processes.
+    work: the tuples of arguments; index: of a tuple in `work`. Results come in the order of completion. jobs: number of
+    processes; with 1 the calls run in this process. Ctrl-C ends the processes.
     """
     processes = max(1, min(jobs, len(work)))
     parallel = Parallel(n_jobs=processes, return_as="generator_unordered", initializer=_ignore_interrupt)

@@ -144,7 +144,7 @@ def _match_changes(
     times = [boundary.t for boundary in predictions.boundaries]
     if truth.kind == "transitions":
         return [(span.start, span.end) for span in truth.spans], dict(
-            scores.score_transitions(truth.spans, times).pairs
+            scores.score_mix_transitions(truth.spans, times).pairs
         )
     inner = scores.inner_boundaries(truth.spans)
     return [(t, t) for t in inner], dict(scores.match_boundaries(inner, times, 3.0))

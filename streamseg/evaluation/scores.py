@@ -38,8 +38,8 @@ class DetectionScore:
     f: float
 
 
-class TransitionScore(NamedTuple):
-    """The score of boundaries in a mix. pairs: indices of the matched (transition, estimate)."""
+class MixTransitionScore(NamedTuple):
+    """How well estimated boundaries match the transitions of a mix. pairs: indices of each (transition, estimate)."""
 
     detection: DetectionScore
     pairs: list[tuple[int, int]]
@@ -53,7 +53,7 @@ class LabelScores(NamedTuple):
 
 
 def score_detection(truth: list[float], estimates: list[float], window_s: float) -> DetectionScore:
-    """Score estimated against true boundaries, in seconds, matched one to one if they are at most `window_s` apart.
+    """Score estimated boundaries against true ones, in seconds, matched one to one with a tolerance of `window_s`.
 
     Neither list has the ends of the piece, so the score is trimmed.
     """
@@ -73,7 +73,7 @@ def inner_boundaries(spans: tuple[LabelledSpan, ...]) -> list[float]:
 def score_untrimmed(
     truth: list[float], estimates: list[float], start: float, end: float, window_s: float
 ) -> DetectionScore:
-    """Score estimated against true boundaries, in seconds, with both ends of the piece counted as hits.
+    """Score estimated boundaries against true ones, in seconds, with both ends of the piece counted as hits.
 
     start, end: of the piece. window_s: as in `score_detection`. This is the default of mir_eval; it is often published
     and higher than the trimmed score.
@@ -84,8 +84,8 @@ def score_untrimmed(
     return DetectionScore(precision, recall, f)
 
 
-def score_transitions(spans: tuple[LabelledSpan, ...], estimates: list[float]) -> TransitionScore:
-    """Score estimated boundaries, in seconds, against the transitions of a mix."""
+def score_mix_transitions(spans: tuple[LabelledSpan, ...], estimates: list[float]) -> MixTransitionScore:
+    """Score estimated boundaries, in seconds, against the annotated transitions between the tracks of a mix."""
     graph: dict[int, list[int]] = {}
     for i, t in enumerate(estimates):
         candidates = [
@@ -99,8 +99,8 @@ def score_transitions(spans: tuple[LabelledSpan, ...], estimates: list[float]) -
     matching = mir_eval.util._bipartite_match(graph)
     pairs = sorted((transition, estimate) for transition, estimate in matching.items())
     if not spans and not estimates:
-        return TransitionScore(DetectionScore(1.0, 1.0, 1.0), [])
-    return TransitionScore(_score_from_counts(len(pairs), len(estimates), len(spans)), pairs)
+        return MixTransitionScore(DetectionScore(1.0, 1.0, 1.0), [])
+    return MixTransitionScore(_score_from_counts(len(pairs), len(estimates), len(spans)), pairs)
 
 
 def match_boundaries(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
@@ -114,7 +114,7 @@ def match_boundaries(truth: list[float], estimates: list[float], window_s: float
 
 
 def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) -> LabelScores:
-    """Score estimated against true labels, over the annotated part of the file."""
+    """Score estimated labels against true ones by pairwise F-measure and V-measure, in the annotated part."""
     start, end = truth[0].start, truth[-1].end
     reference = np.array([[span.start, span.end] for span in truth])
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)

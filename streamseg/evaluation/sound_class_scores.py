@@ -31,21 +31,21 @@ ClassGrid = NDArray[np.bool_]  # shape (cells, 3), a column for each of KINDS
 
 @dataclass(frozen=True, slots=True)
 class ScoredProgramme:
-    """The annotation of one programme, and the predicted changes of its sound classes."""
+    """A broadcast programme to be scored: its annotation, and the predicted changes of speech, music and silence."""
 
     truth: tuple[LabelledSpan, ...]
     predictions: tuple[SoundChanged, ...]
 
 
 def is_programme(spans: tuple[LabelledSpan, ...]) -> bool:
-    """Return whether there are spans and all their labels are those of sound classes."""
+    """Return whether the spans annotate a programme: there are some, and every label is a key of `TRUTH_CLASSES`."""
     return bool(spans) and {span.label for span in spans} <= set(TRUTH_CLASSES)
 
 
 def sample_truth_on_grid(spans: tuple[LabelledSpan, ...]) -> ClassGrid:
-    """Return the annotated classes at the middle of each cell of the grid, bool, shape (cells, 3).
+    """Return whether speech, music and silence are annotated in each half second, bool, shape (cells, 3).
 
-    The grid covers the annotation in steps of GRID_S; its columns are KINDS.
+    A cell is GRID_S long and sampled at its middle; the cells cover the annotation. The columns are KINDS.
     """
     middles = _cell_middles(spans)
     which = np.searchsorted([span.start for span in spans], middles, side="right") - 1
@@ -53,10 +53,10 @@ def sample_truth_on_grid(spans: tuple[LabelledSpan, ...]) -> ClassGrid:
 
 
 def sample_predictions_on_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> ClassGrid:
-    """Return the predicted classes at the middle of each cell of the grid, bool, shape (cells, 3).
+    """Return whether speech, music and silence are predicted in each half second, bool, shape (cells, 3).
 
-    spans: the annotation, whose grid is used. A prediction holds from its `t` until the next one; before the first
-    there is no class.
+    spans: the annotation; the cells are those of `sample_truth_on_grid`. A prediction holds from its `t` until the next
+    one; before the first there is no class.
     """
     middles = _cell_middles(spans)
     which = np.searchsorted([change.t for change in predictions], middles, side="right")

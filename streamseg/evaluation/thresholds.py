@@ -34,9 +34,10 @@ _CANDIDATE_POLICIES = [
 
 @dataclass(frozen=True, slots=True)
 class PolicyScore:
-    """The scores of a policy: F, precision and recall at 3 s are means over tracks, the others are of all tracks.
+    """The scores of one confirmation policy on several tracks, at a tolerance of 3 s.
 
-    delay_median_s, delay_p90_s: from boundary to decision; infinite when no boundary was found.
+    f, precision, recall: means over tracks; the others: of all tracks together. delay_median_s, delay_p90_s: from
+    boundary to decision; infinite when no boundary was found.
     """
 
     f: float
@@ -49,7 +50,7 @@ class PolicyScore:
 
 
 def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) -> Floats:
-    """Run the boundary classifier over a track; return the probabilities after each texture vector.
+    """Run the boundary classifier over a track; return the probabilities of all candidates after each vector.
 
     Returns shape (vectors, ages): column k is of the candidate that is `model.ages[k]` vectors old.
     """
@@ -60,9 +61,10 @@ def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) ->
 def confirm_boundaries(
     probabilities: Floats, model: BoundaryModel, policy: ThresholdPolicy | None, settings: Settings
 ) -> list[DetectedBoundary]:
-    """Return the boundaries that a policy confirms, in order of decision.
+    """Return the boundaries of a track that a confirmation policy confirms, in order of decision.
 
-    probabilities: from `compute_boundary_probabilities`. policy: None: the policies of the model.
+    probabilities: from `compute_boundary_probabilities`. policy: None takes the policies of
+    the model.
     """
     if policy is not None:
         model = replace(model, policies=np.array([policy]))
@@ -73,7 +75,7 @@ def confirm_boundaries(
 def run_boundary_tracker(
     probabilities: Floats, model: BoundaryModel, settings: Settings
 ) -> tuple[BoundaryPrediction, ...]:
-    """Run the boundary tracker over the probabilities of a track; return all its decisions, in order.
+    """Run the boundary tracker over the probabilities of a track's candidates; return all its decisions, in order.
 
     probabilities: from `compute_boundary_probabilities`. Those of the decisions are calibrated by `model.calibration`.
     """
@@ -95,23 +97,23 @@ def run_boundary_tracker(
 
 def score_policy(
     tracks: list[TrackTexture],
-    tables: list[Floats],
+    probabilities: list[Floats],
     model: BoundaryModel,
     policy: ThresholdPolicy,
     settings: Settings,
 ) -> PolicyScore:
-    """Score the boundaries that a policy confirms in annotated tracks.
+    """Score the boundaries that a confirmation policy confirms in annotated tracks.
 
-    tables: the probabilities of each track, from `compute_boundary_probabilities`.
+    probabilities: of each track, from `compute_boundary_probabilities`.
     """
     track_scores, delays, alarms, hours = [], [], 0, 0.0
-    for track, table in zip(tracks, tables, strict=True):
+    for track, table in zip(tracks, probabilities, strict=True):
         boundaries = confirm_boundaries(table, model, policy, settings)
         spans = track.truth.spans
         hours += len(track.vectors) * HOP_FRAMES * HOP / ENGINE_RATE / 3600
         if track.truth.kind == "transitions":
             truth = [(span.start + span.end) / 2 for span in spans]
-            score, pairs = scores.score_transitions(spans, [boundary.t for boundary in boundaries])
+            score, pairs = scores.score_mix_transitions(spans, [boundary.t for boundary in boundaries])
         else:
             truth = scores.inner_boundaries(spans)
             boundaries = [boundary for boundary in boundaries if spans[0].start < boundary.t < spans[-1].end]
@@ -132,11 +134,14 @@ def score_policy(
 
 
 def score_candidate_policies(
-    tracks: list[TrackTexture], tables: list[Floats], model: BoundaryModel, settings: Settings
+    tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
 ) -> list[PolicyScore]:
-    """Score every combination of threshold, rise and youngest age on annotated tracks; tables: as in `score_policy`."""
+    """Score every candidate policy (threshold, its rise, youngest age: see `ThresholdPolicy`) on annotated tracks.
+
+    probabilities: as in `score_policy`.
+    """
     return [
-        score_policy(tracks, tables, model, (0.0, threshold, rise, float(youngest)), settings)
+        score_policy(tracks, probabilities, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _CANDIDATE_POLICIES
         for youngest in model.ages[::2]
     ]
@@ -145,7 +150,7 @@ def score_candidate_policies(
 def choose_policies(
     policy_scores: list[PolicyScore], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)
 ) -> Floats:
-    """Choose for each look-ahead the policy of highest F whose median delay is not longer, or else the fastest one.
+    """Choose for each look-ahead the policy of highest F whose median delay is within it; if none is, the fastest.
 
     policy_scores: of the policies to choose from. Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
     """

@@ -22,7 +22,7 @@ DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 @dataclass(frozen=True, slots=True)
 class BoundaryPrediction:
-    """One decision about a boundary, as in the events.
+    """One decision of the program about a boundary: it is provisional, confirmed or retracted.
 
     t: stream seconds of the boundary, None when it is retracted. decided_t: of the decision. probability: stability of
     a provisional boundary, confidence of a confirmed one. at_end: whether the end of the stream caused the decision.
@@ -38,7 +38,7 @@ class BoundaryPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TimelinessCounts:
-    """Counts of one track, which are added over tracks.
+    """Counts of one track that show how early its boundaries were predicted, and how often predictions were right.
 
     sharp: number of true boundaries that are cuts. early: those of them predicted, in any state, within `EARLY_S`.
     provisional: number of boundaries that were provisional. retractions: those of them that were retracted.
@@ -55,7 +55,7 @@ class TimelinessCounts:
 
 
 def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, ...]) -> TimelinessCounts:
-    """Compare all decisions about the boundaries of one track with its annotation.
+    """Compare the predictions for one track with its annotation: count the early, the retracted and the true ones.
 
     history: the decisions, in order. Boundaries about which the end of the stream decided are left out.
     """
@@ -103,7 +103,7 @@ def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, 
 
 
 def make_reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, ReliabilityDiagram]:
-    """Make the reliability diagrams of confidence and stability of all tracks together, by title."""
+    """Make {title: reliability diagram} of the predictions in all tracks together: confidence, and stability."""
     stability = [row for track in tracks for row in track.stability]
     confidence = [row for track in tracks for row in track.confidence]
     return {
@@ -120,10 +120,10 @@ def summarise_timeliness(tracks: list[TimelinessCounts]) -> list[tuple[str, str,
     rows = []
     sharp, provisional = sum(track.sharp for track in tracks), sum(track.provisional for track in tracks)
     if sharp:
-        rows.append((f"sharp changes said within {EARLY_S:g} s", f"{sum(t.early for t in tracks) / sharp:.3f}", ""))
+        rows.append((f"sharp changes reported within {EARLY_S:g} s", f"{sum(t.early for t in tracks) / sharp:.3f}", ""))
     if provisional:
         rows.append(("provisional, retracted", f"{sum(t.retractions for t in tracks) / provisional:.3f}", ""))
     for name, diagram in make_reliability_diagrams(tracks).items():
         if diagram.count:
-            rows.append((f"calibration error of {name}", f"{diagram.error:.3f}", f"{sum(diagram.count)} sayings"))
+            rows.append((f"calibration error of {name}", f"{diagram.error:.3f}", f"{sum(diagram.count)} predictions"))
     return rows

@@ -16,7 +16,7 @@ from streamseg.engine.timeline import step_to_time, time_after_steps
 from streamseg.evaluation.annotations import AnnotatedFile
 from streamseg.sources import AudioFileSource
 
-__all__ = ["TrackTexture", "extract_frames", "extract_texture", "step_to_time", "time_after_steps"]
+__all__ = ["TrackTexture", "extract_feature_frames", "extract_texture", "step_to_time", "time_after_steps"]
 
 Floats = NDArray[np.float64]
 
@@ -36,12 +36,12 @@ class TrackTexture:
 def extract_texture(path: Path) -> Floats:
     """Compute all texture vectors of a sound file, shape (n, VECTOR_DIMS)."""
     texture = TextureExtractor()
-    rows = [vector[None] for frames in extract_frames(path) for _, vector in texture.push(frames)]
+    rows = [vector[None] for frames in extract_feature_frames(path) for _, vector in texture.push(frames)]
     return np.concatenate([np.zeros((0, VECTOR_DIMS)), *rows])
 
 
-def extract_frames(path: Path) -> Iterator[Floats]:
-    """Yield the feature frames of a sound file, block by block, each shape (n, COLUMNS_TOTAL)."""
+def extract_feature_frames(path: Path) -> Iterator[Floats]:
+    """Compute all feature frames of a sound file; yield those of each block, shape (n, COLUMNS_TOTAL)."""
     features = FeatureExtractor()
     for samples in resample_to_mono(AudioFileSource(path)):
         yield features.push(samples)

@@ -60,12 +60,12 @@ class StepScore:
     tracks: tuple[TrackScore, ...]
 
     @property
-    def f(self) -> float:
-        """Mean F at 3 s over tracks."""
+    def mean_f_measure(self) -> float:
+        """The mean over tracks of the F-measure of boundaries at a tolerance of 3 s."""
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_row(self) -> tuple[str, ...]:
-        """Format the step, F, its 95 % interval, precision, recall, false alarms an hour, delay's median and p90."""
+        """Format a row: step, F, its 95 % interval, precision, recall, false alarms per hour, delay (median, p90)."""
         low, high = scores.bootstrap_interval([track.f for track in self.tracks])
         hours = sum(track.duration_s for track in self.tracks) / 3600
         alarms = sum(track.false_alarms_per_h * track.duration_s for track in self.tracks) / 3600 / hours
@@ -77,7 +77,7 @@ class StepScore:
         recall = np.mean([track.recall for track in self.tracks])
         return (
             self.step,
-            f"{self.f:.3f}",
+            f"{self.mean_f_measure:.3f}",
             f"{low:.3f} to {high:.3f}",
             f"{precision:.3f}",
             f"{recall:.3f}",
@@ -104,7 +104,7 @@ class TuningResult:
 def tune_model(
     folder: Path,
     settings: Settings,
-    start: BoundaryModel,
+    initial_model: BoundaryModel,
     *,
     truth: TruthKind = "auto",
     jobs: int = 1,
@@ -112,8 +112,8 @@ def tune_model(
 ) -> TuningResult:
     """Fit a boundary model to a folder of annotated sound, and measure the gain by cross-validation.
 
-    start: the initial model. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes.
-    progress: called with (parts done, parts in all, name of the part).
+    initial_model: the model that is fitted. truth: the kind of annotation, see `find_annotated_files`. jobs: number of
+    processes. progress: called with (parts done, parts in all, name of the part).
     Raises SourceNotFoundError when the folder has no annotated sound, UsageError when it has too little to
     cross-validate.
     """
@@ -129,11 +129,13 @@ def tune_model(
     test_masks = [np.arange(len(files)) % folds == fold for fold in range(folds)]
     hours = sum(time_after_steps(len(track.vectors)) for track in tracks) / 3600
 
-    probabilities = _predict_tracks([(track, start) for track in tracks], jobs, progress, "predicting")
+    probabilities = _predict_tracks([(track, initial_model) for track in tracks], jobs, progress, "predicting")
     scorer = _make_scorer(settings)
     steps = [
-        StepScore("as it is", tuple(map(scorer, tracks, probabilities, [start] * len(tracks)))),
-        StepScore("fitted", _cross_validate(tracks, probabilities, [start] * folds, test_masks, settings, progress)),
+        StepScore("as it is", tuple(map(scorer, tracks, probabilities, [initial_model] * len(tracks)))),
+        StepScore(
+            "fitted", _cross_validate(tracks, probabilities, [initial_model] * folds, test_masks, settings, progress)
+        ),
     ]
     if hours >= MIN_HOURS_FOR_TREES and len(files) >= MIN_FILES_FOR_TREES:
         recipe = RECIPES[SHIPPED_BOUNDARY_MODELS[settings.profile]]
@@ -141,7 +143,7 @@ def tune_model(
         for fold, mask in enumerate(test_masks):
             progress(fold, folds + 1, "training trees")
             train = [track for track, is_test in zip(tracks, mask) if not is_test]
-            fold_models.append(train_boundary_model(train, start.classes, recipe))
+            fold_models.append(train_boundary_model(train, initial_model.classes, recipe))
         # Fold k tests the files k, k + folds, …
         work = [(track, fold_models[i % folds]) for i, track in enumerate(tracks)]
         grown_probabilities = _predict_tracks(work, jobs, progress, "predicting with new trees")
@@ -149,20 +151,20 @@ def tune_model(
         steps.append(StepScore("grown", grown_scores))
     best = steps[0]
     for step in steps[1:]:
-        if step.f > best.f + MIN_GAIN:
+        if step.mean_f_measure > best.mean_f_measure + MIN_GAIN:
             best = step
-    model = start
+    model = initial_model
     if best.step == "fitted":
-        model = _fit_step(tracks, probabilities, start, settings)[0]
+        model = _fit_step(tracks, probabilities, initial_model, settings)[0]
     elif best.step == "grown":
         progress(folds, folds + 1, "training trees")
-        model = train_boundary_model(tracks, start.classes, recipe)
+        model = train_boundary_model(tracks, initial_model.classes, recipe)
         model = _fit_step(tracks, grown_probabilities, model, settings)[0]
     return TuningResult(tuple(steps), best.step, model, folds, hours, changes)
 
 
 def calibrate_model(model: BoundaryModel, slope: float, shift: float) -> BoundaryModel:
-    """Return a copy of the model whose log-odds are multiplied by `slope`, then increased by `shift`.
+    """Return a copy of the model in which predicted log-odds are multiplied by `slope`, then increased by `shift`.
 
     The glance trees reject the same candidates as before.
     """

@@ -21,26 +21,29 @@ COLUMNS = ("world", "files", "F 3 s", "95 %", "F .5 s", "P", "R", "false/h", "de
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """The scores of the files of one folder; checkerboard: those of the baseline on the same files, or empty."""
+class WorldScores:
+    """The scores of a world, which is a folder of annotated sound of one kind.
+
+    tracks: the score of each file. checkerboard: scores of the baseline on the same files; empty if it was not run.
+    """
 
     name: str
     tracks: tuple[TrackScore, ...]
     checkerboard: tuple[TrackScore, ...] = ()
 
     @property
-    def mean_f(self) -> float:
-        """Mean of F at 3 s over files."""
+    def mean_f_measure(self) -> float:
+        """The mean over files of the F-measure of boundaries at a tolerance of 3 s."""
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_rows(self) -> list[tuple[str, ...]]:
-        """Format the scores as a row of `COLUMNS`, and those of the checkerboard as a second row if there are any."""
+        """Format the mean scores as a row of `COLUMNS`, and those of the checkerboard, if any, as a second row."""
         rows = [_row(self.name, self.tracks)]
         return [*rows, _row("checkerboard", self.checkerboard)] if self.checkerboard else rows
 
 
 def find_world_folders(folder: Path, truth: TruthKind = "auto") -> list[Path]:
-    """Find the worlds in a folder: the folder itself if it has annotated sound, else its subfolders that have.
+    """Find the folders to score: the folder itself if it has annotated sound, else its subfolders that have some.
 
     truth: the kind of annotation, see `find_annotated_files`. Raises SourceNotFoundError when there is none.
     """
@@ -67,9 +70,9 @@ def score_checkerboard(evaluation: Evaluation, jobs: int = 1) -> tuple[TrackScor
     return tuple(score_track(evaluation.truth[name], predictions[number]) for number, name in enumerate(names))
 
 
-def sort_worst_first(worlds: list[World]) -> list[World]:
-    """Return the worlds sorted by their mean F, ascending."""
-    return sorted(worlds, key=lambda world: world.mean_f)
+def sort_worst_first(worlds: list[WorldScores]) -> list[WorldScores]:
+    """Return the worlds sorted by their mean F-measure, the lowest first."""
+    return sorted(worlds, key=lambda world: world.mean_f_measure)
 
 
 def _row(name: str, tracks: tuple[TrackScore, ...]) -> tuple[str, ...]:

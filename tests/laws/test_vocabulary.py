@@ -52,6 +52,7 @@ NO_PARTICIPLES = {"need", "speed", "seed", "feed", "embed", "exceed", "proceed",
 EXCEPTIONS = {
     r"streamseg\.wire\.\w+\.[A-Z]\w+\.\w+": "a field of an event or a message: the names on the wire are law",
     r"streamseg\.outputs\.(cue|rekordbox)\b.*": "CUE sheets, and a program's own cue points",
+    r"streamseg\.evaluation\.evaluate\.TrackScore\.\w+": "a column of the CSV file that `evaluate` writes",
     r"streamseg\.settings\.Settings\.\w+": "the name of a setting, that users have written into files",
     r"streamseg\.server\.protocol\.ProtocolState\.CLOSED": "a state, as RFC 6455 names it",
 }

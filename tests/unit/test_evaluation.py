@@ -149,9 +149,9 @@ def test_evaluate_writes_its_table_a_csv_and_pictures(annotated: Path, tmp_path:
         r"F \(3 s\) +1\.000",
         r"F \(0\.5 s\)",
         r"delay, p90",
-        r"sharp changes said within 4 s +1\.000",
+        r"sharp changes reported within 4 s +1\.000",
         r"provisional, retracted +0\.\d+",
-        r"calibration error of confidence +0\.\d+ +10 sayings",
+        r"calibration error of confidence +0\.\d+ +10 predictions",
         r"labels, V",
     ):
         assert re.search(figure, done.stdout), f"{figure} in {done.stdout}"

@@ -52,10 +52,10 @@ class TestSectionDescriptor:
         assert np.allclose(found.std, vectors.std(axis=0))
         means = vectors[: steps // WINDOW_STEPS * WINDOW_STEPS, :STANDARDISED_DIMS]
         means = means.reshape(-1, WINDOW_STEPS, STANDARDISED_DIMS).mean(axis=1)
-        assert found.n_windows <= MAX_WINDOWS
-        assert np.allclose(found.window_means[: found.n_windows], means[:: found.arrays.stride[0]])
-        assert np.allclose(np.linalg.norm(found.progression[: found.n_progression_steps], axis=1), 1.0)
-        assert found.n_progression_steps == min(steps, PROGRESSION_STEPS)
+        assert found.n_window_means <= MAX_WINDOWS
+        assert np.allclose(found.window_means[: found.n_window_means], means[:: found.arrays.stride[0]])
+        assert np.allclose(np.linalg.norm(found.chroma_progression[: found.n_chroma_steps], axis=1), 1.0)
+        assert found.n_chroma_steps == min(steps, PROGRESSION_STEPS)
 
     def test_it_comes_back_from_the_store(self):
         once = describe(3, 77)
@@ -99,15 +99,15 @@ class TestSimilarity:
     def test_distances_beside_the_obvious_ones(self):
         one, other = describe(1, 60, seed=1), describe(1, 200, seed=2)
         a, b = prepare_descriptor(one, MODEL), prepare_descriptor(other, MODEL)
-        near = np.sqrt(((a.windows[: one.n_windows, None] - b.windows[None, : other.n_windows]) ** 2).mean(axis=2)).min(
-            axis=1
-        )
+        near = np.sqrt(
+            ((a.windows[: one.n_window_means, None] - b.windows[None, : other.n_window_means]) ** 2).mean(axis=2)
+        ).min(axis=1)
         features = compute_comparison_features(a, b)
         assert features[1] == pytest.approx(near.mean(), rel=1e-4)
         assert features[2] == pytest.approx(np.sort(near)[len(near) // 2], rel=1e-4)
         assert features[11] == pytest.approx(np.sqrt(np.mean((one.mean - other.mean)[:20] ** 2)), rel=1e-4)
-        similar = one.progression[:60] @ other.progression[: other.n_progression_steps].T
-        diagonals = [np.diagonal(similar, lag) for lag in range(-59, other.n_progression_steps)]
+        similar = one.chroma_progression[:60] @ other.chroma_progression[: other.n_chroma_steps].T
+        diagonals = [np.diagonal(similar, lag) for lag in range(-59, other.n_chroma_steps)]
         assert features[22] == pytest.approx(max(d.mean() for d in diagonals if len(d) >= 54), rel=1e-4)
         assert features[26] == pytest.approx(similar.mean(), abs=1e-5)
 
@@ -149,7 +149,7 @@ class TestSectionClusterer:
 
     def test_a_label_keeps_few_sections_and_what_is_pinned_for_ever(self):
         clusterer = SectionClusterer(radius=0.5, capacity=4)
-        clusterer.store_section({"x": 50.0}, -2, pinned=True)
+        clusterer.store_section({"x": 50.0}, -2, is_pinned=True)
         for i in range(3 * MAX_SECTIONS_PER_LABEL):
             clusterer.learn_one({"x": 0.01 * i})
         assert clusterer.n_clusters == 2
@@ -180,28 +180,28 @@ class TestLabelHmmFilter:
         before = None
         for label in order:
             odds = {other: 9.0 if other == label else -9.0 for other in set(order[: order.index(label) + 1]) | {label}}
-            hmm.record_section(hmm.posterior_probabilities(odds), label, before)
+            hmm.record_section(hmm.compute_posterior_probabilities(odds), label, before)
             before = label
         return hmm
 
     def test_probabilities(self):
         hmm = self.run_filter([0, 1, 0, 1, 0])
         for odds in ({}, {0: 0.0}, {0: 3.0, 1: -2.0}, {0: -1e9, 1: 1e9}):
-            posterior = hmm.posterior_probabilities(odds)
+            posterior = hmm.compute_posterior_probabilities(odds)
             assert sum(posterior.values()) == pytest.approx(1.0)
             assert set(posterior) == set(odds) | {NEW_LABEL}
 
     def test_it_learns_what_follows_what(self):
-        prior = self.run_filter([0, 1, 2] * 6).prior_probabilities({0, 1, 2})
+        prior = self.run_filter([0, 1, 2] * 6).compute_prior_probabilities({0, 1, 2})
         assert max(prior, key=prior.get) == 0
-        prior = self.run_filter([0, 1] * 6).prior_probabilities({0, 1})
+        prior = self.run_filter([0, 1] * 6).compute_prior_probabilities({0, 1})
         assert prior[0] > 3 * prior[1]
 
     def test_weak_evidence_does_not_tear_it_away(self):
         hmm = self.run_filter([0, 1] * 6)
-        posterior = hmm.posterior_probabilities({0: 0.0, 1: 0.5})
+        posterior = hmm.compute_posterior_probabilities({0: 0.0, 1: 0.5})
         assert posterior[0] > posterior[1]
-        posterior = hmm.posterior_probabilities({0: 0.0, 1: 6.0})
+        posterior = hmm.compute_posterior_probabilities({0: 0.0, 1: 6.0})
         assert posterior[1] > posterior[0]
 
     def test_a_label_by_itself_does_not_wane_among_many(self):
@@ -210,7 +210,7 @@ class TestLabelHmmFilter:
             hmm = self.run_filter(
                 list(range(kinds)), shares_return_prior=False, self_transition=0.0, return_probability=0.2
             )
-            chances.append(hmm.posterior_probabilities({0: 2.0} | dict.fromkeys(range(1, kinds), -50.0))[0])
+            chances.append(hmm.compute_posterior_probabilities({0: 2.0} | dict.fromkeys(range(1, kinds), -50.0))[0])
         assert chances[0] == pytest.approx(chances[1], rel=0.1)
 
     def test_it_is_bounded(self):

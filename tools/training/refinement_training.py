@@ -19,7 +19,7 @@ from streamseg.engine.boundaries.refinement import (
     select_refinement_columns,
 )
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
-from streamseg.evaluation.tracks import extract_frames
+from streamseg.evaluation.tracks import extract_feature_frames
 from streamseg.settings import ENGINE_RATE, FRAME, FRAMES_PER_SECOND, HOP
 
 _COARSE_ERROR_S = 0.7  # standard deviation of coarse boundary times
@@ -44,7 +44,7 @@ def collect_cases(
     Returns the features of each case, shape (frames, features), and the true position, frames from the middle.
     """
     curves = compute_difference_curves(
-        np.concatenate([select_refinement_columns(frames) for frames in extract_frames(track.audio)])
+        np.concatenate([select_refinement_columns(frames) for frames in extract_feature_frames(track.audio)])
     )
     features: list[NDArray[np.float32]] = []
     positions: list[float] = []

@@ -30,7 +30,7 @@ from streamseg.engine.sound_class.window_features import (
 )
 from streamseg.evaluation import sound_class_scores
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files, read_spans
-from streamseg.evaluation.tracks import extract_frames
+from streamseg.evaluation.tracks import extract_feature_frames
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, make_settings
 from streamseg.wire.events import SoundChanged
 from tools.training.corpora.material import normalise_name
@@ -82,7 +82,7 @@ def load_frames(file: AnnotatedFile, cache: Path | None) -> NDArray[np.float64]:
     if path is not None and path.exists():
         cached: NDArray[np.float64] = np.load(path).astype(np.float64)
         return cached
-    frames = np.concatenate(list(extract_frames(file.audio)))
+    frames = np.concatenate(list(extract_feature_frames(file.audio)))
     if path is not None:
         np.save(path, frames.astype(np.float32))
     return frames

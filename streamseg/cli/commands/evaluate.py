@@ -69,7 +69,7 @@ def command(
 
     with require_extra("evaluation"):
         from streamseg.evaluation import evaluate_folder, worlds
-        from streamseg.evaluation.annotations import find_annotated_files, list_evaluation_files
+        from streamseg.evaluation.annotations import find_annotated_files, list_sound_and_annotation_files
 
         if pictures is not None:
             from streamseg.evaluation.plots import draw_evaluation, list_picture_paths
@@ -83,10 +83,10 @@ def command(
     if pictures is not None:
         outputs += list_picture_paths(pictures, (track.audio.stem for track in find_annotated_files(folder, truth)))
     inputs = collect_inputs(
-        files=[model, *(path for world_folder in folders for path in list_evaluation_files(world_folder))]
+        files=[model, *(path for world_folder in folders for path in list_sound_and_annotation_files(world_folder))]
     )
     replace = decide_replacing_outputs(outputs, inputs, force=force, folder_to_make=pictures)
-    scored_worlds: list[worlds.World] = []
+    scored_worlds: list[worlds.WorldScores] = []
     for world_folder in folders:
         with terminal.show_progress(
             "analyzing (the first run after installing compiles, about half a minute)"
@@ -95,7 +95,7 @@ def command(
                 world_folder, settings, truth=truth, model=classifier, jobs=jobs, progress=progress
             )
             checkerboard = worlds.score_checkerboard(evaluation, jobs) if beside else ()
-            scored_worlds.append(worlds.World(world_folder.name, evaluation.tracks, checkerboard))
+            scored_worlds.append(worlds.WorldScores(world_folder.name, evaluation.tracks, checkerboard))
     hours = sum(track.duration_s for world in scored_worlds for track in world.tracks) / 3600
     tracks = sum(len(world.tracks) for world in scored_worlds)
     terminal.stdout.print(f"{tracks} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")

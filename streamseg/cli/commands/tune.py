@@ -54,11 +54,13 @@ def command(
     from streamseg.engine.models.loader import load_boundary_model
 
     with require_extra("evaluation"):
-        from streamseg.evaluation.annotations import list_evaluation_files
+        from streamseg.evaluation.annotations import list_sound_and_annotation_files
         from streamseg.evaluation.tune import MIN_FILES_FOR_TREES, MIN_HOURS_FOR_TREES, tune_model
 
     settings = settings_from_options(profile, changes, lookahead)
-    replace = decide_replacing_output(out, collect_inputs(files=[model, *list_evaluation_files(folder)]), force=force)
+    replace = decide_replacing_output(
+        out, collect_inputs(files=[model, *list_sound_and_annotation_files(folder)]), force=force
+    )
     start = load_chosen_model(model) or load_boundary_model(profile)
     with terminal.show_progress("analyzing (the first run after installing compiles, about half a minute)") as progress:
         tuning = tune_model(folder, settings, start, truth=truth, jobs=jobs, progress=progress)

@@ -20,7 +20,7 @@ MAX_SECTIONS_PER_LABEL = 4  # stored, pinned ones not counted
 
 
 class SimilarityIndex(Protocol):
-    """Stores items in numbered slots and computes the log-odds that two items are the same."""
+    """Interface: stores items in numbered slots and computes the log-odds that two items are the same."""
 
     def store(self, slot: int, x: Any) -> None:
         """Store x in a slot, in place of the item that is there."""
@@ -33,7 +33,7 @@ class SimilarityIndex(Protocol):
 
 
 class EuclideanIndex:
-    """Compares plain vectors (river's dicts of numbers) by their RMS distance.
+    """Compares vectors, given as dicts {dimension: number} as in river, by their RMS distance.
 
     The log-odds fall linearly from 4 at distance 0 to 0 at `radius`. The keys of the first vector are the dimensions:
     other keys are ignored, missing ones are 0.
@@ -97,11 +97,11 @@ class SectionClusterer(base.Clusterer):
 
     @property
     def n_clusters(self) -> int:
-        """The number of labels."""
+        """The number of labels that have stored sections."""
         return len(self.labels)
 
     def learn_one(self, x: Any, w: float = 1.0) -> None:
-        """Store the section x under the label that `predict_one` returns, or under a new one.
+        """Store the section x under the label that `predict_one` returns; if that is NEW_LABEL, under a new label.
 
         w has no effect: long and short sections count the same.
         """
@@ -127,15 +127,15 @@ class SectionClusterer(base.Clusterer):
         self._labels_created += 1
         return self._labels_created - 1
 
-    def store_section(self, x: Any, label: int, *, pinned: bool = False) -> int:
-        """Store the section x under a label and return its slot.
+    def store_section(self, x: Any, label: int, *, is_pinned: bool = False) -> int:
+        """Store the section x under a label and return the number of the slot where it is stored.
 
-        pinned: whether the section is never replaced.
+        is_pinned: whether the section is never replaced.
         """
         slots = self.slots_of_label(label)
         replaceable = [slot for slot in self._labels if slot not in self._pinned_slots]
         replaceable_of_label = [slot for slot in slots if slot not in self._pinned_slots]
-        if len(replaceable_of_label) >= MAX_SECTIONS_PER_LABEL and not pinned:
+        if len(replaceable_of_label) >= MAX_SECTIONS_PER_LABEL and not is_pinned:
             slot = replaceable_of_label[0]
         elif len(replaceable) >= self.capacity:
             slot = replaceable[0]
@@ -143,7 +143,7 @@ class SectionClusterer(base.Clusterer):
             slot = len(self._labels)  # all lower slots are in use
         self._labels.pop(slot, None)
         self._labels[slot] = label
-        if pinned:
+        if is_pinned:
             self._pinned_slots.add(slot)
         for other in slots:  # storing a section counts as a use of all sections of its label
             if other != slot and other in self._labels:
@@ -158,7 +158,7 @@ class SectionClusterer(base.Clusterer):
                 self._labels[slot] = into
 
     def slots_of_label(self, label: int) -> list[int]:
-        """Return the slots of the stored sections of a label, in the order in which they are replaced."""
+        """Return the slots where sections of a label are stored; the slot that is replaced first is the first."""
         return [slot for slot, other in self._labels.items() if other == label]
 
     def log_odds_between_labels(self, label: int) -> dict[int, float]:

@@ -31,27 +31,27 @@ _CHROMA_SCALE, _CHROMA_SHIFT = TEXTURE_STD[HARMONY], TEXTURE_MEAN[HARMONY] - _ME
 
 
 class DescriptorArrays(NamedTuple):
-    """The numbers of a section descriptor, as the kernels read and write them."""
+    """The arrays that hold the statistics of a section descriptor; the kernels read and write them."""
 
     n_vectors: Ints  # int64 (1,) texture vectors so far
-    n_windows: Ints  # int64 (1,) rows of `window_means` in use
+    n_window_means: Ints  # int64 (1,) rows of `window_means` in use
     stride: Ints  # int64 (1,) every stride-th window is stored
     total: Floats  # float64 (VECTOR_DIMS,) sum of all vectors
     squares: Floats  # float64 (VECTOR_DIMS,) sum of their squares
     window_means: Floats  # float64 (MAX_WINDOWS, STANDARDISED_DIMS)
-    progression: Floats  # float64 (PROGRESSION_STEPS, 12) chroma of the first vectors about its mean, of length 1
+    chroma_progression: Floats  # float64 (PROGRESSION_STEPS, 12) centred chroma of the first vectors, of length 1
     window_sum: Floats  # float64 (STANDARDISED_DIMS,) sum of the window that is not yet complete
 
 
 def _make_arrays() -> DescriptorArrays:
     return DescriptorArrays(
         n_vectors=np.zeros(1, np.int64),
-        n_windows=np.zeros(1, np.int64),
+        n_window_means=np.zeros(1, np.int64),
         stride=np.ones(1, np.int64),
         total=np.zeros(VECTOR_DIMS),
         squares=np.zeros(VECTOR_DIMS),
         window_means=np.zeros((MAX_WINDOWS, STANDARDISED_DIMS)),
-        progression=np.zeros((PROGRESSION_STEPS, 12)),
+        chroma_progression=np.zeros((PROGRESSION_STEPS, 12)),
         window_sum=np.zeros(STANDARDISED_DIMS),
     )
 
@@ -62,8 +62,8 @@ def _extend_descriptor(vectors: Floats, chroma_scale: Floats, chroma_shift: Floa
 
     vectors: float64 (n, VECTOR_DIMS). chroma_scale, chroma_shift: float64 (12,).
     """
-    n_vectors, n_windows, stride = arrays.n_vectors[0], arrays.n_windows[0], arrays.stride[0]
-    window_means, window_sum, progression = arrays.window_means, arrays.window_sum, arrays.progression
+    n_vectors, n_windows, stride = arrays.n_vectors[0], arrays.n_window_means[0], arrays.stride[0]
+    window_means, window_sum, progression = arrays.window_means, arrays.window_sum, arrays.chroma_progression
     for i in range(vectors.shape[0]):
         if n_vectors < progression.shape[0]:
             norm = 0.0
@@ -94,7 +94,7 @@ def _extend_descriptor(vectors: Floats, chroma_scale: Floats, chroma_shift: Floa
             n_windows += 1
         for d in range(window_sum.size):
             window_sum[d] = 0.0
-    arrays.n_vectors[0], arrays.n_windows[0], arrays.stride[0] = n_vectors, n_windows, stride
+    arrays.n_vectors[0], arrays.n_window_means[0], arrays.stride[0] = n_vectors, n_windows, stride
 
 
 @dataclass(slots=True, eq=False)
@@ -118,7 +118,7 @@ class SectionDescriptor:
         _extend_descriptor(vectors, _CHROMA_SCALE, _CHROMA_SHIFT, self.arrays)
 
     def copy(self) -> SectionDescriptor:
-        """Return an independent copy."""
+        """Return a copy that shares no arrays with this descriptor."""
         return SectionDescriptor(
             DescriptorArrays._make(array.copy() for array in self.arrays), dict(self.cluster_votes)
         )
@@ -140,9 +140,9 @@ class SectionDescriptor:
         return std
 
     @property
-    def n_windows(self) -> int:
-        """The number of rows of `window_means` in use."""
-        return int(self.arrays.n_windows[0])
+    def n_window_means(self) -> int:
+        """The number of window means so far, at most MAX_WINDOWS; the other rows of `window_means` are not in use."""
+        return int(self.arrays.n_window_means[0])
 
     @property
     def window_means(self) -> Floats:
@@ -150,50 +150,51 @@ class SectionDescriptor:
         return self.arrays.window_means
 
     @property
-    def n_progression_steps(self) -> int:
-        """The number of rows of `progression` in use."""
+    def n_chroma_steps(self) -> int:
+        """The number of rows of `chroma_progression` in use: one for each vector, at most PROGRESSION_STEPS."""
         return min(self.n_vectors, PROGRESSION_STEPS)
 
     @property
-    def progression(self) -> Floats:
-        """The chroma of each of the first vectors, less the usual mean, scaled to length 1; (PROGRESSION_STEPS, 12)."""
-        return self.arrays.progression
+    def chroma_progression(self) -> Floats:
+        """The chroma of each of the first vectors, minus the mean of music, with length 1; (PROGRESSION_STEPS, 12)."""
+        return self.arrays.chroma_progression
 
     def to_bytes(self) -> bytes:
-        """Encode the descriptor for the name store; the incomplete window and the cluster votes are left out."""
+        """Encode the descriptor as bytes for the name store, without the incomplete window and the cluster votes."""
         return pack_arrays(
             count=np.array(self.n_vectors),
             mean=self.mean.astype(np.float32),
             deviation=self.std.astype(np.float32),
-            blocks=self.window_means[: self.n_windows].astype(np.float16),
-            progression=self.progression[: self.n_progression_steps].astype(np.float16),
+            blocks=self.window_means[: self.n_window_means].astype(np.float16),
+            progression=self.chroma_progression[: self.n_chroma_steps].astype(np.float16),
         )
 
 
 def restore_descriptor(
-    count: int, mean: NDArray[Any], std: NDArray[Any], window_means: NDArray[Any], progression: NDArray[Any]
+    n_vectors: int, mean: NDArray[Any], std: NDArray[Any], window_means: NDArray[Any], chroma_progression: NDArray[Any]
 ) -> SectionDescriptor:
-    """Make a section descriptor from the statistics that another one had.
+    """Make a section descriptor from the stored statistics of an earlier one.
 
-    count: texture vectors of the section. mean, std: (VECTOR_DIMS,). window_means: (n_windows, STANDARDISED_DIMS).
-    progression: (n_progression_steps, 12).
+    n_vectors: texture vectors of the section. mean, std: (VECTOR_DIMS,). window_means: (n, STANDARDISED_DIMS), one row
+    for each stored window. chroma_progression: (n_chroma_steps, 12).
 
     Raises ValueError when shapes or values are not those of a descriptor.
     """
-    shapes = (mean.shape, std.shape, window_means.shape[1:], progression.shape[1:])
+    shapes = (mean.shape, std.shape, window_means.shape[1:], chroma_progression.shape[1:])
     if (
         shapes != ((VECTOR_DIMS,), (VECTOR_DIMS,), (STANDARDISED_DIMS,), (12,))
-        or count < 1
+        or n_vectors < 1
         or len(window_means) > MAX_WINDOWS
-        or len(progression) != min(count, PROGRESSION_STEPS)
-        or not all(np.isfinite(array).all() for array in (mean, std, window_means, progression))
+        or len(chroma_progression) != min(n_vectors, PROGRESSION_STEPS)
+        or not all(np.isfinite(array).all() for array in (mean, std, window_means, chroma_progression))
     ):
         raise ValueError("not a section descriptor")
     arrays = _make_arrays()
-    arrays.n_vectors[0], arrays.n_windows[0] = count, len(window_means)
-    arrays.total[:] = count * mean.astype(np.float64)
-    arrays.squares[:] = count * (std.astype(np.float64) ** 2 + mean.astype(np.float64) ** 2)
-    arrays.window_means[: len(window_means)], arrays.progression[: len(progression)] = window_means, progression
+    arrays.n_vectors[0], arrays.n_window_means[0] = n_vectors, len(window_means)
+    arrays.total[:] = n_vectors * mean.astype(np.float64)
+    arrays.squares[:] = n_vectors * (std.astype(np.float64) ** 2 + mean.astype(np.float64) ** 2)
+    arrays.window_means[: len(window_means)] = window_means
+    arrays.chroma_progression[: len(chroma_progression)] = chroma_progression
     return SectionDescriptor(arrays)
 
 

@@ -17,7 +17,7 @@ _MIN_LOG_ODDS, _MAX_LOG_ODDS = -50.0, 12.0  # observations are clipped to these
 
 
 class LabelHmmFilter:
-    """Computes the probability of each label for the next section from its log-odds and the labels of earlier sections.
+    """Computes the probability that a section has each label, from its log-odds and the labels of earlier sections.
 
     self_transition: weight of the prior of a self-transition, in transitions.
     return_probability: prior probability that a section has a label that was seen before, with the weight of
@@ -40,8 +40,8 @@ class LabelHmmFilter:
         self._n_sections = self._n_returns = 0.0
         self._belief: dict[int, float] = {}
 
-    def prior_probabilities(self, labels: set[int]) -> dict[int, float]:
-        """Return the probability of each of these labels, and of NEW_LABEL, for the next section, not yet observed."""
+    def compute_prior_probabilities(self, labels: set[int]) -> dict[int, float]:
+        """Return {label: probability that the next section, not yet observed, has it}, for `labels` and NEW_LABEL."""
         if not labels:
             return {NEW_LABEL: 1.0}
         return_probability = self._probability_of_return(len(labels))
@@ -59,16 +59,17 @@ class LabelHmmFilter:
         returns = {label: return_probability * weight / total for label, weight in weights.items()}
         return {NEW_LABEL: 1.0 - return_probability, **returns}
 
-    def posterior_probabilities(self, log_odds: dict[int, float]) -> dict[int, float]:
-        """Return the probability that the observed next section has each label in `log_odds`, or NEW_LABEL.
+    def compute_posterior_probabilities(self, label_log_odds: dict[int, float]) -> dict[int, float]:
+        """Return {label: probability that the observed section has it}, for the labels given and NEW_LABEL.
 
-        log_odds: {label: log-odds that the section has it}; a label that is missing is impossible.
+        Combines the prior probabilities with what was observed. label_log_odds: {label: log-odds that the section has
+        it}; a label that is missing is impossible.
         """
-        prior = self.prior_probabilities(set(log_odds))
+        prior = self.compute_prior_probabilities(set(label_log_odds))
         log_weights = {
             label: float(
                 np.log(max(probability, 1e-12))
-                + (0.0 if label == NEW_LABEL else np.clip(log_odds[label], _MIN_LOG_ODDS, _MAX_LOG_ODDS))
+                + (0.0 if label == NEW_LABEL else np.clip(label_log_odds[label], _MIN_LOG_ODDS, _MAX_LOG_ODDS))
             )
             for label, probability in prior.items()
         }
@@ -78,9 +79,9 @@ class LabelHmmFilter:
         return {label: weight / total for label, weight in weights.items()}
 
     def record_section(self, posterior: dict[int, float], label: int, previous: int | None) -> None:
-        """Learn that a section got `label` after a section with the label `previous`, None for the first section.
+        """Learn from a section that got `label` and followed one with the label `previous` (None: it was the first).
 
-        posterior: the result of `posterior_probabilities` for this section; the next prior is computed from it.
+        posterior: the result of `compute_posterior_probabilities` for this section; the next prior is computed from it.
         """
         is_new = label not in posterior
         self._belief = {
@@ -102,7 +103,7 @@ class LabelHmmFilter:
         return (self._transition_counts.get((label, following), 0.0) + 0.1) / (total + 1.0)
 
     def merge_labels(self, label: int, into: int) -> None:
-        """Move the transitions and the belief of `label` to the label `into`."""
+        """Move the counted transitions and the probability of `label` to the label `into`."""
         for (previous, following), count in list(self._transition_counts.items()):
             if label in (previous, following):
                 del self._transition_counts[previous, following]
@@ -112,7 +113,7 @@ class LabelHmmFilter:
             self._belief[into] = self._belief.get(into, 0.0) + self._belief.pop(label)
 
     def keep_labels(self, labels: set[int]) -> None:
-        """Forget the transitions from and to all labels but these."""
+        """Forget the transitions from or to any label that is not in `labels`."""
         self._transition_counts = {
             key: count for key, count in self._transition_counts.items() if key[0] in labels and key[1] in labels
         }

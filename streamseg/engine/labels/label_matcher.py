@@ -17,32 +17,32 @@ from streamseg.settings import Settings
 
 
 class LabelMatcher(Protocol):
-    """Matches sections with label numbers. `SectionMatcher` compares whole sections, `RiverMatcher` counts votes."""
+    """Interface: stores labelled sections and computes the log-odds that another section belongs to each label."""
 
     @property
     def names(self) -> Mapping[int, str]:
-        """{label number: name that the label has from an earlier run}."""
+        """{label number: name that a user gave to the label in an earlier run}; empty if there are none."""
 
     @property
     def labels(self) -> set[int]:
         """The label numbers that a section can be matched with."""
 
-    def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster, None when there is none."""
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of its cluster, None without one."""
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Return whether the descriptor holds enough to give the section a label, an old or a new one."""
+        """Return whether the descriptor of a section holds enough to choose its label, an old or a new one."""
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
         """Return {label: log-odds that the section belongs to it}; very unlikely labels are left out."""
 
-    def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Store a section under a label, or under a new label if it is NEW_LABEL; return the label."""
+    def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
+        """Store a section under a label, or under a new label for NEW_LABEL; return the number of that label."""
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge a label into the label that it duplicates and return that one; None when it duplicates none.
+        """Merge `label` into another label of the same sound and return the other label; None if there is none.
 
-        prior_log_odds: returns the log-odds to add for a label that `label` may duplicate.
+        prior_log_odds: returns the log-odds to add for another label, given its number.
         """
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
@@ -50,7 +50,7 @@ class LabelMatcher(Protocol):
 
 
 def make_label_matcher(settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> LabelMatcher:
-    """Make the label matcher that `settings.clusterer` chooses: by whole sections, or by a clusterer of river.
+    """Make the label matcher that `settings.clusterer` names: `SectionMatcher` for "sections", else `RiverMatcher`.
 
     named_sounds: sections among them are matched by name; river's clusterers ignore them.
     """

@@ -27,7 +27,7 @@ _MAX_PROBABILITIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class LabelEstimate:
-    """The estimated label of a section.
+    """The estimated label of a section, the name of that label, and the probabilities of the likeliest labels.
 
     label: letters, None when the section cannot be labelled yet. name: of the label, from an earlier run; None without
     one. probabilities: of the likeliest labels, by letters; a new label has the letters that it would get. seen_before:
@@ -44,7 +44,7 @@ class LabelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LabelCorrection:
-    """A closed section gets another label. previous: the label that it had."""
+    """A correction: a closed section now has the label `label` instead of `previous`; both are letters."""
 
     section_id: str
     label: str
@@ -76,7 +76,7 @@ class _ClosedSection:
 
 
 class SectionLabeller:
-    """Assigns labels to the sections of a stream, whose descriptors it gets in order."""
+    """Assigns labels (A, B, …) to the sections of a stream, in order; a section that returns has the same label."""
 
     def __init__(self, settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> None:
         """named_sounds: the sections among them are recognised by name; those that cannot be decoded are skipped."""
@@ -92,21 +92,21 @@ class SectionLabeller:
         self._previous_label: int | None = None
         self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
-    def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster, None when there is none."""
-        return self._matcher.push(vector)
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of its cluster, None without one."""
+        return self._matcher.assign_cluster(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
         """Estimate the label of an open section from its descriptor so far, without learning from it."""
-        posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
+        posterior = self._filter.compute_posterior_probabilities(self._matcher.label_log_odds(descriptor))
         return self._make_estimate(self._choose_label(descriptor, posterior), posterior)
 
     def label_closed_section(self, descriptor: SectionDescriptor, section_id: str, end: float) -> LabelResult:
-        """Label a closed section, learn from it, and correct the labels of recent sections.
+        """Return the label of a closed section and corrections of recent labels; learn from the section.
 
         end: of the section, stream seconds.
         """
-        posterior = self._filter.posterior_probabilities(self._matcher.label_log_odds(descriptor))
+        posterior = self._filter.compute_posterior_probabilities(self._matcher.label_log_odds(descriptor))
         label = self._choose_label(descriptor, posterior)
         estimate = self._make_estimate(label, posterior)
         if label is None:
@@ -124,12 +124,12 @@ class SectionLabeller:
         return LabelResult(estimate, corrections)
 
     def descriptor_of_label(self, letters: str) -> SectionDescriptor | None:
-        """Return the descriptor of the latest section of a label, given by its letters; None when none is stored."""
+        """Return the descriptor of the latest section with the label `letters`; None when none is stored."""
         label = self._find_label(letters)
         return None if label is None else self._matcher.descriptor_of_label(label)
 
     def name_of_label(self, letters: str) -> str | None:
-        """Return the name that a label, given by its letters, has from an earlier run; None without one."""
+        """Return the name that the label `letters` got in an earlier run; None when it has no name."""
         label = self._find_label(letters)
         return None if label is None else self._matcher.names.get(label)
 
@@ -186,13 +186,13 @@ class SectionLabeller:
         if old is None:
             return []
         self._filter.merge_labels(young, old)
-        merged = self._labels.pop(young)
-        self._labels[old].last_seen = max(self._labels[old].last_seen, merged.last_seen)
+        merged_label = self._labels.pop(young)
+        self._labels[old].last_seen = max(self._labels[old].last_seen, merged_label.last_seen)
         corrections = []
         for section in self._recent_sections:
             if section.label == young:
                 section.label = old
-                corrections.append(LabelCorrection(section.section_id, self._labels[old].letters, merged.letters))
+                corrections.append(LabelCorrection(section.section_id, self._labels[old].letters, merged_label.letters))
         return corrections
 
     def _forget_labels(self) -> None:
@@ -203,7 +203,7 @@ class SectionLabeller:
 
 
 def label_letters(number: int) -> str:
-    """Return the letters of a label by its number, as of a spreadsheet's columns: 0 is A, 25 is Z, 26 is AA."""
+    """Return the letters of a label number, like the columns of a spreadsheet: 0 is A, 25 is Z, 26 is AA."""
     text = ""
     number += 1
     while number:

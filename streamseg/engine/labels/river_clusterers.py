@@ -86,7 +86,7 @@ CLUSTERER_FACTORIES: Final[dict[str, Callable[[Floats, float], base.Clusterer]]]
 
 
 class StableClusterer:
-    """Assigns vectors to clusters by one of river's clusterers; a cluster keeps its number."""
+    """Assigns vectors to clusters with a clusterer of the package river; each cluster keeps its number."""
 
     def __init__(self, name: str, radius: float) -> None:
         """name: a key of CLUSTERER_FACTORIES. radius: RMS distance within which centres are the same cluster."""
@@ -100,7 +100,7 @@ class StableClusterer:
         self._clusters_created = 0
 
     def push(self, vector: Floats) -> int | None:
-        """Learn from a vector, shape (d,), and return its cluster as `cluster_of` does."""
+        """Learn from a vector, shape (d,), and return its cluster number, NOISE_CLUSTER, or None: see `cluster_of`."""
         if not np.isfinite(vector).all():
             return None
         if self._model is None:
@@ -114,7 +114,7 @@ class StableClusterer:
         return self.cluster_of(vector)
 
     def cluster_of(self, vector: Floats) -> int | None:
-        """Return the cluster of a vector, shape (d,), without learning from it.
+        """Return the cluster number of a vector, shape (d,), NOISE_CLUSTER, or None, without learning from the vector.
 
         Returns NOISE_CLUSTER when it is farther than two radii from every centre; None when there is no cluster yet or
         the vector is not finite.
@@ -147,8 +147,8 @@ class StableClusterer:
                 cluster_id, self._clusters_created = self._clusters_created, self._clusters_created + 1
                 self._tracked_centres[cluster_id] = centre
             else:
-                tracked = self._tracked_centres.pop(cluster_id)
-                self._tracked_centres[cluster_id] = tracked + _CENTRE_RATE * (centre - tracked)
+                tracked_centre = self._tracked_centres.pop(cluster_id)
+                self._tracked_centres[cluster_id] = tracked_centre + _CENTRE_RATE * (centre - tracked_centre)
             self._cluster_ids[number] = cluster_id
         while len(self._tracked_centres) > _MAX_TRACKED_CENTRES:
             del self._tracked_centres[next(iter(self._tracked_centres))]

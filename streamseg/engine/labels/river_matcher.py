@@ -19,7 +19,7 @@ _MAJORITY_LOG_ODDS = 8.0  # of the label that most vectors of a section belong t
 
 
 class RiverMatcher:
-    """Matches a section with labels by the clusters of its vectors; label numbers are cluster numbers.
+    """Matches a section with labels by the most frequent cluster of its texture vectors; labels are cluster numbers.
 
     When the most frequent cluster of a section is not a label yet, a new label is likelier than all others. Clusters do
     not outlast a run, so there are no names of earlier runs. No descriptors are stored.
@@ -39,10 +39,10 @@ class RiverMatcher:
         """The label numbers of the sections stored so far."""
         return set(self._labels)
 
-    def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return the cluster of the last complete window.
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector; return the last window's cluster, None while there are no clusters.
 
-        None before the clusterer has clusters.
+        vector: shape (VECTOR_DIMS,). The last window: the latest complete group of WINDOW_STEPS vectors.
         """
         self._window_sum += vector[:STANDARDISED_DIMS]
         self._window_count += 1
@@ -52,11 +52,11 @@ class RiverMatcher:
         return self._cluster
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Return whether the section has a most frequent cluster that is not noise."""
+        """Return whether the most frequent cluster of the section's vectors is a real cluster, not noise."""
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Return {label: log-odds that the section belongs to it} for the labels that the section has votes for."""
+        """Return {label: log-odds that the section belongs to it}, for the labels that are clusters of its vectors."""
         votes = {cluster: n for cluster, n in descriptor.cluster_votes.items() if cluster != NOISE_CLUSTER}
         most = max(votes.values(), default=0)
         penalty = 0.0 if self._majority_cluster(descriptor) in self._labels else 2 * _MAJORITY_LOG_ODDS
@@ -66,20 +66,19 @@ class RiverMatcher:
             if label in votes
         }
 
-    def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Record that a section has a label and return the label; NEW_LABEL: the section's most frequent cluster."""
-        if label == NEW_LABEL:
-            label = self._majority_cluster(descriptor)
+    def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
+        """Record that a section has a label and return it; for NEW_LABEL it is the section's most frequent cluster."""
+        label = self._majority_cluster(descriptor) if label_or_new == NEW_LABEL else label_or_new
         self._labels = [*(other for other in self._labels if other != label), label][-_MAX_LABELS:]
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Return None: merging clusters is left to the clusterer."""
+        """Return None: no labels are merged here, because river's clusterer merges its clusters itself."""
         del label, prior_log_odds
         return None
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """Return None: descriptors are not stored."""
+        """Return None: this matcher stores no descriptors."""
         del label
         return None
 

@@ -25,21 +25,21 @@ _MAX_SONG_S: Final = 360.0  # later sections have no role: no song of the traini
 
 
 class RoleClassifier:
-    """Estimates the role of each section of a song, which it gets in order."""
+    """Estimates the role of each section of a song: intro, verse, chorus, bridge or outro; sections come in order."""
 
     def __init__(self) -> None:
         self.start_song()
 
     def start_song(self) -> None:
-        """Begin another song: forget the sections so far."""
+        """Begin another song: forget all sections of the song before."""
         self._label_counts: dict[str, int] = {}  # sections of each label
         self._levels: list[float] = []
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """Add the next section to the song and return {role: probability} of it.
+        """Add the next section to the song and return {role: probability that the section has it}.
 
-        Returns {}, and adds nothing, when the section begins more than 360 s after the song.
+        Returns {}, and adds nothing, when the section begins more than 360 s after the song began.
 
         start, end: of the section, stream seconds.
         """

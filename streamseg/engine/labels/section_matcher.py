@@ -18,7 +18,7 @@ _MERGE_LOG_ODDS = 2.0  # log-odds from which two labels are merged
 
 
 class SectionMatcher:
-    """Matches a section with labels by comparing its descriptor with those of stored and of named sections."""
+    """Matches a section with labels by comparing it with stored sections: of this run, and named in earlier runs."""
 
     def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
         """capacity: maximum of stored sections, named ones not counted.
@@ -38,7 +38,7 @@ class SectionMatcher:
                 continue
             # Numbers below NEW_LABEL, so that labels of this run are counted from 0.
             label = label_of_name.setdefault(entry.name, NEW_LABEL - 1 - len(label_of_name))
-            self._clusterer.store_section(descriptor, label, pinned=True)
+            self._clusterer.store_section(descriptor, label, is_pinned=True)
             self.names[label] = entry.name
 
     @property
@@ -46,13 +46,13 @@ class SectionMatcher:
         """The label numbers of the stored sections."""
         return self._clusterer.labels
 
-    def push(self, vector: NDArray[np.float64]) -> int | None:
-        """Return None: single vectors have no cluster here."""
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Return None: this matcher compares whole sections and assigns no clusters to vectors."""
         del vector
         return None
 
     def can_match(self, descriptor: SectionDescriptor) -> bool:
-        """Return True: any section can be compared."""
+        """Return True: this matcher can choose a label for any section."""
         del descriptor
         return True
 
@@ -60,35 +60,34 @@ class SectionMatcher:
         """Return {label: mean log-odds that the section is the same as its stored sections}."""
         return self._clusterer.label_log_odds(descriptor)
 
-    def store_section(self, descriptor: SectionDescriptor, label: int) -> int:
-        """Store a section under a label, or under a new label if it is NEW_LABEL; return the label."""
-        if label == NEW_LABEL:
-            label = self._clusterer.create_label()
+    def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
+        """Store a section under a label, or under a new label for NEW_LABEL; return the number of that label."""
+        label = self._clusterer.create_label() if label_or_new == NEW_LABEL else label_or_new
         self._latest_slots[label] = self._clusterer.store_section(descriptor, label)
-        stored = self.labels
-        self._latest_slots = {label: slot for label, slot in self._latest_slots.items() if label in stored}
+        stored_labels = self.labels
+        self._latest_slots = {label: slot for label, slot in self._latest_slots.items() if label in stored_labels}
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge a label into the likeliest other label of this run and return that one.
+        """Merge `label` into the likeliest other label of this run and return the other one; None if none is likely.
 
-        Returns None, and merges nothing, when the log-odds that both are the same are below _MERGE_LOG_ODDS.
-        prior_log_odds: returns the log-odds to add for another label.
+        A label is likely when the log-odds that both are the same are at least _MERGE_LOG_ODDS.
+        prior_log_odds: returns the log-odds to add for another label, given its number.
         """
         log_odds = {
             other: value + prior_log_odds(other)
             for other, value in self._clusterer.log_odds_between_labels(label).items()
             if other in self._latest_slots
         }
-        duplicated = max(log_odds, key=log_odds.__getitem__, default=None)
-        if duplicated is None or log_odds[duplicated] < _MERGE_LOG_ODDS:
+        original_label = max(log_odds, key=log_odds.__getitem__, default=None)
+        if original_label is None or log_odds[original_label] < _MERGE_LOG_ODDS:
             return None
-        self._clusterer.merge_labels(label, duplicated)
-        self._latest_slots[duplicated] = self._latest_slots.pop(label)
-        return duplicated
+        self._clusterer.merge_labels(label, original_label)
+        self._latest_slots[original_label] = self._latest_slots.pop(label)
+        return original_label
 
     def descriptor_of_label(self, label: int) -> SectionDescriptor | None:
-        """Return the descriptor of a label's latest section in this run, None for a label without one.
+        """Return the descriptor of the latest section that got `label` in this run; None if no section did.
 
         If another section has replaced the latest one, it is that of another section of the label.
         """

@@ -38,16 +38,19 @@ _COVERAGE = np.array([0.3, 0.6, 0.9])  # shares of the shorter section that a di
 
 
 class PreparedDescriptor(NamedTuple):
-    """A section descriptor converted for comparison by one label model, whose projection has k dimensions."""
+    """The arrays of a section descriptor, converted so that one `LabelModel` can compare the section with others.
 
-    size: Ints  # int64 (3,): vectors, windows, steps of progression
+    k: dimensions of the projection of the model.
+    """
+
+    size: Ints  # int64 (3,): vectors, windows, steps of the chroma progression
     windows: Singles  # float32 (MAX_WINDOWS, k) projected window means
     codebook_distance: Singles  # float32 (MAX_WINDOWS,) from each window to the nearest entry of the codebook
     centroid: Singles  # float32 (k,) mean of the windows
     mean: Singles  # float32 (VECTOR_DIMS,)
     std: Singles  # float32 (VECTOR_DIMS,)
     chroma: Singles  # float32 (12,) mean chroma, of length 1 and mean 0
-    progression: Singles  # float32 (PROGRESSION_STEPS, 12)
+    chroma_progression: Singles  # float32 (PROGRESSION_STEPS, 12)
 
 
 @allocating_kernel
@@ -79,13 +82,13 @@ def _compute_nearest_distances(x: Singles, n: int, y: Singles, m: int, out: Floa
 
 
 def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> PreparedDescriptor:
-    """Convert a section descriptor for comparison by `model`.
+    """Convert a section descriptor to the arrays by which `compute_comparison_features` compares it.
 
     A section that is too short for a window gets its mean as the only window.
     """
     mean, std = descriptor.mean, descriptor.std
-    n = max(descriptor.n_windows, 1)
-    means = descriptor.window_means[:n] if descriptor.n_windows else mean[None, :STANDARDISED_DIMS]
+    n = max(descriptor.n_window_means, 1)
+    means = descriptor.window_means[:n] if descriptor.n_window_means else mean[None, :STANDARDISED_DIMS]
     windows = np.zeros((MAX_WINDOWS, model.projection.shape[1]), np.float32)
     windows[:n] = means @ model.projection
     distance, back = np.zeros(MAX_WINDOWS), np.empty(len(model.codebook))
@@ -94,14 +97,14 @@ def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> Prep
     chroma = chroma - chroma.mean()
     chroma /= max(float(np.linalg.norm(chroma)), 1e-9)
     return PreparedDescriptor(
-        size=np.array([max(descriptor.n_vectors, 1), n, descriptor.n_progression_steps]),
+        size=np.array([max(descriptor.n_vectors, 1), n, descriptor.n_chroma_steps]),
         windows=windows,
         codebook_distance=distance.astype(np.float32),
         centroid=windows[:n].mean(axis=0),
         mean=mean.astype(np.float32),
         std=std.astype(np.float32),
         chroma=chroma.astype(np.float32),
-        progression=descriptor.progression.astype(np.float32),
+        chroma_progression=descriptor.chroma_progression.astype(np.float32),
     )
 
 
@@ -150,16 +153,16 @@ def _compute_diagonal_similarities(
     window = min(window, short)
     for k in range(4):
         out[k] = -1.0
-    shifted = np.empty((12, m), np.float32)
+    transposed_y = np.empty((12, m), np.float32)
     for j in range(m):
         for d in range(12):
-            shifted[d, j] = y[j, (d - shift) % 12]
+            transposed_y[d, j] = y[j, (d - shift) % 12]
     similarity = np.zeros((n, m), np.float32)
     total, total_best = 0.0, 0.0
     for i in range(n):
         for d in range(12):
             for j in range(m):
-                similarity[i, j] += x[i, d] * shifted[d, j]
+                similarity[i, j] += x[i, d] * transposed_y[d, j]
         best = -1.0
         for j in range(m):
             total += float(similarity[i, j])
@@ -247,7 +250,7 @@ def _compute_comparison(
     for in_own_key in range(2):  # first transposed to the best other key, then as it is
         shift = best_shift * (1 - in_own_key)
         _compute_diagonal_similarities(
-            a.progression, a.size[2], b.progression, b.size[2], shift, _MIN_DIAGONAL, coverage, diagonals
+            a.chroma_progression, a.size[2], b.chroma_progression, b.size[2], shift, _MIN_DIAGONAL, coverage, diagonals
         )
         if in_own_key == 0:
             out[19] = diagonals[1]
@@ -259,9 +262,9 @@ def _compute_comparison(
 
 
 def compute_comparison_features(one: PreparedDescriptor, other: PreparedDescriptor) -> Floats:
-    """Return the comparison features of a pair of sections, in either order, float64 (N_COMPARISON_FEATURES,).
+    """Compute the features of a pair of sections that show whether they are the same; the order has no effect.
 
-    `LabelModel` turns them into the log-odds that both are the same.
+    Returns float64 (N_COMPARISON_FEATURES,), from which `LabelModel` computes the log-odds that both are the same.
     """
     a, b = (one, other) if one.size[0] <= other.size[0] else (other, one)
     out = np.empty(N_COMPARISON_FEATURES)

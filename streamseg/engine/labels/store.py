@@ -36,7 +36,7 @@ class DescriptorStore:
         """capacity: number of slots."""
         dims = model.projection.shape[1]
         self._model = model
-        self._size = np.zeros((capacity, 3), np.int64)  # vectors, windows, steps of progression
+        self._size = np.zeros((capacity, 3), np.int64)  # vectors, windows, steps of the chroma progression
         self._projected_windows: Halves = np.zeros((capacity, MAX_WINDOWS, dims), np.float16)
         self._codebook_distance: Halves = np.zeros((capacity, MAX_WINDOWS), np.float16)
         self._centroid = np.zeros((capacity, dims), np.float32)
@@ -48,35 +48,35 @@ class DescriptorStore:
 
     def store(self, slot: int, x: SectionDescriptor) -> None:
         """Store the descriptor x in a slot, in place of the one that is there."""
-        prepared = prepare_descriptor(x, self._model)
-        self._size[slot] = prepared.size
-        self._projected_windows[slot] = prepared.windows
-        self._codebook_distance[slot] = prepared.codebook_distance
-        self._centroid[slot], self._mean[slot], self._std[slot] = prepared.centroid, prepared.mean, prepared.std
-        self._chroma[slot], self._progression[slot] = prepared.chroma, prepared.progression
+        arrays = prepare_descriptor(x, self._model)
+        self._size[slot] = arrays.size
+        self._projected_windows[slot] = arrays.windows
+        self._codebook_distance[slot] = arrays.codebook_distance
+        self._centroid[slot], self._mean[slot], self._std[slot] = arrays.centroid, arrays.mean, arrays.std
+        self._chroma[slot], self._progression[slot] = arrays.chroma, arrays.chroma_progression
         self._window_means[slot] = x.window_means
 
     def log_odds(self, x: SectionDescriptor, slots: list[int]) -> dict[int, float]:
-        """Return {slot: log-odds that the section x is the same as the one in it}.
+        """Return {slot: log-odds that the section x is the same as the one in it}, for the nearest of `slots`.
 
         Only the MAX_COMPARISONS of the slots with the nearest centroids are compared.
         """
         return self._log_odds(prepare_descriptor(x, self._model), slots)
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Return {other: log-odds that the sections in `slot` and in `other` are the same}.
+        """Return {other: log-odds that the sections in `slot` and `other` are the same}, for the nearest of `slots`.
 
         Only the MAX_COMPARISONS of `slots` with the nearest centroids are compared.
         """
         return self._log_odds(self._prepared_at(slot), slots)
 
     def descriptor_at(self, slot: int) -> SectionDescriptor:
-        """Return the descriptor in a slot, to the precision of the store (half precision in part)."""
-        count, n_windows, steps = (int(n) for n in self._size[slot])
-        if count < WINDOW_STEPS * n_windows:  # a section shorter than a window was compared by its mean
+        """Return the descriptor of the section in a slot; some of its numbers were rounded to float16."""
+        n_vectors, n_windows, steps = (int(n) for n in self._size[slot])
+        if n_vectors < WINDOW_STEPS * n_windows:  # a section shorter than a window was compared by its mean
             n_windows = 0
         return restore_descriptor(
-            count,
+            n_vectors,
             self._mean[slot],
             self._std[slot],
             self._window_means[slot, :n_windows],
@@ -95,15 +95,15 @@ class DescriptorStore:
             self._progression[slot].astype(np.float32),
         )
 
-    def _log_odds(self, prepared: PreparedDescriptor, slots: list[int]) -> dict[int, float]:
+    def _log_odds(self, section: PreparedDescriptor, slots: list[int]) -> dict[int, float]:
         if not slots:
             return {}
-        distances = ((self._centroid[slots] - prepared.centroid) ** 2).sum(axis=1)
+        distances = ((self._centroid[slots] - section.centroid) ** 2).sum(axis=1)
         nearest = np.argsort(distances, kind="stable")[:MAX_COMPARISONS]
         model = self._model
         return {
             slots[i]: float(
-                (compute_comparison_features(prepared, self._prepared_at(slots[i])) - model.mean)
+                (compute_comparison_features(section, self._prepared_at(slots[i])) - model.mean)
                 / model.std
                 @ model.weights
                 + model.bias

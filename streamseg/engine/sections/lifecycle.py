@@ -104,7 +104,7 @@ class SectionTracker:
 
         Returns the event `section.updated` if the estimate of its label was renewed and changed, else no event.
         """
-        cluster = self._labels.push(vector)
+        cluster = self._labels.assign_cluster(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
             vector = np.zeros_like(vector)
         self._recent.push(vector, cluster)
