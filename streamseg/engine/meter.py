@@ -26,8 +26,8 @@ class StreamMeter:
         self._timeline, self._report_builder = timeline, report_builder
         self._key: str | None = None
 
-    def update_key(self) -> None:
-        """Estimate the key of the current section again, for the next events. Costly: call it once per texture step."""
+    def update_musical_key(self) -> None:
+        """Estimate the current section's key again, for the next events. Costly: call it once per texture step."""
         key = self._report_builder.key
         self._key = key.name if key else None
 

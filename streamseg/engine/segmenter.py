@@ -222,7 +222,7 @@ class Segmenter:
                 events += self._sections.apply_decision(*decision)
             events += self._sections.name_section_by_jingle(jingle.name, jingle.t)
         if self._meter:
-            self._meter.update_key()
+            self._meter.update_musical_key()
             events.append(Event("novelty", self._sections.measure_novelty(self._timeline.decision_time)))
         return events
 

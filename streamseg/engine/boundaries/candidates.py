@@ -187,7 +187,7 @@ class CandidateScorer:
 
     @property
     def features(self) -> Floats:
-        """Features of the last push, float64 (ages, n_features); only those of first glance for rejected candidates."""
+        """Features of the last push, float64 (ages, n_features); for rejected candidates only first-glance ones."""
         return self._candidates.features
 
     def push(self, vector: Floats) -> Floats:

@@ -161,7 +161,7 @@ def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state
 
 @subkernel
 def update_block_sums(space: int, state: RunningSums) -> None:
-    """Add the newest vector's similarities to all block sums of one space: before, across and after each candidate."""
+    """Add the newest vector's similarities to the sums before, across and after each candidate, in one space."""
     n = state.n[0]
     row, sums, forward = state.newest_similarity_sums[space], state.sums[space], state.forward[space]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
@@ -231,7 +231,7 @@ def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
 
 @subkernel
 def update_diagonal_sums(state: RunningSums) -> None:
-    """Extend the running sums along all diagonals, one per lag, by the newest vector's similarities."""
+    """Extend the running sums of similarity at each lag (a diagonal of similarities) to the newest vector."""
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]

@@ -100,9 +100,9 @@ class SectionTracker:
         return self._labels.name_of_label(label)
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
-        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section.
+        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section; return the events.
 
-        Returns the event `section.updated` if the estimate of its label was renewed and changed, else no event.
+        The event is `section.updated` if the estimate of the label was renewed and changed, else there is none.
         """
         cluster = self._labels.push(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever

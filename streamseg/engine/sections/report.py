@@ -107,7 +107,7 @@ class SectionReportBuilder:
 
     @property
     def key(self) -> KeyEstimate | None:
-        """Key of the current section so far; None while it has none."""
+        """Musical key of the current section so far; None while it has none."""
         chroma = self._frame_statistics.chroma + sum_chroma(self._frames.rows)
         return estimate_key(chroma.astype(np.float64)) if chroma.any() else None
 

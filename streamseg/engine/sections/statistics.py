@@ -53,7 +53,7 @@ class LogScale:
         return np.bincount(indices, weights, self.size).astype(np.int64)  # exact: whole numbers far below 2^53
 
     def value_at(self, index: float) -> float:
-        """Return the value at the centre of the bin with this index; a fraction lies between two centres."""
+        """Return the value at the centre of the bin with this index; a fractional index lies between two centres."""
         return float(self.lowest * self.step**index)
 
 
