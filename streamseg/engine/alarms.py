@@ -68,7 +68,7 @@ class _AlarmHysteresis:
 
 
 class AlarmDetector:
-    """Detects alarms in rows of loudness, and queues their events until `take_events_until` removes them."""
+    """Detects silence, clipping, mono or frozen sound that lasts too long, from rows of loudness; queues the events."""
 
     def __init__(self, settings: Settings) -> None:
         """Start at stream time 0 with all alarms cleared."""
@@ -85,19 +85,20 @@ class AlarmDetector:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, in seconds, after a gap. Alarms stay until their condition ends."""
+        """Continue at stream time `start`, in seconds, after a gap; raised alarms stay until their condition ends."""
         self._start = start
         self._rows = 0
         self._levels_db.clear()
         self._clipped_rows.clear()
 
-    def push(self, rows: NDArray[np.float64]) -> None:
+    def push(self, loudness_rows: NDArray[np.float64]) -> None:
         """Process rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`.
 
         `take_events_until` returns the resulting events.
         """
-        for level, difference, clipped, frozen in rows[:, [LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN]].tolist():
-            self._update(level, difference, is_clipped=clipped > 0.0, is_frozen=frozen > 0.0)
+        columns = [LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN]
+        for level, difference, clip_flag, frozen_flag in loudness_rows[:, columns].tolist():
+            self._update(level, difference, is_clipped=clip_flag > 0.0, is_frozen=frozen_flag > 0.0)
 
     def take_events_until(self, t: float) -> list[Event]:
         """Remove and return the events that were decided up to stream time t, in seconds.

@@ -20,7 +20,7 @@ _FLOAT32: Final = np.dtype(np.float32)
 
 
 class InputBuffer:
-    """Turns pushed arrays into blocks of at least 5 ms, and of at most 65,536 samples. Can be pickled."""
+    """Joins or cuts pushed arrays into blocks of at least 5 ms and at most 65,536 samples. Can be pickled."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -36,7 +36,7 @@ class InputBuffer:
         return len(self._content) // (_FLOAT32.itemsize * self.channels) if self._content else 0
 
     def add_if_same_shape(self, samples: Samples | NDArray[np.floating]) -> bool:
-        """Add an array, unchecked, if it has the shape and type of the one added last; return whether it was added.
+        """Add an array if its shape and type are those of the last one; return whether it was added.
 
         Returns False and adds nothing if the array differs, or would complete a block: the caller then calls `push`.
         """

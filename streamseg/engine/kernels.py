@@ -44,17 +44,17 @@ _UNREADABLE_CACHE_ERRORS = (ImportError, AttributeError, EOFError, UnpicklingErr
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls and that allocates no memory; if it allocates, compilation fails."""
+    """Decorate a function that Python calls: compile it with numba. Compilation fails if it allocates memory."""
     return _compile_with_cache(function, _NO_ALLOCATION)
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls and that allocates memory, or calls a kernel that does."""
+    """Decorate a function that Python calls: compile it with numba. It may allocate memory."""
     return _compile_with_cache(function, {})
 
 
 def subkernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that only kernels call; its code becomes part of them and is cached with them."""
+    """Decorate a function that only kernels call: numba compiles it as a part of each of them."""
     return njit(function, **_OPTIONS, **_NO_ALLOCATION, **_NO_PYTHON_ENTRY)
 
 

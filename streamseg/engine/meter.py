@@ -19,20 +19,20 @@ _FLOOR_LUFS = -100.0
 
 
 class StreamMeter:
-    """Makes the data of `meter` events, one for every fifth frame of a stretch."""
+    """Measures level, loudness, pitch, tempo and key of every fifth frame, as the data of `meter` events."""
 
     def __init__(self, timeline: Timeline, report_builder: SectionReportBuilder) -> None:
         """timeline: gives the times of frames. report_builder: gives recent rows of loudness, and the current key."""
         self._timeline, self._report_builder = timeline, report_builder
         self._key: str | None = None
 
-    def update_key(self) -> None:
-        """Estimate the key of the current section again, for the next events. Costly: call it once per texture step."""
+    def update_musical_key(self) -> None:
+        """Estimate the current section's key again, for the next events. Costly: call it once per texture step."""
         key = self._report_builder.key
         self._key = key.name if key else None
 
     def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[MeterReading]:
-        """Return the meter data of every fifth frame.
+        """Return the data of a `meter` event for every fifth of these frames.
 
         first_frame: number of the first frame in this stretch. frames: features, shape (n, COLUMNS_TOTAL).
         """

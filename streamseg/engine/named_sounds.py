@@ -29,7 +29,7 @@ class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamedSounds(msgspec.Struct, frozen=True):
-    """All named sounds, in the order in which they were named."""
+    """The named sounds that the engine is to recognise, in the order in which they were named."""
 
     entries: tuple[NamedSound, ...] = ()
 
@@ -41,5 +41,5 @@ class NamedSounds(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]
 
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
-        """Return the named sounds of one kind, in the order in which they were named."""
+        """Return the named sounds of one kind (`section` or `cue`), in the order in which they were named."""
         return tuple(entry for entry in self.entries if entry.kind == kind)

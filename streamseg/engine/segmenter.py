@@ -113,7 +113,7 @@ class Segmenter:
 
     @property
     def watermark(self) -> float:
-        """Stream time, in seconds, before which later events change no boundary and no label."""
+        """Stream time, in seconds, before which no boundary and no label can change any more."""
         reach_s = max(self._boundaries.lookback_s + _REFINEMENT_S, RELABEL_WINDOW_S)
         return max(0.0, self._timeline.samples / self.sample_rate - reach_s)
 
@@ -126,7 +126,7 @@ class Segmenter:
         return [*self._process_buffered(), make_source_event(item, self._timeline.now)]
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Event]:
-        """Process samples and return the events that they cause.
+        """Process the next samples of the stream and return the events that they cause.
 
         samples: float, full scale ±1, shape (n,) or (n, channels); neither kept nor written. Arrays shorter than 5 ms
         are copied and processed together, so their events are returned up to 5 ms later.
@@ -146,9 +146,10 @@ class Segmenter:
         return events
 
     def push_gap(self, missing_samples: int, cause: GapCause) -> list[Event]:
-        """Advance stream time by lost samples and return the events of the gap; a gap above 2 s also ends the section.
+        """Process a gap of lost samples and return its events; a gap of more than 2 s also ends the section.
 
-        missing_samples: per channel, at the source's rate; nothing happens if it is 0 or less.
+        missing_samples: per channel, at the source's rate; stream time advances by them. If it is 0 or less, nothing
+        happens.
         """
         if missing_samples <= 0:
             return []
@@ -162,7 +163,7 @@ class Segmenter:
         if is_long:
             self._boundaries.restart()
             self._sections.start_section(self._timeline.now)
-        self._start_stretch(self._timeline.start_stretch(restart=is_long))
+        self._start_stretch(self._timeline.start_stretch(restart_steps=is_long))
         return [*events, gap]
 
     def finish(self, reason: str = "end") -> list[Event]:
@@ -179,19 +180,19 @@ class Segmenter:
         events += self._close_section("end")
         return [*events, make_stream_stopped(self._timeline, self._sections.boundaries_confirmed, reason)]
 
-    def find_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the boundary candidate that a listener's verdict at stream time t, in seconds, refers to.
+    def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
+        """Return the boundary candidate that a listener marked at stream time t, in seconds, with this verdict.
 
         Returns None where there is no candidate: over 10 minutes ago, before a long gap, or at the very newest step.
         """
-        return self._boundaries.find_candidate(t, verdict)
+        return self._boundaries.find_marked_candidate(t, verdict)
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None without one."""
+        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None if it has none."""
         return self._sections.descriptor_of_label(label)
 
     def name_of_label(self, label: str) -> str | None:
-        """Return the name that a label has from an earlier run; None if it has none."""
+        """Return the name that a person gave a label before this run; None if it has none."""
         return self._sections.name_of_label(label)
 
     def _process_block(self, block: Samples) -> list[Event]:
@@ -231,7 +232,7 @@ class Segmenter:
                 events += self._sections.apply_decision(*decision)
             events += self._sections.name_section_by_jingle(jingle.name, jingle.t)
         if self._meter:
-            self._meter.update_key()
+            self._meter.update_musical_key()
             events.append(Event("novelty", self._sections.measure_novelty(self._timeline.decision_time)))
         return events
 

@@ -26,7 +26,7 @@ _SUBJECT = "stream"
 
 
 class StreamInputs(NamedTuple):
-    """What the events of a stream depend on besides its samples.
+    """Everything that the events of a stream depend on besides its samples: settings, models, named sounds, feedback.
 
     source: name of the source. sample_rate: of the source, Hz. model: of the boundary classifier. feedback: what was
     learned from listeners, None for nothing.
@@ -62,7 +62,7 @@ def make_stream_started(inputs: StreamInputs, channels: int) -> Event:
 
 
 def make_source_event(item: Title | SourceAway, t: float) -> Event:
-    """Make `stream.title`, `stream.lost` or `stream.resumed` of an item of the source, at stream time t, in seconds."""
+    """Make the event `stream.title`, `stream.lost` or `stream.resumed` for an item of the source. t: stream seconds."""
     match item:
         case Title(title=title):
             return Event(_SUBJECT, StreamTitle(t=t, title=title))
@@ -73,7 +73,7 @@ def make_source_event(item: Title | SourceAway, t: float) -> Event:
 
 
 def make_stream_gap(t: float, missing_s: float, cause: GapCause) -> Event:
-    """Make the event `stream.gap`: `missing_s` seconds of sound are missing at stream time t, in seconds."""
+    """Make the event `stream.gap`: `missing_s` seconds of sound are missing from stream time t on, in seconds."""
     return Event(_SUBJECT, StreamGap(t=t, missing_s=round(missing_s, 6), cause=cause))
 
 

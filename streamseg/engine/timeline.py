@@ -23,14 +23,14 @@ _FRAME_OFFSET = (FRAME - HOP) // 2  # samples from the start of a frame to the b
 
 
 class Stretch(NamedTuple):
-    """A part of the stream without a gap. first_step: number of its first texture step. start: stream seconds."""
+    """A part of the stream without a gap in it. first_step: number of its first texture step. start: stream seconds."""
 
     first_step: int
     start: float
 
 
 class FramePosition(NamedTuple):
-    """A frame of a stretch. stretch_start: stream seconds. frame: number of the frame in that stretch."""
+    """Where a frame lies. stretch_start: start of its stretch, stream seconds. frame: its number in that stretch."""
 
     stretch_start: float
     frame: int
@@ -74,33 +74,33 @@ class Timeline:
 
     @property
     def decision_time(self) -> float:
-        """Stream time, in seconds, of the last sample that decisions depend on now: the end of the newest frame."""
+        """Stream time of the end of the newest frame, in seconds: decisions made now depend on no later sample."""
         return self.frame_end_time(self._frames - 1)
 
     def push_samples(self, n: int) -> None:
-        """Advance by n samples per channel, at the source's rate."""
+        """Count n more samples per channel, at the source's rate."""
         self._samples += n
 
     def push_gap(self, n: int) -> None:
-        """Advance by n missing samples per channel, at the source's rate. The caller then calls `start_stretch`."""
+        """Count n missing samples per channel, at the source's rate. The caller then calls `start_stretch`."""
         self._samples += n
         self._missing_samples += n
 
     def push_frames(self, n: int) -> int:
-        """Advance by n frames; return the number of the first of them in this stretch."""
+        """Count n more frames; return the number of the first of them in this stretch."""
         self._frames += n
         return self._frames - n
 
     def push_step(self) -> None:
-        """Advance by one texture step."""
+        """Count one more texture step."""
         self._steps += 1
 
-    def start_stretch(self, *, restart: bool = False) -> float:
-        """Start a stretch after the last sample; return its start in stream seconds.
+    def start_stretch(self, *, restart_steps: bool = False) -> float:
+        """Start a new stretch after a gap; return its start in stream seconds.
 
-        restart: also forget the earlier stretches and count texture steps from 0 again.
+        restart_steps: also forget the earlier stretches and count texture steps from 0 again.
         """
-        if restart:
+        if restart_steps:
             self._steps = 0
             self._stretches.clear()
         self._stretches.append(Stretch(self._steps, self._samples / self.sample_rate))
@@ -112,13 +112,13 @@ class Timeline:
         return round(self.stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
     def step_at(self, t: float) -> int:
-        """Return the texture step of a boundary at stream time t, in seconds."""
+        """Return the texture step of a boundary at, or nearest to, stream time t, in seconds."""
         stretch = next((each for each in reversed(self._stretches) if each.start <= t), self._stretches[0])
         frame = (t - stretch.start) * ENGINE_RATE / HOP
         return stretch.first_step + max(0, round((frame - _FIRST_FRAME) / HOP_FRAMES))
 
     def locate_step(self, step: int) -> FramePosition:
-        """Return the position of a boundary at this texture step: the boundary lies before that frame."""
+        """Return the frame that follows a boundary at this texture step, and the start of its stretch."""
         stretch = next((each for each in reversed(self._stretches) if each.first_step <= step), self._stretches[0])
         return FramePosition(stretch.start, _FIRST_FRAME + (step - stretch.first_step) * HOP_FRAMES)
 

@@ -193,7 +193,7 @@ class Session:
             return
         self._pending_marks = [mark for mark in self._pending_marks if mark.t > until_t]
         for t, verdict in due_marks:
-            candidate = segmenter.find_candidate(t, verdict)
+            candidate = segmenter.find_marked_candidate(t, verdict)
             if candidate is None or self._feedback_store is None:
                 continue
             observation = StoredObservation(

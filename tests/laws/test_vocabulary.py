@@ -1,8 +1,4 @@
-"""The language: names of modules, classes, functions, attributes, parameters and variables are terms of the field.
-
-`vocabulary_rest.txt` lists the names that break a rule today, so that it can only become shorter. After names were
-changed, `python -m laws.test_vocabulary`, in `tests/`, writes it again; a list that became longer is a mistake.
-"""
+"""The language: names of modules, classes, functions, attributes, parameters and variables are terms of the field."""
 
 from __future__ import annotations
 
@@ -16,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "streamseg").rglob("*.py"))
-REST = Path(__file__).with_name("vocabulary_rest.txt")
 
 # word: the term to use
 BANNED = {
@@ -153,11 +148,6 @@ def find_fault(name: Name) -> str | None:
     return None
 
 
-def faults() -> dict[str, str]:
-    """Return {place: what is wrong with it}."""
-    return {name.place: fault for name in all_names() if (fault := find_fault(name))}
-
-
 @pytest.mark.parametrize(
     ("source", "wrong"),
     [
@@ -180,14 +170,8 @@ def test_wrong_names_are_found_wherever_they_are_bound(source, wrong):
 
 
 def test_names_are_terms_of_the_field():
-    rest = set(REST.read_text().splitlines())
-    new = {place: fault for place, fault in faults().items() if place not in rest}
-    assert not new, "\n".join(f"{place}    {fault}" for place, fault in sorted(new.items()))
-
-
-def test_the_list_of_the_rest_holds_nothing_that_is_mended():
-    mended = set(REST.read_text().splitlines()) - set(faults())
-    assert not mended, "strike from vocabulary_rest.txt, by `python -m laws.test_vocabulary` in tests/: " + str(mended)
+    faults = {name.place: fault for name in all_names() if (fault := find_fault(name))}
+    assert not faults, "\n".join(f"{place}    {fault}" for place, fault in sorted(faults.items()))
 
 
 def test_no_class_name_stands_twice():
@@ -202,7 +186,3 @@ def test_every_exception_is_needed():
     names = {name.place for name in all_names()}
     for pattern in EXCEPTIONS:
         assert any(re.fullmatch(pattern, name) for name in names), pattern
-
-
-if __name__ == "__main__":
-    REST.write_text("".join(f"{place}\n" for place in sorted(faults())))

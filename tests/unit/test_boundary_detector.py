@@ -73,7 +73,7 @@ def test_a_restart_forgets_the_sound_and_goes_on_counting():
     stream = Stream()
     (before,) = confirmations(stream.push(make_scenes(12)))
     stream.timeline.push_gap(10 * ENGINE_RATE)
-    stream.timeline.start_stretch(restart=True)
+    stream.timeline.start_stretch(restart_steps=True)
     stream.detector.restart()
     stream.front_end = FrontEnd(ENGINE_RATE)
     (after,) = confirmations(stream.push(make_scenes(12)))

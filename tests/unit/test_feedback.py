@@ -116,12 +116,12 @@ class TestWhatIsBelieved:
             likely = np.where(step - AGES == 300, 0.9, 0.1)
             lessons.push(vector, likely)
             if step == 330:
-                told = lessons.find_candidate(290, 310)
+                told = lessons.find_likeliest_candidate(290, 310)
                 assert told.log_odds == pytest.approx(odds(0.9), abs=1e-5)
                 assert told.distances[0] > 0.5 > max(told.distances[1:])
                 assert told.distances[1:] == (0.0, 0.0, 0.0)
-        assert lessons.find_candidate(290, 310) is None
-        assert lessons.find_candidate(10**6, 10**6) is None
+        assert lessons.find_likeliest_candidate(290, 310) is None
+        assert lessons.find_likeliest_candidate(10**6, 10**6) is None
 
 
 def scene(kind, seconds):
@@ -135,15 +135,15 @@ def test_an_engine_recalls_what_was_known_where_it_confirmed():
     engine = Segmenter(make_settings("room"))
     events = engine.push(np.concatenate([scene(0, 12), scene(1, 14)]))
     (said,) = [event.data for event in events if isinstance(event.data, BoundaryConfirmed)]
-    told = engine.find_candidate(said.t, "reject")
+    told = engine.find_marked_candidate(said.t, "reject")
     slope, shift = load_boundary_model("room").calibration[
         1
     ]  # what is known is the judge's; what is said is calibrated
     assert slope * told.log_odds + shift >= odds(min(said.confidence, 0.99)) - 0.1
     assert told.distances[0] > 0.5
-    assert engine.find_candidate(said.t - 8, "reject").log_odds < told.log_odds
+    assert engine.find_marked_candidate(said.t - 8, "reject").log_odds < told.log_odds
     again = pickle.loads(pickle.dumps(engine))
-    assert again.find_candidate(said.t, "reject") == told
+    assert again.find_marked_candidate(said.t, "reject") == told
 
 
 def test_a_lesson_learned_is_named_and_lowers_what_it_spoke_of():
@@ -151,7 +151,7 @@ def test_a_lesson_learned_is_named_and_lowers_what_it_spoke_of():
     engine = Segmenter(make_settings("room"))
     (before,) = [event.data for event in engine.push(sound) if isinstance(event.data, BoundaryConfirmed)]
     learned = fit_feedback_model(
-        [FeedbackObservation(is_boundary=False, **asdict(engine.find_candidate(before.t, "reject")))]
+        [FeedbackObservation(is_boundary=False, **asdict(engine.find_marked_candidate(before.t, "reject")))]
     )
     events = Segmenter(make_settings("room"), feedback=learned).push(sound)
     assert events[0].data.hashes["lessons"] == learned.hash

@@ -108,7 +108,8 @@ OWNERS = {
     "prepared descriptor": lambda: prepare_descriptor(a_descriptor(), load_label_model("dj")),
 }
 EXPECTED = {
-    "BoostedTrees", "CandidateArrays", "ClassifierTables", "DescriptorArrays", "KWeighting", "LoudnessScratch",
+    "BoostedTrees", "CandidateFeaturesAndScores", "ClassifierTables", "DescriptorArrays", "KWeighting",
+    "LoudnessScratch",
     "LoudnessState", "LoudnessTables", "MatcherState", "NetworkState", "PeakInterpolators", "PreparedDescriptor",
     "RunningSums", "SilenceState", "SpeechMusicWeights", "TemplateArrays",
 }  # fmt: skip

@@ -62,7 +62,7 @@ def test_it_is_known_when_it_has_lasted():
     known_s = (turned.frame * HOP + FRAME) / ENGINE_RATE
     assert known_s - turned.t == pytest.approx(STEADY_S, abs=0.2)
     assert quiet.is_silent
-    assert quiet.silent_since == pytest.approx(2.0, abs=0.05)
+    assert quiet.low_level_since == pytest.approx(2.0, abs=0.05)
 
 
 def test_where_quiet_begins_is_a_setting():

@@ -54,7 +54,7 @@ def test_a_restart_counts_steps_from_0():
     timeline = Timeline(RATE)
     advance(timeline, 8.0)
     timeline.push_gap(4 * RATE)
-    assert timeline.start_stretch(restart=True) == 12.0
+    assert timeline.start_stretch(restart_steps=True) == 12.0
     assert timeline.locate_step(0)[0] == 12.0
     assert timeline.step_at(3.0) == 0
 

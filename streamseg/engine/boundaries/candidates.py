@@ -51,7 +51,7 @@ _GLANCE_MEMORY_AGE: Final = 12  # from this age on, a candidate's probability at
 
 
 class ClassifierTables(NamedTuple):
-    """The constants of a boundary model; k: dimensions of the projection, c: class directions, A: ages."""
+    """A boundary model as arrays for the kernel; k: dimensions of the projection, c: class directions, A: ages."""
 
     projection: Floats  # float64 (TEXTURE_DIMS, k)
     classes: Floats  # float64 (STANDARDISED_DIMS, c)
@@ -65,8 +65,8 @@ class ClassifierTables(NamedTuple):
     gate: float  # log-odds below which they reject a candidate
 
 
-class CandidateArrays(NamedTuple):
-    """Output arrays of the kernel: F features and a score for the candidate of each of the A ages."""
+class CandidateFeaturesAndScores(NamedTuple):
+    """What the kernel computes at a step: F features and a score of the candidate of each of the A ages."""
 
     features: Floats  # float64 (A, F); of a rejected candidate only the first-glance features
     scores: Floats  # float64 (A,) log-odds of a change
@@ -74,7 +74,7 @@ class CandidateArrays(NamedTuple):
 
 
 @kernel
-def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, out: CandidateArrays) -> None:
+def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, out: CandidateFeaturesAndScores) -> None:
     """Add a texture vector, float64 (VECTOR_DIMS,), to the sums; describe and score the candidate of each age.
 
     One kernel, since passing these arrays from Python costs as much as describing several candidates.
@@ -119,10 +119,10 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
         state.pulse_totals[n + 1, d] = state.pulse_totals[n, d] + vector[STANDARDISED_DIMS + d]
     offsets = tables.offsets
     for s in range(SPACES):
-        running_sums.update_similarities(s, offsets[s], offsets[s + 1], tables.gammas[s], state)
+        running_sums.compare_newest_vector(s, offsets[s], offsets[s + 1], tables.gammas[s], state)
         running_sums.update_block_sums(s, state)
     for b in range(len(PENALTIES)):
-        running_sums.update_partition(b, state)
+        running_sums.update_optimal_partitioning(b, state)
     running_sums.update_diagonal_sums(state)
     running_sums.update_past_matches(state)
     state.glance_probability[n + 1] = 0.0
@@ -140,7 +140,8 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
             glance_features.write_novelty(
                 c, e, s, offsets[s], offsets[s + 1], state, row, s * glance_features.N_NOVELTY
             )
-        at = glance_features.write_partition(c, e, state, row, SPACES * glance_features.N_NOVELTY + first_tree)
+        after_novelty = SPACES * glance_features.N_NOVELTY + first_tree
+        at = glance_features.write_optimal_partitioning(c, e, state, row, after_novelty)
         at = glance_features.write_level_steps_and_classes(c, e, tables.classes.shape[1], state, row, at)
         glance = evaluate_trees(row, tables.trees, first_tree, tables.glance_trees)
         if tables.ages[k] >= _GLANCE_MEMORY_AGE:
@@ -156,17 +157,17 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
 
 
 class CandidateScorer:
-    """Computes features and the log-odds of a change, for the candidate of each age, at every texture vector."""
+    """Computes, at every texture vector, the features and the log-odds of a change of the candidate of each age."""
 
     def __init__(self, model: BoundaryModel) -> None:
         """model: projection, class directions, ages and trees."""
-        projected, classes = model.projection.shape[1], model.classes.shape[1]
+        n_projection_dims, classes = model.projection.shape[1], model.classes.shape[1]
         self._tables = ClassifierTables(
             projection=model.projection,
             classes=model.classes,
             texture_mean=TEXTURE_MEAN,
             texture_std=TEXTURE_STD,
-            offsets=np.cumsum([0, projected, TEXTURE_DIMS, len(HARMONY), LEVEL_DIMS]),
+            offsets=np.cumsum([0, n_projection_dims, TEXTURE_DIMS, len(HARMONY), LEVEL_DIMS]),
             gammas=_GAMMAS,
             ages=model.ages,
             trees=BoostedTrees(model.first, model.feature, model.threshold, model.left, model.right, model.value),
@@ -175,7 +176,7 @@ class CandidateScorer:
         )
         self.n_glance_features = glance_features.N_FIXED + classes * glance_features.N_PER_CLASS
         self.n_features = self.n_glance_features + close_look_features.N_FEATURES
-        self._candidates = CandidateArrays(
+        self._candidates = CandidateFeaturesAndScores(
             features=np.zeros((len(model.ages), self.n_features)),
             scores=np.zeros(len(model.ages)),
             pulses=np.zeros((2, PERIODICITY_DIMS)),
@@ -186,14 +187,14 @@ class CandidateScorer:
 
     @property
     def features(self) -> Floats:
-        """Features of the last push, float64 (ages, n_features); only those of first glance for rejected candidates."""
+        """Features of the last push, float64 (ages, n_features); for rejected candidates only first-glance ones."""
         return self._candidates.features
 
     def push(self, vector: Floats) -> Floats:
-        """Process one texture vector, float64 (VECTOR_DIMS,), as from `TextureExtractor`.
+        """Process the next texture vector, float64 (VECTOR_DIMS,); return the log-odds of a change, float64 (ages,).
 
-        Returns the log-odds of a change, float64 (ages,): entry k is of the candidate `ages[k]` vectors back, -inf
-        where there is none. The next push overwrites them, and `features`.
+        Entry k is of the candidate `ages[k]` vectors back, -inf where there is none. The next push overwrites the
+        returned array, and `features`. The vector is one that `TextureExtractor` returned.
         """
         if self._sums.n[0] == CAPACITY:
             running_sums.drop_old_vectors(self._sums)

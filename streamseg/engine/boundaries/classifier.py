@@ -18,10 +18,10 @@ class BoundaryClassifier:
         self._features = CandidateScorer(model)
 
     def push(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Process the texture vector of the next step, shape (VECTOR_DIMS,), standardised.
+        """Process the next step; return the probability that a section starts at each candidate, shape (ages,), 0 to 1.
 
-        Returns the probability that a section starts at the step of each of the model's ages, shape (ages,), 0 to 1.
-        Age 1 is the step of this vector; a step before the first vector has probability 0.
+        vector: texture vector of the step, shape (VECTOR_DIMS,), standardised. There is one candidate for each of the
+        model's ages. Age 1 is the step of this vector; a step before the first vector has probability 0.
         """
         odds = np.exp(self._features.push(vector)) * self._prior
         probabilities: NDArray[np.float64] = odds / (1.0 + odds)

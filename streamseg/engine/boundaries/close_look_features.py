@@ -1,7 +1,7 @@
 """Computes the close-look features of a boundary candidate: repetition, past matches, rhythm, section lengths.
 
 candidate: the first vector of the section that would begin. end: one past the newest vector. age: end - candidate.
-Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
+Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateFeaturesAndScores.features`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streamseg.engine.boundaries.running_sums import (
     MATCH_WIDTHS,
     PARALLEL_ROWS,
     PARALLEL_SPACE,
-    PROJECTED,
+    PROJECTION,
     Floats,
     RunningSums,
 )
@@ -64,7 +64,7 @@ def _sum(values: Floats, n: int) -> float:
 
 @subkernel
 def write_repetition(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` whether the sound around the candidate repeats: eight features per space and span.
+    """Write to `out` whether the sound around the candidate repeats earlier sound: eight features per space and span.
 
     Returns the index after them. Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows
     the candidate, and of what precedes it, to what is that lag earlier; whether the parallel begins or ends there;
@@ -121,7 +121,7 @@ def write_repetition(candidate: int, end: int, state: RunningSums, out: Floats, 
 
 @subkernel
 def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` how well the past matches what follows the candidate: two features per window width.
+    """Write to `out` how similar the sound after the candidate is to the past: two features per window width.
 
     They are the similarity of the best window of the past, and how much more similar it is than the window just before
     the candidate. Returns the index after them.
@@ -136,7 +136,7 @@ def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats
             best = max(best, similarity[k, m])
         p = min(width, candidate)
         out[at] = best / (width * length)
-        out[at + 1] = out[at] - state.across[PROJECTED, candidate, _MATCH_SPAN + k] / (p * min(width, end - candidate))
+        out[at + 1] = out[at] - state.across[PROJECTION, candidate, _MATCH_SPAN + k] / (p * min(width, end - candidate))
         at += 2
     return at
 
@@ -145,7 +145,7 @@ def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats
 def write_rhythm(
     candidate: int, end: int, state: RunningSums, after: Floats, before: Floats, out: Floats, at: int
 ) -> int:
-    """Write to `out` whether the onsets keep their period at the candidate: four features per span.
+    """Write to `out` whether the rhythm is the same before and after the candidate: four features per span.
 
     Returns the index after them. The features: the correlation of the periodicity after the candidate with that before
     it, the standard deviation of each, their mean absolute difference. after, before: float64 (lags,), scratch.
@@ -177,7 +177,7 @@ def write_rhythm(
 
 @subkernel
 def write_section_lengths(candidate: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write to `out` four features of the two sections before the candidate, as divided at likely changes.
+    """Write to `out` how long the two sections before the candidate are, if they end at likely changes: four features.
 
     They are both lengths in vectors, how far their ratio is from a power of two, and the last change's probability.
     """

@@ -78,7 +78,7 @@ class BoundaryDetector:
         self._refiner = BoundaryRefiner(self.lookback_s)
 
     def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Store feature frames, shape (n, COLUMNS_TOTAL), for the refinement."""
+        """Store feature frames, shape (n, COLUMNS_TOTAL), in which the times of boundaries are refined later."""
         self._refiner.push(frames)
 
     def push(self, vector: NDArray[np.float64]) -> list[LocatedDecision]:
@@ -105,14 +105,15 @@ class BoundaryDetector:
         """Confirm or retract all pending boundaries, at the end or before a long gap; return the decisions."""
         return [self._locate(decision) for decision in self._tracker.settle_pending()]
 
-    def find_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the likeliest candidate near stream time t, in seconds; None if no candidate is stored there.
+    def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
+        """Return the boundary candidate that a listener marked near stream time t, in seconds: the likeliest there.
 
-        verdict: of the listener; it determines how many seconds before and after t are searched.
+        verdict: of the listener; it determines how many seconds before and after t are searched. Returns None if no
+        candidate is stored there.
         """
         before_s, after_s = MARK_TOLERANCE_S[verdict]
         first, last = self._timeline.step_at(t - before_s), self._timeline.step_at(t + after_s)
-        return self._corrector.find_candidate(first, last)
+        return self._corrector.find_likeliest_candidate(first, last)
 
     def _locate(self, decision: BoundaryDecision) -> LocatedDecision:
         stretch_start, frame = self._timeline.locate_step(decision.step)

@@ -42,9 +42,9 @@ MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class CandidateObservation:
-    """What the engine measured at a boundary candidate.
+    """What the engine measured at a boundary candidate: how much each feature group changed, and the log-odds.
 
-    distances: how far each of FEATURE_GROUPS moved across it, 0 to 1. log_odds: the highest that the classifier
+    distances: how much each of FEATURE_GROUPS changed there, 0 to 1. log_odds: the highest that the classifier
     estimated for a boundary there.
     """
 
@@ -66,9 +66,10 @@ class FeedbackObservation(
 
 
 class FeedbackModel(msgspec.Struct, frozen=True):
-    """A linear correction learned from marks: it adds bias + sum of weight * distance to the log-odds of a boundary.
+    """A correction learned from listeners' marks: what to add to the log-odds that a candidate is a boundary.
 
-    weights: one for each of FEATURE_GROUPS.
+    The sum is bias + sum of weight * distance. weights: one for each of FEATURE_GROUPS; distances: those of
+    `CandidateObservation`.
     """
 
     bias: float
@@ -76,12 +77,12 @@ class FeedbackModel(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """Hash of all numbers of the model, twelve hex digits."""
+        """Hash of the bias and the weights, twelve hex digits."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
 
 
 def fit_feedback_model(observations: Iterable[FeedbackObservation]) -> FeedbackModel | None:
-    """Fit a feedback model to observations, in their order; return None if there are none."""
+    """Learn a feedback model from observations, which are used in their order; return None if there are none."""
     observations = list(observations)
     if not observations:
         return None
@@ -98,7 +99,7 @@ def fit_feedback_model(observations: Iterable[FeedbackObservation]) -> FeedbackM
 
 
 class FeedbackCorrector:
-    """Corrects probabilities by a feedback model, and stores all candidates so that listeners can mark them later."""
+    """Corrects the classifier's probabilities by a feedback model, and stores candidates for marks that come later."""
 
     def __init__(self, ages: NDArray[np.int64], model: FeedbackModel | None) -> None:
         """ages: of the classifier's candidates, in steps, ascending. model: None leaves every probability as it is."""
@@ -111,7 +112,7 @@ class FeedbackCorrector:
         self._age = np.zeros(_HISTORY_STEPS, np.int64)
 
     def push(self, vector: NDArray[np.float64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Process the next step, and return the corrected probabilities, shape (ages,); 0 stays 0.
+        """Process the next step: correct its probabilities and return them, shape (ages,); a probability of 0 stays 0.
 
         vector: texture vector, shape (VECTOR_DIMS,). probabilities: of the classifier, shape (ages,).
         """
@@ -133,8 +134,8 @@ class FeedbackCorrector:
         posterior: NDArray[np.float64] = np.where(is_candidate, 1.0 / (1.0 + np.exp(-log_odds - shift)), 0.0)
         return posterior
 
-    def find_candidate(self, first_step: int, last_step: int) -> CandidateObservation | None:
-        """Return the likeliest candidate from `first_step` to `last_step`; None if no candidate is stored there."""
+    def find_likeliest_candidate(self, first_step: int, last_step: int) -> CandidateObservation | None:
+        """Return the likeliest candidate in the steps `first_step` to `last_step`; None if none is stored there."""
         oldest, newest = self._step - _HISTORY_STEPS, self._step - int(self._ages[0])
         steps = np.arange(max(first_step, 0, oldest), min(last_step, newest) + 1)
         if len(steps) == 0:

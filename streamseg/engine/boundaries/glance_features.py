@@ -1,7 +1,7 @@
 """Computes the first-glance features of a boundary candidate: novelty, partition, level steps, class directions.
 
 candidate: the first vector of the section that would begin. end: one past the newest vector. age: end - candidate.
-Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateArrays.features`).
+Each function writes to out[at], out[at + 1], … (float64, a row of `CandidateFeaturesAndScores.features`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 def write_novelty(
     candidate: int, end: int, space: int, start: int, stop: int, state: RunningSums, out: Floats, at: int
 ) -> None:
-    """Write to `out` how different the sound is before and after the candidate, in one space: N_NOVELTY features.
+    """Write to `out` how much the sound differs before and after the candidate, in one space: N_NOVELTY features.
 
     space: index, which selects the sums; start, stop: its dimensions. For each span: the similarity within the span
     before the candidate and within that after it, less that between them (Foote 2000); that between them; the distance
@@ -82,8 +82,8 @@ def write_novelty(
 
 
 @subkernel
-def write_partition(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` how well the optimal partitioning divides the sound at the candidate: five features per penalty.
+def write_optimal_partitioning(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
+    """Write to `out` how clearly the optimal partitioning has a change at the candidate: five features per penalty.
 
     Returns the index after them. The features: the cost with the last change at the candidate, less that of the best;
     what the change gains; how near the candidate the best path has a change, and for how long it has had it; the length
@@ -112,9 +112,10 @@ def write_partition(candidate: int, end: int, state: RunningSums, out: Floats, a
 def write_level_steps_and_classes(
     candidate: int, end: int, classes: int, state: RunningSums, out: Floats, at: int
 ) -> int:
-    """Write to `out` level steps, class directions after and before the candidate, age, position and level dip.
+    """Write to `out` changes of level and sound class at the candidate, its age, its position and the dip of level.
 
-    classes: number of class directions. Returns the index after the features.
+    The sound class is measured along class directions, after and before the candidate. classes: number of directions.
+    Returns the index after the features.
     """
     age = end - candidate
     extra, totals = state.extra, state.extra_totals

@@ -36,7 +36,7 @@ _COLUMN_GROUPS = {"mfcc": slice(0, 20), "chroma": slice(20, 32), "contrast": sli
 
 
 class RefinedFrame(NamedTuple):
-    """The frame of a boundary. std: standard deviation of its number, frames."""
+    """The frame number at which a boundary was located, and the standard deviation `std` of that number, in frames."""
 
     frame: int
     std: float
@@ -86,7 +86,7 @@ def select_refinement_columns(frames: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def compute_difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Measure how different the sound is before and after each frame: shape (n, curves), about 0 to 5 each.
+    """Measure how much the sound differs before and after each frame: shape (n, curves), about 0 to 5 each.
 
     frames: as `select_refinement_columns` returns them, shape (n, columns). Each curve is for one group of features and
     one span, or for onset or level.
@@ -107,7 +107,7 @@ def compute_difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def describe_candidate_frames(curve_rows: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Compute the inputs of the linear model for n candidate frames, shape (n, features).
+    """Compute the features of n candidate frames that the linear model scores, shape (n, features).
 
     They are the curves, raw and relative to their mean and to their maximum, and the offsets. curve_rows: rows of
     `compute_difference_curves`, shape (n, curves). offsets: frames from the coarse frame, shape (n,).

@@ -20,10 +20,10 @@ Ints = NDArray[np.int64]
 HORIZON: Final = 600  # vectors
 RETAINED_VECTORS: Final = 720  # after old ones are dropped: the horizon, the oldest age, and what those look back to
 CAPACITY: Final = 1440
-PROJECTED, TEXTURE, HARMONY, LEVEL, SPACES = range(5)
+PROJECTION, TEXTURE, HARMONY, LEVEL, SPACES = range(5)
 SPANS = np.array([4, 8, 16, 32, 64, 128, 256])
 PENALTIES = np.array([4.0, 8.0, 12.0, 18.0, 3.0, 6.0, 10.0])
-PENALTY_SPACE = np.array([PROJECTED] * 4 + [TEXTURE] * 3)
+PENALTY_SPACE = np.array([PROJECTION] * 4 + [TEXTURE] * 3)
 SPLIT_OFFSETS = np.array([-6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6])
 SPLIT_REACH: Final = 16
 PARALLEL_SPACE = np.array([HARMONY, TEXTURE])
@@ -40,7 +40,7 @@ _SCRATCH_ROWS: Final = 4
 
 
 class RunningSums(NamedTuple):
-    """The stored texture vectors and all sums over them; index 0 is the oldest vector stored.
+    """The stored texture vectors, and running sums of them and of their similarities; index 0 is the oldest vector.
 
     dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
     """
@@ -71,7 +71,7 @@ class RunningSums(NamedTuple):
 
 
 def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
-    """Allocate the sums, before the first vector.
+    """Allocate the arrays for a new stream, without any vector.
 
     dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
     """
@@ -105,7 +105,7 @@ def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
 
 
 def drop_old_vectors(state: RunningSums) -> None:
-    """Remove all vectors but the last RETAINED_VECTORS, and shift every index and sum accordingly."""
+    """Remove all vectors but the newest RETAINED_VECTORS, and shift every index and sum accordingly."""
     shift = CAPACITY - RETAINED_VECTORS
     for array in (
         state.totals, state.extra, state.extra_totals, state.pulse_totals, state.glance_probability,
@@ -127,10 +127,11 @@ def drop_old_vectors(state: RunningSums) -> None:
 
 
 @subkernel
-def update_similarities(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Compute how similar the newest vector is to every vector of the horizon, in one space, as a running sum.
+def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
+    """Write how similar the newest vector is to each stored one within the horizon, in one space.
 
-    start, stop: the dimensions of that space. gamma: scale of the mean squared difference over the dimensions.
+    Written is the running sum of the similarities, oldest first. start, stop: the dimensions of that space. gamma:
+    scale of the mean squared difference over the dimensions.
 
     The similarity is the rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the
     shape of the Gaussian, a longer tail, and costs a division instead of an exponential.
@@ -160,7 +161,7 @@ def update_similarities(space: int, start: int, stop: int, gamma: float, state: 
 
 @subkernel
 def update_block_sums(space: int, state: RunningSums) -> None:
-    """Add the newest vector's similarities to all block sums of one space: before, across and after each candidate."""
+    """Add the newest vector's similarities to the sums before, across and after each candidate, in one space."""
     n = state.n[0]
     row, sums, forward = state.newest_similarity_sums[space], state.sums[space], state.forward[space]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
@@ -189,17 +190,17 @@ def update_block_sums(space: int, state: RunningSums) -> None:
 
 
 @subkernel
-def update_partition(penalty: int, state: RunningSums) -> None:
-    """Extend the optimal partitioning to the newest vector, and update its path of changes.
+def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
+    """Extend the optimal partitioning at one penalty to the newest vector, and update the changes on its best path.
 
-    penalty: index in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
+    penalty_index: index in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (
-        state.sums[PENALTY_SPACE[penalty]],
-        state.best[penalty],
-        state.previous_change[penalty],
-        state.on_path_since[penalty],
+        state.sums[PENALTY_SPACE[penalty_index]],
+        state.best[penalty_index],
+        state.previous_change[penalty_index],
+        state.on_path_since[penalty_index],
     )
     lowest = max(0, e - HORIZON)
     highest = max(lowest + 1, e - _MIN_SECTION + 1)
@@ -212,7 +213,7 @@ def update_partition(penalty: int, state: RunningSums) -> None:
         if costs[i] < lowest_cost:
             lowest_cost, where = costs[i], i
     where += lowest
-    best[e], previous[e] = lowest_cost + PENALTIES[penalty], where
+    best[e], previous[e] = lowest_cost + PENALTIES[penalty_index], where
     oldest = max(0, e - _PATH_MEMORY)
     since[e] = -1
     at, steps, upper = where, 0, e
@@ -230,7 +231,7 @@ def update_partition(penalty: int, state: RunningSums) -> None:
 
 @subkernel
 def update_diagonal_sums(state: RunningSums) -> None:
-    """Extend the running sums along all diagonals, one per lag, by the newest vector's similarities."""
+    """Extend the running sums of similarity at each lag (a diagonal of similarities) to the newest vector."""
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]
@@ -245,9 +246,9 @@ def update_diagonal_sums(state: RunningSums) -> None:
 
 @subkernel
 def update_past_matches(state: RunningSums) -> None:
-    """Add the newest vector's similarity to each window of the past to the matches of all recent candidates."""
+    """Update how well each window of the past matches the sound after each recent candidate, by the newest vector."""
     n = state.n[0]
-    row, windows = state.newest_similarity_sums[PROJECTED], state.scratch[0]
+    row, windows = state.newest_similarity_sums[PROJECTION], state.scratch[0]
     newest_match = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]
     for k in range(newest_match.shape[0]):
         for m in range(newest_match.shape[1]):

@@ -37,24 +37,24 @@ def compute_threshold_shift(settings: Settings) -> float:
 
 
 def shift_threshold(threshold: float, shift: float) -> float:
-    """Add `shift` to the log-odds of a threshold on probabilities; one outside (0, 1) stays unchanged."""
+    """Add `shift` to the log-odds of a probability threshold; a threshold outside (0, 1) stays unchanged."""
     if shift == 0.0 or not 0.0 < threshold < 1.0:
         return threshold
     return 1.0 / (1.0 + math.exp(-(math.log(threshold / (1.0 - threshold)) + shift)))
 
 
 def shift_thresholds(thresholds: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """Add `shift` to the log-odds of each threshold, any shape; thresholds outside (0, 1) stay unchanged."""
+    """Add `shift` to the log-odds of each probability threshold, any shape; those outside (0, 1) stay unchanged."""
     shifted_thresholds = [shift_threshold(float(threshold), shift) for threshold in thresholds.flat]
     return np.array(shifted_thresholds).reshape(thresholds.shape)
 
 
 def adapt_gate_to_sensitivity(model: BoundaryModel, settings: Settings) -> BoundaryModel:
-    """Lower the model's gate, the log-odds that candidates need at first glance, by as much as the thresholds.
+    """Return the model with a gate (the log-odds that candidates need at first glance) that fits the sensitivity.
 
-    Returns the same model at a sensitivity of .5 and below. A candidate that the gate rejects is never confirmed, so
-    the gate must fall with the thresholds. It does not rise with them, so that the probability of a candidate depends
-    on the setting no more than necessary.
+    At a sensitivity above .5 the gate is lowered by as much as the thresholds; otherwise the same model is returned. A
+    candidate that the gate rejects is never confirmed, so the gate must fall with the thresholds. It does not rise with
+    them, so that the probability of a candidate depends on the setting no more than necessary.
     """
     shift = compute_threshold_shift(settings)
     return replace(model, gate=model.gate + shift) if shift < 0.0 else model

@@ -101,7 +101,7 @@ class BoundaryTracker:
         return self._confirm_candidate() + self._update_pending()
 
     def confirm_boundary(self, step: int, probability: float) -> list[BoundaryDecision]:
-        """Confirm a boundary at `step` that was detected by other means, and return the decisions.
+        """Confirm a boundary at `step` that another detector found, such as that of jingles; return the decisions.
 
         probability: that of the confirmed boundary. Returns no decision when a boundary at `step` or later is confirmed
         already.
@@ -244,9 +244,9 @@ def compute_confirmation_thresholds(model: BoundaryModel, lookahead_s: float, ol
 
 
 def compute_thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
-    """Compute thresholds that are higher for candidates nearer to the last boundary than the model's usual distance.
+    """Compute the thresholds at each distance from the last boundary: the shorter it is, the higher the threshold.
 
-    thresholds: shape (ages,), those at the usual distance and beyond. One above 1 stays as it is.
+    thresholds: shape (ages,), those at the model's usual distance and beyond. One above 1 stays as it is.
     Returns shape (distances, ages); row d holds at a distance of d steps, the last row also at all longer ones.
     """
     if not len(model.spacing):

@@ -14,7 +14,10 @@ Indices = NDArray[np.int32]
 
 
 class BoostedTrees(NamedTuple):
-    """T trees with N inner nodes and L leaves in all. A child below 0 is the leaf -1 - child."""
+    """Boosted trees as flat arrays: T trees with N inner nodes and L leaves in all.
+
+    A child below 0 is the leaf -1 - child.
+    """
 
     first: Indices  # int32 (T,) root of each tree; below 0 for a tree that is one leaf
     feature: Indices  # int32 (N,) which input a node compares
@@ -26,9 +29,9 @@ class BoostedTrees(NamedTuple):
 
 @subkernel
 def evaluate_trees(inputs: Floats, trees: BoostedTrees, begin: int, end: int) -> float:
-    """Return the sum of the values of the leaves that the inputs reach in the trees `begin` to `end` - 1.
+    """Return the score that the trees `begin` to `end` - 1 give the inputs: the sum of the leaves' values.
 
-    inputs: float64 (features,).
+    inputs: float64 (features,); in each tree they lead to one leaf.
     """
     total = 0.0
     for tree in range(begin, end):

@@ -31,7 +31,10 @@ _MIN_LEVEL_DB: Final = -60.0
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """A jingle in the form in which it is searched for. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames."""
+    """What the matcher compares with the stream to find a jingle: how the jingle's spectrum changes over time.
+
+    name: of the jingle. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames.
+    """
 
     name: str
     rows: FingerprintRows
@@ -42,14 +45,14 @@ class Fingerprint:
 
     @property
     def duration_s(self) -> float:
-        """Duration of the part of the jingle that is compared, seconds."""
+        """Seconds of the jingle that are compared with the stream, at most MAX_DURATION_S."""
         return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
 
 
 def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
-    """Compute the fingerprint of a jingle from its sound.
+    """Compute the fingerprint of a jingle from its samples, mono at 22,050 Hz.
 
-    sound: float32 (samples,), mono at 22,050 Hz; at most the first MAX_DURATION_S are used. Its start is the time that
+    sound: float32 (samples,); at most the first MAX_DURATION_S are used. Its start is the time that
     the matcher finds.
     Raises UsageError when the sound is too short or too quiet to be recognised.
     """
@@ -72,7 +75,7 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
 
 
 def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
-    """Return the fingerprint that `Fingerprint.to_bytes` wrote, with this name.
+    """Decode a fingerprint from the bytes of `Fingerprint.to_bytes`, and give it this name.
 
     Raises UsageError when `content` is something else or of another version.
     """
@@ -82,6 +85,6 @@ def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
         rows = np.zeros((0, 0))
     if rows.ndim != 2 or rows.shape[1] != 2 * BANDS or len(rows) == 0:
         raise UsageError(f"the jingle {name!r} was taught to another version of streamseg; teach it again")
-    padded = np.zeros((len(rows), ROW_WIDTH), np.int16)
-    padded[:, : 2 * BANDS] = rows
-    return Fingerprint(name, padded)
+    padded_rows = np.zeros((len(rows), ROW_WIDTH), np.int16)
+    padded_rows[:, : 2 * BANDS] = rows
+    return Fingerprint(name, padded_rows)

@@ -24,7 +24,7 @@ _MAX_CONFIRMATION_DELAY_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedJingle:
-    """A jingle found in the stream. t: stream seconds of its start. probability: that this is right, 0 to 1."""
+    """A jingle found in the stream. t: its start, stream seconds. probability: that it is there, 0 to 1."""
 
     name: str
     t: float
@@ -32,7 +32,7 @@ class DetectedJingle:
 
 
 class JingleBoundaryDetector:
-    """Finds the times at which taught jingles start, from feature frames."""
+    """Detects in feature frames when a jingle starts that is among the named sounds."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:
         """Prepare for the named sounds of kind `cue`. Raises UsageError if another version of streamseg stored one."""
@@ -41,11 +41,11 @@ class JingleBoundaryDetector:
         )
         self._detections: list[DetectedJingle] = []
         # No boundary is confirmed sooner, because a confirmed one cannot move to a jingle that is detected later.
-        self.min_confirmation_delay_s = min(_MAX_CONFIRMATION_DELAY_S, self._matcher.detection_delay_s)
+        self.min_confirmation_delay_s = min(_MAX_CONFIRMATION_DELAY_S, self._matcher.detection_delay_from_start_s)
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, in seconds, after a gap."""
+        """Continue at stream time `start`, in seconds, after a gap; no jingle is found across the gap."""
         self._start = start
         self._matcher.start_stretch()
 

@@ -52,7 +52,7 @@ _NEVER: Final = -(10**9)  # a frame before every other
 
 
 class TemplateArrays(NamedTuple):
-    """The T templates that are searched for, with M rows in all."""
+    """The parts of fingerprints that are searched for: T templates, with M rows in all."""
 
     rows: FingerprintRows  # int16 (M, ROW_WIDTH), one template after the other
     first_row: Ints  # int64 (T + 1,) index of each template's first row; M
@@ -64,7 +64,7 @@ class TemplateArrays(NamedTuple):
 
 
 class MatcherState(NamedTuple):
-    """The newest frames of the stream, its R newest rows, and the state of T templates."""
+    """What the matcher stores between frames: newest frames, R newest fingerprint rows, the state of T templates."""
 
     mel_db: Floats  # float64 (LAGS[-1] + 1, BANDS + 1) ring of the newest frames, by frame number
     lagged_db: Floats  # float64 (len(LAGS), BANDS + 1) scratch
@@ -139,9 +139,9 @@ def _match_frames(mel_db: Floats, first_frame: int, templates: TemplateArrays, s
                 for b in range(BANDS + 1):
                     state.mel_db[row, b] = mel_db[0, b]
         for k in range(len(LAGS)):
-            lagged = (frame - LAGS[k]) % mel_size
+            lagged_row = (frame - LAGS[k]) % mel_size
             for b in range(BANDS + 1):
-                state.lagged_db[k, b] = state.mel_db[lagged, b]
+                state.lagged_db[k, b] = state.mel_db[lagged_row, b]
         compute_fingerprint_row(mel_db[i], state.lagged_db, state.rows[at])
         for b in range(BANDS + 1):
             state.mel_db[frame % mel_size, b] = mel_db[i, b]
@@ -192,7 +192,7 @@ class _Template(NamedTuple):
 
 
 class FingerprintMatch(NamedTuple):
-    """A fingerprint found in the frames of a stretch.
+    """A place where a fingerprint was found in the frames of a stretch.
 
     name: of the fingerprint. start: number of its first frame in the stretch. score: standard deviations beyond chance.
     """
@@ -203,7 +203,7 @@ class FingerprintMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Finds fingerprints in feature frames. Can be pickled between pushes."""
+    """Finds in feature frames where given fingerprints start. Can be pickled between pushes."""
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Start a stretch in which all these fingerprints are searched for."""
@@ -227,8 +227,8 @@ class FingerprintMatcher:
         self.start_stretch()
 
     @property
-    def detection_delay_s(self) -> float:
-        """Seconds from the start of a jingle to its earliest detection, for the slowest jingle; 0 without jingles."""
+    def detection_delay_from_start_s(self) -> float:
+        """Longest time from a jingle's start to its detection, seconds, where nothing covers it; 0 without jingles."""
         soonest: dict[int, int] = {}
         for template, wait in zip(self._templates, self._arrays.wait_steps, strict=True):
             rows = len(template.rows) + int(wait)
@@ -244,7 +244,7 @@ class FingerprintMatcher:
         self._state.wait_count[:] = -1
 
     def push(self, frames: Floats) -> list[FingerprintMatch]:
-        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the matches that they confirm."""
+        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the matches that became certain with them."""
         matches: list[FingerprintMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):

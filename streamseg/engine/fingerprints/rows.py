@@ -26,9 +26,9 @@ LOG_MEL = COLUMNS["log_mel"]
 
 @kernel
 def compute_fingerprint_row(mel_db: Floats, lagged_db: Floats, out: FingerprintRows) -> None:
-    """Compute the fingerprint row of one frame and write it to `out`.
+    """Write to `out` the fingerprint row of one frame: how its mel bands changed since earlier frames.
 
-    It is the quantised change of the difference between neighbouring mel bands, over each of LAGS.
+    The row is the quantised change of the difference between neighbouring mel bands, over each of LAGS.
 
     mel_db: float64 (BANDS + 1,), dB, the frame's mel bands.
     lagged_db: float64 (len(LAGS), BANDS + 1), dB, row k the mel bands LAGS[k] frames earlier.
@@ -42,6 +42,6 @@ def compute_fingerprint_row(mel_db: Floats, lagged_db: Floats, out: FingerprintR
 
 
 def compute_row_energies(rows: FingerprintRows) -> Floats:
-    """Return the sum of squares of each row, float64 (n,). rows: int16 (n, ROW_WIDTH)."""
+    """Return the sum of squares of each fingerprint row, float64 (n,). rows: int16 (n, ROW_WIDTH)."""
     squares: Floats = np.sum(rows.astype(np.float64) ** 2, axis=1)
     return squares

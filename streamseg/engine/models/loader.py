@@ -28,14 +28,14 @@ def load_shipped_arrays(name: str) -> dict[str, NDArray[Any]]:
 
 @cache
 def load_boundary_model(profile: Profile) -> BoundaryModel:
-    """Return the boundary model that is shipped for a profile; it is read once."""
+    """Return the boundary model that is shipped for a profile; its file is read at the first call only."""
     name = f"boundaries_{SHIPPED_BOUNDARY_MODELS[profile]}.npz"
     return read_boundary_model(_read_file(name), name)
 
 
 @cache
 def load_label_model(profile: Profile) -> LabelModel:
-    """Return the label model that is shipped for a profile; it is read once."""
+    """Return the label model that is shipped for a profile; its file is read at the first call only."""
     name = f"labels_{'sections' if profile == 'music' else 'tracks'}.npz"
     return read_label_model(_read_file(name), name)
 

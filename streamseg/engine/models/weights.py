@@ -18,7 +18,7 @@ IDENTITY_CALIBRATION = np.array([[1.0, 0.0], [1.0, 0.0]])  # of `BoundaryModel.c
 
 
 class TrainedArrays:
-    """Base of the models: dataclasses of named arrays that can be hashed and saved."""
+    """Base class of the trained models: a dataclass of named arrays, with a hash and a method that saves it."""
 
     @property
     def hash(self) -> str:
@@ -29,7 +29,7 @@ class TrainedArrays:
         return digest.hexdigest()[:12]
 
     def save(self, path: Path, *, replace: bool = True) -> None:
-        """Write the model to the file `path`, which appears only when it is complete.
+        """Write the model to the npz file `path`; the file appears only when it is complete.
 
         `read_boundary_model` and `read_label_model` read its content. replace: whether an existing file may be
         replaced. Raises OutputError, UsageError.
@@ -79,7 +79,7 @@ class BoundaryModel(TrainedArrays):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel(TrainedArrays):
-    """The weights from which the log-odds that two sections have the same label are computed.
+    """The weights of the section comparison, which gives the log-odds that two sections have the same label.
 
     projection: (STANDARDISED_DIMS, k), of window means. codebook: (w, k), entries that cover all sounds.
     mean, std, weights: (N_COMPARISON_FEATURES,), standardisation and weights of the comparison features. bias: log-odds
@@ -131,9 +131,9 @@ def read_label_model(content: bytes, name: str) -> LabelModel:
 
 def _read_arrays(kind: type[ModelKind], content: bytes, name: str) -> ModelKind:
     try:
-        stored = {_RENAMED_FIELDS.get(key, key): array for key, array in unpack_arrays(content).items()}
-        required = [part.name for part in fields(kind) if part.default_factory is MISSING]  # type: ignore[arg-type]
-        optional = [part.name for part in fields(kind) if part.name in stored]  # type: ignore[arg-type]
-        return kind(**{field_name: stored[field_name] for field_name in (*required, *optional)})
+        stored_arrays = {_RENAMED_FIELDS.get(key, key): array for key, array in unpack_arrays(content).items()}
+        every_field = fields(kind)  # type: ignore[arg-type]
+        names = [each.name for each in every_field if each.default_factory is MISSING or each.name in stored_arrays]
+        return kind(**{field_name: stored_arrays[field_name] for field_name in names})
     except (ValueError, KeyError) as error:
         raise UsageError(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None

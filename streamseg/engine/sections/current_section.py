@@ -13,7 +13,7 @@ _MIN_VECTORS = 8  # the edge of a section is left out of its descriptor only if 
 
 @dataclass(slots=True)
 class CurrentSection:
-    """The section that has no end yet, with its label estimate and its descriptor.
+    """The section that is still in progress, with its label estimate and its descriptor.
 
     number: 1, 2, 3 … start: stream seconds. n_vectors: texture vectors so far. The last n_recent of them, which a
     boundary may still move to the next section, are in `RecentVectors`; the others are in `old_descriptor`. edge_left:
@@ -37,18 +37,18 @@ class CurrentSection:
 
     @property
     def label(self) -> str | None:
-        """Label estimated for this section; None before the first estimate."""
+        """The label estimated for this section; None before the first estimate."""
         return self.estimate.label if self.estimate else None
 
     @property
     def name(self) -> str | None:
-        """Name of the section's jingle, or else of its label; None if neither has a name."""
+        """Name of the jingle that starts the section, or else of its label; None without either."""
         if self.jingle is not None:
             return self.jingle
         return self.estimate.name if self.estimate else None
 
     def add_vector(self, recent: RecentVectors, undecided_steps: int) -> None:
-        """Add the newest vector of `recent` to the section.
+        """Add to the section the newest vector of `recent`, which the caller pushed there.
 
         undecided_steps: how many steps back a boundary may lie; older vectors are moved to the descriptor.
         """
@@ -63,7 +63,7 @@ class CurrentSection:
             self.n_recent -= 1
 
     def describe(self, recent: RecentVectors, leave_out: int = 0) -> SectionDescriptor:
-        """Compute the descriptor of all vectors of the section except the last `leave_out`.
+        """Compute the descriptor of the section from all its vectors except the last `leave_out`.
 
         recent: contains the last n_recent vectors of the section.
         """

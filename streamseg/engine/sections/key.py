@@ -21,7 +21,10 @@ MIN_CORRELATION: Final = 0.6  # below, there is no key: noise, speech, drums
 
 @dataclass(frozen=True, slots=True)
 class KeyEstimate:
-    """A musical key. name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with its profile."""
+    """A musical key.
+
+    name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with the profile of the key.
+    """
 
     name: str
     camelot: str
@@ -40,9 +43,10 @@ _PROFILES: Final = _make_profiles()
 
 
 def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
-    """Estimate the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4).
+    """Estimate the musical key of a chroma vector, shape (12,); return None if no key fits it.
 
-    chroma: shape (12,), C first, any scale. Returns None if no profile reaches MIN_CORRELATION.
+    It is the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4), if by at least MIN_CORRELATION.
+    chroma: C first, any scale.
     """
     zero_mean = chroma - chroma.mean()
     norm = float(np.linalg.norm(zero_mean))

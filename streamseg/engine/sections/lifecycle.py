@@ -91,18 +91,18 @@ class SectionTracker:
         return dict(self._current.estimate.probabilities) if self._current.estimate else {}
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None without one."""
+        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None if it has none."""
         descriptor = self._labels.descriptor_of_label(label)
         return descriptor.to_bytes() if descriptor else None
 
     def name_of_label(self, label: str) -> str | None:
-        """Return the name that a label has from an earlier run; None if it has none."""
+        """Return the name that a person gave a label before this run; None if it has none."""
         return self._labels.name_of_label(label)
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
-        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section.
+        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section; return the events.
 
-        Returns the event `section.updated` if the estimate of its label was renewed and changed, else no event.
+        The event is `section.updated` if the estimate of the label was renewed and changed, else there is none.
         """
         cluster = self._labels.assign_cluster(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
@@ -113,7 +113,7 @@ class SectionTracker:
         return self._update_estimate() if self._current.n_vectors in _ESTIMATE_AT_COUNTS else []
 
     def measure_novelty(self, t: float) -> Novelty:
-        """Return the data of the event `novelty`: how much the sound changed lately, and the current label.
+        """Return the data of the event `novelty`: how much the sound changed in the last 4 s, and the current label.
 
         t: stream time of the event, in seconds.
         """
@@ -135,7 +135,7 @@ class SectionTracker:
         *,
         at_end: bool = False,
     ) -> list[Event]:
-        """Apply a boundary decision and return its events; a confirmed boundary closes the current section.
+        """Make the events of a boundary decision; a confirmed boundary also closes the current section.
 
         t: of the boundary, stream seconds. decided_t: of the last sample that the decision depends on, stream seconds.
         uncertainty_s: standard deviation of t. jingle: name of the jingle that confirmed the boundary, None for none.
@@ -180,7 +180,7 @@ class SectionTracker:
         return [Event(boundary_id, confirmation), *closing_events]
 
     def name_section_by_jingle(self, jingle: str, t: float) -> list[Event]:
-        """Give the current section the name of a jingle that starts at stream time t, in seconds, as the section does.
+        """Name the current section after a jingle that starts at t, stream seconds, if the section starts there too.
 
         Returns the event `section.updated`, or no event if the section starts more than 2.5 s from t.
         """

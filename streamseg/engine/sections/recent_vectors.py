@@ -15,7 +15,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class RecentVectors:
-    """Stores the last texture vectors, and the cluster of each: None where the labels use no river clusterer."""
+    """Stores the newest texture vectors, each with the number of its cluster: None unless a clusterer of river runs."""
 
     def __init__(self, capacity: int) -> None:
         """capacity: how many vectors are stored; each further one replaces the oldest."""
@@ -32,18 +32,18 @@ class RecentVectors:
         return self._rows.rows
 
     def vectors_and_clusters(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
-        """Return the vectors `begin` to `end` - 1, counted from the oldest, and their clusters.
+        """Return the vectors `begin` to `end` - 1, counted from the oldest, and their cluster numbers.
 
         The vectors have the shape (n, VECTOR_DIMS) and are valid until the next `push`.
         """
         return self._rows.rows[begin:end], list(self._clusters)[begin:end]
 
-    def push(self, vector: Floats, cluster: int | None) -> None:
-        """Add a vector, shape (VECTOR_DIMS,), and its cluster, None for none."""
+    def push(self, vector: Floats, cluster_number: int | None) -> None:
+        """Add a texture vector, shape (VECTOR_DIMS,), and the number of its cluster, None if it has none."""
         self._rows.extend(1)[:] = vector
-        self._clusters.append(cluster)
+        self._clusters.append(cluster_number)
 
     def clear(self) -> None:
-        """Remove all vectors."""
+        """Remove all vectors and cluster numbers."""
         self._rows.drop_oldest(len(self))
         self._clusters.clear()

@@ -76,12 +76,12 @@ class SectionReportBuilder:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start a stretch after a gap: later frames and rows are timed from stream time `start`, in seconds."""
+        """Start a stretch after a gap: the next frame and row start at stream time `start`, in seconds."""
         self._stretch_start = start
         self._n_frames = self._n_loudness_rows = 0
 
     def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Add feature frames, shape (n, COLUMNS_TOTAL)."""
+        """Add the next feature frames, shape (n, COLUMNS_TOTAL), to the data for reports."""
         if len(frames):
             times, rows = self._frames.extend(len(frames))
             copy_report_columns(frames, REPORT_COLUMNS, self._n_frames, self._stretch_start, times, rows)
@@ -107,7 +107,7 @@ class SectionReportBuilder:
 
     @property
     def key(self) -> KeyEstimate | None:
-        """Key of the current section so far; None while it has none."""
+        """Musical key of the current section so far; None while it has none."""
         chroma = self._frame_statistics.chroma + sum_chroma(self._frames.rows)
         return estimate_key(chroma.astype(np.float64)) if chroma.any() else None
 
@@ -167,18 +167,18 @@ def _add_loudness_rows(statistics: LoudnessStatistics, times: Times, rows: Rows,
 def _make_report(
     duration_s: float, frames: FrameStatistics, loudness: LoudnessStatistics, fractions: dict[SoundClass, float]
 ) -> Report:
-    integrated, loudness_range = loudness.integrated_lufs, loudness.range_lu
+    integrated_lufs, loudness_range = loudness.integrated_lufs, loudness.range_lu
     tempo = _estimate_tempo(frames) if fractions["silence"] <= MAX_SILENCE_FRACTION else None
     is_tonal = frames.chroma.sum() >= MIN_TONAL_FRACTION * CHROMA_RESOLUTION * frames.frames and frames.chroma.any()
     key = estimate_key(frames.chroma.astype(np.float64)) if is_tonal else None
-    is_voiced = frames.voiced >= MIN_VOICED_S * FRAMES_PER_SECOND
+    is_voiced = frames.voiced_frames >= MIN_VOICED_S * FRAMES_PER_SECOND
     low, middle, high = (find_percentile_bin(frames.pitch, share) for share in (0.05, 0.5, 0.95))
     centroid, bandwidth = find_percentile_bin(frames.centroid, 0.5), find_percentile_bin(frames.bandwidth, 0.5)
     flatness = find_percentile_bin(frames.flatness, 0.5)
     sound_s = frames.frames / FRAMES_PER_SECOND
     return Report(
         duration_s=round(duration_s, 6),
-        integrated_lufs=None if integrated is None else round(integrated, 2),
+        integrated_lufs=None if integrated_lufs is None else round(integrated_lufs, 2),
         loudness_range_lu=None if loudness_range is None else round(loudness_range, 2),
         true_peak_db=round(20.0 * math.log10(loudness.true_peak), 2) if loudness.true_peak > 0.0 else None,
         tempo_bpm=tempo[0] if tempo else None,
@@ -192,7 +192,7 @@ def _make_report(
             if is_voiced and low is not None and high is not None
             else None
         ),
-        voiced_fraction=round(frames.voiced / frames.frames, 3) if frames.frames else None,
+        voiced_fraction=round(frames.voiced_frames / frames.frames, 3) if frames.frames else None,
         centroid_hz=None if centroid is None else round(HZ_SCALE.value_at(centroid), 1),
         bandwidth_hz=None if bandwidth is None else round(HZ_SCALE.value_at(bandwidth), 1),
         flatness=None if flatness is None else round(FRACTION_SCALE.value_at(flatness), 6),

@@ -53,7 +53,7 @@ class LogScale:
         return np.bincount(indices, weights, self.size).astype(np.int64)  # exact: whole numbers far below 2^53
 
     def value_at(self, index: float) -> float:
-        """Return the value at the centre of the bin with this index; a fraction lies between two centres."""
+        """Return the value at the centre of the bin with this index; a fractional index lies between two centres."""
         return float(self.lowest * self.step**index)
 
 
@@ -85,7 +85,7 @@ class FrameStatistics:
     """Accumulates statistics of feature frames: counts, sum of chroma, histograms."""
 
     def __init__(self) -> None:
-        self.frames = self.onsets = self.voiced = 0
+        self.frames = self.onsets = self.voiced_frames = 0
         self.chroma = np.zeros(12, np.int64)
         self.centroid, self.bandwidth = np.zeros(HZ_SCALE.size, np.int64), np.zeros(HZ_SCALE.size, np.int64)
         self.flatness = np.zeros(FRACTION_SCALE.size, np.int64)
@@ -93,7 +93,7 @@ class FrameStatistics:
         self.tempo = np.zeros(BPM_SCALE.size, np.int64)  # thousandths of confidence
 
     def add_frames(self, rows: Rows) -> None:
-        """Add the report columns of n frames, shape (n, len(REPORT_COLUMNS))."""
+        """Add n feature frames to the statistics. rows: their report columns, shape (n, len(REPORT_COLUMNS))."""
         self.frames += len(rows)
         self.onsets += int(rows[:, ONSET].sum())
         self.chroma += sum_chroma(rows)
@@ -101,11 +101,12 @@ class FrameStatistics:
         self.centroid += HZ_SCALE.histogram(sounding[:, CENTROID])
         self.bandwidth += HZ_SCALE.histogram(sounding[:, BANDWIDTH])
         self.flatness += FRACTION_SCALE.histogram(sounding[:, FLATNESS])
-        voiced = rows[rows[:, F0] > 0.0, F0]
-        self.voiced += len(voiced)
-        self.pitch += PITCH_SCALE.histogram(voiced)
-        timed = rows[(rows[:, TEMPO] > 0.0) & (rows[:, CONFIDENCE] >= MIN_TEMPO_CONFIDENCE)]
-        self.tempo += BPM_SCALE.histogram(timed[:, TEMPO], np.rint(1_000 * timed[:, CONFIDENCE]).astype(np.int64))
+        voiced_f0 = rows[rows[:, F0] > 0.0, F0]
+        self.voiced_frames += len(voiced_f0)
+        self.pitch += PITCH_SCALE.histogram(voiced_f0)
+        tempo_rows = rows[(rows[:, TEMPO] > 0.0) & (rows[:, CONFIDENCE] >= MIN_TEMPO_CONFIDENCE)]
+        confidence = np.rint(1_000 * tempo_rows[:, CONFIDENCE]).astype(np.int64)
+        self.tempo += BPM_SCALE.histogram(tempo_rows[:, TEMPO], confidence)
 
 
 LUFS_LOWEST, LUFS_STEP, LUFS_SIZE = -70.0, 0.01, 8_501  # to +15 LUFS
@@ -119,7 +120,7 @@ class LoudnessStatistics:
         self.true_peak = 0.0
 
     def add_rows(self, rows: Rows, whole_momentary: NDArray[np.bool_], whole_short_term: NDArray[np.bool_]) -> None:
-        """Add rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), as `LoudnessMeter` returns them.
+        """Add rows of loudness to the statistics, shape (n, len(LOUDNESS_COLUMNS)), as `LoudnessMeter` returns them.
 
         whole_momentary, whole_short_term: shape (n,), whether the 0.4 s and 3 s that end with a row lie in the section;
         its momentary and short-term loudness are counted only then.

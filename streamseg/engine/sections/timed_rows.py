@@ -13,7 +13,7 @@ Times: TypeAlias = NDArray[np.float64]
 
 
 class TimedRows:
-    """Stores rows and their times, the oldest first, until `drop_oldest` removes them. Memory grows as needed."""
+    """Stores rows of numbers with a time each, oldest first, until `drop_oldest`. Memory grows as needed."""
 
     def __init__(self, columns: int, dtype: DTypeLike) -> None:
         """columns: number of values in a row. dtype: of the values."""
@@ -21,7 +21,7 @@ class TimedRows:
 
     @property
     def times(self) -> Times:
-        """All times, shape (n,), seconds; valid until the next `extend`."""
+        """The time of each row, shape (n,), seconds; valid until the next `extend`."""
         return self._times.rows[:, 0]
 
     @property
@@ -34,6 +34,6 @@ class TimedRows:
         return self._times.extend(n)[:, 0], self._rows.extend(n)
 
     def drop_oldest(self, n: int) -> None:
-        """Remove the n oldest rows."""
+        """Remove the n oldest rows and their times."""
         self._times.drop_oldest(n)
         self._rows.drop_oldest(n)

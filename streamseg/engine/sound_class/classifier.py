@@ -86,7 +86,7 @@ class SoundClassifier:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start again at stream time `start`, in seconds, after a gap; the classes stay until the sound differs."""
+        """Continue at stream time `start`, in seconds, after a gap; each class stays until the sound differs."""
         self._start = start
         self._frames = 0
         self._network = SpeechMusicNetwork(self._weights)
@@ -100,14 +100,14 @@ class SoundClassifier:
             self._span[:CONTEXT_FRAMES] = frames[0]  # what is before the first frame counts as equal to it
         at = 0
         while at < len(frames):
-            filled = self._frames % WINDOW_FRAMES
-            part = frames[at : at + WINDOW_FRAMES - filled]
-            self._span[CONTEXT_FRAMES + filled : CONTEXT_FRAMES + filled + len(part)] = part
+            n_filled = self._frames % WINDOW_FRAMES
+            part = frames[at : at + WINDOW_FRAMES - n_filled]
+            self._span[CONTEXT_FRAMES + n_filled : CONTEXT_FRAMES + n_filled + len(part)] = part
             self._frames += len(part)
             at += len(part)
             for change in self._silence.push(part[:, _RMS].copy()):
                 self._apply_silence(change)
-            if filled + len(part) == WINDOW_FRAMES:
+            if n_filled + len(part) == WINDOW_FRAMES:
                 self._classify_window()
                 self._span[:CONTEXT_FRAMES] = self._span[WINDOW_FRAMES:]
         changes, self._pending_changes = self._pending_changes, []
@@ -135,8 +135,8 @@ class SoundClassifier:
     def _change_time(self, detector: _ChangeDetector) -> float:
         """When a class that changed did so, in seconds of the stretch; one that ended did so before any silence."""
         time = (detector.first_window * WINDOW_FRAMES * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-        silent_since = self._silence.silent_since
-        return time if detector.is_on or silent_since is None else min(time, silent_since)
+        low_level_since = self._silence.low_level_since
+        return time if detector.is_on or low_level_since is None else min(time, low_level_since)
 
     def _apply_silence(self, change: SilenceChange) -> None:
         """Start or end silence. In silence there is neither speech nor music."""

@@ -25,7 +25,7 @@ class _ClassTotals:
 
 
 class ClassDurations:
-    """Adds up for how many seconds each sound class is on since the start of the stream; all are off at first."""
+    """Counts how many seconds of each sound class (speech, music, silence) there were since the start of the stream."""
 
     def __init__(self) -> None:
         self._changes: deque[_ClassTotals] = deque([_ClassTotals(0.0, (False,) * 3, (0.0,) * 3)], maxlen=_MAX_CHANGES)
@@ -37,19 +37,19 @@ class ClassDurations:
 
     @property
     def active_classes(self) -> dict[SoundClass, bool]:
-        """Each sound class, and whether it is on since the last change."""
+        """For each sound class, whether it is present since the last change."""
         return dict(zip(SOUND_CLASSES, self._changes[-1].active, strict=True))
 
     def add_change(self, t: float, active: dict[SoundClass, bool]) -> None:
-        """Record which classes are on from stream time t on.
+        """Record which sound classes are present from stream time t on.
 
-        t: seconds, not before `changed_at`. active: for each of SOUND_CLASSES, whether it is on.
+        t: seconds, not before `changed_at`. active: for each of SOUND_CLASSES, whether it is present.
         """
         seconds = self._changes[-1].seconds_until(t)
         self._changes.append(_ClassTotals(t, tuple(active[each] for each in SOUND_CLASSES), seconds))
 
     def seconds_until(self, t: float) -> tuple[float, ...]:
-        """Return for how many seconds each of SOUND_CLASSES was on from the start of the stream to stream time t.
+        """Return how many seconds of each of SOUND_CLASSES there were from the start of the stream to stream time t.
 
         Only changes recorded so far count; after the last one, the classes stay as they are.
         """

@@ -37,14 +37,14 @@ class SpeechMusicWeights(NamedTuple):
 
 
 class SpeechMusicLogOdds(NamedTuple):
-    """Log-odds that there is speech, and that there is music."""
+    """Log-odds that a window contains speech, and that it contains music."""
 
     speech: float
     music: float
 
 
 class NetworkState(NamedTuple):
-    """Memory and scratch of the network; H and K hidden units."""
+    """What the network stores between windows, and scratch arrays; H and K hidden units."""
 
     memory: Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) first layer, oldest window first; its means
     hidden_layer: Floats  # float64 (H,) scratch

@@ -26,11 +26,11 @@ _MIN_SILENT_FRAMES: Final = 4  # after which a click is over
 
 
 class SilenceState(NamedTuple):
-    """State of the detector. Frames are counted from the start of the stretch."""
+    """What the silence detector stores between frames, which it counts from the start of the stretch."""
 
     is_silent: Flags  # bool (1,)
     frames_pushed: Ints  # int64 (1,)
-    silent_since: Ints  # int64 (1,) the first frame of the low level, -1 while the level is not low
+    low_level_since: Ints  # int64 (1,) the first frame of the low level, -1 while the level is not low
     steady_since: Ints  # int64 (1,) the first frame of the steady part of it
     mean_db: Floats  # float64 (1,) running mean of the steady part, dB
     loud_since: Ints  # int64 (1,) the first loud frame within a silence
@@ -39,7 +39,7 @@ class SilenceState(NamedTuple):
 
 
 class SilenceChange(NamedTuple):
-    """Silence began or ended.
+    """One change that the silence detector reports: silence began or ended.
 
     is_silent: whether it began. t: time of the change, seconds since the start of the stretch. frame: number of the
     frame with which it was decided.
@@ -62,9 +62,9 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
         state.frames_pushed[0] += 1
         is_low = level < silence_db
         if not is_low:
-            state.silent_since[0] = -1
-        elif state.silent_since[0] < 0:
-            state.silent_since[0] = frame
+            state.low_level_since[0] = -1
+        elif state.low_level_since[0] < 0:
+            state.low_level_since[0] = frame
             state.steady_since[0], state.mean_db[0] = frame, level
         elif abs(level - state.mean_db[0]) > _STEADY_DB:
             state.steady_since[0], state.mean_db[0] = frame, level
@@ -72,9 +72,9 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
             state.mean_db[0] += (level - state.mean_db[0]) / min(_MEAN_FRAMES, frame - state.steady_since[0] + 1.0)
         if not state.is_silent[0]:
             is_steady = is_low and frame + 1 - state.steady_since[0] >= steady
-            if is_steady or (is_low and frame + 1 - state.silent_since[0] >= longest):
+            if is_steady or (is_low and frame + 1 - state.low_level_since[0] >= longest):
                 if not is_steady:
-                    state.steady_since[0] = state.silent_since[0]
+                    state.steady_since[0] = state.low_level_since[0]
                 state.is_silent[0], state.loud_count[0], state.silent_count[0] = True, 0, 0
                 return -(i + 1)
         elif is_low:
@@ -103,7 +103,7 @@ class SilenceDetector:
         self._state = SilenceState(
             is_silent=np.zeros(1, np.bool_),
             frames_pushed=np.zeros(1, np.int64),
-            silent_since=np.zeros(1, np.int64),
+            low_level_since=np.zeros(1, np.int64),
             steady_since=np.zeros(1, np.int64),
             mean_db=np.zeros(1),
             loud_since=np.zeros(1, np.int64),
@@ -117,17 +117,17 @@ class SilenceDetector:
         is_silent = self.is_silent
         for array in self._state:
             array[0] = 0
-        self._state.is_silent[0], self._state.silent_since[0] = is_silent, -1
+        self._state.is_silent[0], self._state.low_level_since[0] = is_silent, -1
 
     @property
     def is_silent(self) -> bool:
-        """Whether silence has begun and not ended."""
+        """Whether there is silence now: it was detected, and its end was not."""
         return bool(self._state.is_silent[0])
 
     @property
-    def silent_since(self) -> float | None:
-        """Start of the present low level, seconds since the start of the stretch; None while the level is not low."""
-        frame = int(self._state.silent_since[0])
+    def low_level_since(self) -> float | None:
+        """When the level became low, seconds since the start of the stretch; None while it is not low."""
+        frame = int(self._state.low_level_since[0])
         return None if frame < 0 else frame * HOP / ENGINE_RATE
 
     def push(self, levels_db: Floats) -> list[SilenceChange]:
