@@ -42,7 +42,7 @@ async def test_everything_that_can_be_asked(programme: Path):
                 assert (await asked(theirs, type, **d))["error"]["code"] == 103
 
             # Nothing is called Z, and there is sound: what there is instead is said.
-            assert "has no label 'Z'" in (await asked(ours, "name", label="Z", name="Talk"))["error"]["message"]
+            assert "has said no label 'Z'" in (await asked(ours, "name", label="Z", name="Talk"))["error"]["message"]
             refused = (await asked(ours, "acknowledge", alarm="silence"))["error"]
             assert (refused["code"], "raised: none" in refused["message"]) == (600, True)
 
@@ -84,7 +84,7 @@ def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programm
         assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
         unknown = run("name", address, "Q", "Slow piece", "--token", token)
         assert unknown.returncode == 2
-        assert "has no label 'Q'; labels: A, B" in unknown.stderr.replace("\n", " ")
+        assert "has said no label 'Q'; labels: A, B" in unknown.stderr.replace("\n", " ")
         named = run("name", address, "B", "Slow piece", "--token", token)
         assert named.returncode == 0, named.stderr
         assert "B is called Slow piece now" in named.stderr
