@@ -1,0 +1,108 @@
+"""Who may read and who may control: tokens, proofs and roles."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from unit.protocol_conversation import answer, code, connection, opened, say
+
+from streamseg.server.access_tokens import AccessTokens
+from streamseg.server.protocol import HandleRequest, JoinStreams
+from streamseg.wire import requests as r
+from streamseg.wire import token_proof
+
+
+@pytest.mark.parametrize(
+    ("read", "control", "shown", "role"),
+    [
+        (None, None, None, "read"),
+        (None, None, "anything", "read"),  # no token is asked for, so none is looked at
+        (None, "c", None, "read"),
+        (None, "c", "c", "control"),
+        (None, "c", "x", None),
+        ("r", None, None, None),
+        ("r", None, "r", "read"),
+        ("r", None, "", None),
+        ("r", "c", "r", "read"),
+        ("r", "c", "c", "control"),
+        ("r", "c", None, None),
+        ("r", "c", "rc", None),
+    ],
+)
+def test_roles(read, control, shown, role):
+    conn = connection(read=read, control=control)
+    d = {"protocol": 1}
+    if shown is not None:
+        d["auth"] = token_proof.compute_proof(shown, "c0ffee")
+    actions = say(conn, "identify", d)
+    if role is None:
+        assert code(actions) == 4009
+    else:
+        assert isinstance(actions[0], JoinStreams)
+        assert conn.role == role
+    bearer = None if shown is None else f"Bearer {shown}"
+    assert AccessTokens(read, control).role_for_bearer(bearer) == role
+
+
+def test_auth_that_is_not_even_hex():
+    conn = connection(read="r")
+    assert code(say(conn, "identify", {"protocol": 1, "auth": "ü" * 64})) == 4009
+    assert AccessTokens("r").role_for_bearer("Basic r") is None
+
+
+def test_off_loopback_the_control_token_guards_reading():
+    guarded = AccessTokens(None, "c").with_control_token_for_reading()
+    assert guarded.role_for_proof("x", None) is None
+    assert guarded.role_for_proof("x", token_proof.compute_proof("c", "x")) == "control"
+
+
+def test_an_answer_to_another_challenge_is_worth_nothing():
+    assert (
+        AccessTokens("r").role_for_proof(
+            token_proof.make_challenge(), token_proof.compute_proof("r", token_proof.make_challenge())
+        )
+        is None
+    )
+
+
+def test_tokens_do_not_show():
+    assert "secret" not in repr(AccessTokens("secret", "secret"))
+
+
+def test_comparing_takes_the_same_time_however_much_is_right():
+    allowed, right = AccessTokens("r" * 64), token_proof.compute_proof("r" * 64, "c")
+    nearly, not_at_all = right[:-1] + "x", "x" * 64
+
+    def fastest(auth: str) -> float:
+        times = []
+        for _ in range(200):
+            began = time.perf_counter()
+            for _ in range(20):
+                allowed.role_for_proof("c", auth)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    ratios = [fastest(nearly) / fastest(not_at_all) for _ in range(5)]
+    assert min(ratios) < 1.1
+    assert max(ratios) > 0.9
+
+
+CONTROLS = [
+    ({"type": "name", "stream": "mic", "label": "A", "name": "news"}, r.NameRequest("mic", "A", "news")),
+    ({"type": "mark", "stream": "mic", "t": 3, "verdict": "reject"}, r.MarkRequest("mic", 3.0, "reject")),
+    ({"type": "acknowledge", "stream": "mic", "alarm": "silence"}, r.AcknowledgeRequest("mic", "silence")),
+    ({"type": "set", "stream": "mic", "sensitivity": 0.7}, r.SetRequest("mic", 0.7)),
+    ({"type": "finish", "stream": "mic"}, r.FinishRequest("mic")),
+    ({"type": "reset", "stream": "mic"}, r.ResetRequest("mic")),
+]
+
+
+@pytest.mark.parametrize(("d", "request_"), CONTROLS)
+def test_control_takes_the_control_token(d, request_):
+    refused = answer(say(opened(), "request", {"id": 7, **d}))
+    assert refused["id"] == 7
+    assert refused["ok"] is False
+    assert refused["error"]["code"] == 103
+    (meet,) = say(opened(control="c"), "request", {"id": 7, **d})
+    assert meet == HandleRequest(7, request_)
