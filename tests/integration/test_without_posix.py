@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.test_sources import piped, samples_of
+from source_items import samples_of
+from unit.test_sources_pcm import piped
 
 from streamseg.errors import HistoryError
 from streamseg.history.database import open_history
