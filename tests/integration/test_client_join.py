@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 
 from websockets.asyncio.server import serve as serve_sockets
 
-from streamseg.cli import terminal
 from streamseg.cli.subscription_printer import print_subscription
 from streamseg.client.session import ClientSession, Disconnected, StreamJoined
 from streamseg.client.subscription import subscribe
@@ -62,7 +60,7 @@ def test_a_server_that_closes_at_once_is_not_asked_again_at_once():
     assert session.next_retry_delay_s() <= 0.1
 
 
-async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch):
+async def test_watch_says_why_a_connection_ended_and_what_was_missed(capsys):
     """It used to say that nothing was missed, 53 times, and never that the server had closed it with 4308."""
     streams = [
         {"epoch": "01A", "offset": 9, "recovered": False, "replayed": 0, "snapshot": {**SNAPSHOT, "state": "live"}},
@@ -78,14 +76,11 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(monkeypatch
         await connection.send(json.dumps({"op": "identified", "d": d}))
         await connection.close(4308, "too \x1b[31mslow")
 
-    printed = io.StringIO()
-    monkeypatch.setattr(terminal.stderr, "file", printed)
-    monkeypatch.setattr(terminal.stderr, "soft_wrap", True)
     async with serve_sockets(be_slow, "127.0.0.1", 0) as server, asyncio.timeout(60):
         port = next(iter(server.sockets)).getsockname()[1]
         await print_subscription(subscribe(f"ws://127.0.0.1:{port}/ws"), as_json=True, until_stopped=True)
     lost = "connection lost (the server closed it with 4308, too \N{REPLACEMENT CHARACTER}[31mslow); trying again"
-    assert printed.getvalue().splitlines()[:4] == [
+    assert capsys.readouterr().err.splitlines()[:4] == [
         lost,
         "mic: connected again; no event was missed; 3 events from in between follow",
         lost,
