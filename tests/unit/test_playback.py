@@ -89,8 +89,13 @@ def test_a_failure_of_the_file_comes_after_its_last_sound(tmp_path):
 
 def test_closed_playback_ends_in_the_middle():
     source = PlaybackSource([scene(60.0)], "x")
-    threading.Timer(0.3, source.close).start()
+    closing = threading.Timer(0.3, source.close)
+    closing.start()
     started = time.monotonic()
-    list(source)
+    items = iter(source)
+    next(items)
+    (producer,) = (thread for thread in threading.enumerate() if thread.name == "play x")
+    list(items)
     assert time.monotonic() - started < 2
-    assert not [thread for thread in threading.enumerate() if thread.name == "play x"]
+    assert not producer.is_alive()
+    closing.join()
