@@ -122,10 +122,12 @@ def test_a_silent_pipe_can_be_closed(tmp_path, live_):
     os.mkfifo(tmp_path / "pipe")
     source = AudioFileSource(tmp_path / "pipe")
     played = PlaybackSource(source, "pipe") if live_ else source
-    threading.Timer(0.3, played.close).start()
+    closing = threading.Timer(0.3, played.close)
+    closing.start()
     began = time.monotonic()
     assert list(played) == []
     assert time.monotonic() - began < GENEROUS_S
+    closing.join()
 
 
 @POSIX

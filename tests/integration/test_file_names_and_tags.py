@@ -65,9 +65,11 @@ def test_standard_input_and_a_shells_substitution_are_files(tmp_path, minute):
         with os.fdopen(writing, "wb") as out:
             out.write(short)
 
-    threading.Thread(target=write).start()
+    writer = threading.Thread(target=write)
+    writer.start()
     ran = subprocess.run(
         [sys.executable, "-c", code, f"/dev/fd/{reading}"], pass_fds=(reading,), capture_output=True, timeout=60
     )
     os.close(reading)
+    writer.join()
     assert int(ran.stdout) == round(0.3 * sound.RATE)

@@ -80,8 +80,10 @@ def test_raw_pcm_comes_as_it_comes_and_ends_when_closed():
         block = next(items)
         assert len(block.samples) == 100
         assert abs(block.captured_at - asked) < 0.5
-        threading.Timer(0.2, source.close).start()
+        closing = threading.Timer(0.2, source.close)
+        closing.start()
         assert list(items) == []  # although the pipe is still open
+        closing.join()
 
 
 def test_raw_pcm_of_no_known_kind_is_refused():
