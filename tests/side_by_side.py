@@ -22,18 +22,18 @@ ALONE = (
     "live/",  # PulseAudio must get its time
     "integration/test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
     "integration/test_cli.py::test_the_first_frame_comes_soon",
-    "unit/test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
+    "unit/test_protocol_access.py::test_comparing_takes_the_same_time_however_much_is_right",
     "unit/test_ring_buffer.py::test_a_write_is_over_in_no_time",
     "unit/test_ring_buffer.py::test_two_threads_for_three_seconds",
     "integration/test_server_load.py",
     "integration/test_server_slow.py",
-    "unit/test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
+    "unit/test_playback.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
 )
 # librosa compiles into a cache; a worker crashed when several processes filled it at once.
 WITH_LIBROSA = ("test_feature_arrays.py", "test_features.py", "test_features_tuning.py")
 SLOWEST_FIRST = (
     "integration/test_cli_faults.py",
-    "laws/test_law_9.py",
+    "laws/test_input_is_never_output.py",
     "integration/test_cli.py",
     "browser/",
     "unit/test_kernels.py",

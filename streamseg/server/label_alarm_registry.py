@@ -50,7 +50,9 @@ class LabelAndAlarmRegistry:
         stream: the name of the stream, for the error message.
         """
         if label not in self._labels:
-            raise UnknownLabelOrAlarmError(f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}")
+            raise UnknownLabelOrAlarmError(
+                f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}"
+            )
 
     def check_alarm(self, stream: str, alarm: str) -> None:
         """Raise UnknownLabelOrAlarmError unless this alarm is raised now.

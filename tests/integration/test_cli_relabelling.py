@@ -48,11 +48,13 @@ async def test_it_reaches_a_listener_and_whoever_comes_later(longer: Path):
         port = urlsplit(serving.wait_for_address()).port
         async with client(port, subscribe=["section", "stream"]) as listener:
             state = listener.identified["streams"]["longer"]["snapshot"]
+            labels = {section["section_id"]: section["label"] for section in state["recent"]}
             heard = {}
             while state["state"] != "stopped" and heard.get("type") != "streamseg.stream.stopped.v1":
                 heard = await listener.wait_for("event", 60)
-                if heard["type"] == "streamseg.section.relabelled.v1" and heard["subject"] == "s-6":
-                    assert heard["data"]["label"] == "B"
+                if heard["type"].startswith(("streamseg.section.closed.", "streamseg.section.relabelled.")):
+                    labels[heard["subject"]] = heard["data"]["label"]
+            assert (labels["s-2"], labels["s-6"]) == ("B", "B")
         async with client(port, subscribe=["section"]) as late:
             recent = late.identified["streams"]["longer"]["snapshot"]["recent"]
         assert [section["label"] for section in recent if section["section_id"] in ("s-2", "s-6")] == ["B", "B"]

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit.test_sources import piped, samples_of
+from source_items import samples_of
+from unit.test_sources_pcm import piped
 
 from streamseg.errors import HistoryError
 from streamseg.history.database import open_history
@@ -146,15 +147,14 @@ def test_a_pipe_that_cannot_be_waited_for_is_left_when_closed(sockets_only):
         items = iter(source)
         os.write(writing, bytes(200))
         assert len(next(items).samples) == 100
+        (reader,) = (thread for thread in threading.enumerate() if thread.name == "read pipe")
         closing = threading.Timer(0.2, source.close)
         closing.start()
         assert list(items) == []  # although the pipe is still open
         closing.join()
         os.close(writing)
-        for thread in threading.enumerate():
-            if thread.name == "read pipe":
-                thread.join(10)
-                assert not thread.is_alive()
+        reader.join(10)
+        assert not reader.is_alive()
 
 
 def test_a_pipe_that_fails_raises(sockets_only):

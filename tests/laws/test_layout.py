@@ -230,6 +230,12 @@ def test_a_name_says_something_and_a_file_is_one_thing(path):
     assert length <= LONGEST, f"{where(path)} has {length} lines: it is probably two things"
 
 
+def test_a_test_file_is_one_thing_too():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert len(lengths) > 100
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
 def test_the_median_file_is_short():
     lengths = sorted(len(path.read_text().splitlines()) for path in FILES)
     assert lengths[len(lengths) // 2] <= 130

@@ -12,6 +12,7 @@ from tools.training.corpora.steady import make_loop, steady_sounds
 @pytest.mark.parametrize("seed", range(20))
 def test_the_sections_of_a_song_lie_on_bar_lines(seed):
     song = Composer(seed).compose()
+    assert len(song.sections) > 4
     lead = song.sections[0][1]
     for (_, end, _), (start, _, _) in zip(song.sections, song.sections[1:], strict=False):
         assert start == end
@@ -23,11 +24,15 @@ def test_the_sections_of_a_song_lie_on_bar_lines(seed):
 @pytest.mark.parametrize("seed", range(20))
 def test_only_parts_in_capitals_are_sung(seed):
     song = Composer(seed).compose()
+    sung = [n.start for n in song.notes if n.part == 0]
+    assert {letter.isupper() for _, _, letter in song.sections} == {True, False}
     for start, end, letter in song.sections:
-        if not letter.isupper():
+        if letter.isupper():
+            assert [at for at in sung if start <= at < end], letter
+        else:
             # The end of a small part may hold the upbeat of the next one.
             late = min(end, start + max(0.0, end - start - 2))
-            assert not [n for n in song.notes if n.part == 0 and start + 0.1 < n.start < late]
+            assert not [at for at in sung if start + 0.1 < at < late], letter
 
 
 def test_a_song_is_its_seed():
@@ -64,12 +69,15 @@ def test_a_mix_holds_each_track_where_its_truth_says():
         assert pitch(after) == pytest.approx(hz[joint.after], abs=1)
     heard = [joints[0].before, *(joint.after for joint in joints)]
     assert len(heard) == len(set(heard)) + 1
-    assert all(joint.end == joint.start for joint in joints if joint.kind == "cut")
+    assert {joint.kind for joint in joints} == {"cut", "linear", "equalpower"}
+    assert all((joint.end == joint.start) == (joint.kind == "cut") for joint in joints)
 
 
 def test_steady_sound_is_finite_and_a_loop_returns():
     rng = np.random.default_rng(0)
-    assert all(np.isfinite(samples).all() and np.abs(samples).max() <= 1.5 for _, samples in steady_sounds(rng))
+    sounds = list(steady_sounds(rng))
+    assert sounds
+    assert all(np.isfinite(samples).all() and np.abs(samples).max() <= 1.5 for _, samples in sounds)
     turned = make_loop(rng.normal(size=20 * SAMPLE_RATE).astype(np.float32), rng)
     lags = range(int(1.5 * SAMPLE_RATE), 4 * SAMPLE_RATE)
     assert any(np.array_equal(turned[: SAMPLE_RATE // 4], turned[lag : lag + SAMPLE_RATE // 4]) for lag in lags)

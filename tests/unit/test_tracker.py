@@ -78,8 +78,10 @@ def test_an_earlier_doubt_is_retracted_by_a_later_certainty():
 
 def test_confirmed_in_the_order_of_time_each_once_and_everything_said_is_decided():
     rng = np.random.default_rng(3)
+    total = 0
     for _ in range(40):
         changes = said("".join(rng.choice(list("......pCSx"), 60)))
+        total += len(changes)
         confirmed = [change.step for change in changes if change.state == "confirmed"]
         assert confirmed == sorted(set(confirmed))
         assert all(b - a >= 4 for a, b in itertools.pairwise(confirmed))
@@ -88,13 +90,11 @@ def test_confirmed_in_the_order_of_time_each_once_and_everything_said_is_decided
         for number in last:
             states = [change.state for change in changes if change.number == number]
             assert sum(state != "provisional" for state in states) == 1
+    assert total > 40
 
 
 def test_settling_decides_everything_in_order():
-    changes = said("..........p...C", settle=True)
-    assert {change.state for change in changes if change.number == changes[-1].number} >= {"confirmed"}
-    steps = [change.step for change in changes if change.state == "confirmed"]
-    assert steps == sorted(steps)
+    assert spelled(said("..........p...C", settle=True)) == "p1@10 p2@14 c1@10 c2@14"
 
 
 def test_thresholds_fall_with_age_and_patience_chooses_the_policy():
@@ -126,7 +126,7 @@ def test_an_unusually_near_change_waits_for_more_and_a_far_one_does_not():
     near, far = "..........................S.....C.......", "..........................S" + "." * 26 + "C......."
     assert "c2@32" in spelled(said(near))
     assert "c2@32" not in spelled(said(near, **spaced))
-    assert spelled(said(far, **spaced)) == spelled(said(far))
+    assert spelled(said(far, **spaced)) == spelled(said(far)) == "c1@26 p2@53 c2@53"
     for change in said(far, **spaced):
         assert (change.score >= 1.0) == (change.state == "confirmed")
 

@@ -3,7 +3,7 @@
     python -m tools.load.engine_memory [--hours 10] [--profile room]
 
 Processes an endless programme of scenes as fast as possible; prints the size of the pickled engine after ten minutes
-and after every hour. Exit code 1 if the last size is more than 1.1 times the first. tests/laws/test_laws.py has a
+and after every hour. Exit code 1 if the last size is more than 1.1 times the first. tests/laws/test_memory.py has a
 short form.
 """
 

@@ -1,54 +1,32 @@
-"""The history's files are deleted, cut or replaced, running or not; and files that are not ours are left alone."""
+"""The history's files are deleted, cut or replaced while it is written."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import logging
 import re
 import shutil
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
-from integration.test_history import as_json, cursor, log, settled
+from integration.event_json import as_json
+from integration.history.event_log import cursor, log, settled
+from integration.history.history_files import foreign, part, truncate
 
-from streamseg.errors import HistoryError, UsageError
-from streamseg.history.database import MIGRATIONS, open_history
+from streamseg.history.database import open_history
 from streamseg.history.file_watch import HistoryFileWatch, HistoryLoss
 from streamseg.history.sqlite_file import connect_existing_database
 from streamseg.server import Hub, serve
 from streamseg.wire import events as e
-from tools.command import run
 from tools.load.event_feed import Feed
 from tools.load.plain_client import client
 
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "data" / "history.sqlite"
-
-
-@pytest.fixture(autouse=True)
-def _quick_looks(monkeypatch):
-    """A loss is looked for ten times as often as for users."""
-    monkeypatch.setattr("streamseg.history.file_watch._CHECK_INTERVAL_S", 0.1)
-    monkeypatch.setattr("streamseg.history.writer_thread._IDLE_S", 0.1)
-
-
-def part(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
+pytestmark = pytest.mark.usefixtures("quick_looks")
 
 
 def set_aside_of(path: Path) -> list[Path]:
     """What was set aside in place of that file, without what lies beside it."""
     return [found for found in path.parent.iterdir() if re.fullmatch(re.escape(path.name) + r"\.aside-\d+", found.name)]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())}
 
 
 def delete(*endings: str):
@@ -57,11 +35,6 @@ def delete(*endings: str):
             part(path, ending).unlink()
 
     return damage
-
-
-def truncate(path: Path, to: float) -> None:
-    with path.open("r+b") as file:
-        file.truncate(int(to * path.stat().st_size))
 
 
 def move_away(path: Path) -> None:
@@ -285,171 +258,3 @@ async def test_a_vacuumed_history_goes_on(path):
         await settled(feed)
         assert hub.failure is None
     assert log(path) == as_json(feed.said)[249:]
-
-
-# --- what lies there at the start
-
-
-def foreign(path: Path, *, wal: bool, application_id: int = 0) -> None:
-    """Another program's database."""
-    path.parent.mkdir(exist_ok=True)
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute(f"PRAGMA journal_mode={'WAL' if wal else 'DELETE'}")
-    db.execute(f"PRAGMA application_id={application_id}")
-    db.executescript("CREATE TABLE notes (x); INSERT INTO notes VALUES ('mine'); PRAGMA user_version=1;")
-    db.close()
-
-
-NOT_OURS = {
-    "database": lambda path: foreign(path, wal=False),
-    "database in WAL mode": lambda path: foreign(path, wal=True),
-    "database with an id": lambda path: foreign(path, wal=False, application_id=7),
-    "sound": lambda path: path.write_bytes(b"OggS" + bytes(range(256)) * 64),
-    "text": lambda path: path.write_text("x = 1\n"),
-    "cut database": lambda path: (foreign(path, wal=False), truncate(path, 0.4)),
-    "folder": lambda path: path.mkdir(),
-}
-
-
-@pytest.mark.parametrize("make", NOT_OURS.values(), ids=NOT_OURS.keys())
-async def test_what_is_no_history_of_ours_is_refused(tmp_path, make):
-    path = tmp_path / "data" / "song.ogg"
-    path.parent.mkdir()
-    make(path)
-    (path / "inside").write_text("") if path.is_dir() else None
-    before = hashes(path if path.is_dir() else path.parent)
-    for _ in range(2):  # nothing is left behind that would make it ours the second time
-        with pytest.raises(UsageError, match=r"is not a history of streamseg.*--history"):
-            async with serve(Hub(history=path), port=0):
-                pass
-    assert hashes(path if path.is_dir() else path.parent) == before
-    assert [file.name for file in path.parent.iterdir()] == ["song.ogg"]
-
-
-@pytest.mark.parametrize("option", ["--history", "--memory"])
-def test_the_command_refuses_it_with_exit_code_2(tmp_path, option):
-    path = tmp_path / "song.ogg"
-    NOT_OURS["sound"](path)
-    before = path.read_bytes()
-    other = ("--no-history",) if option == "--memory" else ("--memory", tmp_path / "memory.sqlite")
-    done = run("serve", "-", "--port", "0", option, path, *other, stdin=subprocess.DEVNULL)
-    assert done.returncode == 2, done.stderr
-    assert f"{path} is not a {option[2:]} of streamseg" in done.stderr.replace("\n", " ")
-    assert path.read_bytes() == before
-
-
-async def test_a_database_that_its_program_has_open_is_refused(tmp_path):
-    path = tmp_path / "other.sqlite"
-    foreign(path, wal=True)
-    with sqlite3.connect(path, isolation_level=None) as db:
-        db.execute("INSERT INTO notes VALUES ('pending')")
-        before = {name: sum_ for name, sum_ in hashes(tmp_path).items() if not name.endswith("-shm")}
-        with pytest.raises(UsageError, match="another program"):
-            open_history(path)
-        assert {name: sum_ for name, sum_ in hashes(tmp_path).items() if not name.endswith("-shm")} == before
-        assert db.execute("SELECT count(*) FROM notes").fetchone() == (2,)
-    db.close()
-
-
-async def test_a_damaged_file_of_ours_under_any_name_is_set_aside(tmp_path, caplog):
-    path = tmp_path / "events.db"
-    async with serve(hub := Hub(history=path), port=0):
-        feed = Feed(hub)
-        for _ in range(200):
-            feed.step()
-        await settled(feed)
-    truncate(path, 0.5)
-    for lock in (True, False):
-        if not lock:
-            part(path, ".lock").unlink()
-            truncate(path, 0.5)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            open_history(path).close()
-        assert "was set aside" in caplog.text
-
-
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
-async def test_a_history_without_its_tables_is_set_aside(path, caplog, version):
-    path.parent.mkdir()
-    with sqlite3.connect(path) as db:
-        db.execute(f"PRAGMA user_version={version}")
-    db.close()
-    hub = Hub(history=path)
-    feed = Feed(hub)
-    async with serve(hub, port=0):
-        feed.step()
-        await settled(feed)
-    assert "was set aside" in caplog.text
-    assert log(path) == as_json(feed.said)
-
-
-async def test_an_older_file_whose_tables_are_only_in_its_log_is_known(tmp_path):
-    path, left = tmp_path / "made" / "mine.sqlite", tmp_path / "left" / "mine.sqlite"
-    for file in (path, left):
-        file.parent.mkdir()
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.executescript(f"{MIGRATIONS[0]} {MIGRATIONS[1]} PRAGMA user_version=2;")
-    db.execute("INSERT INTO stream VALUES (1, 'mic')")
-    for ending in ("", "-wal"):  # as a kill would leave it
-        part(left, ending).write_bytes(part(path, ending).read_bytes())
-    db.close()
-    file = open_history(left)
-    assert file.connection.execute("SELECT name FROM stream").fetchall() == [("mic",)]
-    file.close()
-
-
-async def test_a_history_that_another_program_is_writing_is_left_alone(path, caplog, monkeypatch):
-    """Locked as SQLite locks a file with a write-ahead log: it can be read, and not written."""
-    open_history(path).close()
-    monkeypatch.setattr("streamseg.history.sqlite_file._BUSY_TIMEOUT_S", 0.1)
-    writer = sqlite3.connect(path, isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")
-    hub = Hub(history=path)
-    feed = Feed(hub)
-    async with serve(hub, port=0):
-        feed.step()
-        await settled(feed)
-        assert hub.failure is None
-    writer.execute("ROLLBACK")
-    writer.close()
-    assert "is locked by another program" in caplog.text
-    assert log(path) == []
-    assert log(path.with_stem("history-2")) == as_json(feed.said)
-
-
-async def test_a_history_that_is_locked_for_long_while_running_fails_and_comes_back(path, monkeypatch):
-    monkeypatch.setattr("streamseg.history.writer_thread.RETRY_S", 0.05)
-    monkeypatch.setattr("streamseg.history.sqlite_file._BUSY_TIMEOUT_S", 0.1)
-    hub = Hub(history=path)
-    feed = Feed(hub)
-    async with serve(hub, port=0):
-        feed.step()
-        await settled(feed)
-        writer = sqlite3.connect(path, isolation_level=None)
-        writer.execute("BEGIN IMMEDIATE")
-        feed.step()
-        async with asyncio.timeout(30):
-            while hub.failure is None:
-                await asyncio.sleep(0.01)
-            assert "locked" in hub.failure.reason
-            writer.execute("ROLLBACK")
-            writer.close()
-            while hub.failure is not None:
-                await asyncio.sleep(0.01)
-        feed.step()
-        await settled(feed)
-    assert log(path)[-1] == json.loads(json.dumps(as_json(feed.said)[-1]))
-    assert list(path.parent.glob("*.aside-*")) == []
-
-
-def test_a_path_that_cannot_be_written_names_the_history(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HistoryError, match=r"the history .*name another with --history"):
-        open_history(tmp_path / "file" / "history.sqlite")
-    open_history(tmp_path / "history.sqlite").close()
-    (tmp_path / "history.sqlite.lock").unlink()
-    (tmp_path / "history.sqlite.lock").mkdir()
-    with pytest.raises(HistoryError, match=r"cannot write the history .*name another with --history"):
-        open_history(tmp_path / "history.sqlite")
