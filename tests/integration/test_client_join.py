@@ -29,7 +29,9 @@ def test_the_client_joins_a_stream_when_its_snapshot_is_there():
     assert receive(session, "identified", streams={"mic": nowhere, "line": nowhere})[0] == []
     assert session.cursors == {"mic": m.EventCursor("01A", 7)}  # a break now must not skip what was never given out
     ((joined,), _) = receive(session, "snapshot", stream="mic", epoch="01B", offset=5, snapshot=SNAPSHOT)
-    assert joined == StreamJoined(stream="mic", epoch="01B", offset=5, recovered=False, replayed=0, snapshot=SNAPSHOT)
+    assert joined == StreamJoined(
+        stream="mic", epoch="01B", offset=5, is_recovered=False, replayed_count=0, snapshot=SNAPSHOT
+    )
     assert session.cursors == {"mic": m.EventCursor("01B", 5)}
     assert session.snapshots == {"mic": SNAPSHOT}
     assert session.is_recovered == {"mic": False}
@@ -42,7 +44,7 @@ def test_the_client_needs_no_snapshot_where_it_recovered():
     receive(session, "hello", **HELLO)
     at = {"epoch": "01A", "offset": 9, "recovered": True, "replayed": 2}
     ((joined,), _) = receive(session, "identified", streams={"mic": at})
-    assert (joined.recovered, joined.replayed, joined.snapshot) == (True, 2, None)
+    assert (joined.is_recovered, joined.replayed_count, joined.snapshot) == (True, 2, None)
     assert session.cursors == {"mic": m.EventCursor("01A", 7)}
 
 
