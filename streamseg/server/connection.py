@@ -22,7 +22,7 @@ from streamseg.errors import UsageError
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
 from streamseg.server.label_alarm_registry import UnknownLabelOrAlarmError
-from streamseg.server.send_limit import SendLimit
+from streamseg.server.slow_client_limit import SendLimit
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
 from streamseg.wire.codes import CloseCode, RequestErrorCode

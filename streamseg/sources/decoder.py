@@ -29,7 +29,7 @@ from streamseg.errors import NotAudioError, SourceError, TruncatedSourceError
 MEMORY_BYTES: Final = 512 << 20  # the index of 80 hours of AAC takes 300 MB; an ordinary file takes 5 MB
 CPU_WITHOUT_SOUND_S: Final = 20
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
-_START_COMMAND = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.process import main; main()"
+_START_COMMAND = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.child_process import main; main()"
 _CHECK_INTERVAL_S = 0.2
 _STANDARD_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
 _MAX_LINKS = 40  # the limit of Linux

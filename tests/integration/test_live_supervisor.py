@@ -115,7 +115,7 @@ async def test_a_callback_that_fails_ends_everything_and_is_raised():
     log = Log()
 
     def fail(session, envelopes, progress):
-        if session.stream == "a" and log.data["b"]:
+        if session.stream == "a" and log.data.get("b"):
             raise OSError("the terminal is gone")
         log.on_events(session, envelopes, progress)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamseg.server.send_limit import SendLimit
+from streamseg.server.slow_client_limit import SendLimit
 
 
 def test_a_client_that_reads_nothing_has_the_limit_and_no_more():
