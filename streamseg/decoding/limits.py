@@ -23,7 +23,10 @@ _CHECK_INTERVAL_S = 0.1
 
 
 class ResourceLimiter:
-    """Limits memory and processor time of this process, and ends the process when it exceeds a limit."""
+    """Limits memory and processor time of this process.
+
+    Beyond its limit of memory, allocations fail or the process ends; beyond that of processor time, the process ends.
+    """
 
     def __init__(
         self, memory_bytes: int, cpu_s: int, send_ending: Callable[[str], None], *, by_kernel: bool | None = None

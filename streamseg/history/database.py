@@ -105,8 +105,11 @@ class OpenHistory:
             return HistoryLoss("taken", "its lock was taken by another process")
         return loss
 
-    def close_after_loss(self, loss: HistoryLoss) -> None:
-        """Close a history whose file was lost, and rename what is left of the file, so that its path is free again."""
+    def close_and_set_aside(self, loss: HistoryLoss) -> None:
+        """Close a history whose file was lost, and rename what is left of the file, so that its path is free again.
+
+        A file that another process uses now (kind "taken") is not renamed.
+        """
         if loss.kind in ("gone", "log"):
             try:  # the deleted or moved file is still open: save its last events in it
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

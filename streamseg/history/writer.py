@@ -94,9 +94,9 @@ class HistoryWriter:
         """
         return self._file.find_loss(thorough=thorough)
 
-    def close_after_loss(self, loss: HistoryLoss) -> None:
+    def close_and_set_aside(self, loss: HistoryLoss) -> None:
         """Close a history whose file was lost, and rename what is left of the file. Raises OSError if that fails."""
-        self._file.close_after_loss(loss)
+        self._file.close_and_set_aside(loss)
 
     def close(self) -> None:
         """Close the history file, and unlock it for other processes."""

@@ -202,7 +202,7 @@ class HistoryRecorder:
 
     def _close_lost(self, writer: HistoryWriter, loss: HistoryLoss) -> None:
         try:
-            writer.close_after_loss(loss)
+            writer.close_and_set_aside(loss)
         except OSError as error:
             log.warning("history %s: what is left of it cannot be set aside (%s)", writer.path, error)
 

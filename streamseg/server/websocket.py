@@ -82,7 +82,7 @@ class Server:
             },
         }
 
-    def make_health_body(self) -> HttpBody:
+    def make_health_text(self) -> HttpBody:
         """Return the body of `/healthz`, which says whether the history can be written."""
         content = b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
         return HttpBody("text/plain; charset=utf-8", content)
@@ -179,7 +179,7 @@ async def serve(
         tokens,
         origins,
         open_routes={
-            "/healthz": server.make_health_body,
+            "/healthz": server.make_health_text,
             "/asyncapi.json": server.make_asyncapi_body,
             **{path: functools.partial(_json_body, text) for path, text in make_json_schemas().items()},
         },

@@ -41,14 +41,14 @@ _STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-class SourceSpec(NamedTuple):
-    """A parsed source argument: the name of the stream, and the source as `open_source` takes it."""
+class NamedSource(NamedTuple):
+    """A parsed source argument: the name of the stream, and the source in the form that `open_source` takes."""
 
     stream_name: str
     source: str
 
 
-def parse_source(spec: str) -> SourceSpec:
+def parse_source(spec: str) -> NamedSource:
     """Parse a source argument of the command line, `name=SOURCE` or `SOURCE`, without opening the source.
 
     Without `name=`, the stream is named after its source. If a file exists whose whole name is `name=SOURCE`, that file
@@ -56,18 +56,18 @@ def parse_source(spec: str) -> SourceSpec:
     """
     name, equals, source = spec.partition("=")
     if equals and source and _STREAM_NAME.fullmatch(name) and not _path_exists(spec):
-        return SourceSpec(name, source)
+        return NamedSource(name, source)
     if equals and source and not _path_exists(spec) and _is_source(source):
         raise UsageError(
             f"{name!r} cannot name a stream; use 1 to 64 of the characters A-Z a-z 0-9 _ . - beginning with a letter "
             f"or digit, as in studio={source}"
         )
     if spec == "-":
-        return SourceSpec("stdin", spec)
+        return NamedSource("stdin", spec)
     if spec == "mic" or spec.startswith("mic:"):
-        return SourceSpec("mic", spec)
+        return NamedSource("mic", spec)
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(spec).stem).strip("-.")[:64]
-    return SourceSpec(stem or "stream", spec)
+    return NamedSource(stem or "stream", spec)
 
 
 def _is_source(spec: str) -> bool:

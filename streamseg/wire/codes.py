@@ -24,7 +24,10 @@ class CloseCode(IntEnum):
 
 
 class RequestErrorCode(IntEnum):
-    """The code in an error response: why a request was refused. obs-websocket's codes; NOT_ALLOWED is Centrifugo's."""
+    """The number in an error response that says why the server refused the request.
+
+    The numbers are those of the obs-websocket protocol, except NOT_ALLOWED, which is Centrifugo's.
+    """
 
     NOT_ALLOWED = 103
     UNKNOWN_TYPE = 204

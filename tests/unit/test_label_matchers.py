@@ -95,9 +95,9 @@ class TestRiverMatcher:
 
     def test_noise_is_no_label(self):
         matcher = self.make()
-        assert not matcher.can_match(describe_votes())
-        assert not matcher.can_match(describe_votes(n=5, c1=2))
-        assert matcher.can_match(describe_votes(n=2, c1=5))
+        assert not matcher.can_label(describe_votes())
+        assert not matcher.can_label(describe_votes(n=5, c1=2))
+        assert matcher.can_label(describe_votes(n=2, c1=5))
 
     def test_votes_decide(self):
         matcher = self.make()

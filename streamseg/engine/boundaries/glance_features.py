@@ -40,7 +40,7 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 def write_novelty(
     candidate: int, end: int, space: int, start: int, stop: int, state: RunningSums, out: Floats, at: int
 ) -> None:
-    """Write to `out` how much the sound differs before and after the candidate, in one space: N_NOVELTY features.
+    """Write N_NOVELTY features: how much the vectors before and after the candidate differ in one feature space.
 
     space: index, which selects the sums; start, stop: its dimensions. For each span: the similarity within the span
     before the candidate and within that after it, less that between them (Foote 2000); that between them; the distance

@@ -71,7 +71,7 @@ class RunningSums(NamedTuple):
 
 
 def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
-    """Allocate the arrays for a new stream, without any vector.
+    """Allocate the running sums of a new stream, which has no texture vectors yet.
 
     dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
     """

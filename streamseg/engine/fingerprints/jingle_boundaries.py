@@ -52,7 +52,7 @@ class JingleBoundaryDetector:
     def push(self, frames: NDArray[np.float64]) -> None:
         """Process feature frames, shape (n, COLUMNS_TOTAL); `take_detections` returns the jingles found in them."""
         for match in self._matcher.push(frames):
-            t = self._start + match.start * HOP / ENGINE_RATE
+            t = self._start + match.start_frame * HOP / ENGINE_RATE
             probability = 1.0 / (1.0 + math.exp(_EVEN_SCORE - match.score))
             self._detections.append(DetectedJingle(match.name, round(t, 6), probability))
 

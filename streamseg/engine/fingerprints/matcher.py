@@ -191,14 +191,14 @@ class _Template(NamedTuple):
     threshold: float
 
 
-class FingerprintMatch(NamedTuple):
-    """A place where a fingerprint was found in the frames of a stretch.
+class JingleMatch(NamedTuple):
+    """A taught jingle that was found in the stream: its name, the frame where it starts, and how sure the match is.
 
-    name: of the fingerprint. start: number of its first frame in the stretch. score: standard deviations beyond chance.
+    start_frame: counted from the start of the stretch. score: standard deviations beyond chance.
     """
 
     name: str
-    start: int
+    start_frame: int
     score: float
 
 
@@ -243,9 +243,9 @@ class FingerprintMatcher:
         self._last_start = [_NEVER] * len(self._fingerprints)
         self._state.wait_count[:] = -1
 
-    def push(self, frames: Floats) -> list[FingerprintMatch]:
+    def push(self, frames: Floats) -> list[JingleMatch]:
         """Process feature frames, float64 (n, COLUMNS_TOTAL); return the matches that became certain with them."""
-        matches: list[FingerprintMatch] = []
+        matches: list[JingleMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):
             n = _match_frames(frames[at:, LOG_MEL], self._frame, self._arrays, self._state)
@@ -257,7 +257,7 @@ class FingerprintMatcher:
                 fingerprint = self._fingerprints[number]
                 if start - self._last_start[number] >= _MIN_DISTANCE_RATIO * ROW_HOP * len(fingerprint.rows):
                     self._last_start[number] = start
-                    matches.append(FingerprintMatch(fingerprint.name, start, score))
+                    matches.append(JingleMatch(fingerprint.name, start, score))
         return matches
 
 

@@ -30,7 +30,7 @@ class LabelMatcher(Protocol):
     def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
         """Process the next texture vector, shape (VECTOR_DIMS,); return the number of its cluster, None without one."""
 
-    def can_match(self, descriptor: SectionDescriptor) -> bool:
+    def can_label(self, descriptor: SectionDescriptor) -> bool:
         """Return whether the descriptor of a section holds enough to choose its label, an old or a new one."""
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:

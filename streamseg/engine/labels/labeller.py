@@ -138,7 +138,7 @@ class SectionLabeller:
 
     def _choose_label(self, descriptor: SectionDescriptor, posterior: dict[int, float]) -> int | None:
         """The likeliest label, NEW_LABEL included; None when the section cannot be labelled."""
-        return max(posterior, key=posterior.__getitem__) if self._matcher.can_match(descriptor) else None
+        return max(posterior, key=posterior.__getitem__) if self._matcher.can_label(descriptor) else None
 
     def _make_estimate(self, label: int | None, posterior: dict[int, float]) -> LabelEstimate:
         new_letters = label_letters(self._labels_created)

@@ -51,7 +51,7 @@ class RiverMatcher:
             self._window_sum[:], self._window_count = 0.0, 0
         return self._cluster
 
-    def can_match(self, descriptor: SectionDescriptor) -> bool:
+    def can_label(self, descriptor: SectionDescriptor) -> bool:
         """Return whether the most frequent cluster of the section's vectors is a real cluster, not noise."""
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 

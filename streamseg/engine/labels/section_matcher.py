@@ -51,7 +51,7 @@ class SectionMatcher:
         del vector
         return None
 
-    def can_match(self, descriptor: SectionDescriptor) -> bool:
+    def can_label(self, descriptor: SectionDescriptor) -> bool:
         """Return True: this matcher can choose a label for any section."""
         del descriptor
         return True

@@ -96,7 +96,10 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
 
 
 class SpeechMusicNetwork:
-    """Computes log-odds of speech and music from the window features of one stretch. Can be pickled between pushes."""
+    """Computes the log-odds of speech and, independently, of music, for one stretch, some windows after each window.
+
+    It keeps a memory of earlier windows. It can be pickled between two calls of `push`.
+    """
 
     def __init__(self, weights: SpeechMusicWeights) -> None:
         """Start a stretch, without memory of earlier windows."""

@@ -202,7 +202,7 @@ def test_a_file_replaced_while_it_is_looked_into_is_not_touched(path, monkeypatc
     content = notes.read_bytes()
     loss = file.find_loss(thorough=True)
     assert loss.kind == "gone"
-    file.close_after_loss(loss)
+    file.close_and_set_aside(loss)
     assert path.read_bytes() == content
 
 
@@ -211,7 +211,7 @@ def test_a_file_replaced_after_a_damage_was_found_is_not_touched(path):
     foreign(path.parent / "notes.sqlite", wal=False)
     content = (path.parent / "notes.sqlite").read_bytes()
     (path.parent / "notes.sqlite").replace(path)
-    file.close_after_loss(HistoryLoss("damaged", "as SQLite says"))
+    file.close_and_set_aside(HistoryLoss("damaged", "as SQLite says"))
     assert path.read_bytes() == content
 
 
