@@ -50,7 +50,7 @@ def found(sound, *cues):
     """(name, seconds) of what is found in a sound."""
     known = cues or (make_fingerprint("jingle", JINGLE), make_fingerprint("other", OTHER))
     return [
-        (each.name, each.start * HOP / ENGINE_RATE)
+        (each.name, each.start_frame * HOP / ENGINE_RATE)
         for each in FingerprintMatcher(known).push(FeatureExtractor().push(sound))
     ]
 
