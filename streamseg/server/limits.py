@@ -134,7 +134,7 @@ class LimitedConnection(ServerConnection):
                 return
             self._head_reader = None
             data = self._read_head(head)
-        if not self._byte_limiter.allow(self.loop.time(), len(data)):
+        if not self._byte_limiter.spend(self.loop.time(), len(data)):
             self._refuse()
         for start in range(0, len(data), _READ_BYTES):
             if self._is_refused:
@@ -156,7 +156,7 @@ class LimitedConnection(ServerConnection):
 
     def process_event(self, event: Any) -> None:
         """Process the HTTP request or one frame; close the connection on too many frames. Called by `websockets`."""
-        if self.request is not None and not self._frame_limiter.allow(self.loop.time()):
+        if self.request is not None and not self._frame_limiter.spend(self.loop.time()):
             self._refuse()
         else:
             super().process_event(event)

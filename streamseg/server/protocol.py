@@ -109,7 +109,7 @@ class ServerProtocol:
         """Process one message of the client; return the actions to perform, in order. text: bytes if it was binary."""
         if self.state is ProtocolState.CLOSED:
             return []
-        if not self._rate_limiter.allow(now):
+        if not self._rate_limiter.spend(now):
             return self._close(CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
             return self._close(CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RateLimiter:
-    """A token bucket: tokens flow in at a steady rate up to a maximum, and each call of `allow` takes some out."""
+    """A token bucket: tokens flow in at a steady rate up to a maximum, and each call of `spend` takes some out."""
 
     def __init__(self, per_s: float, burst: float, now: float) -> None:
         """Start with a full bucket.
@@ -16,7 +16,7 @@ class RateLimiter:
         self._available = burst
         self._filled_at = now
 
-    def allow(self, now: float, cost: float = 1.0) -> bool:
+    def spend(self, now: float, cost: float = 1.0) -> bool:
         """Take `cost` tokens out of the bucket; return whether it held so many. If not, the rest is a debt."""
         refill = (now - self._filled_at) * self._per_s
         self._available = min(self._available + refill, self._burst) - cost

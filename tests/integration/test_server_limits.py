@@ -25,10 +25,10 @@ from tools.load.plain_client import client, stranger
 
 def test_an_allowance_fills_steadily_up_to_its_brim():
     allowance = RateLimiter(per_s=2, burst=3, now=10.0)
-    assert [allowance.allow(10.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.allow(11.0), allowance.allow(11.0)] == [True, False]  # what was refused is owed too
-    assert [allowance.allow(99.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.allow(101.0, cost=2.5), allowance.allow(101.0)] == [True, False]
+    assert [allowance.spend(10.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.spend(11.0), allowance.spend(11.0)] == [True, False]  # what was refused is owed too
+    assert [allowance.spend(99.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.spend(101.0, cost=2.5), allowance.spend(101.0)] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from streamseg.engine.boundaries.tracker import BoundaryDecision
 from streamseg.engine.labels.descriptor import descriptor_from_bytes
 from streamseg.engine.labels.labeller import SectionLabeller, label_letters
 from streamseg.engine.labels.river_clusterers import CLUSTERER_FACTORIES
-from streamseg.engine.labels.roles import ROLES, RoleClassifier
+from streamseg.engine.labels.roles import ROLES, SongRoleClassifier
 from streamseg.engine.named_sounds import NamedSound, NamedSounds
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.settings import make_settings
@@ -47,30 +47,30 @@ class TestRoleClassifier:
         return probabilities
 
     def test_each_has_a_probability(self):
-        for guess in self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
+        for guess in self.classify(SongRoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25), (3, 9)]):
             assert list(guess) == list(ROLES)
             assert sum(guess.values()) == pytest.approx(1.0)
 
     def test_a_song_begins_with_an_intro_and_what_returns_is_none(self):
-        guesses = self.classify(RoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
+        guesses = self.classify(SongRoleClassifier(), [(0, 12), (1, 30), (2, 25), (1, 30), (2, 25)])
         assert guesses[0]["intro"] > 0.5
         assert all(max(guess, key=guess.__getitem__) != "intro" for guess in guesses[3:])
 
     def test_another_song_begins_anew(self):
-        roles = RoleClassifier()
+        roles = SongRoleClassifier()
         first = self.classify(roles, [(0, 12), (1, 30)])
         roles.start_song()
         assert self.classify(roles, [(0, 12), (1, 30)]) == first
 
     def test_what_goes_on_is_no_song(self):
-        roles = RoleClassifier()
+        roles = SongRoleClassifier()
         guesses = self.classify(roles, [(k % 5, 25) for k in range(40)])
         assert all(guesses[:14])
         assert not any(guesses[16:])
         assert len(pickle.dumps(roles)) < 4000
 
     def test_labels_that_are_joined_count_as_one(self):
-        roles, other = RoleClassifier(), RoleClassifier()
+        roles, other = SongRoleClassifier(), SongRoleClassifier()
         self.classify(roles, [(0, 12), (1, 30), (2, 25)])
         roles.merge_labels("C", "B")
         self.classify(other, [(0, 12), (1, 30), (1, 25)])

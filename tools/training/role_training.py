@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from streamseg.engine.labels.roles import ROLES, RoleClassifier
+from streamseg.engine.labels.roles import ROLES, SongRoleClassifier
 from streamseg.engine.models.weights import read_boundary_model
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
 from streamseg.evaluation.scores import bootstrap_interval
@@ -48,7 +48,7 @@ def collect_examples(
     truth: AnnotatedFile, song: LabelledTexture, sections: Sequence[tuple[float, float, str]]
 ) -> list[RoleExample]:
     """Describe the sections (start, end, label) of a song; their roles are those of the annotation."""
-    classifier, at = RoleClassifier(), step_to_time(np.arange(len(song.vectors)))
+    classifier, at = SongRoleClassifier(), step_to_time(np.arange(len(song.vectors)))
     examples: list[RoleExample] = []
     for start, end, label in sorted(sections):
         inside = song.vectors[(at >= start) & (at < end)]

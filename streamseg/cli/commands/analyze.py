@@ -86,7 +86,7 @@ def command(
         feedback_store=feedback_store,
     )
     with handle_stop_signals(session.finish):
-        events = iterate_events_with_summary(session)
+        events = iterate_events_and_print_summary(session)
         if format_ in FORMATS_WITH_PATH:
             events = set_audio_path(events, spec)
         write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
@@ -97,7 +97,7 @@ def command(
         raise typer.Exit(1)
 
 
-def iterate_events_with_summary(session: Session) -> Iterator[Envelope]:
+def iterate_events_and_print_summary(session: Session) -> Iterator[Envelope]:
     """Yield all events of a session; meanwhile show progress on standard error, and print a summary at the end.
 
     Raises the session's failure if it got no sound at all, so that no file is written or replaced.

@@ -62,7 +62,7 @@ def command(
     """Write one tagged sound file for each section. Needs the ffmpeg program."""
     from streamseg.atomic_files import check_folder_can_be_written
     from streamseg.cli import terminal
-    from streamseg.cli.commands.analyze import iterate_events_with_summary
+    from streamseg.cli.commands.analyze import iterate_events_and_print_summary
     from streamseg.cli.paths import collect_inputs, decide_replacing_outputs
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.errors import OutputError
@@ -97,7 +97,7 @@ def command(
         )
         try:
             with handle_stop_signals(session.finish):
-                recording = collect_recording(iterate_events_with_summary(session))
+                recording = collect_recording(iterate_events_and_print_summary(session))
         except OutputError:
             if session.failure:  # no sound, so there is no section
                 raise session.failure from None

@@ -24,7 +24,7 @@ _WEIGHTS: Final = load_shipped_arrays("roles")
 _MAX_SONG_S: Final = 360.0  # later sections have no role: no song of the training data is longer
 
 
-class RoleClassifier:
+class SongRoleClassifier:
     """Estimates the role of each section of a song: intro, verse, chorus, bridge or outro; sections come in order."""
 
     def __init__(self) -> None:

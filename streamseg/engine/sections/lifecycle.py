@@ -17,7 +17,7 @@ from streamseg.engine.boundaries.tracker import BoundaryDecision
 from streamseg.engine.features.texture import STEP_S
 from streamseg.engine.labels.descriptor import SectionDescriptor
 from streamseg.engine.labels.labeller import LabelCorrection, LabelEstimate, SectionLabeller
-from streamseg.engine.labels.roles import RoleClassifier
+from streamseg.engine.labels.roles import SongRoleClassifier
 from streamseg.engine.models.weights import LabelModel
 from streamseg.engine.named_sounds import NamedSounds
 from streamseg.engine.sections.current_section import CurrentSection
@@ -75,7 +75,7 @@ class SectionTracker:
         and end in stream seconds.
         """
         self._labels = SectionLabeller(settings, model, named_sounds)
-        self._roles = RoleClassifier() if settings.profile == "music" else None
+        self._roles = SongRoleClassifier() if settings.profile == "music" else None
         self._make_report = make_report
         self._edge_vectors = int(model.edge)
         self._undecided_steps = round(lookback_s / STEP_S) + 2
