@@ -86,7 +86,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
-    """Yield a binary file to write to; it appears at `path` when the `with` block ends, and never if the block raises.
+    """Yield a binary file to write to; the file appears at `path` when the `with` block ends, not if the block raises.
 
     replace: an existing file is replaced when the block ends. Raises UsageError for an existing file unless `replace`,
     OutputError when the file cannot be written or the block raises OSError.
@@ -104,7 +104,7 @@ def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | None]:
-    """Yield the path of an empty temporary file to write to; it is renamed to `path` when the `with` block ends.
+    """Yield the path of an empty temporary file to write to; the file is renamed to `path` when the `with` block ends.
 
     If the block raises, the temporary file is removed. Yields None when `path` is a pipe, a device or a descriptor: the
     caller then writes to `path` directly. replace: an existing file is replaced. Raises as `write_atomically`.
@@ -155,7 +155,7 @@ def write_incrementally(path: Path, *, replace: bool) -> Iterator[Callable[[byte
 
 
 def write_all_or_nothing(file: io.FileIO, piece: bytes) -> None:
-    """Append `piece` to an unbuffered file. If that fails, the file is left as before and OSError is raised."""
+    """Append `piece` to an unbuffered file; if that fails, leave the file as before and raise OSError."""
     before = file.tell()
     view = memoryview(piece)
     try:

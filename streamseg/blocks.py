@@ -65,7 +65,7 @@ SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
-    """The interface of a source of sound: iterating it yields its blocks until the sound ends or `close` is called.
+    """The interface of a source of sound: iterating over it yields blocks until the sound ends or `close` is called.
 
     Between blocks it may yield `Gap`, `SourceAway` and `Title`. In both cases the iteration ends without an error. A
     source that ends too early raises `TruncatedSourceError` after its last block.
@@ -82,4 +82,4 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[SourceItem]: ...
 
     def close(self) -> None:
-        """Close the source: its iteration ends, without an error. It may be called from any thread."""
+        """Close the source, so that an iteration over it ends without an error. Any thread may call this."""

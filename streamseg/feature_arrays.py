@@ -82,7 +82,7 @@ class FeatureArrays(Mapping[str, Floats]):
 
 
 def extract_features(sound: str | os.PathLike[str] | ArrayLike, sample_rate: int | None = None) -> FeatureArrays:
-    """Compute all features of a sound, frame by frame, and return them as arrays. The sound is a file or samples.
+    """Compute all features of a sound file, or of samples, frame by frame; return {feature name: array}.
 
     sound: the path of a file; or samples, shape (n,) or (n, channels), float, full scale ±1.
     sample_rate: of the samples, Hz; None for a file.
@@ -114,7 +114,7 @@ class FeatureFrames(NamedTuple):
 
 
 def iterate_feature_frames(items: Iterable[SourceItem]) -> Iterator[FeatureFrames]:
-    """Yield, for each block of a source, the features of the frames that end in it; the arrays may have 0 rows.
+    """Yield, for each block in `items`, the features of the frames that end in that block; the arrays may have 0 rows.
 
     After a gap the extraction starts anew. An error that `items` raises is raised again after the frames before it.
     """

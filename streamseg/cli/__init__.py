@@ -6,7 +6,7 @@ A module that is slow to import is imported inside the command that needs it.
 
 
 def main() -> None:
-    """Run the command that `sys.argv` names, then exit with its code."""
+    """Run the command that `sys.argv` names, then end the process with the exit code of that command."""
     import os
     import signal
     import sys

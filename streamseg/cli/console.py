@@ -23,7 +23,7 @@ class SanitisingConsole(Console):
 
     @property
     def file(self) -> IO[str]:
-        """The stream that the console prints to, as a `TolerantStream`, on which writing never fails."""
+        """The stream that the console prints to, wrapped in a `TolerantStream`, so that no write fails."""
         stream = cast("IO[str]", Console.file.fget(self))  # type: ignore[attr-defined]
         if isinstance(stream, TolerantStream):
             return cast("IO[str]", stream)
@@ -42,7 +42,7 @@ class SanitisingConsole(Console):
         super().print(*(make_printable(each) if isinstance(each, str) else each for each in objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as Rich does, but remove the control characters in the text."""
+        """Yield the segments that Rich renders for `renderable`, but without control characters in their text."""
         for segment in super().render(renderable, options):
             text, style, control = segment
             if control or (text.isascii() and text.isprintable()):

@@ -32,7 +32,7 @@ class InputFiles:
             self._add_file(os.fstat(sys.stdin.fileno()), "standard input")
 
     def add_path(self, path: Path | str) -> None:
-        """Add the file at `path` to the set; it need not exist."""
+        """Add the file at `path` to the set; the file need not exist."""
         try:
             self._add_file(os.stat(path), str(path))  # noqa: PTH116 — a str as the user wrote it
         except (OSError, ValueError):
@@ -43,7 +43,7 @@ class InputFiles:
             self._files.setdefault((status.st_dev, status.st_ino), name)
 
     def find_same_file(self, path: Path | str) -> str | None:
-        """Return the name under which the command reads the file at `path`; None if it does not read that file."""
+        """Return the name under which the command reads the file at `path`; None if the command does not read it."""
         try:
             status = os.stat(path)  # noqa: PTH116
         except (OSError, ValueError):
@@ -76,11 +76,10 @@ class InputFiles:
         ask: Callable[[str], bool] | None = None,
         folder_to_make: Path | None = None,
     ) -> bool:
-        """Return whether existing output files are to be replaced; raise an error if one of them must not be written.
+        """Return True if output files exist and may be replaced, False if none exists; raise an error if not allowed.
 
-        Returns False when none of them exists. The result is passed on as `replace`. force: existing files may be
-        replaced. ask: without `force`, called with a question if a file exists, returns whether to replace it; with
-        None an existing file is refused.
+        The result is passed on as `replace`. force: existing files may be replaced. ask: without `force`, called with a
+        question if a file exists, returns whether to replace it; with None an existing file is refused.
         folder_to_make: a folder for output files that need not exist yet.
         Raises UsageError (an input file, a folder, an existing file, the same file twice), OutputError (no folder, no
         permission).

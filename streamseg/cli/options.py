@@ -148,7 +148,7 @@ def all_settings_from_options(
 
 
 def load_chosen_model(path: Path | None) -> BoundaryModel | None:
-    """Read the boundary classifier from the file of `--model`. Returns None, the shipped classifier, if `path` is None.
+    """Read the boundary classifier from the file `path`; return None, for the shipped classifier, if `path` is None.
 
     Raises SourceNotFoundError when there is no such file, UsageError when it is not a boundary classifier.
     """

@@ -56,10 +56,10 @@ def collect_inputs(
 def decide_replacing_outputs(
     paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
 ) -> bool:
-    """Return whether existing output files are to be replaced; raise an error if one of them must not be written.
+    """Return True if output files exist and may be replaced, False if none exists; raise an error if not allowed.
 
-    The result is the `replace` argument of the functions that write them; it is False when none of them exists. force:
-    replace without a question; otherwise the user is asked on a terminal, and elsewhere an existing file is an error.
+    The result is the `replace` argument of the functions that write the files. force: replace without a question;
+    otherwise the user is asked on a terminal, and elsewhere an existing file is an error.
     folder_to_make: a folder for output files that need not exist yet.
     Raises UsageError, OutputError.
     """
@@ -68,7 +68,7 @@ def decide_replacing_outputs(
 
 
 def decide_replacing_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
-    """Return whether the existing file `out` is to be replaced; False if `out` is None, which is standard output.
+    """Return True if the file `out` exists and may be replaced, False if it does not exist or `out` is None (stdout).
 
     Asks the user and raises errors as `decide_replacing_outputs` does.
     """
@@ -76,7 +76,7 @@ def decide_replacing_output(out: Path | None, inputs: InputFiles, *, force: bool
 
 
 def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
-    """Raise UsageError when the capture to write (a WAV file), or the file of its marks beside it, is an input."""
+    """Raise UsageError if the WAV file `capture`, which is to be written, or its marks file is read by the command."""
     from streamseg.sources.capture import capture_marks_path
 
     inputs.refuse_input_as_output(capture)
@@ -84,7 +84,7 @@ def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
 
 
 def is_interactive() -> bool:
-    """Return whether standard input and standard error are a terminal, so that the user can answer a question."""
+    """Return whether standard input and standard error are both a terminal, so that the user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 
 
 def prepare_standard_streams() -> None:
-    """Connect closed standard streams to /dev/null, and set the encoding of all three.
+    """Connect closed standard streams to /dev/null; set UTF-8 for standard input and output that are no terminal.
 
     Call it once, before any file is opened.
 

@@ -11,7 +11,7 @@ from streamseg.wire.printable import make_printable
 
 
 class EventSummary:
-    """Counts the boundaries, sections and lost sound of one stream; `str(summary)` is one line of text."""
+    """Counts boundaries, sections and seconds of lost sound of one stream; `str(summary)` returns them as one line."""
 
     def __init__(self) -> None:
         self.t = 0.0

@@ -36,7 +36,7 @@ def format_clock(t: float) -> str:
 
 
 def label_colour(label: str | None) -> str:
-    """Return the name of the Rich colour for a label, the same at each call; white for None (no label).
+    """Return the Rich colour name for a label: always the same for the same label; `white` for None (no label).
 
     Labels that are next to each other in the alphabet get different colours.
     """
@@ -119,7 +119,7 @@ def print_event_json(envelope: Envelope) -> None:
 
 
 def show_busy(message: str) -> AbstractContextManager[object]:
-    """Show `message` while the `with` block runs: with a spinner on a terminal, otherwise as one printed line."""
+    """Show `message` on standard error while the `with` block runs: with a spinner on a terminal, else as one line."""
     if stderr.is_terminal:
         return stderr.status(Text(message))
     stderr.print(message)
@@ -127,7 +127,7 @@ def show_busy(message: str) -> AbstractContextManager[object]:
 
 
 def explain_slow_start() -> str:
-    """Return a text for messages that explains why a start is slow: kernels are compiled, for half a minute."""
+    """Return a text that explains to the user why a start is slow: kernels are compiled, for half a minute."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
@@ -140,10 +140,10 @@ def explain_slow_start() -> str:
 
 @contextmanager
 def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Context manager: gives a function to call after each file with `(count, total, name)`, which shows the progress.
+    """In the `with` block, show progress on files; yields the function to call after each file, `(count, total, name)`.
 
-    It is shown on standard error: on a terminal as a bar, with `message` before the first call; otherwise as a line for
-    each call.
+    Progress is shown on standard error: on a terminal as a bar, with `message` before the first call; otherwise as a
+    line for each call.
     """
     if not stderr.is_terminal:
         yield lambda count, total, name: stderr.print(f"{count}/{total} {name}")
@@ -155,9 +155,9 @@ def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def iterate_and_show_status(session: Session) -> Iterator[list[Envelope]]:
-    """Yield the lists of events of a session; meanwhile show its time and speed on standard error.
+    """Yield each list of new events of a session; meanwhile show the session's stream time and speed on standard error.
 
-    They are shown only if standard error is a terminal and standard output is not.
+    Time and speed are shown only if standard error is a terminal and standard output is not.
     """
     if not stderr.is_terminal or stdout.is_terminal:
         yield from session
@@ -187,7 +187,7 @@ class _WarningPrinter(logging.Handler):
 
 @contextmanager
 def print_warnings() -> Iterator[None]:
-    """Context manager: while it is active, print each warning that streamseg logs on standard error."""
+    """In the `with` block, print to standard error each warning that streamseg logs."""
     logger = logging.getLogger("streamseg")
     printer = _WarningPrinter(logging.WARNING)
     logger.addHandler(printer)

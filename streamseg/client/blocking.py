@@ -15,7 +15,7 @@ from streamseg.wire.envelope import Envelope
 
 
 class BlockingSubscription(ClientProtocol):
-    """A subscription to a server: an endless iterator of its events. It blocks, and reconnects by itself.
+    """An endless, blocking iterator of a server's events, which reconnects by itself after a lost connection.
 
     `messages()` yields other messages too.
     """

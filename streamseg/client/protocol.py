@@ -49,7 +49,7 @@ _MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 
 
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
-    """A message for the user: the subscription starts or resumes to receive a stream, whose events follow.
+    """A message that `messages()` yields when a subscription starts or resumes to receive a stream, before its events.
 
     is_recovered: whether every event since the last one that was returned follows, the first `replayed_count` of them
     from the history. If not, `snapshot` is the state right after `offset`: discard what was known of the stream and
@@ -66,7 +66,7 @@ class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """A message for the user, sent at regular intervals: how far the server has processed and sent a stream.
+    """A message that `messages()` yields at regular intervals: how far the server has processed and sent a stream.
 
     t: stream seconds processed. watermark: stream seconds; nothing at or before it changes any more. lag_s: seconds
     that the engine is behind the sound. offset: of the last event sent. dropped_samples: samples lost in this epoch,
@@ -84,7 +84,7 @@ class StreamHeartbeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """A message for the user: the connection to the server was lost; the subscription connects again.
+    """A message that `messages()` yields when the connection to the server was lost; the subscription connects again.
 
     code, reason: of the server's close frame; code None without one.
     """
@@ -104,7 +104,7 @@ class MessagesAndReply(NamedTuple):
 
 
 class ReceivedMessage(msgspec.Struct):
-    """A message of the server whose content `d` is still JSON text.
+    """A message received from the server: its kind `op` is decoded, its content `d` is still JSON text.
 
     op: the kind of message. is_recorded: false for an event that is not in the history.
     """
@@ -289,5 +289,5 @@ class ClientProtocol:
 
 
 def shorten_server_text(text: str) -> str:
-    """Make a server's text fit for an error message: one line, without control characters, at most 300 characters."""
+    """Return a server's text made fit for an error message: one line, no control characters, at most 300 characters."""
     return make_one_line(text, _MAX_TEXT_LENGTH)

@@ -16,7 +16,7 @@ from streamseg.wire.envelope import Envelope
 
 
 class Subscription(ClientProtocol):
-    """A subscription to a server: an endless asynchronous iterator of its events, which reconnects by itself.
+    """An endless asynchronous iterator of a server's events, which reconnects by itself after a lost connection.
 
     `messages()` yields other messages too.
     """

@@ -47,7 +47,7 @@ class SampleConverter:
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> Iterator[memoryview]:
-        """Add a decoded frame. When about a second of sound has been added, convert it and yield the samples.
+        """Add a decoded frame; when about a second of sound has been collected, convert it and yield the samples.
 
         Each item has interleaved float32 samples as bytes, and is valid until the next step of the iteration.
         Raises UnsupportedFormatError, FFmpegError.

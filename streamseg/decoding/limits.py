@@ -23,10 +23,7 @@ _CHECK_INTERVAL_S = 0.1
 
 
 class ResourceLimiter:
-    """Limits memory and processor time of this process.
-
-    Beyond its limit of memory, allocations fail or the process ends; beyond that of processor time, the process ends.
-    """
+    """Limits this process: above the memory limit, allocations fail or it ends; above the CPU-time limit, it ends."""
 
     def __init__(
         self, memory_bytes: int, cpu_s: int, send_ending: Callable[[str], None], *, by_kernel: bool | None = None
@@ -58,7 +55,7 @@ class ResourceLimiter:
             threading.Thread(target=self._monitor_resources, name="limits", daemon=True).start()
 
     def renew_cpu_limit(self) -> None:
-        """Allow `cpu_s` seconds of processor time from now on; call it whenever decoding makes progress."""
+        """Allow `cpu_s` seconds (set at creation) of processor time from now on; call this when decoding progresses."""
         self._cpu_until = time.process_time() + self._cpu_s
         if sys.platform != "win32" and self._limit_cpu:
             import resource

@@ -19,14 +19,17 @@ _TOTAL_BYTES: Final = SLOT_COUNT * SLOT_BYTES
 
 
 class SharedSlots:
-    """Memory that the decoding process shares with its parent: SLOT_COUNT slots, each for one block of samples."""
+    """Memory that the decoding process shares with its parent: four slots of 2 MiB, each for one block of samples."""
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._view = memoryview(memory)
 
     def get_slot(self, block_number: int) -> memoryview:
-        """Return the slot for the samples of a block, as SLOT_BYTES writable bytes. block_number: counted from 0."""
+        """Return the slot for the samples of a block, as 2 MiB of writable memory; blocks use the four slots in turn.
+
+        block_number: counted from 0.
+        """
         start = block_number % SLOT_COUNT * SLOT_BYTES
         return self._view[start : start + SLOT_BYTES]
 
@@ -37,7 +40,7 @@ class SharedSlots:
 
 
 def create_slots() -> tuple[SharedSlots, str]:
-    """Create the shared memory in the parent process; returns it and a handle, by which the child opens it.
+    """In the parent process, create the shared memory; return it and a handle by which the child opens this memory.
 
     The handle is the number of a file descriptor, which the child must inherit and the caller then closes; on Windows
     it is a name. Raises OSError.
@@ -54,7 +57,10 @@ def create_slots() -> tuple[SharedSlots, str]:
 
 
 def open_inherited_slots(handle: str) -> SharedSlots:
-    """Open the shared memory in the child. handle: what `create_slots` returned to the parent. Raises OSError."""
+    """In the child process, open the shared memory by the `handle` that `create_slots` returned to the parent.
+
+    Raises OSError.
+    """
     if sys.platform == "win32":
         return SharedSlots(mmap.mmap(-1, _TOTAL_BYTES, tagname=handle))
     descriptor = int(handle)

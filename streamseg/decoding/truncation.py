@@ -24,7 +24,7 @@ _DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 @dataclass(slots=True)
 class DecodingState:
-    """How much of a file has been decoded so far, and its last packet.
+    """How many seconds of a file have been decoded so far, the newest packet, and whether that packet could be decoded.
 
     duration_s: seconds decoded so far. last_packet: the newest packet, None before the first one. last_packet_failed:
     whether that packet could not be decoded.

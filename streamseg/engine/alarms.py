@@ -68,7 +68,7 @@ class _AlarmHysteresis:
 
 
 class AlarmDetector:
-    """Detects silence, clipping, mono or frozen sound that lasts too long, from rows of loudness; queues the events."""
+    """Detects silence, clipping, lost stereo and frozen sound that last too long, and queues alarm events for them."""
 
     def __init__(self, settings: Settings) -> None:
         """Start at stream time 0 with all alarms cleared."""
@@ -101,7 +101,7 @@ class AlarmDetector:
             self._update(level, difference, is_clipped=clip_flag > 0.0, is_frozen=frozen_flag > 0.0)
 
     def take_events_until(self, t: float) -> list[Event]:
-        """Remove and return the events that were decided up to stream time t, in seconds.
+        """Return the queued alarm events decided up to stream time t, in seconds, and remove them from the queue.
 
         The caller passes times that do not depend on the sizes of blocks, so the order of events does not either.
         """

@@ -24,7 +24,7 @@ def segment(
     named_sounds: NamedSounds | None = None,
     telemetry: bool = False,
 ) -> Iterator[Event]:
-    """Segment the samples of a source, or of plain arrays, and yield the events in order.
+    """Process items of a source, or plain arrays, as one stream; yield boundaries, sections and other events in order.
 
     blocks: items of a source, or arrays of shape (n,) or (n, channels), full scale ±1.
     settings: those of the profile `music` if None. sample_rate: of plain arrays, Hz; the blocks of a source have their

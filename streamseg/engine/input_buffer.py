@@ -36,9 +36,9 @@ class InputBuffer:
         return len(self._content) // (_FLOAT32.itemsize * self.channels) if self._content else 0
 
     def add_if_same_shape(self, samples: Samples | NDArray[np.floating]) -> bool:
-        """Add an array if its shape and type are those of the last one; return whether it was added.
+        """Add a float32 array if it has the shape of the array added last and completes no block; return whether added.
 
-        Returns False and adds nothing if the array differs, or would complete a block: the caller then calls `push`.
+        If False, nothing was added: the caller then calls `push`.
         """
         if (
             type(samples) is np.ndarray
@@ -83,7 +83,7 @@ class InputBuffer:
         return [*self.take_all(), *parts]
 
     def take_all(self) -> list[Samples]:
-        """Empty the buffer and return its content as a list of one block; an empty list if there is none."""
+        """Empty the buffer and return its content as a list of one block, or an empty list if the buffer was empty."""
         if not self._content:
             return []
         content, self._content = self._content, bytearray()

@@ -44,17 +44,26 @@ _UNREADABLE_CACHE_ERRORS = (ImportError, AttributeError, EOFError, UnpicklingErr
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Decorate a function that Python calls: compile it with numba. Compilation fails if it allocates memory."""
+    """Compile a function with numba for calls from Python code; compilation fails if the function allocates memory.
+
+    A decorator. The function is compiled when it is first called.
+    """
     return _compile_with_cache(function, _NO_ALLOCATION)
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
-    """Decorate a function that Python calls: compile it with numba. It may allocate memory."""
+    """Compile a function with numba for calls from Python code; the function may allocate memory.
+
+    A decorator. The function is compiled when it is first called.
+    """
     return _compile_with_cache(function, {})
 
 
 def subkernel(function: Callable[..., Any]) -> Any:
-    """Decorate a function that only kernels call: numba compiles it as a part of each of them."""
+    """Compile a function with numba for calls from kernels only; a call from Python code crashes the process.
+
+    A decorator. Compilation fails if the function allocates memory.
+    """
     return njit(function, **_OPTIONS, **_NO_ALLOCATION, **_NO_PYTHON_ENTRY)
 
 

@@ -19,7 +19,7 @@ _FLOOR_LUFS = -100.0
 
 
 class StreamMeter:
-    """Measures level, loudness, pitch, tempo and key of every fifth frame, as the data of `meter` events."""
+    """Makes the data of `meter` events: level, loudness, pitch, tempo and musical key at every fifth feature frame."""
 
     def __init__(self, timeline: Timeline, report_builder: SectionReportBuilder) -> None:
         """timeline: gives the times of frames. report_builder: gives recent rows of loudness, and the current key."""
@@ -27,12 +27,15 @@ class StreamMeter:
         self._key: str | None = None
 
     def update_musical_key(self) -> None:
-        """Estimate the current section's key again, for the next events. Costly: call it once per texture step."""
+        """Estimate the musical key of the current section again; the next `meter` events contain the result.
+
+        Costly: call it once per texture vector.
+        """
         key = self._report_builder.key
         self._key = key.name if key else None
 
     def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[MeterReading]:
-        """Return the data of a `meter` event for every fifth of these frames.
+        """Return the data of a `meter` event for each of `frames` whose number in the stretch is a multiple of 5.
 
         first_frame: number of the first frame in this stretch. frames: features, shape (n, COLUMNS_TOTAL).
         """

@@ -16,7 +16,7 @@ NamedSoundKind: TypeAlias = Literal["section", "cue"]
 
 
 class NamedSound(msgspec.Struct, frozen=True, kw_only=True):
-    """A section or a jingle that a person named.
+    """A section or a jingle that a person named: the name, and the data by which the sound is recognised.
 
     kind: `section` for a section descriptor, whose label gets the name; `cue` for the fingerprint of a jingle.
     content: arrays as `pack_arrays` packs them, different for each kind (`SectionDescriptor.to_bytes`,
@@ -35,7 +35,7 @@ class NamedSounds(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """Hash of all names and sounds, twelve hex digits; `none` when there are none."""
+        """Hash of all names and sounds, twelve hex digits; the text `none` when there are no named sounds."""
         if not self.entries:
             return "none"
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]

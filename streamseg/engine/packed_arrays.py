@@ -18,7 +18,7 @@ def pack_arrays(**arrays: NDArray[Any]) -> bytes:
 
 
 def unpack_arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays in the bytes of an npz file, by name. Raises ValueError when `content` is no npz."""
+    """Decode the bytes of an npz file and return {name: array}. Raises ValueError when `content` is no npz."""
     try:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}

@@ -51,7 +51,7 @@ _REPORT_MARGIN_S = 15.0  # sections start up to this much before the oldest step
 
 
 class Segmenter:
-    """Segments one stream: each `push` of samples returns the events that it causes, and `finish` the last ones."""
+    """Finds boundaries and sections in one stream: `push` takes samples and returns events, `finish` the last ones."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Segmenter:
         return max(0.0, self._timeline.samples / self.sample_rate - reach_s)
 
     def push_item(self, item: SourceItem) -> list[Event]:
-        """Process an item of a source (block, gap, title, or the source's loss or return), and return its events."""
+        """Process an item of a source (block, gap, title, loss or return of the source); return the events caused."""
         if isinstance(item, Block):
             return self.push(item.samples)
         if isinstance(item, Gap):
@@ -126,7 +126,7 @@ class Segmenter:
         return [*self._process_buffered(), make_source_event(item, self._timeline.now)]
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Event]:
-        """Process the next samples of the stream and return the events that they cause.
+        """Process the next samples of the stream and return the resulting events.
 
         samples: float, full scale ±1, shape (n,) or (n, channels); neither kept nor written. Arrays shorter than 5 ms
         are copied and processed together, so their events are returned up to 5 ms later.
@@ -146,7 +146,7 @@ class Segmenter:
         return events
 
     def push_gap(self, missing_samples: int, cause: GapCause) -> list[Event]:
-        """Process a gap of lost samples and return its events; a gap of more than 2 s also ends the section.
+        """Record a gap of lost samples and return the resulting events; a gap of more than 2 s also ends the section.
 
         missing_samples: per channel, at the source's rate; stream time advances by them. If it is 0 or less, nothing
         happens.
@@ -181,18 +181,19 @@ class Segmenter:
         return [*events, make_stream_stopped(self._timeline, self._sections.boundaries_confirmed, reason)]
 
     def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the boundary candidate that a listener marked at stream time t, in seconds, with this verdict.
+        """Return the likeliest boundary candidate near t, stream seconds, which a listener marked; None without one.
 
-        Returns None where there is no candidate: over 10 minutes ago, before a long gap, or at the very newest step.
+        verdict: of the listener; it determines how many seconds around t are searched. There is no candidate over
+        10 minutes ago, before a long gap, or at the very newest step.
         """
         return self._boundaries.find_marked_candidate(t, verdict)
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None if it has none."""
+        """Return the descriptor of a label's latest section, bytes for `NamedSound.content`; None if none is stored."""
         return self._sections.descriptor_of_label(label)
 
     def name_of_label(self, label: str) -> str | None:
-        """Return the name that a person gave a label before this run; None if it has none."""
+        """Return the name that a person gave this label in an earlier run; None if the label has no name."""
         return self._sections.name_of_label(label)
 
     def _process_block(self, block: Samples) -> list[Event]:

@@ -26,7 +26,7 @@ _SUBJECT = "stream"
 
 
 class StreamInputs(NamedTuple):
-    """Everything that the events of a stream depend on besides its samples: settings, models, named sounds, feedback.
+    """Everything, apart from the samples, that determines a stream's events: settings, models, named sounds, feedback.
 
     source: name of the source. sample_rate: of the source, Hz. model: of the boundary classifier. feedback: what was
     learned from listeners, None for nothing.
@@ -42,7 +42,7 @@ class StreamInputs(NamedTuple):
 
 
 def make_stream_started(inputs: StreamInputs, channels: int) -> Event:
-    """Make the event `stream.started`, with the settings and with hashes of all that later events depend on."""
+    """Make the event `stream.started`, with settings and with hashes of settings, models, named sounds and feedback."""
     data = StreamStarted(
         sample_rate=inputs.sample_rate,
         channels=channels,
@@ -73,7 +73,7 @@ def make_source_event(item: Title | SourceAway, t: float) -> Event:
 
 
 def make_stream_gap(t: float, missing_s: float, cause: GapCause) -> Event:
-    """Make the event `stream.gap`: `missing_s` seconds of sound are missing from stream time t on, in seconds."""
+    """Make the event `stream.gap`: `missing_s` seconds of sound are missing, starting at t, in stream seconds."""
     return Event(_SUBJECT, StreamGap(t=t, missing_s=round(missing_s, 6), cause=cause))
 
 

@@ -23,21 +23,24 @@ _FRAME_OFFSET = (FRAME - HOP) // 2  # samples from the start of a frame to the b
 
 
 class Stretch(NamedTuple):
-    """A part of the stream without a gap in it. first_step: number of its first texture step. start: stream seconds."""
+    """A part of the stream between two gaps. first_step: number of its first texture vector. start: stream seconds."""
 
     first_step: int
     start: float
 
 
 class FramePosition(NamedTuple):
-    """Where a frame lies. stretch_start: start of its stretch, stream seconds. frame: its number in that stretch."""
+    """Position of a feature frame: its stretch (part of the stream between two gaps) and its number in the stretch.
+
+    stretch_start: stream seconds.
+    """
 
     stretch_start: float
     frame: int
 
 
 class Timeline:
-    """Counts the samples, frames and texture steps of one stream, and converts them to stream time."""
+    """Counts samples, feature frames and texture vectors of one stream, and converts such counts to stream time."""
 
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: of the source, Hz."""
@@ -59,17 +62,17 @@ class Timeline:
 
     @property
     def missing_s(self) -> float:
-        """Seconds lost in gaps, rounded to microseconds."""
+        """Seconds of sound missing in gaps so far, rounded to microseconds."""
         return round(self._missing_samples / self.sample_rate, 6)
 
     @property
     def received_s(self) -> float:
-        """Seconds of sound received, gaps excluded, rounded to microseconds."""
+        """Seconds of sound received so far, gaps excluded, rounded to microseconds."""
         return round((self._samples - self._missing_samples) / self.sample_rate, 6)
 
     @property
     def stretch_start(self) -> float:
-        """Stream time at which the current stretch started, in seconds."""
+        """Stream time, in seconds, at which the current stretch (part between two gaps) started."""
         return self._stretches[-1].start
 
     @property
@@ -87,16 +90,16 @@ class Timeline:
         self._missing_samples += n
 
     def push_frames(self, n: int) -> int:
-        """Count n more frames; return the number of the first of them in this stretch."""
+        """Count n more feature frames; return the number of the first one, counted from 0 in the current stretch."""
         self._frames += n
         return self._frames - n
 
     def push_step(self) -> None:
-        """Count one more texture step."""
+        """Count one more texture vector (one each half second)."""
         self._steps += 1
 
     def start_stretch(self, *, restart_steps: bool = False) -> float:
-        """Start a new stretch after a gap; return its start in stream seconds.
+        """Start a new stretch (part between two gaps) at the present stream time; return this time in seconds.
 
         restart_steps: also forget the earlier stretches and count texture steps from 0 again.
         """
@@ -108,23 +111,29 @@ class Timeline:
         return self.stretch_start
 
     def frame_end_time(self, frame: int) -> float:
-        """Return the stream time at which a frame of this stretch ends, in seconds, rounded to microseconds."""
+        """Return the stream time at which a frame of the current stretch ends, in seconds, rounded to microseconds.
+
+        frame: number since the last gap, or since the start of the stream, from 0.
+        """
         return round(self.stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
     def step_at(self, t: float) -> int:
-        """Return the texture step of a boundary at, or nearest to, stream time t, in seconds."""
+        """Return the number of the texture step whose boundary time is nearest to t, in stream seconds.
+
+        Steps are counted on from the last stretch that began by t, so the number may lie beyond the newest step.
+        """
         stretch = next((each for each in reversed(self._stretches) if each.start <= t), self._stretches[0])
         frame = (t - stretch.start) * ENGINE_RATE / HOP
         return stretch.first_step + max(0, round((frame - _FIRST_FRAME) / HOP_FRAMES))
 
     def locate_step(self, step: int) -> FramePosition:
-        """Return the frame that follows a boundary at this texture step, and the start of its stretch."""
+        """Return the position of the first feature frame after a boundary at this texture step."""
         stretch = next((each for each in reversed(self._stretches) if each.first_step <= step), self._stretches[0])
         return FramePosition(stretch.start, _FIRST_FRAME + (step - stretch.first_step) * HOP_FRAMES)
 
 
 def boundary_time(stretch_start: float, frame: int) -> float:
-    """Return the stream time, in seconds, of a boundary just before a frame.
+    """Return the stream time, in seconds, of a boundary just before this feature frame of a stretch.
 
     frame: number in the stretch that starts at `stretch_start`, stream seconds.
     """
@@ -132,7 +141,7 @@ def boundary_time(stretch_start: float, frame: int) -> float:
 
 
 def step_to_time(step: int | NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the time of a boundary at a texture step, in seconds, in a stream without gaps; same shape as `step`."""
+    """Return the boundary times of texture steps, in seconds, in a stream without gaps; same shape as `step`."""
     seconds: NDArray[np.float64] = ((_FIRST_FRAME + np.asarray(step) * HOP_FRAMES) * HOP + _FRAME_OFFSET) / ENGINE_RATE
     return seconds
 

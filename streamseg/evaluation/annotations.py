@@ -22,7 +22,7 @@ _NO_LABEL = "_"
 
 @dataclass(frozen=True, slots=True)
 class LabelledSpan:
-    """A labelled span of a file; start and end in stream seconds."""
+    """A labelled part of a sound file, from `start` to `end` in stream seconds."""
 
     start: float
     end: float
@@ -44,7 +44,7 @@ class AnnotatedFile:
 
 
 def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
-    """Read the annotation file `path`: a span from each row of start, end and label, separated by tabs.
+    """Read an annotation file; return a span for each row of start, end (seconds) and label, separated by tabs.
 
     Raises NotAudioError, which names the line, for a row of another form.
     """

@@ -97,7 +97,7 @@ def fit_projection(
 def make_boundary_targets(
     track: TrackTexture, steps: NDArray[np.int64], recipe: TrainingRecipe, excluded_labels: frozenset[str] = frozenset()
 ) -> NDArray[np.int8]:
-    """Return the target of a candidate at each of `steps`: 1 boundary, 0 none, -1 not used (near a boundary).
+    """Return the training target at each texture vector in `steps`: 1 boundary, 0 none, -1 not used (near a boundary).
 
     steps: shape (n,), indices of texture vectors. excluded_labels: labels whose spans, with the boundaries at both
     ends, are -1, because a fold is tested on them.
@@ -132,7 +132,7 @@ def collect_examples(
     floor: float = -np.inf,
     excluded_labels: frozenset[str] = frozenset(),
 ) -> TrainingExamples:
-    """Collect training examples: the candidates of a track at every age of the recipe, with their targets.
+    """Collect training examples from a track: the features and targets of candidates at each age in `recipe.ages`.
 
     model: computes the features. negative_share: share of the negatives that is collected, at random. floor: candidates
     are left out whose log-odds by the model's glance trees are not above it. excluded_labels: as in
@@ -157,7 +157,7 @@ def fit_trees(
     """Train boosted trees that predict whether a candidate is a boundary.
 
     examples: of each track. weights: of each track. n_trees: number of trees. n_leaves: of each tree. n_features:
-    only so many of the first features are used.
+    only the first `n_features` features are used.
     """
     options = {
         "objective": "binary",
@@ -179,7 +179,7 @@ def fit_trees(
 
 
 def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int32] | Floats]:
-    """Convert the trees of all boosters, in order, to arrays; {name of a field of `BoundaryModel`: array}."""
+    """Convert the trees of all boosters, in order, to arrays; return {field name of `BoundaryModel`: array}."""
     feature: list[int] = []
     threshold: list[float] = []
     left: list[int] = []
@@ -211,7 +211,7 @@ def flatten_trees(boosters: list[lightgbm.Booster]) -> dict[str, NDArray[np.int3
 
 
 def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Floats) -> BoundaryModel:
-    """Make a boundary model that has no trees yet, with which the features of candidates are computed."""
+    """Make a boundary model without trees, which can compute the features of candidates but not classify them."""
     empty = np.zeros(0, np.int32)
     return BoundaryModel(
         projection=projection,
@@ -233,7 +233,7 @@ def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Fl
 
 
 def set_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
-    """Return a copy of the model with only these first-stage trees; they reject candidates of log-odds below `gate`."""
+    """Return a copy of the model with only the trees of `booster`, which reject candidates of log-odds below `gate`."""
     return replace(
         model,
         **flatten_trees([booster]),  # type: ignore[arg-type]
@@ -252,7 +252,8 @@ def train_boundary_model(
 ) -> BoundaryModel:
     """Train a boundary model on annotated tracks of one kind of material.
 
-    Its policies and calibration are placeholders: choose them afterwards, see `choose_policies`, `calibrate_model`.
+    The policies and the calibration of the model are placeholders: choose them afterwards, see `choose_policies` and
+    `calibrate_model`.
     classes: directions of sound classes, as in `BoundaryModel`. weight: returns the weight of a track's examples.
     excluded_labels: labels that are not used, because a fold is tested on them.
 

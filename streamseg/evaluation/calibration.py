@@ -61,7 +61,7 @@ class PlattScaling(NamedTuple):
 
 
 def fit_platt_scaling(probabilities: Floats, outcomes: NDArray[np.bool_]) -> PlattScaling:
-    """Fit the slope and the shift of log-odds by which predicted probabilities become calibrated (Platt 1999).
+    """Fit the slope and the shift that calibrate predicted probabilities when applied to log-odds (Platt 1999).
 
     Maximum likelihood with a ridge towards the identity (1, 0), which weighs `_PRIOR_COUNT` predictions. A ridge in
     scikit-learn's `LogisticRegression` is towards 0 and cannot penalise the intercept, hence `scipy.optimize`.

@@ -13,10 +13,10 @@ _RIDGE = 0.05  # added to the variances within groups
 
 
 class RidgeCovariance:
-    """A covariance estimator of scikit-learn: the empirical covariance with `_RIDGE` added to its diagonal."""
+    """A covariance estimator for scikit-learn: the empirical covariance with 0.05 added to the diagonal."""
 
     def fit(self, vectors: Floats) -> RidgeCovariance:
-        """Compute `covariance_`, shape (d, d), from vectors of shape (n, d)."""
+        """Compute the attribute `covariance_`, shape (d, d), from vectors of shape (n, d); return self."""
         self.covariance_: Floats = empirical_covariance(vectors) + _RIDGE * np.eye(vectors.shape[1])
         return self
 

@@ -55,7 +55,7 @@ class TrackPredictions:
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """The scores of one file; None where its kind of annotation does not allow a score.
+    """The scores of one file; a score that the kind of annotation does not allow is None.
 
     true, estimated: number of boundaries annotated, and predicted. precision, recall, f: of boundaries, at 3 s. f_05: F
     at 0.5 s. delays_s: from each boundary that was found to its decision, in seconds. pairwise_f, v_measure: of labels.
@@ -83,7 +83,7 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The scores of all files of a folder; predictions and annotations by track name, which is the file's stem."""
+    """The scores of all files of a folder, with predictions and annotations by track name (the stem of the file)."""
 
     tracks: tuple[TrackScore, ...]
     predictions: dict[str, TrackPredictions]
@@ -91,14 +91,14 @@ class Evaluation:
 
     @property
     def timeliness(self) -> list[TimelinessCounts]:
-        """Counts of each track: boundaries predicted early, retractions, and pairs of (probability, came true)."""
+        """For each track, the counts of early and of retracted boundaries, and whether each prediction came true."""
         return [
             timeliness.measure_timeliness(truth, self.predictions[name].boundary_history)
             for name, truth in self.truth.items()
         ]
 
     def summary_rows(self) -> list[tuple[str, str, str]]:
-        """Format each score that exists as a row of (title, mean, 95 % interval over tracks or "")."""
+        """Format each score that exists as a row of (title, mean or median, 95 % interval over tracks or "")."""
         rows = []
         for name, title in (
             ("f", "F (3 s)"),
@@ -155,7 +155,7 @@ class TrackRun(NamedTuple):
 
 
 def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> TrackRun:
-    """Run the program over one sound file and collect its predictions.
+    """Run the program over one sound file; return the predictions and the speed.
 
     model: the boundary model; None: the one that is shipped for the settings' profile.
     """
@@ -249,7 +249,7 @@ def evaluate_folder(
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
-    """Run the program over every annotated file of a folder and score its predictions.
+    """Run the program over every annotated file of a folder and score the predictions.
 
     model: the boundary model; a mapping has one for each file's stem, for example trained without that file; None: the
     shipped one. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes. progress: called

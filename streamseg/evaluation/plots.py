@@ -58,7 +58,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = Tru
 
 
 def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
-    """Draw one track: novelty with found, false and missed boundaries; below it, the true and the predicted labels."""
+    """Draw one track: novelty with found, false and missed boundaries above, true and predicted labels below."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     end = max(predictions.duration_s, truth.spans[-1].end)
@@ -104,9 +104,9 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
 
 
 def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
-    """Draw reliability diagrams side by side: observed share over predicted probability, with numbers of predictions.
+    """Draw reliability diagrams side by side: the share of predictions that came true over the predicted probability.
 
-    diagrams: by title.
+    diagrams: by title. Each point is marked with its number of predictions.
     """
     figure = Figure(figsize=(4.4 * len(diagrams), 5.0), layout="constrained")
     for axes, (name, diagram) in zip(

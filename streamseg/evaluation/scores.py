@@ -23,7 +23,7 @@ _TRANSITION_MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedBoundary:
-    """A predicted boundary. t, decided_t: stream seconds of the boundary, and of the decision about it."""
+    """A predicted boundary at stream time `t`, about which the program decided at `decided_t`; both in seconds."""
 
     t: float
     decided_t: float

@@ -38,12 +38,15 @@ class ScoredProgramme:
 
 
 def is_programme(spans: tuple[LabelledSpan, ...]) -> bool:
-    """Return whether the spans annotate a programme: there are some, and every label is a key of `TRUTH_CLASSES`."""
+    """Return whether the spans annotate a broadcast programme: all labels are sound classes such as `speech`, `jingle`.
+
+    The sound classes are the keys of `TRUTH_CLASSES`. False without spans.
+    """
     return bool(spans) and {span.label for span in spans} <= set(TRUTH_CLASSES)
 
 
 def sample_truth_on_grid(spans: tuple[LabelledSpan, ...]) -> ClassGrid:
-    """Return whether speech, music and silence are annotated in each half second, bool, shape (cells, 3).
+    """Return for each half second whether speech, music and silence are annotated: bool, shape (half seconds, 3).
 
     A cell is GRID_S long and sampled at its middle; the cells cover the annotation. The columns are KINDS.
     """
@@ -53,7 +56,7 @@ def sample_truth_on_grid(spans: tuple[LabelledSpan, ...]) -> ClassGrid:
 
 
 def sample_predictions_on_grid(predictions: tuple[SoundChanged, ...], spans: tuple[LabelledSpan, ...]) -> ClassGrid:
-    """Return whether speech, music and silence are predicted in each half second, bool, shape (cells, 3).
+    """Return for each half second whether speech, music and silence are predicted: bool, shape (half seconds, 3).
 
     spans: the annotation; the cells are those of `sample_truth_on_grid`. A prediction holds from its `t` until the next
     one; before the first there is no class.
@@ -67,7 +70,7 @@ def sample_predictions_on_grid(predictions: tuple[SoundChanged, ...], spans: tup
 
 
 def measure_decision_delays(programme: ScoredProgramme) -> list[float]:
-    """Return the seconds from each true change of a class to the decision about it; missed changes are left out."""
+    """Return the seconds from each true change of speech, music or silence to its decision, missed changes excluded."""
     delays = []
     for k, kind in enumerate(KINDS):
         before = False
@@ -89,7 +92,7 @@ def measure_decision_delays(programme: ScoredProgramme) -> list[float]:
 
 
 def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, str, str]]:
-    """Format the scores of all programmes together as rows of (title, value, ""); none without programmes."""
+    """Format the scores of all programmes together as rows of (title, value, ""); [] if there are no programmes."""
     if not programmes:
         return []
     true = np.vstack([sample_truth_on_grid(programme.truth) for programme in programmes])

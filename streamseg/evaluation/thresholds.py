@@ -34,7 +34,7 @@ _CANDIDATE_POLICIES = [
 
 @dataclass(frozen=True, slots=True)
 class PolicyScore:
-    """The scores of one confirmation policy on several tracks, at a tolerance of 3 s.
+    """The scores of one confirmation policy (when to confirm a boundary) on several tracks, at a tolerance of 3 s.
 
     f, precision, recall: means over tracks; the others: of all tracks together. delay_median_s, delay_p90_s: from
     boundary to decision; infinite when no boundary was found.
@@ -50,9 +50,9 @@ class PolicyScore:
 
 
 def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) -> Floats:
-    """Run the boundary classifier over a track; return the probabilities of all candidates after each vector.
+    """Classify the boundary candidates of a track at each texture vector; return probabilities, shape (vectors, ages).
 
-    Returns shape (vectors, ages): column k is of the candidate that is `model.ages[k]` vectors old.
+    Column k is of the candidate that is `model.ages[k]` vectors old.
     """
     classifier = BoundaryClassifier(model)
     return np.array([classifier.push(vector) for vector in track.vectors])
@@ -63,8 +63,7 @@ def confirm_boundaries(
 ) -> list[DetectedBoundary]:
     """Return the boundaries of a track that a confirmation policy confirms, in order of decision.
 
-    probabilities: from `compute_boundary_probabilities`. policy: None takes the policies of
-    the model.
+    probabilities: from `compute_boundary_probabilities`. policy: None takes the policies of the model.
     """
     if policy is not None:
         model = replace(model, policies=np.array([policy]))
@@ -77,7 +76,8 @@ def run_boundary_tracker(
 ) -> tuple[BoundaryPrediction, ...]:
     """Run the boundary tracker over the probabilities of a track's candidates; return all its decisions, in order.
 
-    probabilities: from `compute_boundary_probabilities`. Those of the decisions are calibrated by `model.calibration`.
+    probabilities: from `compute_boundary_probabilities`. The decisions have probabilities calibrated by
+    `model.calibration`.
     """
     tracker = BoundaryTracker(settings, model)
     decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
@@ -136,9 +136,9 @@ def score_policy(
 def score_candidate_policies(
     tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
 ) -> list[PolicyScore]:
-    """Score every candidate policy (threshold, its rise, youngest age: see `ThresholdPolicy`) on annotated tracks.
+    """Score a fixed set of confirmation policies (threshold, rise of the threshold, youngest age) on annotated tracks.
 
-    probabilities: as in `score_policy`.
+    probabilities: as in `score_policy`. For the policies see `ThresholdPolicy`.
     """
     return [
         score_policy(tracks, probabilities, model, (0.0, threshold, rise, float(youngest)), settings)
@@ -150,7 +150,7 @@ def score_candidate_policies(
 def choose_policies(
     policy_scores: list[PolicyScore], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)
 ) -> Floats:
-    """Choose for each look-ahead the policy of highest F whose median delay is within it; if none is, the fastest.
+    """Choose for each look-ahead the policy of highest F whose median delay is within the look-ahead, else the fastest.
 
     policy_scores: of the policies to choose from. Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
     """

@@ -22,7 +22,7 @@ DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 @dataclass(frozen=True, slots=True)
 class BoundaryPrediction:
-    """One decision of the program about a boundary: it is provisional, confirmed or retracted.
+    """One decision of the program about a boundary: the boundary is provisional, confirmed or retracted.
 
     t: stream seconds of the boundary, None when it is retracted. decided_t: of the decision. probability: stability of
     a provisional boundary, confidence of a confirmed one. at_end: whether the end of the stream caused the decision.
@@ -38,7 +38,7 @@ class BoundaryPrediction:
 
 @dataclass(frozen=True, slots=True)
 class TimelinessCounts:
-    """Counts of one track that show how early its boundaries were predicted, and how often predictions were right.
+    """Counts of one track that show how early boundaries were predicted, and how often predictions were right.
 
     sharp: number of true boundaries that are cuts. early: those of them predicted, in any state, within `EARLY_S`.
     provisional: number of boundaries that were provisional. retractions: those of them that were retracted.
@@ -55,7 +55,7 @@ class TimelinessCounts:
 
 
 def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, ...]) -> TimelinessCounts:
-    """Compare the predictions for one track with its annotation: count the early, the retracted and the true ones.
+    """Compare the boundary predictions for a track with the annotation; count early, retracted and true predictions.
 
     history: the decisions, in order. Boundaries about which the end of the stream decided are left out.
     """
@@ -103,7 +103,11 @@ def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, 
 
 
 def make_reliability_diagrams(tracks: list[TimelinessCounts]) -> dict[str, ReliabilityDiagram]:
-    """Make {title: reliability diagram} of the predictions in all tracks together: confidence, and stability."""
+    """Pool the predictions of all tracks; return {title: reliability diagram}, one of confidence and two of stability.
+
+    Confidence is compared with the annotation; stability with the annotation and, in a third diagram, with whether the
+    boundary was confirmed.
+    """
     stability = [row for track in tracks for row in track.stability]
     confidence = [row for track in tracks for row in track.confidence]
     return {

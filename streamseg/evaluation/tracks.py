@@ -23,9 +23,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TrackTexture:
-    """An annotated file with its texture vectors, shape (n, VECTOR_DIMS).
+    """An annotated sound file with its texture vectors, one each half second.
 
-    source: name of what the track was made from; tracks of one source are never on both sides of a fold.
+    vectors: shape (n, VECTOR_DIMS). source: name of what the track was made from; tracks of one source are never on
+    both sides of a fold.
     """
 
     truth: AnnotatedFile
@@ -34,14 +35,14 @@ class TrackTexture:
 
 
 def extract_texture(path: Path) -> Floats:
-    """Compute all texture vectors of a sound file, shape (n, VECTOR_DIMS)."""
+    """Compute the texture vectors of a sound file, one each half second; return shape (n, VECTOR_DIMS)."""
     texture = TextureExtractor()
     rows = [vector[None] for frames in extract_feature_frames(path) for _, vector in texture.push(frames)]
     return np.concatenate([np.zeros((0, VECTOR_DIMS)), *rows])
 
 
 def extract_feature_frames(path: Path) -> Iterator[Floats]:
-    """Compute all feature frames of a sound file; yield those of each block, shape (n, COLUMNS_TOTAL)."""
+    """Compute the features of a sound file; yield those of each block, one row per frame, shape (n, COLUMNS_TOTAL)."""
     features = FeatureExtractor()
     for samples in resample_to_mono(AudioFileSource(path)):
         yield features.push(samples)

@@ -54,7 +54,10 @@ _MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class StepScore:
-    """The cross-validated scores of one tuning step: each track is predicted by a model fitted to other files."""
+    """The cross-validated scores of one tuning step: the model "as it is", "fitted", or "grown" (with new trees).
+
+    Each track is predicted by a model fitted to other files.
+    """
 
     step: TuningStep
     tracks: tuple[TrackScore, ...]
@@ -65,7 +68,10 @@ class StepScore:
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_row(self) -> tuple[str, ...]:
-        """Format a row: step, F, its 95 % interval, precision, recall, false alarms per hour, delay (median, p90)."""
+        """Return a table row: step, F, 95 % interval of F, precision, recall, false alarms per hour, delays.
+
+        The delays from boundary to decision: median and 90th percentile.
+        """
         low, high = scores.bootstrap_interval([track.f for track in self.tracks])
         hours = sum(track.duration_s for track in self.tracks) / 3600
         alarms = sum(track.false_alarms_per_h * track.duration_s for track in self.tracks) / 3600 / hours
@@ -88,7 +94,7 @@ class StepScore:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """The scores of all tuning steps, the best step, and its model, fitted to all files.
+    """The scores of all tuning steps, the best step, and the model of that step, fitted to all files.
 
     hours: of sound. changes: annotated boundaries.
     """

@@ -37,7 +37,10 @@ class WorldScores:
         return float(np.mean([track.f for track in self.tracks]))
 
     def table_rows(self) -> list[tuple[str, ...]]:
-        """Format the mean scores as a row of `COLUMNS`, and those of the checkerboard, if any, as a second row."""
+        """Format the mean scores as a table row, and those of the checkerboard baseline, if any, as a second row.
+
+        The columns are `COLUMNS`.
+        """
         rows = [_row(self.name, self.tracks)]
         return [*rows, _row("checkerboard", self.checkerboard)] if self.checkerboard else rows
 

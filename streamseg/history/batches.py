@@ -21,12 +21,12 @@ class EncodedEvent(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_envelope(cls, envelope: Envelope) -> EncodedEvent:
-        """Encode an event's envelope as JSON, and find its topic."""
+        """Encode an event's envelope as JSON, and find the event's topic."""
         return cls(envelope, encode_envelope(envelope), topic_of_type(envelope.type))
 
     @property
     def high_volume(self) -> bool:
-        """Whether the event is of a high-volume topic: not recorded, and dropped for a slow client."""
+        """Whether the event's topic is high-volume: such events are not recorded, and are dropped for slow clients."""
         return self.topic in HIGH_VOLUME_TOPICS
 
 

@@ -106,7 +106,7 @@ class OpenHistory:
         return loss
 
     def close_and_set_aside(self, loss: HistoryLoss) -> None:
-        """Close a history whose file was lost, and rename what is left of the file, so that its path is free again.
+        """Close a history whose file was lost, and rename what is left of the file, so that the path is free again.
 
         A file that another process uses now (kind "taken") is not renamed.
         """
@@ -133,7 +133,7 @@ class OpenHistory:
 
 
 def refuse_foreign_history(path: Path) -> None:
-    """Raise UsageError if `open_history` would meet a file that is not ours at this path. Changes no file.
+    """Raise UsageError if a file that is not a history of streamseg lies at `path`. Changes no file.
 
     The same holds for the paths `name-2`, `name-3` … beside it, and for the files that SQLite writes beside each.
     """
@@ -142,7 +142,7 @@ def refuse_foreign_history(path: Path) -> None:
 
 
 def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> OpenHistory:
-    """Open or make the history file at a path, and lock it for writing; if it is in use, open one beside it instead.
+    """Open or make the history file at `asked_path` and lock it for writing; if that is in use, open one beside it.
 
     A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
     ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings.

@@ -79,7 +79,7 @@ class HistoryFileWatch:
         return None
 
     def set_aside(self, loss: HistoryLoss) -> Path:
-        """Rename what is left of a lost history's files to a new path beside it; return that path.
+        """Rename what is left of a lost history's files to a new path in the same folder; return that path.
 
         Of a file that is gone, that is what still lies beside its path: SQLite would use it with the next file there.
         """

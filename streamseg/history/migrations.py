@@ -16,7 +16,7 @@ class NewerVersionError(Exception):
 
 @contextmanager
 def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Run a `with` block as one writing transaction: committed at its end, rolled back if it raises."""
+    """Run the `with` block as one writing transaction: commit at the end, or roll back if the block raises."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -28,7 +28,7 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
-    """Return how many of `migrations` were applied to a database. Raises NewerVersionError if others were as well."""
+    """Return how many of `migrations` were applied to a database. Raises NewerVersionError if it has more."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise NewerVersionError(f"its version {version} is newer than ours, {len(migrations)}")
@@ -36,7 +36,7 @@ def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
 
 
 def migrate_database(db: sqlite3.Connection, migrations: Sequence[str]) -> None:
-    """Apply the migrations that the file does not have yet; the caller runs this in a transaction.
+    """Apply the migrations that a database does not have yet; the caller must have begun a transaction.
 
     Raises NewerVersionError, or sqlite3.Error where the tables are not those of the file's version.
     """

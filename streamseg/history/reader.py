@@ -49,17 +49,17 @@ class HistoryReader:
     async def count_events_after(
         self, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
     ) -> int | None:
-        """Count the events after `cursor`, up to `head`, that the filter selects; None if any event is not recorded."""
+        """Count the events from `cursor` to `head` that the filter selects; None if one in between is not recorded."""
         return await self._run_query(lambda db: _count_wanted_events(db, stream, cursor, head, topic_filter))
 
     async def read_events_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:
-        """Read the next events after `cursor`, at most 100, up to `head`; None if any up to `head` is not recorded."""
+        """Read up to 100 events after `cursor`, none after `head`; return None if one in between is not recorded."""
         return await self._run_query(lambda db: _read_events_after(db, stream, cursor, head))
 
     async def answer_history_request(
         self, id: int | str, request: r.HistoryRequest, limit_bytes: int
     ) -> r.HistoryResponse | None:
-        """Read the events that a client requests; return the response, None if the requested epoch is not recorded.
+        """Read the events that a client requests; return the response, or None if the epoch is not recorded.
 
         id: of the request. limit_bytes: of the events' JSON together; a first event that is longer is returned too.
         """

@@ -9,7 +9,7 @@ _MAX_EMPTY_EPOCHS = 1000  # kept after their last event is deleted, so that a cu
 
 
 def prune_oldest_events(db: sqlite3.Connection, max_events: int, since: float) -> bool:
-    """Delete at most 2000 of each stream's oldest events that exceed the limits; return true if more may exceed them.
+    """Delete per stream up to 2000 events beyond `max_events` or before `since`; return true if more may remain.
 
     max_events: how many events of a stream may stay. since: Unix seconds; events recorded before it are deleted. Always
     the oldest are deleted, in order, whatever the clock did: what is left has no holes.

@@ -43,7 +43,7 @@ _CONTENT_NAMES = {
 
 
 class DatabaseKind(NamedTuple):
-    """How streamseg recognises one kind of its SQLite files, such as the history, and names it in messages.
+    """How streamseg recognises its SQLite files of one kind, such as the history, and names the kind in messages.
 
     noun: its name in messages. application_id: SQLite's mark in the file's header. tables: those that it has at least.
     option: the command-line option that names another path. is_locked: whether a file NAME.lock of ours lies
@@ -58,7 +58,7 @@ class DatabaseKind(NamedTuple):
 
 
 def connect_database(path: Path, *, durable: bool = False) -> sqlite3.Connection:
-    """Open a database for writing, in WAL and autocommit mode, or make it. durable: commits survive a power cut."""
+    """Open or make a database for writing, in WAL and autocommit mode. durable: commits survive a power cut."""
     return _configure_connection(
         sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False), durable=durable
     )
@@ -89,7 +89,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]) -> QueryResult:
-    """Call `read` with a read-only connection to a database, and return its result. Raises sqlite3.Error.
+    """Call `read` with a read-only connection to a database; return the result of `read`. Raises sqlite3.Error.
 
     A file that is opened as immutable may be written at the same time, when another process copies its log into it.
     That looks like damage, so a damaged file is read twice: by then the log exists, and SQLite's locks are used.
@@ -131,7 +131,7 @@ def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
 
 
 def refuse_foreign_file(path: Path, kind: DatabaseKind, *, allow_damaged: bool = False) -> None:
-    """Raise UsageError if what lies at a path is not a file of this kind, or a foreign file is in its way beside it.
+    """Raise UsageError if `path` is taken by anything but a file of this kind, or a path beside it by a foreign file.
 
     allow_damaged: accept a damaged file, because streamseg made it. For the files beside the path see
     `refuse_foreign_companions`.
@@ -153,7 +153,7 @@ def refuse_foreign_file(path: Path, kind: DatabaseKind, *, allow_damaged: bool =
 
 
 def refuse_foreign_companions(path: Path, kind: DatabaseKind) -> None:
-    """Raise UsageError if another program's file beside a path has a name that SQLite or our lock would write to."""
+    """Raise UsageError if another program's file has a name that SQLite or our lock would use beside `path`."""
     for ending, prefixes in _MAGIC_PREFIXES.items():
         companion = companion_path(path, ending)
         start = _read_first_bytes(companion, 4)
@@ -165,7 +165,7 @@ def refuse_foreign_companions(path: Path, kind: DatabaseKind) -> None:
 
 
 def companion_path(path: Path, ending: str) -> Path:
-    """Return the path of a file that SQLite or our lock writes beside a database. ending: `-wal`, `.lock` …"""
+    """Return the path of a file beside a database: the path of the database with `-wal`, `.lock` … appended."""
     return path.with_name(path.name + ending)
 
 

@@ -62,7 +62,7 @@ class HistoryWriter:
                 self._append_batch(batch, now)
 
     def mark_epochs_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Record that these epochs, (stream, epoch), lack events. Raises sqlite3.Error if the disk is too full."""
+        """Record that these epochs, given as (stream, epoch), lack events. Raises sqlite3.Error on a full disk."""
         with self._transaction():
             for stream, epoch in epochs:
                 _, epoch_id = self._find_row_ids(stream, epoch)
@@ -80,7 +80,7 @@ class HistoryWriter:
         self._file.lock.is_history_complete = False
 
     def prune_events(self, max_events: int, since: float) -> bool:
-        """Delete some of each stream's oldest events; returns true if more are to be deleted.
+        """Delete per stream up to 2000 events beyond `max_events` or before `since`; return true if more may remain.
 
         max_events: how many of each stream to keep. since: Unix seconds; events recorded before it are deleted.
         """

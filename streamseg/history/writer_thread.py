@@ -42,7 +42,7 @@ class DeliverableBatch(NamedTuple):
 
 
 class HistoryRecorder:
-    """Writes batches of events to a history in its own thread, then passes each to a callback, recorded or not."""
+    """Writes event batches to a history in its own thread; each then goes to a callback, even if writing failed."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class HistoryRecorder:
         return self._writer.path if self._writer is not None else self._path
 
     def start(self) -> None:
-        """Start the thread that writes."""
+        """Start the thread that writes the history."""
         self._thread.start()
 
     def put_batch(self, batch: EventBatch) -> None:
@@ -92,7 +92,7 @@ class HistoryRecorder:
         self._queue.put(batch)
 
     def finish_and_close(self) -> None:
-        """Wait until all queued batches are written and passed to the callback, and the file is closed."""
+        """Write all queued batches, pass them to the callback, close the file, and wait for the thread to end."""
         self._queue.put(None)
         self._thread.join()
 

@@ -40,7 +40,7 @@ MIGRATIONS = (
 
 
 class NameEntry(NamedSound, frozen=True, kw_only=True):
-    """A named sound in the store, with its id, stream and time.
+    """A named sound as the store holds it: with its id, the stream it came from, and when it was stored.
 
     id: its number in the store. stream: the stream that it came from; empty for a sound from a recording. created_at:
     when it was stored or last replaced, Unix seconds.

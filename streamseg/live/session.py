@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def public_source_name(source: str) -> str:
-    """Return the name of a source that clients may see: for a file only its name, because its folder is private."""
+    """Return the name of a source that clients may see: for a file the name without its folder, which is private."""
     if source == "-" or source == "mic" or source.startswith("mic:") or "://" in source:
         return source
     return PurePath(source).name or source
@@ -52,7 +52,7 @@ class _Mark(NamedTuple):
 
 
 class Session:
-    """Runs the engine on one source: iterating it yields, for each block of sound, the list of new events.
+    """Runs the engine on one source; iterating the session yields, for each block of sound, the list of new events.
 
     Iterate it once, in one thread, to the end. The events are envelopes; a list is empty when a block gave none. When
     the source fails, the iteration ends without an exception, and `failure` is the error. The methods below (`finish`,
@@ -216,12 +216,12 @@ class Session:
     # What clients and the history may request (`streamseg.wire.controls.StreamControls`), from any thread.
 
     def finish(self) -> None:
-        """Close the source, process what it has delivered, and emit all pending events; then the iteration ends."""
+        """Close the source; the iteration then processes the delivered sound, yields all pending events, and ends."""
         self.is_stopped = True
         self.source.close()
 
     def reset(self) -> None:
-        """Emit all pending events, then start the engine anew on the same source, with a new epoch."""
+        """At the next block, emit all pending events; then start the engine anew on the same source, in a new epoch."""
         self._reset_requested = True
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
@@ -240,7 +240,7 @@ class Session:
         self._incoming_marks.put(_Mark(t, verdict))
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give a label a name: emit `label.named`; from the next epoch on the engine recognises its sound by this name.
+        """Name a label: emit `label.named`; from the next epoch on, the engine recognises the label's sound by `name`.
 
         by: who gave the name, such as the name of the client.
         """

@@ -29,7 +29,9 @@ _PROGRESS_INTERVAL_S: Final = 0.1
 
 
 class Supervisor:
-    """Runs sessions in worker threads, and passes their events to a callback on the asyncio event loop."""
+    """Runs sessions in worker threads, and passes their events to a callback on the asyncio event loop; a session that
+    fails is not restarted, and the others continue.
+    """
 
     def __init__(
         self, sessions: Sequence[Session], on_events: EventCallback, on_end: EndCallback | None = None

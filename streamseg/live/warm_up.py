@@ -17,7 +17,7 @@ _SECTION_S: Final = 12
 
 @cache
 def compile_kernels() -> float:
-    """Compile or load all kernels by running each once, before live sound comes in; returns how long it took, seconds.
+    """Compile or load all kernels by running each once, before live sound comes in; return the seconds this took.
 
     The first run after an installation compiles, about half a minute; later runs load the compiled kernels, about a
     second. In one process only the first call does this; later calls return its figure.

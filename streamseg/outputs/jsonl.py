@@ -13,7 +13,7 @@ _LONGEST_LINE: Final = 4 * 2**20  # bytes; no event is longer, and a file of som
 
 
 def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
-    """Yield each event as one line of JSON, as soon as it comes; control characters in it are escaped."""
+    """Yield each event as one line of JSON, as soon as the event comes; control characters in the line are escaped."""
     for envelope in envelopes:
         yield escape_unprintable_json(encode_envelope(envelope).decode()) + "\n"
 

@@ -21,7 +21,7 @@ _MAX_TIME_S: Final = 1e10  # about 300 years
 
 @dataclass(frozen=True, slots=True)
 class RecordedSection:
-    """One closed section of a run: its start and end in stream seconds, its label, name and report.
+    """One closed section of a run: start and end in stream seconds, label, name, and report (description of the sound).
 
     All texts are printable and have one line each.
 
@@ -47,7 +47,7 @@ class RecordedSection:
 
     @property
     def title(self) -> str:
-        """The display name and its occurrence: `A 2` is the second section with the display name `A`."""
+        """The display name and the occurrence number: `A 2` is the second section with the display name `A`."""
         return f"{self.display_name} {self.occurrence}"
 
 
@@ -71,7 +71,7 @@ class Recording:
 
 
 def collect_recording(envelopes: Iterable[Envelope]) -> Recording:
-    """Collect the sections of one run from its events; labels and names that came later are applied to them.
+    """Collect the sections of one run from its events; apply the labels and names that later events give.
 
     Raises UsageError when the events are of several runs; OutputError when no section was closed, or when the times of
     a section are impossible.

@@ -38,11 +38,11 @@ class AccessTokens:
         return min((len(token) for token in (self._read, self._control) if token), default=0)
 
     def with_control_token_for_reading(self) -> AccessTokens:
-        """Return a copy with which reading needs a token: without a read token, the control token serves for it."""
+        """Return a copy that requires a token for reading: the read token or, without one, the control token."""
         return AccessTokens(self._read or self._control, self._control)
 
     def role_for_proof(self, challenge: str, auth: str | None) -> Role | None:
-        """Return the role that the proof of a WebSocket client gives it; None if the client must be refused.
+        """Check a WebSocket client's proof of a token; return the client's role, or None if the client must be refused.
 
         challenge: sent to this client in `hello`. auth: the client's proof of a token, None where it sent none.
         Without a proof the role is "read", unless reading needs a token.
@@ -57,7 +57,7 @@ class AccessTokens:
         )
 
     def role_for_bearer(self, authorization: str | None) -> Role | None:
-        """Return the role that the token of an HTTP client gives it; None if the request must be refused.
+        """Check the token of an HTTP request; return the client's role, or None if the request must be refused.
 
         authorization: the `Authorization` header, `Bearer TOKEN`; None where the request has none: then the role
         is "read", unless reading needs a token.

@@ -33,7 +33,7 @@ _CLOSE_TIMEOUT_S = 5.0  # for the client to read the close frame
 
 
 class ClientConnection:
-    """One connected WebSocket client: passes its messages to the protocol, performs the actions, and sends it events.
+    """Serves one WebSocket client: passes its messages to the protocol, performs the resulting actions, sends events.
 
     connection: its WebSocket. server_protocol: new, for this client. session: id of this connection, shown to the
     client. Must be made on the event loop.
@@ -103,7 +103,7 @@ class ClientConnection:
             self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send frames that do not count as unread, because the caller sends them only when few bytes wait."""
+        """Send frames not counted towards the slow-client limit; the caller must send them only when few bytes wait."""
         self.send_frames(frames, paced_bytes=len(frames))
 
     def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
@@ -121,13 +121,16 @@ class ClientConnection:
         self.send_frames(frames)
 
     def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
-        """Send the message `identified`: the client is accepted. streams: by name, where the client starts in each."""
+        """Send the message `identified`: it tells the client that it is accepted and where it starts in each stream.
+
+        streams: by name, where the client starts in each.
+        """
         for action in self._protocol.send_identified(self._session, streams):
             if isinstance(action, protocol.SendMessageAction):
                 self.send_paced_frames(make_text_frame(action.text))
 
     async def wait_until_drained(self) -> bool:
-        """Wait until the client has read most of the waiting bytes. Returns False if it has disconnected."""
+        """Wait until the client has read most of the waiting bytes; return False if the client has disconnected."""
         try:
             await self._connection.drain()
         except (ConnectionClosed, OSError):

@@ -165,7 +165,7 @@ class Hub:
         return await self._history_reader.answer_history_request(id, request, self.settings.max_queue_bytes // 2)
 
     def handle_control(self, request: r.ControlRequest, by: str) -> None:
-        """Pass a client's control request to the stream that it names. by: the name of the client.
+        """Pass a client's control request to the stream that the request names. by: the name of the client.
 
         Raises UsageError if the stream does not run or refuses; UnknownLabelOrAlarmError if it lacks the label or
         alarm.

@@ -15,7 +15,7 @@ class UnknownLabelOrAlarmError(UsageError):
 
 
 class LabelAndAlarmRegistry:
-    """Keeps the labels and the raised alarms that the events of one stream named in its present epoch."""
+    """Keeps the labels and the raised alarms of one stream in its present epoch (run), collected from its events."""
 
     def __init__(self) -> None:
         self._epoch = ""
@@ -23,7 +23,10 @@ class LabelAndAlarmRegistry:
         self._alarms: dict[str, None] = {}
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Add the labels of an event; add or remove its alarm. The first event of an epoch removes all earlier ones."""
+        """Add the labels in an event; add the alarm that the event raises, or remove the alarm that it clears.
+
+        The first event of an epoch removes all earlier labels and alarms.
+        """
         if envelope.epoch != self._epoch:
             self._epoch = envelope.epoch
             self._labels.clear()

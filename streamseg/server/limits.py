@@ -51,7 +51,7 @@ class ConnectionCounter:
         self._next_report_at = 0.0
 
     def admit_socket(self, address: str) -> bool:
-        """Count a new socket of this address and return True; False, without counting it, when a limit is reached."""
+        """Count a new socket of `address` and return True; if a limit is reached, do not count it and return False."""
         if self._open_sockets >= self._max_sockets:
             self.report_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
             return False
@@ -92,7 +92,10 @@ class LimitedConnection(ServerConnection):
     _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count a new connection and start its rate limits; abort it when there are too many. Called by asyncio."""
+        """Count a new connection and start its rate limits; abort the connection if too many are open.
+
+        Called by asyncio.
+        """
         super().connection_made(transport)
         self._is_refused = False
         if self.counter is not None:

@@ -97,7 +97,7 @@ class _CountedSocket(socket.socket):
 
 
 def loop_calls_accept(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether this event loop calls `LimitedListener.accept`, which counts connections, to accept them.
+    """Return whether this event loop accepts connections through `LimitedListener.accept`, which counts them.
 
     On Windows the default loop lets the system accept them.
     """

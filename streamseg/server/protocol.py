@@ -40,7 +40,7 @@ class SendMessageAction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CloseConnectionAction:
-    """An action for the caller: close the connection with this code and reason, and send nothing more."""
+    """An action for the caller of `ServerProtocol`: close the connection with this code and reason; send no more."""
 
     code: CloseCode
     reason: str
@@ -48,7 +48,7 @@ class CloseConnectionAction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JoinStreamsAction:
-    """An action for the caller: add the client to these streams, then call `ServerProtocol.send_identified`.
+    """An action for the caller of `ServerProtocol`: add the client to `streams`, then call `send_identified`.
 
     resume: by stream, the last event that the client received.
     """
@@ -60,7 +60,10 @@ class JoinStreamsAction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandleRequestAction:
-    """An action for the caller: carry out this request, then call `send_response` or `send_error` with its id."""
+    """An action for the caller of `ServerProtocol`: carry out `request`, then call `send_response` or `send_error`.
+
+    id: of the request; the response or error has the same one.
+    """
 
     id: int | str
     request: r.ClientRequest
@@ -137,7 +140,7 @@ class ServerProtocol:
                 return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
     def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
-        """Return the action that sends `identified`. Call it when the client has been added to its streams.
+        """Return the action that sends `identified` (client accepted); call this after the client joined its streams.
 
         session: id of the connection. streams: by name, where the client starts in each.
         """

@@ -17,7 +17,10 @@ class RateLimiter:
         self._filled_at = now
 
     def spend(self, now: float, cost: float = 1.0) -> bool:
-        """Take `cost` tokens out of the bucket; return whether it held so many. If not, the rest is a debt."""
+        """Take `cost` tokens out of the bucket, even below 0; return True if the bucket held enough, else False.
+
+        After False the content is below 0 and must refill before a call can return True again.
+        """
         refill = (now - self._filled_at) * self._per_s
         self._available = min(self._available + refill, self._burst) - cost
         self._filled_at = now

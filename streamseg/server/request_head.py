@@ -39,7 +39,7 @@ class RequestHeadReader:
         return len(self._data)
 
     def push(self, data: bytes) -> RequestHead | None:
-        """Add bytes of the client; return the head when it is complete, None before.
+        """Add bytes that the client sent; return the head of the request when it is complete, None before.
 
         Bytes that cannot begin an HTTP request are returned at once as a head with an empty method.
         """

@@ -42,7 +42,7 @@ class SendLimit:
         self._paced_bytes = min(self._paced_bytes, waiting_bytes)
 
     def is_within_limit_after_write(self, waiting_bytes: int, *, paced_bytes: int = 0) -> bool:
-        """Return False when too many bytes wait for the client, so it is too slow. Call this once after each write.
+        """Return False if more bytes wait for the client than allowed, else True; call this once after each write.
 
         paced_bytes: how many bytes of that write were paced data.
         """

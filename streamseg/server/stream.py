@@ -31,7 +31,10 @@ class StreamClient(Protocol):
         """Send WebSocket frames at once; close the connection if the client is too slow. Never waits."""
 
     def send_paced_frames(self, frames: bytes) -> None:
-        """Send frames that do not count as unread: the caller calls `wait_until_drained` between them. Never waits."""
+        """Send frames not counted towards the slow-client limit; await `wait_until_drained` between calls.
+
+        Never waits itself.
+        """
 
     def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
         """Send high-volume events of a topic; drop and count them if the client is slow. Never waits.
@@ -40,10 +43,13 @@ class StreamClient(Protocol):
         """
 
     async def wait_until_drained(self) -> bool:
-        """Wait until the client has read most of the waiting bytes. Returns False if it has disconnected."""
+        """Wait until the client has read most of the waiting bytes; return False if the client has disconnected."""
 
     def send_identified(self, streams: dict[str, JoinedStream]) -> None:
-        """Send the message `identified`: the client is accepted. streams: by name, where the client starts in each."""
+        """Send the message `identified`: it tells the client that it is accepted and where it starts in each stream.
+
+        streams: by name, where the client starts in each.
+        """
 
     def close_connection(self, code: CloseCode, reason: str) -> None:
         """Close the connection with this code. reason: a sentence for a person."""
@@ -99,7 +105,7 @@ class ServedStream:
         self.send_events(batch.events, is_recorded=is_recorded)
 
     def send_events(self, events: Sequence[EncodedEvent], *, is_recorded: bool = True) -> None:
-        """Send events to the clients that subscribe to them, in one write each. The state does not change."""
+        """Send events to the clients that subscribe to them, without changing the state of the stream."""
         if not events:
             return
         frames = [make_text_frame(encode_event_message(event.json, is_recorded=is_recorded)) for event in events]
@@ -109,7 +115,7 @@ class ServedStream:
             _send_to_clients(topic_filter, clients, events, frames)
 
     def add_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Send this client the events that `topic_filter` selects, from the next one on."""
+        """Add a client: from the next event on, the client receives the events that `topic_filter` selects."""
         self._clients.setdefault(topic_filter, set()).add(client)
 
     def remove_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
@@ -120,7 +126,7 @@ class ServedStream:
             self._clients.pop(topic_filter, None)
 
     def make_heartbeat(self) -> HeartbeatEntry:
-        """Return the entry of a heartbeat for this stream: how far it is processed and sent."""
+        """Return this stream's part of a heartbeat message: how far the stream has been processed and sent."""
         progress = self.progress
         return HeartbeatEntry(
             epoch=self.epoch,
@@ -133,7 +139,7 @@ class ServedStream:
         )
 
     def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
-        """Return the entry of `identified` for a client that joins now, after all events sent so far.
+        """Return this stream's part of the message `identified`, for a client that joins after all events sent so far.
 
         is_recovered: whether the client gets every event since its cursor. with_snapshot: whether to include the state.
         """

@@ -56,9 +56,9 @@ class Subscribers:
         names: Sequence[str],
         resume: Mapping[str, EventCursor],
     ) -> dict[str, EventCursor | None]:
-        """Add a client to the streams `names`, and send it `identified`; returns the streams that it still must join.
+        """Add a client to the streams `names`, send it `identified`, and return the streams that it must still join.
 
-        resume: by stream, the last event that it received. The result is for `send_missed_events`: by
+        resume: by stream, the last event that the client received. The result is for `send_missed_events`: by
         stream that the client does not receive yet, the cursor to replay from, or None where it needs a snapshot that
         did not fit into `identified`.
         """
@@ -90,7 +90,7 @@ class Subscribers:
         return pending
 
     async def send_missed_events(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
-        """Send a client the events that it missed, as fast as it reads; then add it to the receivers of the streams.
+        """Send a client its missed events or snapshots, as fast as it reads; then let it receive each stream live.
 
         pending: what `add_client` returned.
         """
@@ -105,7 +105,7 @@ class Subscribers:
             self._start_receiving(client, name)
 
     def change_subscription(self, client: StreamClient, topic_filter: TopicFilter) -> None:
-        """Replace the topic filter of a client: from now on it receives the events that this one selects."""
+        """Replace the topic filter of a client, which then receives the events that `topic_filter` selects."""
         if (subscriber := self._subscribers.get(client)) is not None:
             for name in subscriber.streams:
                 self._streams[name].remove_client(client, subscriber.topic_filter)

@@ -38,7 +38,7 @@ _REPORT_INTERVAL_S: Final = 60.0
 
 
 class CapturingSource:
-    """A source that yields the items of another source unchanged, and writes them to a WAV file: the capture."""
+    """A source that yields the items of another source unchanged, and also saves the sound to a WAV file."""
 
     def __init__(self, source: Source, path: Path | str) -> None:
         """Check that the capture can be written. The iteration creates the file.

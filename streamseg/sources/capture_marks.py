@@ -20,7 +20,7 @@ _MAX_SAMPLE: Final = 1 << 62
 
 
 class CaptureMark(NamedTuple):
-    """One mark of a capture: a gap, absence or title, and the number of samples (per channel) before it."""
+    """A gap, absence or title in a capture (saved recording), with the number of samples (per channel) before it."""
 
     sample: int
     item: NonSoundItem

@@ -26,7 +26,10 @@ _JOIN_S = 0.03  # each scene fades in and out over this time, so that no click m
 
 @dataclass(frozen=True, slots=True)
 class DemoScene:
-    """One scene of the programme: what sounds, and when, in seconds. A repeated scene has the same name."""
+    """One scene of the demo programme: the name of what sounds, and its start and end in seconds.
+
+    A repeated scene has the same name.
+    """
 
     name: str
     start_s: float
@@ -71,7 +74,7 @@ class DemoProgramme:
 
 
 def render_programme() -> Samples:
-    """Synthesise the whole programme; returns float32 samples, shape (n, 1), at SAMPLE_RATE."""
+    """Synthesise the whole demo programme; return float32 samples, shape (n, 1), at 44,100 Hz."""
     renderers = {
         "talk": _render_talk,
         "slow piece": _render_slow_piece,

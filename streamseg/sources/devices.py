@@ -105,7 +105,7 @@ _open_streams_lock = threading.Lock()
 
 @contextlib.contextmanager
 def prevent_rescan() -> Iterator[None]:
-    """Context manager: while it is active, `rescan_devices` does nothing. Enter it while a stream is open."""
+    """In the `with` block, make `rescan_devices` do nothing; use this while an audio stream is open."""
     global _open_streams
     with _open_streams_lock:
         _open_streams += 1
@@ -133,7 +133,7 @@ def rescan_devices() -> None:
 
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Context manager: discard what C code writes to standard error, so that sound libraries print nothing.
+    """In the `with` block, discard what C code writes to standard error, so that sound libraries print nothing.
 
     Their errors are also in their return values.
     """

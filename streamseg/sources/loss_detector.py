@@ -58,9 +58,9 @@ class LossDetector:
         self._cause, self._was_reopened = cause, is_reopened
 
     def push(self, chunk: RingChunk) -> list[SourceItem]:
-        """Process the next chunk; returns the blocks and gaps that are now certain, in order.
+        """Process the next chunk; return the blocks and gaps now certain, in order, or none while a loss is suspected.
 
-        Returns nothing while a loss is suspected. When that is decided, returns everything that was withheld.
+        When the suspicion is decided, returns everything that was withheld.
         """
         if self._start is None:
             self._start = chunk.arrival_s - len(chunk.samples) / self._rate

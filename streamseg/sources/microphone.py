@@ -73,7 +73,7 @@ class _DeviceCapture:
 
 
 class Microphone:
-    """A source that yields the sound of one input device until it is closed; it waits for a device that disappears."""
+    """A source that yields the sound of one input device until `close`; if the device disappears, waits for it."""
 
     def __init__(
         self, device_name: str | None = None, *, sample_rate: int | None = None, channels: int | None = None

@@ -76,10 +76,9 @@ class RingBuffer:
         return frames <= self._capacity - unread_frames and self._chunks_written - self._chunks_read < _CHUNKS
 
     def write_chunk(self, samples: Samples, arrival_s: float) -> bool:
-        """Copy one chunk into the buffer; if there is no room, drop and count its frames. Never waits.
+        """Copy one chunk into the buffer and return True; without room, count its frames as dropped and return False.
 
-        samples: float32, shape (n, channels). arrival_s: seconds of the monotonic clock. Returns whether there was
-        room.
+        samples: float32, shape (n, channels). arrival_s: seconds of the monotonic clock. Never waits.
         """
         n = len(samples)
         if not self.has_room(n):

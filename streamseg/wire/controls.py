@@ -30,13 +30,13 @@ class StreamControls(Protocol):
         """
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Give the label `label` the name `name`. by: the name of the client that asks for it."""
+        """Give a label a name that a client requests. by: the name of the client."""
 
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
-        """Acknowledge the alarm `alarm`. by: the name of the client that asks for it."""
+        """Mark a raised alarm as acknowledged by a client. by: the name of the client."""
 
     def set_sensitivity(self, sensitivity: float) -> None:
-        """Set how many changes the stream reports from its next epoch on: 0 the fewest, 1 the most."""
+        """Set the sensitivity of the stream from its next epoch on: 0 reports the fewest changes, 1 the most."""
 
     def publish_event(self, event: Event) -> None:
-        """Make the stream publish an event of the server (`history.failed`, `history.restored`) like its own events."""
+        """Make the stream publish a server event (`history.failed`, `history.restored`) like the stream's own."""

@@ -95,7 +95,7 @@ def format_wall_time(unix_s: float) -> str:
 
 
 class EventSequencer:
-    """Puts the events of one epoch of a stream into envelopes: adds epoch, offset, revision and wall-clock time."""
+    """Puts the events of one epoch (run) of a stream into envelopes with epoch, offset, revision and wall time."""
 
     def __init__(self, stream: str, epoch: str, clock: Callable[[], float]) -> None:
         """stream: its name. epoch: a new ULID. clock: returns the wall-clock time in Unix seconds."""
@@ -107,7 +107,7 @@ class EventSequencer:
         self._high_volume_counts: dict[str, int] = {}
 
     def stamp_events(self, events: Iterable[Event]) -> list[Envelope]:
-        """Put these events into envelopes, numbered in their order; all get the wall-clock time of this call."""
+        """Return an envelope for each event, numbered in the given order; all have the wall-clock time of this call."""
         time = format_wall_time(self._clock())
         return [self._stamp_event(event, time) for event in events]
 

@@ -18,7 +18,10 @@ def encode_message(op: str, d: Any) -> bytes:
 
 
 def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> bytes:
-    """Encode an `event` message around an envelope's JSON. is_recorded: false marks the event as not in the history."""
+    """Return an `event` message that contains an envelope's JSON.
+
+    is_recorded: false marks the event as not in the history.
+    """
     marker = b"" if is_recorded else b'"kept":false,'
     return b'{"op":"event",' + marker + b'"d":' + envelope_json + b"}"
 

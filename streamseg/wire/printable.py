@@ -33,7 +33,7 @@ def make_printable(text: str) -> str:
 
 
 def make_one_line(text: str, max_length: int | None = None) -> str:
-    """Return a printable text on one line: each run of white space becomes one space.
+    """Make a text printable and return it as one line: each run of white space becomes one space.
 
     max_length: characters; a longer text is cut and ends with "…". None does not cut.
     """
@@ -47,7 +47,7 @@ def is_printable(text: str) -> bool:
 
 
 def escape_unprintable_json(json: str) -> str:
-    """Escape control characters in the strings of a JSON document; what it decodes to stays the same.
+    """Escape control characters in the strings of a JSON document; the document still decodes to the same value.
 
     JSON itself forbids only raw C0 characters, so C1 and bidirectional controls would reach a terminal.
     """

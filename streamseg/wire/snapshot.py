@@ -55,7 +55,7 @@ class SnapshotBuilder:
         self.start_epoch("")
 
     def start_epoch(self, epoch: str) -> None:
-        """Reset the state for the epoch with this id. The list of closed sections stays."""
+        """Reset the state, except the list of closed sections, and begin the epoch with this id."""
         self.epoch = epoch
         self.state: StreamState = "waiting"
         self.t = 0.0
@@ -81,7 +81,7 @@ class SnapshotBuilder:
         )
 
     def set_position(self, t: float, watermark: float) -> None:
-        """Set the stream seconds processed, `t`, and those up to which nothing changes any more, `watermark`."""
+        """Set two stream times in seconds: `t`, processed so far, and `watermark`, up to which nothing can change."""
         self.t, self.watermark = t, watermark
 
     def apply_event(self, envelope: Envelope) -> None:

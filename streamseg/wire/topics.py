@@ -18,7 +18,7 @@ _UNCONFIRMED_TYPES = frozenset((BoundaryProvisional.type, BoundaryRetracted.type
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """Selects the events that a client gets: those of `topics`; with `min_state` "confirmed" no unconfirmed boundaries.
+    """Selects the events that a client gets: by topic, and only confirmed boundaries if `min_state` is "confirmed".
 
     Filters compare by value, so clients with the same choice share one, and the frames of a batch are joined once for
     all of them. High-volume topics must be subscribed to by name.
@@ -29,7 +29,7 @@ class TopicFilter:
 
     @classmethod
     def from_identify(cls, subscribe: Iterable[Topic] | None, min_state: MinState) -> TopicFilter:
-        """Make the filter that `identify` requests. subscribe: topics; None for all but the high-volume ones."""
+        """Make the filter that a client requests in `identify`. subscribe: None for all but the high-volume topics."""
         return cls(TOPICS - HIGH_VOLUME_TOPICS if subscribe is None else frozenset(subscribe), min_state)
 
     def with_topics(self, topics: Iterable[Topic]) -> TopicFilter:

@@ -51,7 +51,10 @@ _GLANCE_MEMORY_AGE: Final = 12  # from this age on, a candidate's probability at
 
 
 class ClassifierTables(NamedTuple):
-    """A boundary model as arrays for the kernel; k: dimensions of the projection, c: class directions, A: ages."""
+    """The weights and constants of a boundary model, as arrays that the compiled code reads.
+
+    k: dimensions of the projection. c: class directions. A: ages.
+    """
 
     projection: Floats  # float64 (TEXTURE_DIMS, k)
     classes: Floats  # float64 (STANDARDISED_DIMS, c)
@@ -66,7 +69,10 @@ class ClassifierTables(NamedTuple):
 
 
 class CandidateFeaturesAndScores(NamedTuple):
-    """What the kernel computes at a step: F features and a score of the candidate of each of the A ages."""
+    """The features and the log-odds of a change of the boundary candidates at one texture vector: one for each age.
+
+    F: features. A: ages, in vectors; 1 is that of the newest vector.
+    """
 
     features: Floats  # float64 (A, F); of a rejected candidate only the first-glance features
     scores: Floats  # float64 (A,) log-odds of a change
@@ -157,7 +163,7 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
 
 
 class CandidateScorer:
-    """Computes, at every texture vector, the features and the log-odds of a change of the candidate of each age."""
+    """Computes features and log-odds of a change for recent texture vectors, one for each of the model's ages."""
 
     def __init__(self, model: BoundaryModel) -> None:
         """model: projection, class directions, ages and trees."""
@@ -187,14 +193,17 @@ class CandidateScorer:
 
     @property
     def features(self) -> Floats:
-        """Features of the last push, float64 (ages, n_features); for rejected candidates only first-glance ones."""
+        """Features of the candidates at the last push, float64 (ages, n_features), overwritten by the next push.
+
+        Of a rejected candidate only the first-glance features are written.
+        """
         return self._candidates.features
 
     def push(self, vector: Floats) -> Floats:
-        """Process the next texture vector, float64 (VECTOR_DIMS,); return the log-odds of a change, float64 (ages,).
+        """Process the next texture vector, float64 (VECTOR_DIMS,); return the log-odds of a change at each age.
 
-        Entry k is of the candidate `ages[k]` vectors back, -inf where there is none. The next push overwrites the
-        returned array, and `features`. The vector is one that `TextureExtractor` returned.
+        Returned is float64 (ages,). Entry k is of the candidate `ages[k]` vectors back, -inf where there is none. The
+        next push overwrites the returned array, and `features`. The vector is one that `TextureExtractor` returned.
         """
         if self._sums.n[0] == CAPACITY:
             running_sums.drop_old_vectors(self._sums)

@@ -64,11 +64,12 @@ def _sum(values: Floats, n: int) -> float:
 
 @subkernel
 def write_repetition(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` whether the sound around the candidate repeats earlier sound: eight features per space and span.
+    """Write to `out` how closely the sound before and after the candidate repeats earlier sound; return the next index.
 
-    Returns the index after them. Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity of what follows
-    the candidate, and of what precedes it, to what is that lag earlier; whether the parallel begins or ends there;
-    whether the sound changed at the corresponding earlier place.
+    Eight features for each span, in harmony and in the whole texture; all eight are -1 where at most 16 vectors come
+    before the span that precedes the candidate. Paulus, Müller & Klapuri (2010), sec. 4: over all lags, the similarity
+    of what follows the candidate, and of what precedes it, to what is that lag earlier; whether the parallel begins or
+    ends there; whether the sound changed at the corresponding earlier place.
     """
     offset = state.n_dropped[0]
     future, past = state.scratch[0], state.scratch[1]
@@ -121,10 +122,10 @@ def write_repetition(candidate: int, end: int, state: RunningSums, out: Floats, 
 
 @subkernel
 def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` how similar the sound after the candidate is to the past: two features per window width.
+    """Write to `out` how similar the sound after the candidate is to the past; return the index after these features.
 
-    They are the similarity of the best window of the past, and how much more similar it is than the window just before
-    the candidate. Returns the index after them.
+    Two features per window width: the similarity of the best window of the past, and how much more similar it is than
+    the window just before the candidate.
     """
     similarity = state.past_match[(candidate + state.n_dropped[0]) % MATCH_RING]
     length = min(MATCH_AGE, end - candidate)
@@ -145,10 +146,10 @@ def write_past_matches(candidate: int, end: int, state: RunningSums, out: Floats
 def write_rhythm(
     candidate: int, end: int, state: RunningSums, after: Floats, before: Floats, out: Floats, at: int
 ) -> int:
-    """Write to `out` whether the rhythm is the same before and after the candidate: four features per span.
+    """Write to `out` how similar the rhythm is before and after the candidate; return the index after these features.
 
-    Returns the index after them. The features: the correlation of the periodicity after the candidate with that before
-    it, the standard deviation of each, their mean absolute difference. after, before: float64 (lags,), scratch.
+    Four features per span: the correlation of the periodicity after the candidate with that before it, the standard
+    deviation of each, their mean absolute difference. after, before: float64 (lags,), scratch.
     """
     totals = state.pulse_totals
     lags = totals.shape[1] - 1
@@ -177,9 +178,10 @@ def write_rhythm(
 
 @subkernel
 def write_section_lengths(candidate: int, state: RunningSums, out: Floats, at: int) -> None:
-    """Write to `out` how long the two sections before the candidate are, if they end at likely changes: four features.
+    """Write to `out` the lengths of the two sections before the candidate, estimated from earlier likely changes.
 
-    They are both lengths in vectors, how far their ratio is from a power of two, and the last change's probability.
+    The four features are both lengths in vectors, how far their ratio is from a power of two, and the probability of
+    the last change.
     """
     first = _previous_likely_change(candidate - _MIN_DISTANCE, state)
     second = _previous_likely_change(first - _MIN_DISTANCE, state)

@@ -27,10 +27,11 @@ _JINGLE_UNCERTAINTY_S = round(2 * HOP / ENGINE_RATE, 3)
 
 
 class LocatedDecision(NamedTuple):
-    """A boundary decision with its times, in stream seconds: the arguments of `SectionTracker.apply_decision`.
+    """A decision about one boundary, with the times of the boundary and of the decision, in seconds of stream time.
 
-    t: of the boundary. decided_t: of the last sample that the decision depends on. uncertainty_s: standard deviation of
-    t. jingle: name of the jingle that starts at t and confirmed the boundary, None for other boundaries.
+    The fields are the arguments of `SectionTracker.apply_decision`. t: of the boundary. decided_t: of the last sample
+    that the decision depends on. uncertainty_s: standard deviation of t. jingle: name of the jingle that starts at t
+    and confirmed the boundary, None for other boundaries.
     """
 
     decision: BoundaryDecision
@@ -41,7 +42,7 @@ class LocatedDecision(NamedTuple):
 
 
 class BoundaryDetector:
-    """Decides at which texture steps the sound changed, and refines the time of each change to the frame."""
+    """Decides at which texture vectors (one each half second) the sound changed, and finds each change's exact time."""
 
     def __init__(
         self,
@@ -63,26 +64,29 @@ class BoundaryDetector:
 
     @property
     def lookback_s(self) -> float:
-        """Seconds before the newest vector within which a boundary can still be found."""
+        """How far back from the newest texture vector, in seconds, a boundary can still be found."""
         return self._tracker.lookback_s
 
     def restart(self) -> None:
-        """Start again after a long gap: delete all candidates and frames, and continue the numbering of boundaries."""
+        """Start again after a long gap: delete all candidates and frames, and continue the numbering of boundaries.
+
+        Provisional boundaries are deleted without a decision: call `settle_pending` before.
+        """
         self._classifier = BoundaryClassifier(self._model)
         self._corrector = FeedbackCorrector(self._model.ages, self._feedback)
         self._tracker.restart()
         self.start_stretch()
 
     def start_stretch(self) -> None:
-        """Delete the stored frames after a gap, so that no boundary is refined with frames from before it."""
+        """Delete the stored feature frames after a gap in the sound, so that only later frames locate boundaries."""
         self._refiner = BoundaryRefiner(self.lookback_s)
 
     def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Store feature frames, shape (n, COLUMNS_TOTAL), in which the times of boundaries are refined later."""
+        """Store the next feature frames, shape (n, COLUMNS_TOTAL), from which boundaries are located exactly later."""
         self._refiner.push(frames)
 
     def push(self, vector: NDArray[np.float64]) -> list[LocatedDecision]:
-        """Process the texture vector of the next step, shape (VECTOR_DIMS,); return the decisions that it causes."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return new decisions about boundaries, often none."""
         probabilities = self._corrector.push(vector, self._classifier.push(vector))
         return [self._locate(decision) for decision in self._tracker.push(probabilities)]
 
@@ -102,14 +106,14 @@ class BoundaryDetector:
         return decisions
 
     def settle_pending(self) -> list[LocatedDecision]:
-        """Confirm or retract all pending boundaries, at the end or before a long gap; return the decisions."""
+        """Confirm or retract all provisional boundaries, at the stream's end or before a long gap; return decisions."""
         return [self._locate(decision) for decision in self._tracker.settle_pending()]
 
     def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the boundary candidate that a listener marked near stream time t, in seconds: the likeliest there.
+        """Return the likeliest boundary candidate near a listener's mark at stream time t, in seconds, or None.
 
-        verdict: of the listener; it determines how many seconds before and after t are searched. Returns None if no
-        candidate is stored there.
+        verdict: of the listener; it determines how many seconds before and after t are searched. None is
+        returned if no candidate is stored there.
         """
         before_s, after_s = MARK_TOLERANCE_S[verdict]
         first, last = self._timeline.step_at(t - before_s), self._timeline.step_at(t + after_s)

@@ -42,7 +42,7 @@ MARK_TOLERANCE_S: dict[Verdict, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class CandidateObservation:
-    """What the engine measured at a boundary candidate: how much each feature group changed, and the log-odds.
+    """Measurements at a boundary candidate: changes of timbre, harmony, rhythm, level, and the log-odds of a boundary.
 
     distances: how much each of FEATURE_GROUPS changed there, 0 to 1. log_odds: the highest that the classifier
     estimated for a boundary there.
@@ -55,7 +55,7 @@ class CandidateObservation:
 class FeedbackObservation(
     msgspec.Struct, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """A candidate that a listener marked: what the engine measured there, and whether it is a boundary.
+    """Measurements at a boundary candidate that a listener marked, and whether the candidate is a boundary.
 
     distances, log_odds: those of its `CandidateObservation`.
     """
@@ -66,7 +66,7 @@ class FeedbackObservation(
 
 
 class FeedbackModel(msgspec.Struct, frozen=True):
-    """A correction learned from listeners' marks: what to add to the log-odds that a candidate is a boundary.
+    """A correction, learned from listeners' marks, that is added to the log-odds that a candidate is a boundary.
 
     The sum is bias + sum of weight * distance. weights: one for each of FEATURE_GROUPS; distances: those of
     `CandidateObservation`.
@@ -82,7 +82,7 @@ class FeedbackModel(msgspec.Struct, frozen=True):
 
 
 def fit_feedback_model(observations: Iterable[FeedbackObservation]) -> FeedbackModel | None:
-    """Learn a feedback model from observations, which are used in their order; return None if there are none."""
+    """Return a feedback model, learned from the observations in the given order; return None for no observations."""
     observations = list(observations)
     if not observations:
         return None
@@ -99,7 +99,7 @@ def fit_feedback_model(observations: Iterable[FeedbackObservation]) -> FeedbackM
 
 
 class FeedbackCorrector:
-    """Corrects the classifier's probabilities by a feedback model, and stores candidates for marks that come later."""
+    """Corrects boundary probabilities with a feedback model, and stores candidates that listeners may mark later."""
 
     def __init__(self, ages: NDArray[np.int64], model: FeedbackModel | None) -> None:
         """ages: of the classifier's candidates, in steps, ascending. model: None leaves every probability as it is."""
@@ -112,9 +112,9 @@ class FeedbackCorrector:
         self._age = np.zeros(_HISTORY_STEPS, np.int64)
 
     def push(self, vector: NDArray[np.float64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Process the next step: correct its probabilities and return them, shape (ages,); a probability of 0 stays 0.
+        """Process the next texture vector; return the candidates' probabilities, corrected, shape (ages,); 0 stays 0.
 
-        vector: texture vector, shape (VECTOR_DIMS,). probabilities: of the classifier, shape (ages,).
+        vector: shape (VECTOR_DIMS,). probabilities: of the classifier, shape (ages,).
         """
         sums, step = self._vector_sums, self._step
         sums[(step + 1) % len(sums)] = sums[step % len(sums)] + vector[: len(_GROUP_MEANS)]
@@ -135,7 +135,7 @@ class FeedbackCorrector:
         return posterior
 
     def find_likeliest_candidate(self, first_step: int, last_step: int) -> CandidateObservation | None:
-        """Return the likeliest candidate in the steps `first_step` to `last_step`; None if none is stored there."""
+        """Return the likeliest candidate from texture vector `first_step` to `last_step`; None if none is stored."""
         oldest, newest = self._step - _HISTORY_STEPS, self._step - int(self._ages[0])
         steps = np.arange(max(first_step, 0, oldest), min(last_step, newest) + 1)
         if len(steps) == 0:

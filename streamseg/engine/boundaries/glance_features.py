@@ -40,12 +40,12 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 def write_novelty(
     candidate: int, end: int, space: int, start: int, stop: int, state: RunningSums, out: Floats, at: int
 ) -> None:
-    """Write N_NOVELTY features: how much the vectors before and after the candidate differ in one feature space.
+    """Write to `out` how much the texture vectors before and after the candidate differ in one feature space.
 
-    space: index, which selects the sums; start, stop: its dimensions. For each span: the similarity within the span
-    before the candidate and within that after it, less that between them (Foote 2000); that between them; the distance
-    of their means. Then the similarity within [candidate, end), and how much better the candidate splits the last
-    vectors than the places around it.
+    These are N_NOVELTY numbers. space: index, which selects the sums; start, stop: its dimensions. For each span: the
+    similarity within the span before the candidate and within that after it, less that between them (Foote 2000); that
+    between them; the distance of their means. Then the similarity within [candidate, end), and how much better the
+    candidate splits the last vectors than the places around it.
     """
     age = end - candidate
     for k in range(len(SPANS)):
@@ -83,11 +83,11 @@ def write_novelty(
 
 @subkernel
 def write_optimal_partitioning(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` how clearly the optimal partitioning has a change at the candidate: five features per penalty.
+    """Write to `out` how clearly the optimal partitioning has a change at the candidate; return the index after these.
 
-    Returns the index after them. The features: the cost with the last change at the candidate, less that of the best;
-    what the change gains; how near the candidate the best path has a change, and for how long it has had it; the length
-    of the section before.
+    Five features per penalty: the cost with the last change at the candidate, less that of the best; what the change
+    gains; how near the candidate the best path has a change, and for how long it has had it; the length of the section
+    before.
     """
     for b in range(len(PENALTIES)):
         sums, best, since = state.sums[PENALTY_SPACE[b]], state.best[b], state.on_path_since[b]
@@ -112,10 +112,10 @@ def write_optimal_partitioning(candidate: int, end: int, state: RunningSums, out
 def write_level_steps_and_classes(
     candidate: int, end: int, classes: int, state: RunningSums, out: Floats, at: int
 ) -> int:
-    """Write to `out` changes of level and sound class at the candidate, its age, its position and the dip of level.
+    """Write to `out` how level and sound class change at the candidate; return the index after these features.
 
-    The sound class is measured along class directions, after and before the candidate. classes: number of directions.
-    Returns the index after the features.
+    The candidate's age and position, the level at it and the dip of level follow. The sound class is measured along
+    class directions, after and before the candidate. classes: number of directions.
     """
     age = end - candidate
     extra, totals = state.extra, state.extra_totals

@@ -43,10 +43,10 @@ class RefinedFrame(NamedTuple):
 
 
 class BoundaryRefiner:
-    """Stores recent feature frames, and finds in them the exact frame of a boundary near a coarse one."""
+    """Stores recent feature frames, and finds the exact frame of a boundary near a coarse estimate of the frame."""
 
     def __init__(self, lookback_s: float) -> None:
-        """lookback_s: how many seconds back a boundary may lie; frames are stored accordingly."""
+        """lookback_s: how many seconds back a boundary may lie, which determines how many frames are stored."""
         capacity = round(lookback_s * FRAMES_PER_SECOND) + 2 * (SEARCH_FRAMES + _MAX_SPAN)
         self._frames = RowBuffer(_N_REFINEMENT_COLUMNS, capacity, np.float32)
         self._frames_pushed = 0
@@ -57,9 +57,9 @@ class BoundaryRefiner:
         self._frames_pushed += len(frames)
 
     def refine_boundary(self, coarse_frame: int) -> RefinedFrame:
-        """Find the exact frame of the boundary that lies near `coarse_frame`; frames are counted from the first push.
+        """Return the exact frame of the boundary that lies within 1.5 s of `coarse_frame`.
 
-        Returns `coarse_frame` itself where too few frames are stored.
+        Frames are numbered from 0, the first one pushed. Returns `coarse_frame` itself where too few frames are stored.
         """
         first = self._frames_pushed - len(self._frames)
         low = max(coarse_frame - SEARCH_FRAMES, first + 1)
@@ -81,15 +81,15 @@ class BoundaryRefiner:
 
 
 def select_refinement_columns(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the columns of feature frames, shape (n, COLUMNS_TOTAL), that the refinement uses: shape (n, columns)."""
+    """Return those columns of feature frames, shape (n, COLUMNS_TOTAL), that locate boundaries: shape (n, columns)."""
     return frames[:, _REFINEMENT_COLUMNS]
 
 
 def compute_difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Measure how much the sound differs before and after each frame: shape (n, curves), about 0 to 5 each.
+    """Return how much the sound just before each frame differs from that just after it, shape (n, curves).
 
     frames: as `select_refinement_columns` returns them, shape (n, columns). Each curve is for one group of features and
-    one span, or for onset or level.
+    one span, or for onset or level. Values are about 0 to 5; those of level have a sign.
     """
     mfcc = (frames[:, _COLUMN_GROUPS["mfcc"]] - TEXTURE_MEAN[:20]) / TEXTURE_STD[:20]
     chroma = (frames[:, _COLUMN_GROUPS["chroma"]] - TEXTURE_MEAN[20:32]) / TEXTURE_STD[20:32]
@@ -107,7 +107,7 @@ def compute_difference_curves(frames: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def describe_candidate_frames(curve_rows: NDArray[np.float64], offsets: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Compute the features of n candidate frames that the linear model scores, shape (n, features).
+    """Return the inputs of the linear model that scores n candidate frames of a boundary, shape (n, features).
 
     They are the curves, raw and relative to their mean and to their maximum, and the offsets. curve_rows: rows of
     `compute_difference_curves`, shape (n, curves). offsets: frames from the coarse frame, shape (n,).

@@ -40,7 +40,7 @@ _SCRATCH_ROWS: Final = 4
 
 
 class RunningSums(NamedTuple):
-    """The stored texture vectors, and running sums of them and of their similarities; index 0 is the oldest vector.
+    """Stores the newest texture vectors of a stream, oldest first, with sums of the vectors and of their similarities.
 
     dims: dimensions of all spaces together. extras: level dimensions and class directions. lags: of the periodicity.
     """
@@ -105,7 +105,11 @@ def allocate_running_sums(dims: int, extras: int, lags: int) -> RunningSums:
 
 
 def drop_old_vectors(state: RunningSums) -> None:
-    """Remove all vectors but the newest RETAINED_VECTORS, and shift every index and sum accordingly."""
+    """Make room in full running sums (n = CAPACITY), in place: keep only the newest half of the texture vectors.
+
+    The RETAINED_VECTORS that stay are renumbered from 0, `n_dropped` grows by the number of dropped ones, and the costs
+    in `best` count from the oldest that stays. Only for full sums: the number of dropped vectors is fixed.
+    """
     shift = CAPACITY - RETAINED_VECTORS
     for array in (
         state.totals, state.extra, state.extra_totals, state.pulse_totals, state.glance_probability,
@@ -128,10 +132,11 @@ def drop_old_vectors(state: RunningSums) -> None:
 
 @subkernel
 def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Write how similar the newest vector is to each stored one within the horizon, in one space.
+    """Write to `state` how similar the newest texture vector is to each of the last five minutes, in one feature space.
 
-    Written is the running sum of the similarities, oldest first. start, stop: the dimensions of that space. gamma:
-    scale of the mean squared difference over the dimensions.
+    Written, to `newest_similarity_sums[space]`, is the running sum of the similarities, oldest first. The newest vector
+    is at index n, which does not count it yet, here and in the functions below. space: PROJECTION, TEXTURE, HARMONY or
+    LEVEL. start, stop: the dimensions of that space. gamma: scale of the mean squared difference over the dimensions.
 
     The similarity is the rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the
     shape of the Gaussian, a longer tail, and costs a division instead of an exponential.
@@ -161,7 +166,11 @@ def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state
 
 @subkernel
 def update_block_sums(space: int, state: RunningSums) -> None:
-    """Add the newest vector's similarities to the sums before, across and after each candidate, in one space."""
+    """Add the newest texture vector's similarities, in one feature space, to the similarity sums around each candidate.
+
+    These are the sums within the span before the candidate, between that and the span after it, and within the span
+    after it. `compare_newest_vector` must have written the similarities of that space.
+    """
     n = state.n[0]
     row, sums, forward = state.newest_similarity_sums[space], state.sums[space], state.forward[space]
     lowest = max(0, n - HORIZON - _OLDEST_AGE - 8)
@@ -191,9 +200,10 @@ def update_block_sums(space: int, state: RunningSums) -> None:
 
 @subkernel
 def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
-    """Extend the optimal partitioning at one penalty to the newest vector, and update the changes on its best path.
+    """Extend the optimal partitioning (the segmentation of least cost) at one penalty to the newest texture vector.
 
-    penalty_index: index in PENALTIES. Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon.
+    Also updates since when the best path has had each of its changes. penalty_index: index in PENALTIES. Killick,
+    Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon. Call it after `update_block_sums`.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (
@@ -231,7 +241,10 @@ def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
 
 @subkernel
 def update_diagonal_sums(state: RunningSums) -> None:
-    """Extend the running sums of similarity at each lag (a diagonal of similarities) to the newest vector."""
+    """Extend, for each lag of 0 to 599 vectors, the running sum of the similarities of texture vectors that far apart.
+
+    Each sum runs along a diagonal of the similarities, one in harmony and one in the whole texture.
+    """
     n, e = state.n[0], state.n_dropped[0] + state.n[0] + 1
     for q in range(2):
         row = state.newest_similarity_sums[PARALLEL_SPACE[q]]
@@ -246,7 +259,10 @@ def update_diagonal_sums(state: RunningSums) -> None:
 
 @subkernel
 def update_past_matches(state: RunningSums) -> None:
-    """Update how well each window of the past matches the sound after each recent candidate, by the newest vector."""
+    """Update, by the newest texture vector, how similar the sound after recent candidates is to each earlier window.
+
+    Recent: of the last MATCH_AGE vectors. Windows: MATCH_WIDTHS vectors wide, one begins every MATCH_STRIDE vectors.
+    """
     n = state.n[0]
     row, windows = state.newest_similarity_sums[PROJECTION], state.scratch[0]
     newest_match = state.past_match[(n + state.n_dropped[0]) % MATCH_RING]

@@ -30,27 +30,27 @@ _RANGES: Final[dict[Profile, tuple[float, float]]] = {
 
 
 def compute_threshold_shift(settings: Settings) -> float:
-    """Compute the log-odds to add to every threshold from the sensitivity: 0 at .5, above 0 for fewer boundaries."""
+    """Return the log-odds to add to every threshold at the set sensitivity: 0 at .5, above 0 for fewer boundaries."""
     distance = (_NEUTRAL - settings.sensitivity) / _NEUTRAL
     at_0, at_1 = _RANGES[settings.profile]
     return distance * (at_0 if distance > 0.0 else at_1)
 
 
 def shift_threshold(threshold: float, shift: float) -> float:
-    """Add `shift` to the log-odds of a probability threshold; a threshold outside (0, 1) stays unchanged."""
+    """Return a probability threshold with `shift` added to the log-odds; one outside (0, 1) is returned unchanged."""
     if shift == 0.0 or not 0.0 < threshold < 1.0:
         return threshold
     return 1.0 / (1.0 + math.exp(-(math.log(threshold / (1.0 - threshold)) + shift)))
 
 
 def shift_thresholds(thresholds: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    """Add `shift` to the log-odds of each probability threshold, any shape; those outside (0, 1) stay unchanged."""
+    """Return probability thresholds, any shape, with `shift` added to the log-odds; those outside (0, 1) unchanged."""
     shifted_thresholds = [shift_threshold(float(threshold), shift) for threshold in thresholds.flat]
     return np.array(shifted_thresholds).reshape(thresholds.shape)
 
 
 def adapt_gate_to_sensitivity(model: BoundaryModel, settings: Settings) -> BoundaryModel:
-    """Return the model with a gate (the log-odds that candidates need at first glance) that fits the sensitivity.
+    """Return the model with a gate (log-odds below which the first trees reject a candidate) that fits the sensitivity.
 
     At a sensitivity above .5 the gate is lowered by as much as the thresholds; otherwise the same model is returned. A
     candidate that the gate rejects is never confirmed, so the gate must fall with the thresholds. It does not rise with

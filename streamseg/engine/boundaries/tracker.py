@@ -54,7 +54,7 @@ class BoundaryDecision:
 
 
 class BoundaryTracker:
-    """Decides which candidates are boundaries: `push` takes the probabilities at a step and returns decisions."""
+    """Decides from the classifier's probabilities which boundaries are provisional, confirmed or retracted."""
 
     def __init__(self, settings: Settings, model: BoundaryModel, min_confirmation_delay_s: float = 0.0) -> None:
         """Compute the thresholds of every age from the settings and the model.
@@ -84,11 +84,11 @@ class BoundaryTracker:
 
     @property
     def lookback_s(self) -> float:
-        """Seconds before the newest step within which a boundary can still be found."""
+        """How far back from the newest texture vector, in seconds, a boundary can still be found."""
         return (self._oldest + self._neighbourhood) * STEP_S
 
     def push(self, probabilities: NDArray[np.float64]) -> list[BoundaryDecision]:
-        """Process the probabilities at the next step, and return the decisions that they cause.
+        """Process the probabilities at the next texture vector; return the new decisions about boundaries, often none.
 
         probabilities: of the classifier, shape (ages,), one for each of the model's ages.
         """
@@ -101,15 +101,15 @@ class BoundaryTracker:
         return self._confirm_candidate() + self._update_pending()
 
     def confirm_boundary(self, step: int, probability: float) -> list[BoundaryDecision]:
-        """Confirm a boundary at `step` that another detector found, such as that of jingles; return the decisions.
+        """Confirm a boundary that another detector (of jingles) found at texture vector `step`; return the decisions.
 
         probability: that of the confirmed boundary. Returns no decision when a boundary at `step` or later is confirmed
-        already.
+        already, or when `step` lies after the newest vector.
         """
         return self._confirm_step(step, probability) if self._last_confirmed_step < step < self._step else []
 
     def settle_pending(self) -> list[BoundaryDecision]:
-        """Confirm or retract every pending boundary at the end of the sound; return the decisions, in order of time.
+        """Confirm or retract every provisional boundary at the end of the sound; return the decisions in order of time.
 
         At a sensitivity of .5, one is confirmed if its probability is .5 or more.
         """
@@ -125,7 +125,10 @@ class BoundaryTracker:
         return decisions
 
     def restart(self) -> None:
-        """Start again after a long gap: delete all candidates, and continue the numbering of boundaries."""
+        """Start again after a long gap: delete all candidates, and continue the numbering of boundaries.
+
+        Provisional boundaries are deleted without a decision: call `settle_pending` before.
+        """
         self._step = self._last_confirmed_step = 0
         self._pending = []
         self._probability[:] = 0.0
@@ -226,9 +229,10 @@ def _calibrate_probability(probability: float, calibration: NDArray[np.float64])
 
 
 def compute_confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest_age: int) -> NDArray[np.float64]:
-    """Compute the probability that a candidate must reach to be confirmed, by its age in steps.
+    """Return the probability that a candidate needs to be confirmed, for each age, in texture vectors, from 0 on.
 
-    lookahead_s: the setting; it selects one of the model's policies. Returns shape (oldest_age + 1,).
+    lookahead_s: the setting; it selects one of the model's policies. Returns shape (oldest_age + 1,); 2 at an age
+    at which no candidate is confirmed.
     """
     policies = model.policies
     within = policies[policies[:, 0] <= lookahead_s + 1e-9]
@@ -244,7 +248,7 @@ def compute_confirmation_thresholds(model: BoundaryModel, lookahead_s: float, ol
 
 
 def compute_thresholds_by_distance(thresholds: NDArray[np.float64], model: BoundaryModel) -> NDArray[np.float64]:
-    """Compute the thresholds at each distance from the last boundary: the shorter it is, the higher the threshold.
+    """Return the confirmation thresholds at each distance from the last boundary, higher at shorter distances.
 
     thresholds: shape (ages,), those at the model's usual distance and beyond. One above 1 stays as it is.
     Returns shape (distances, ages); row d holds at a distance of d steps, the last row also at all longer ones.

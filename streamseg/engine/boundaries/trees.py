@@ -29,9 +29,9 @@ class BoostedTrees(NamedTuple):
 
 @subkernel
 def evaluate_trees(inputs: Floats, trees: BoostedTrees, begin: int, end: int) -> float:
-    """Return the score that the trees `begin` to `end` - 1 give the inputs: the sum of the leaves' values.
+    """Return the sum of the values of the leaves that the inputs reach in the trees `begin` to `end` - 1.
 
-    inputs: float64 (features,); in each tree they lead to one leaf.
+    inputs: float64 (features,).
     """
     total = 0.0
     for tree in range(begin, end):

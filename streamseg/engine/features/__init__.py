@@ -21,7 +21,7 @@ _FEATURE_TABLES = kernel_memory.make_feature_tables()
 
 
 class FeatureExtractor:
-    """Computes a row of features (a feature frame) for every 512 mono samples that are pushed, in order of time.
+    """Computes a feature frame (a row of numbers) for every 512 samples of mono sound at 22,050 Hz that are pushed.
 
     The frames do not depend on how many samples each push has. An extractor can be pickled between pushes.
     """
@@ -30,7 +30,7 @@ class FeatureExtractor:
         self._state, self._scratch = kernel_memory.make_feature_state(), kernel_memory.make_feature_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Process the next samples and return the feature frames that they complete, float64 (frames, COLUMNS_TOTAL).
+        """Process the next samples; return the feature frames that are now complete, float64 (frames, COLUMNS_TOTAL).
 
         samples: float32 (n,), mono at 22,050 Hz, full scale ±1; NaN counts as 0, values beyond ±8 as ±8. `COLUMNS`
         tells which columns hold which feature.

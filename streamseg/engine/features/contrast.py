@@ -18,7 +18,7 @@ SCAN_WIDTH: Final = 32  # bins; no fewer than are averaged at an extreme
 
 @subkernel
 def insert_sorted(x: float, strongest: Floats, count: int) -> None:
-    """Insert x into the descending values `strongest[:count]` and drop the last one, if x is larger than the last one.
+    """If x exceeds the smallest of the descending values `strongest[:count]`, insert x in order and drop the smallest.
 
     strongest: float64 (count or more,).
     """
@@ -67,10 +67,10 @@ def sum_extremes(band: Floats, sign: float, count: int, maxima: Floats, stronges
 
 @subkernel
 def write_contrast(magnitude: Floats, bands: Ints, maxima: Floats, strongest: Floats, out: Floats) -> None:
-    """Write the spectral contrast (dB) of each octave band of a magnitude spectrum to the frame's row of features.
+    """Write the spectral contrast (dB) of each octave band of a magnitude spectrum to `out`, the frame's row.
 
     Contrast is the mean of the band's strongest magnitudes over that of its weakest. magnitude: float64 (BINS,). bands:
-    int64 (bands, 3), from `make_contrast_bands`. maxima, strongest: scratch, see `sum_extremes`. out: the row.
+    int64 (bands, 3), from `make_contrast_bands`. maxima, strongest: scratch, see `sum_extremes`.
     """
     for b in range(bands.shape[0]):
         count = bands[b, 2]

@@ -34,7 +34,7 @@ CHROMA_NEGLIGIBLE = 1e-3  # of a bin's largest weight
 
 
 class BandWeights(NamedTuple):
-    """One band of a filter bank: weights, float64 (n,), of the n bins from `first_bin` on."""
+    """One band of a filter bank: the weights, float64 (n,), of n successive spectrum bins from `first_bin` on."""
 
     first_bin: int
     weights: Floats
@@ -49,7 +49,7 @@ class ChromaFilters(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FilterBank:
-    """A filter bank in three flat arrays, which the kernels read.
+    """A filter bank as three flat arrays: each band's first bin, the index of each band's first weight, all weights.
 
     first: int64 (bands,), the first bin of each band.
     offset: int64 (bands + 1,), the index of each band's first weight.
@@ -62,7 +62,7 @@ class FilterBank:
 
 
 def make_filter_bank(bands: list[BandWeights]) -> FilterBank:
-    """Pack bands into a filter bank, with the weights of each band padded by 0 to a multiple of LANES."""
+    """Pack bands into one filter bank; pad the weights of each band with zeros to a multiple of 8 (LANES)."""
     weights = [np.pad(band.weights, (0, -len(band.weights) % LANES)) for band in bands]
     offset = np.concatenate(([0], np.cumsum([len(run) for run in weights])))
     first = np.array([band.first_bin for band in bands], np.int64)
@@ -76,7 +76,7 @@ def convert_mels_to_hz(mels: Floats) -> Floats:
 
 
 def make_mel_filters(bands: int) -> list[BandWeights]:
-    """Make `bands` triangular mel filters from 0 Hz to the Nyquist frequency, each of area one in Hz (Slaney 1998)."""
+    """Make `bands` triangular mel filters from 0 to 11,025 Hz, each scaled to an area of 1 over Hz (Slaney 1998)."""
     highest = 15.0 + np.log(ENGINE_RATE / 2 / 1000.0) * 27.0 / np.log(6.4)
     edges = convert_mels_to_hz(np.linspace(0.0, highest, bands + 2))
     hz = np.arange(BINS) * BIN_HZ
@@ -89,9 +89,9 @@ def make_mel_filters(bands: int) -> list[BandWeights]:
 
 
 def make_chroma_filters(tuning: float = 0.0) -> ChromaFilters:
-    """Make the filter bands for chroma; the power in these bands, summed for each pitch class, is the chroma.
+    """Make the chroma filter bands for music tuned `tuning` semitones above A = 440 Hz, and each band's pitch class.
 
-    tuning: of the music whose notes the bands match, semitones above A = 440 Hz.
+    The power in these bands, summed for each pitch class, is the chroma.
 
     Ellis (2007): a Gaussian half a semitone wide (or a bin wide, if that is more) around each pitch class, each
     bin of unit length over the classes, weighted by a Gaussian two octaves wide around A4 + half an octave.
@@ -118,9 +118,9 @@ def make_chroma_filters(tuning: float = 0.0) -> ChromaFilters:
 
 
 def make_contrast_bands() -> Ints:
-    """Make the seven frequency bands of spectral contrast, int64 (7, 3): a row holds two bin limits and a bin count.
+    """Make the seven bands of spectral contrast, int64 (7, 3); a row is (first bin, bin after the last, averaged bins).
 
-    A row is (first bin, bin after the last, number of strongest and of weakest bins to average) (Jiang et al. 2002).
+    The third number is how many of the strongest, and how many of the weakest, bins are averaged (Jiang et al. 2002).
 
     The bands are 0 to 200 Hz and the octaves from there on. librosa's reading: 2 % of a band's bins at each extreme,
     at least one; neighbouring bands share no bin.

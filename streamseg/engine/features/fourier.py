@@ -42,10 +42,10 @@ def make_joining_twiddle_factors() -> Floats:
 
 @subkernel
 def compute_first_radix4_pass(frame: Floats, window: Floats, br: Floats, bi: Floats, w: Floats) -> None:
-    """Multiply a frame by the window and write the first radix-4 pass of its Fourier transform to br + i bi.
+    """Multiply a frame by `window`; write the first radix-4 pass of the Fourier transform to br (real), bi (imaginary).
 
-    The pass works on runs of one number. frame, window: float64 (2 * POINTS,). br, bi: float64 (POINTS,), real and
-    imaginary part. w: from `make_twiddle_factors`.
+    The pass works on runs of one number. frame, window: float64 (2 * POINTS,). br, bi: float64
+    (POINTS,). w: from `make_twiddle_factors`.
     """
     for p in range(QUARTER):
         n0, n1, n2, n3 = u(2 * p), u(2 * (p + QUARTER)), u(2 * (p + 2 * QUARTER)), u(2 * (p + 3 * QUARTER))
@@ -65,9 +65,10 @@ def compute_first_radix4_pass(frame: Floats, window: Floats, br: Floats, bi: Flo
 
 @subkernel
 def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int, w: Floats) -> None:
-    """Compute one radix-4 pass of a Fourier transform, over runs of `run` numbers: read ar + i ai, write br + i bi.
+    """Compute one radix-4 pass of a Fourier transform on the complex numbers ar + i ai; write the result to br + i bi.
 
-    ar, ai, br, bi: float64 (POINTS,), real and imaginary parts. run: 4, 16, 64 or 256. w: from `make_twiddle_factors`.
+    ar, ai, br, bi: float64 (POINTS,), real and imaginary parts. run: length of the runs of numbers that
+    the pass works on, 4, 16, 64 or 256. w: from `make_twiddle_factors`.
     """
     for at in range(0, QUARTER, run):
         w0, w1, w2, w3, w4, w5 = w[0, at], w[1, at], w[2, at], w[3, at], w[4, at], w[5, at]
@@ -90,7 +91,7 @@ def compute_radix4_pass(ar: Floats, ai: Floats, br: Floats, bi: Floats, run: int
 def compute_power_spectrum(
     frame: Floats, window: Floats, twiddles: Floats, joining_twiddles: Floats, scratch: Floats, power: Floats
 ) -> None:
-    """Write |DFT|² of a windowed frame to `power`, float64 (POINTS + 1 or more,).
+    """Multiply a frame by `window` and write the power spectrum, |DFT|², to `power`, float64 (POINTS + 1 or more,).
 
     frame: float64 (2 * POINTS,). window: half the window, so that no sum needs halving. twiddles, joining_twiddles:
     from `make_twiddle_factors` and `make_joining_twiddle_factors`. scratch: float64 (4, POINTS).

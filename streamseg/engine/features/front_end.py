@@ -17,9 +17,9 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class FramesAndVector(NamedTuple):
-    """Successive feature frames, and the texture vector (summary of the last second) that the last frame completes.
+    """Successive feature frames, and the texture vector (summary of the last second) that ends with the last frame.
 
-    frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None when the last frame completes none.
+    frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None when none ends with the last frame.
     """
 
     frames: Floats
@@ -27,7 +27,7 @@ class FramesAndVector(NamedTuple):
 
 
 class FrontEnd:
-    """Computes loudness, feature frames and texture vectors from a source's samples between two gaps.
+    """Computes loudness, feature frames and texture vectors from a source's samples; make a new one after each gap.
 
     The results are the same bits for any sizes of the pushes.
     """
@@ -41,7 +41,7 @@ class FrontEnd:
         self._texture = TextureExtractor()
 
     def measure_loudness(self, samples: Samples) -> Floats:
-        """Measure loudness and signal defects; return a row for each 100 ms that the samples complete.
+        """Measure loudness and signal defects of the next samples; return a row for each 100 ms that is now complete.
 
         samples: shape (n, channels), at the source's rate. Returns shape (rows, len(LOUDNESS_COLUMNS)).
         """
@@ -50,15 +50,15 @@ class FrontEnd:
         return self._loudness.push(samples)
 
     def push(self, samples: Samples) -> list[FramesAndVector]:
-        """Compute the feature frames and texture vectors that the samples complete.
+        """Process the next samples; return the feature frames and texture vectors that can now be computed.
 
         samples: shape (n, channels), at the source's rate. Returns the frames in order of time, cut after each frame
-        that completes a texture vector.
+        with which a texture vector ends.
         """
         return self._describe(self._resampler.push(samples))
 
     def flush(self) -> list[FramesAndVector]:
-        """Process the samples that the resampler still holds; return spans as `push` does. Call it once, at the end."""
+        """Return the feature frames and texture vectors of the last samples, as `push` does; call once, at the end."""
         return self._describe(self._resampler.flush())
 
     def _describe(self, mono: Samples) -> list[FramesAndVector]:

@@ -25,7 +25,7 @@ _MAX_EXTREME_BINS: Final = 16  # bins that are averaged at an extreme of a contr
 
 
 def make_feature_tables() -> Records:
-    """Make the fixed tables of the feature kernel: a record, shape (1,), with one named array for each table."""
+    """Make the constant tables for computing features; return a structured array, shape (1,), one field per table."""
     chroma, pitch_class = filterbanks.make_chroma_filters()
     bank = filterbanks.make_filter_bank(filterbanks.make_mel_filters(MEL_BANDS) + chroma)
     tuned_banks = tuning.make_tuned_filter_banks()
@@ -52,7 +52,7 @@ def make_feature_tables() -> Records:
 
 
 def make_feature_state() -> Records:
-    """Make the state of the feature kernel before the first sample: a record, shape (1,), of named arrays."""
+    """Make the state for computing features before the first sample; return a structured array, shape (1,)."""
     return _make_record(
         history=np.zeros(FRAME),
         counts=np.zeros(2, np.int64),  # samples in the history; frames so far
@@ -67,7 +67,7 @@ def make_feature_state() -> Records:
 
 
 def make_feature_scratch() -> Records:
-    """Make the memory that the feature kernel overwrites at each frame: a record, shape (1,), of named arrays."""
+    """Make the memory that is overwritten when a frame's features are computed: a structured array, shape (1,)."""
     return _make_record(
         passes=np.zeros((4, fourier.POINTS)),
         power=np.zeros(_PADDED_BINS),

@@ -9,9 +9,10 @@ from streamseg.engine.features.resampling import Resampler
 
 
 def resample_to_mono(items: Iterable[SourceItem]) -> Iterator[Samples]:
-    """Downmix and resample the blocks of a source; yield mono samples at ENGINE_RATE (22,050 Hz), float32 (n,).
+    """Convert the audio blocks of a source to mono at 22,050 Hz; yield the samples block by block, float32 (n,).
 
-    Items that are not blocks are skipped. All blocks must have the sample rate of the first one.
+    Items that are not blocks are skipped. All blocks must have the sample rate of the first one. The last array yielded
+    is what the resampler still holds after the last block.
     """
     resampler: Resampler | None = None
     for item in items:

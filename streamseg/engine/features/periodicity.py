@@ -41,10 +41,10 @@ def _add_periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64]
 
 
 def compute_periodicity(onset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the autocorrelation of the onset strength of half a second, for lags from 0.19 to 3 s, then its energy.
+    """Correlate half a second of onset strength with that 0.19 to 3 s before; return a value per lag, then the energy.
 
-    Returns float64 (PERIODICITY_DIMS,): one value for each lag, in frames, then the energy. onset: float64
-    (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.
+    Returns float64 (PERIODICITY_DIMS,), lags in whole frames; the energy is that of the half second. onset:
+    float64 (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.
     """
     out = np.zeros(PERIODICITY_DIMS)
     _add_periodicity_sums(onset, np.zeros(len(onset)), out)

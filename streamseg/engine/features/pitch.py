@@ -37,20 +37,20 @@ RMS: Final = COLUMNS["rms_db"].start
 
 
 def make_inverse_window_autocorrelation() -> Floats:
-    """Make the reciprocal of the Hann window's autocorrelation at each lag, 1 at lag 0, float64 (END_LAG + 1,)."""
+    """Make the reciprocal of the Hann window's autocorrelation (1 at lag 0) for each lag, float64 (END_LAG + 1,)."""
     correlation = np.fft.irfft(np.abs(np.fft.rfft(make_hann_window(FRAME))) ** 2)[: 2 * (END_LAG + 1) : 2]
     inverse: Floats = correlation[0] / correlation
     return inverse
 
 
 def make_octave_costs() -> Floats:
-    """Make the cost that is subtracted at each lag, OCTAVE_COST per octave below HIGHEST_HZ, float64 (END_LAG + 1,)."""
+    """Make the cost of each lag as a pitch period: 0.04 for each octave below 1,000 Hz, float64 (END_LAG + 1,)."""
     costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
     return costs
 
 
 def make_folding_weights() -> Floats:
-    """Make the weights by which `autocorrelate` folds the power spectrum to half its length, float64 (3, END_BIN).
+    """Make the weights with which `autocorrelate` folds the power spectrum to half the length, float64 (3, END_BIN).
 
     Rows: of a bin at its place; of a bin at its mirror image; in the first odd lag.
     """
@@ -104,12 +104,12 @@ def estimate_pitch(
     loudest_db: Floats,
     out: Floats,
 ) -> None:
-    """Estimate a frame's pitch; write f0 (Hz; 0 where unvoiced) and voicing (0 to 1) to its row.
+    """Estimate the pitch of a frame; write f0 (Hz, 0 if unvoiced) and voicing (0 to 1) to `out`, the frame's row.
 
     power, folding: see `autocorrelate`. lag_tables: float64 (2, END_LAG + 1), rows from
     `make_inverse_window_autocorrelation` and `make_octave_costs`.
     folded_power, spectrum, correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the
-    loudest recent frame. out: the frame's row; its RMS is written already.
+    loudest recent frame. out: the frame's RMS is written already.
     """
     loudest_db[0] = max(out[RMS], loudest_db[0] - FADE_DB)
     autocorrelate(power, folding, folded_power, spectrum, correlation)

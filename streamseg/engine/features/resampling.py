@@ -37,7 +37,7 @@ Ints = NDArray[np.int64]
 
 @kernel
 def downmix(samples: Floats32, mono: Floats32) -> None:
-    """Write the mean of the channels to `mono`; NaN counts as 0, values beyond ±8 as ±8.
+    """Write the mean of all channels to `mono`, sample by sample; NaN counts as 0, values beyond ±8 as ±8.
 
     samples: float32 (n, channels). mono: float32 (n,).
     """
@@ -54,7 +54,7 @@ def downmix(samples: Floats32, mono: Floats32) -> None:
 
 @subkernel
 def apply_filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -> np.float32:
-    """Return one output of a filter: the sum of `taps` times the samples of `sound` from index `at` on.
+    """Return one output sample of a filter: the dot product of `taps` and the samples of `sound` from index `at` on.
 
     sound: float32 (…,). taps: float32 (multiple of LANES,). lanes: float32 (8,), scratch: the compiler joins partial
     sums that end side by side in memory to a vector.
@@ -92,10 +92,10 @@ def apply_filter_at(sound: Floats32, at: int, taps: Floats32, lanes: Floats32) -
 def resample_by_filters(
     sound: Floats32, clock: Ints, up: int, down: int, filters: Floats32, lanes: Floats32, out: Floats32
 ) -> None:
-    """Resample `sound` by the factor up / down: fill `out`, float32 (n,), with the next n samples and advance `clock`.
+    """Resample `sound` by the factor up / down: fill `out` with the next output samples, advance the position `clock`.
 
-    sound: float32 (…,). clock: int64 (2,), the index in `sound` of the next output's first tap, and its phase in 1/up
-    of an input sample. filters: from `design_polyphase_filters`. lanes: see `apply_filter_at`.
+    sound: float32 (…,). out: float32 (n,). clock: int64 (2,), the index in `sound` of the next output's first tap, and
+    its phase in 1/up of an input sample. filters: from `design_polyphase_filters`. lanes: see `apply_filter_at`.
     """
     at, phase = clock[0], clock[1]
     index_step, phase_step = down // up, down % up
@@ -122,7 +122,7 @@ def resample_by_filters(
 
 @lru_cache(maxsize=8)
 def design_polyphase_filters(up: int, down: int) -> Floats32:
-    """Design the low-pass for resampling by the factor up / down, one filter for each phase of an output sample.
+    """Design the low-pass for resampling by up / down; return a row of taps for each position between input samples.
 
     Returns float32 (up, taps), or (MAX_PHASES + 1, taps) to interpolate between where up > MAX_PHASES; taps is a
     multiple of LANES.
@@ -141,13 +141,13 @@ def design_polyphase_filters(up: int, down: int) -> Floats32:
 
 
 class Resampler:
-    """Converts samples of one rate to 22,050 Hz mono; output sample n is the sound at n / 22,050 s.
+    """Converts sound at one sample rate to mono at 22,050 Hz; output sample n is the sound at n / 22,050 s.
 
     The output does not depend on how many samples each push has. A resampler can be pickled between pushes.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        """sample_rate: of the input, Hz. Raises UsageError unless it is whole, from LOWEST_RATE to HIGHEST_RATE."""
+        """sample_rate: of the input, Hz. Raises UsageError unless it is a whole number from 1,000 to 768,000."""
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE or int(sample_rate) != sample_rate:
             raise UsageError(
                 f"sample rate {sample_rate} Hz; whole rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are supported"
@@ -162,11 +162,11 @@ class Resampler:
 
     @property
     def latency_s(self) -> float:
-        """The delay in seconds: `push` returns the sound of time t once the input up to t + latency_s is pushed."""
+        """The delay in seconds: `push` returns the sound at time t when the input up to t + latency_s has come in."""
         return self._taps / 2 / self.sample_rate
 
     def push(self, samples: Floats32) -> Floats32:
-        """Process the next samples and return the mono samples at 22,050 Hz that they complete, float32 (m,).
+        """Process the next samples; return the mono samples at 22,050 Hz that are ready, float32 (m,).
 
         samples: float32 (n,) or (n, channels), full scale ±1.
         """
@@ -177,7 +177,7 @@ class Resampler:
         return self._resample(sound)
 
     def flush(self) -> Floats32:
-        """Return the last mono samples, as if silence followed; call it once, at the end of the stream."""
+        """Return the remaining mono samples, float32 (m,), as if silence followed the input; call once, at the end."""
         return self._resample(np.concatenate((self._tail, np.zeros(self._taps // 2, np.float32))))
 
     def _resample(self, sound: Floats32) -> Floats32:

@@ -47,7 +47,7 @@ PHASE: Final = COLUMNS["beat_phase"].start
 
 @subkernel
 def sum_correlation_near(correlation: Floats, lag: float) -> float:
-    """Return the sum of the correlation at the whole lag nearest to `lag`, at the one before and at the one after.
+    """Return the sum of three values of `correlation`: at the whole lag nearest to `lag`, one lag lower and one higher.
 
     The correlation of beats that lie between two frames spreads over neighbouring lags.
     """
@@ -68,10 +68,10 @@ def locate_parabola_peak(correlation: Floats, lag: int) -> float:
 
 
 def make_tempo_cosines() -> Floats:
-    """Make the weights whose product with an autocorrelation is its spectrum at a period, its half and its quarter.
+    """Make cosine weights, a row for each beat period, that turn an autocorrelation into the spectrum at that period.
 
-    There is a row for each beat period in frames, from MIN_PERIOD to MAX_PERIOD: float64
-    (MAX_PERIOD - MIN_PERIOD + 1, LAGS), cosines under half a Hann window, so that long lags count less.
+    The spectrum is summed over the period, half of it and a quarter of it. Periods are in frames, from MIN_PERIOD to
+    MAX_PERIOD. Returns float64 (MAX_PERIOD - MIN_PERIOD + 1, LAGS), under half a Hann window: long lags count less.
     """
     periods = np.arange(MIN_PERIOD, MAX_PERIOD + 1)[:, None]
     lags = np.arange(LAGS)
@@ -106,9 +106,9 @@ def compute_tempo_prior(lag: int) -> float:
 
 @subkernel
 def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
-    """Return the beat period in frames, 0 if the onsets do not repeat.
+    """Estimate the beat period from the onsets' autocorrelation; return the period in frames, 0 if no onsets repeat.
 
-    correlation: float64 (LAGS,), autocorrelation of the onsets. cosines: from `make_tempo_cosines`.
+    correlation: float64 (LAGS,). cosines: from `make_tempo_cosines`.
     """
     mean = 0.0
     for lag in range(MIN_PERIOD, LAGS):
@@ -188,12 +188,12 @@ def estimate_beat_phase(past: Floats, period: float) -> float:
 
 @subkernel
 def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
-    """Update the rhythm with a frame's onset strength; write onset, tempo (bpm, 0 if none), confidence and beat phase.
+    """Update the rhythm with the onset strength in `out`; write onset, tempo (bpm), confidence and beat phase to `out`.
 
-    The strength is read from the frame's row `out`, the results are written to it; onset is 0 or 1.
+    Onset is 0 or 1; tempo is 0 if none is found.
 
     rises: float64 (2 * LAGS,), the last LAGS rises, newest first, as a ring that is stored twice. correlation: float64
-    (LAGS,). cosines: from `make_tempo_cosines`. state: float64 (STATE_SIZE,). frame: its number. out: the row.
+    (LAGS,). cosines: from `make_tempo_cosines`. state: float64 (STATE_SIZE,). frame: the frame's number. out: the row.
     """
     strength = out[ONSET]
     recent = state[RECENT_ONSETS:]

@@ -27,9 +27,10 @@ FLATNESS: Final = COLUMNS["flatness"].start
 
 @subkernel
 def compute_flatness(power: Floats, clamped_power: Floats, clamped_bits: Ints) -> float:
-    """Return the geometric over the arithmetic mean of the power, 0 to 1; power below FLOOR counts as FLOOR.
+    """Return the spectral flatness, 0 to 1: the geometric mean of all bins' power, divided by the arithmetic mean.
 
-    power: float64 (BINS or more,). clamped_power: float64, as long, scratch; clamped_bits: its memory as int64.
+    Power below FLOOR counts as FLOOR. power: float64 (BINS or more,). clamped_power: float64, as long, scratch;
+    clamped_bits: its memory as int64.
 
     The geometric mean needs a logarithm of every bin. Here the mantissas are multiplied (eight running products of
     128 numbers below 2) and the exponents added, so that three logarithms serve for all.
@@ -71,10 +72,10 @@ def compute_flatness(power: Floats, clamped_power: Floats, clamped_bits: Ints) -
 def write_spectral_shape(
     magnitude: Floats, power: Floats, bins: Floats, clamped_power: Floats, clamped_bits: Ints, sums: Floats, out: Floats
 ) -> None:
-    """Write the spectral centroid, bandwidth, rolloff (Hz) and flatness (0 to 1) to the frame's row of features.
+    """Write the spectral centroid, bandwidth, rolloff (all in Hz) and flatness (0 to 1) to `out`, the frame's row.
 
     magnitude, power: float64 (BINS or more,). bins: float64 (BINS,), 0, 1, 2, … clamped_power, clamped_bits: see
-    `compute_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,), the frame's row.
+    `compute_flatness`. sums: float64 (CHUNKS,), scratch. out: float64 (COLUMNS_TOTAL,).
     """
     m0 = m1 = m2 = 0.0
     for chunk in range(CHUNKS):

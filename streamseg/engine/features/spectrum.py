@@ -50,9 +50,10 @@ def copy_sanitised(samples: Samples, history: Floats, at: int) -> None:
 
 @subkernel
 def measure_hop(history: Floats, at: int, hop: Floats) -> None:
-    """Write the sum of squares and the sign changes of the HOP samples from index `at` on to `hop`, float64 (3,).
+    """Write the sum of squares and the number of sign changes of 512 samples, from index `at` on, to `hop`.
 
-    hop[1]: sign changes within these samples. hop[2]: the same, and from the sample before. history: float64 (FRAME,).
+    hop: float64 (3,). hop[1]: sign changes within these samples. hop[2]: the same, and from the sample before. history:
+    float64 (FRAME,).
     """
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
     for i in range(at, at + HOP, 8):
@@ -74,7 +75,7 @@ def measure_hop(history: Floats, at: int, hop: Floats) -> None:
 
 @subkernel
 def write_level(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
-    """Write a frame's RMS level (dB of full scale; -100 where silent) and its zero crossings per sample to its row.
+    """Write a frame's RMS level (dB of full scale, at least -100) and zero crossings per sample to the row `out`.
 
     history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the result of `measure_hop` for each hop of the
     frame, of which only the last one is new. frame: number of the frame.
@@ -104,9 +105,9 @@ def compute_magnitudes(power: Floats, magnitude: Floats) -> None:
 
 @subkernel
 def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: int, end: int, bands: Floats) -> None:
-    """Write the weighted power of a filter bank's bands from `begin` to before `end` to bands[0], bands[1], …
+    """Sum the weighted power in each band of a filter bank from `begin` to before `end`; write the sums to `bands`.
 
-    first, offset, weights: see `FilterBank`.
+    first, offset, weights: see `FilterBank`. bands[0] is the sum of band `begin`.
     """
     for b in range(begin, end):
         k = first[b]
@@ -126,11 +127,11 @@ def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: 
 
 @subkernel
 def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, out: Floats) -> None:
-    """Write log-mel (dB), MFCC and onset strength (dB) to the frame's row of features.
+    """Compute log-mel (dB), MFCC and onset strength (dB) from mel-band power; write all to `out`, the frame's row.
 
     Onset strength is the mean rise of the mel bands since the frame before, 0 in the first frame.
 
-    bands: float64 (MEL_BANDS or more,), power. dct: float64 (MEL_BANDS, MFCCS). previous_db: float64 (MEL_BANDS,),
+    bands: float64 (MEL_BANDS or more,). dct: float64 (MEL_BANDS, MFCCS). previous_db: float64 (MEL_BANDS,),
     state. frame: number of the frame.
     """
     rise = 0.0
@@ -149,7 +150,7 @@ def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, ou
 
 @subkernel
 def compute_chroma(bands: Floats, pitch_class: Ints, chroma: Floats) -> None:
-    """Write the power of each pitch class, scaled so that the strongest is 1 (all 0 without power), to `chroma`.
+    """Sum the bands' power for each pitch class; write the sums, scaled to a maximum of 1 (0 if silent), to `chroma`.
 
     bands: float64, power. pitch_class: int64, of each band. chroma: float64 (12,), C first.
     """
@@ -176,10 +177,10 @@ def compute_tuned_chroma(
     bands: Floats,
     out: Floats,
 ) -> None:
-    """Write the chroma of a frame, for music tuned `step` tenths of a semitone above A = 440 Hz, to the frame's row.
+    """Write a frame's chroma, for music tuned `step` tenths of a semitone above A = 440 Hz, to `out`, the frame's row.
 
     At step 0 (A = 440 Hz) it is a copy of `chroma`. first, offset, weights, pitch_class, start: the arrays of
-    `TunedFilterBanks`. bands: scratch. out: the row.
+    `TunedFilterBanks`. bands: scratch.
     """
     if step == 0:
         for c in range(12):
@@ -192,7 +193,7 @@ def compute_tuned_chroma(
 
 @kernel
 def push_samples(samples: Samples, tables: Records, state: Records, scratch: Records, out: Floats) -> None:
-    """Process the next samples and write a row of features to `out` for each frame that they complete.
+    """Process the next mono samples; write one row of features to `out` for each frame that is now complete.
 
     samples: float32 (n,). tables, state, scratch: records of `kernel_memory.py`, shape (1,). out: float64 (frames,
     COLUMNS_TOTAL).

@@ -81,7 +81,7 @@ def compute_mean_and_std(window: NDArray[np.float64], std: NDArray[np.float64], 
 
 
 class CompletedVector(NamedTuple):
-    """A texture vector, float64 (VECTOR_DIMS,), and the index in the pushed frames of the last frame that it covers."""
+    """A texture vector, float64 (VECTOR_DIMS,), and the index of its last feature frame among those just pushed."""
 
     last_frame: int
     vector: NDArray[np.float64]
@@ -99,7 +99,7 @@ class TextureExtractor:
         self._frames_missing = SPAN_FRAMES  # until the next vector is due
 
     def push(self, frames: NDArray[np.float64]) -> list[CompletedVector]:
-        """Process the next feature frames, float64 (n, COLUMNS_TOTAL); return the vectors that they complete."""
+        """Process the next frames, float64 (n, COLUMNS_TOTAL); return the texture vectors that can now be computed."""
         due = []
         at = 0
         while len(frames) - at >= self._frames_missing:
@@ -124,9 +124,9 @@ class TextureExtractor:
 
 
 def standardise_texture(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standardise raw texture vectors, float64 (…, STANDARDISED_DIMS), by the statistics of the training corpus.
+    """Standardise raw texture vectors: return the standard deviations from the training corpus's mean, clipped to ±5.
 
-    Returns the same shape, in standard deviations from the mean, clipped to ±5.
+    raw: float64 (…, STANDARDISED_DIMS). Returns the same shape.
     """
     vectors: NDArray[np.float64] = np.minimum(np.maximum((raw - TEXTURE_MEAN) / TEXTURE_STD, -_CLIP), _CLIP)
     return vectors

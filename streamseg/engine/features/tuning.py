@@ -45,7 +45,7 @@ STATE_SIZE: Final = 6
 
 
 class TunedFilterBanks(NamedTuple):
-    """The chroma bands of all tunings (-0.5 to 0.5 semitones), one after the other in one filter bank.
+    """One filter bank with the chroma bands for 11 tunings in succession, -0.5 to 0.5 semitones from A = 440 Hz.
 
     pitch_classes: int64 (bands,), 0 = C. starts: int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first
     band, then the number of bands.
@@ -57,7 +57,7 @@ class TunedFilterBanks(NamedTuple):
 
 
 def make_tuned_filter_banks() -> TunedFilterBanks:
-    """Make the chroma bands for each tuning from -0.5 to 0.5 semitones in steps of 0.1."""
+    """Make the chroma filter bands for music tuned -0.5 to 0.5 semitones from A = 440 Hz, in steps of 0.1 semitones."""
     banks = [
         make_chroma_filters(step / STEPS_PER_SEMITONE)
         for step in range(-STEPS_PER_SEMITONE // 2, STEPS_PER_SEMITONE // 2 + 1)
@@ -69,10 +69,10 @@ def make_tuned_filter_banks() -> TunedFilterBanks:
 
 @subkernel
 def update_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
-    """Update the tuning estimate with a frame, write it (cents) to a row, return the tuning step for the chroma bands.
+    """Update the tuning estimate with a frame; write the cents to `out`; return the tuning for chroma in 0.1 semitones.
 
     The tuning is that of the last seconds, -50 to 50 cents from A = 440 Hz; the last estimate stays where nothing tonal
-    sounds. The step is in tenths of a semitone, -STEPS_PER_SEMITONE / 2 to STEPS_PER_SEMITONE / 2.
+    sounds. The returned tuning, of the chroma bands to use, is -5 to 5.
 
     A partial's frequency comes from its peak and the larger neighbour, exact for a sine under the Hann window
     (Grandke 1983). magnitude: float64 (BINS or more,). frame: the frame's number. state: float64

@@ -45,7 +45,7 @@ class Fingerprint:
 
     @property
     def duration_s(self) -> float:
-        """Seconds of the jingle that are compared with the stream, at most MAX_DURATION_S."""
+        """Length of the part of the jingle that is compared with the stream, in seconds, at most 8."""
         return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
 
 

@@ -32,7 +32,7 @@ class DetectedJingle:
 
 
 class JingleBoundaryDetector:
-    """Detects in feature frames when a jingle starts that is among the named sounds."""
+    """Detects, from feature frames, where the jingles among the named sounds start in the stream."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:
         """Prepare for the named sounds of kind `cue`. Raises UsageError if another version of streamseg stored one."""

@@ -52,7 +52,7 @@ _NEVER: Final = -(10**9)  # a frame before every other
 
 
 class TemplateArrays(NamedTuple):
-    """The parts of fingerprints that are searched for: T templates, with M rows in all."""
+    """The T templates (whole jingles or their first seconds) that the matcher searches for, with M rows in all."""
 
     rows: FingerprintRows  # int16 (M, ROW_WIDTH), one template after the other
     first_row: Ints  # int64 (T + 1,) index of each template's first row; M
@@ -64,7 +64,7 @@ class TemplateArrays(NamedTuple):
 
 
 class MatcherState(NamedTuple):
-    """What the matcher stores between frames: newest frames, R newest fingerprint rows, the state of T templates."""
+    """What the matcher stores between frames: newest frames, R newest fingerprint rows, state of T searched parts."""
 
     mel_db: Floats  # float64 (LAGS[-1] + 1, BANDS + 1) ring of the newest frames, by frame number
     lagged_db: Floats  # float64 (len(LAGS), BANDS + 1) scratch
@@ -203,7 +203,7 @@ class JingleMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Finds in feature frames where given fingerprints start. Can be pickled between pushes."""
+    """Finds, from feature frames, where jingles with the given fingerprints start. Can be pickled between pushes."""
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Start a stretch in which all these fingerprints are searched for."""
@@ -228,7 +228,7 @@ class FingerprintMatcher:
 
     @property
     def detection_delay_from_start_s(self) -> float:
-        """Longest time from a jingle's start to its detection, seconds, where nothing covers it; 0 without jingles."""
+        """Longest time from a jingle's start to its detection, in seconds, if no sound covers it; 0 without jingles."""
         soonest: dict[int, int] = {}
         for template, wait in zip(self._templates, self._arrays.wait_steps, strict=True):
             rows = len(template.rows) + int(wait)
@@ -238,13 +238,13 @@ class FingerprintMatcher:
         return ROW_HOP * max(soonest.values()) / FRAMES_PER_SECOND + FRAME / ENGINE_RATE
 
     def start_stretch(self) -> None:
-        """Start a stretch after a gap: count frames from 0 again, and discard pending matches."""
+        """Continue after a gap: count frames from 0 again, and discard matches that are not yet certain."""
         self._frame = 0
         self._last_start = [_NEVER] * len(self._fingerprints)
         self._state.wait_count[:] = -1
 
     def push(self, frames: Floats) -> list[JingleMatch]:
-        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the matches that became certain with them."""
+        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the jingle matches that are now certain."""
         matches: list[JingleMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):

@@ -23,13 +23,16 @@ class SimilarityIndex(Protocol):
     """Interface: stores items in numbered slots and computes the log-odds that two items are the same."""
 
     def store(self, slot: int, x: Any) -> None:
-        """Store x in a slot, in place of the item that is there."""
+        """Store the item x in the slot with this number, in place of the item stored there before, if any."""
 
     def log_odds(self, x: Any, slots: list[int]) -> dict[int, float]:
-        """Return {slot: log-odds that x is the same as the item in it}; very unlikely slots may be left out."""
+        """Return {slot: log-odds that x and the item in the slot are the same}; very unlikely slots may be left out."""
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Return {other: log-odds that the items in `slot` and in `other` are the same} for the others in `slots`."""
+        """Return {other: log-odds that the items in `slot` and `other` are the same} for each `other` in `slots`.
+
+        Very unlikely slots may be left out.
+        """
 
 
 class EuclideanIndex:
@@ -45,16 +48,16 @@ class EuclideanIndex:
         self._vectors: dict[int, Floats] = {}
 
     def store(self, slot: int, x: dict[Any, float]) -> None:
-        """Store x in a slot, in place of the vector that is there."""
+        """Store the vector x in the slot with this number, in place of the vector stored there before, if any."""
         self._vectors[slot] = self._vector_of(x)
 
     def log_odds(self, x: dict[Any, float], slots: list[int]) -> dict[int, float]:
-        """Return {slot: log-odds that x is the same as the vector in it}."""
+        """Return {slot: log-odds that x and the vector in that slot are the same}, for all `slots`."""
         vector = self._vector_of(x)
         return {slot: self._log_odds(self._vectors[slot], vector) for slot in slots}
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Return {other: log-odds that the vectors in `slot` and in `other` are the same} for the others in `slots`."""
+        """Return {other: log-odds that the vectors in `slot` and `other` are the same} for each `other` in `slots`."""
         return {other: self._log_odds(self._vectors[other], self._vectors[slot]) for other in slots}
 
     def _log_odds(self, one: Floats, other: Floats) -> float:
@@ -68,7 +71,7 @@ class EuclideanIndex:
 
 
 class SectionClusterer(base.Clusterer):
-    """Assigns a label number to each section: the same number when a section returns.
+    """Assigns label numbers to sections: a section that sounds like an earlier one gets the same number.
 
     radius: of the default `EuclideanIndex`.
     capacity: maximum of stored sections, pinned ones not counted; beyond it the least recently used is replaced.
@@ -92,7 +95,7 @@ class SectionClusterer(base.Clusterer):
 
     @property
     def labels(self) -> set[int]:
-        """The labels of the stored sections."""
+        """The label numbers of all stored sections."""
         return set(self._labels.values())
 
     @property
@@ -101,7 +104,7 @@ class SectionClusterer(base.Clusterer):
         return len(self.labels)
 
     def learn_one(self, x: Any, w: float = 1.0) -> None:
-        """Store the section x under the label that `predict_one` returns; if that is NEW_LABEL, under a new label.
+        """Store section x under its likeliest label, or under a new label if no label has log-odds above 0.
 
         w has no effect: long and short sections count the same.
         """
@@ -110,25 +113,25 @@ class SectionClusterer(base.Clusterer):
         self.store_section(x, self.create_label() if label == NEW_LABEL else label)
 
     def predict_one(self, x: Any) -> int:
-        """Return the likeliest label of the section x; NEW_LABEL when the log-odds are 0 or less for every label."""
+        """Return the likeliest label of section x; NEW_LABEL (-1) when the log-odds are 0 or less for every label."""
         odds = self.label_log_odds(x)
         best = max(odds, key=odds.__getitem__, default=NEW_LABEL)
         return best if best != NEW_LABEL and odds[best] > 0.0 else NEW_LABEL
 
     def label_log_odds(self, x: Any) -> dict[int, float]:
-        """Return {label: mean log-odds that the section x is the same as its stored sections}.
+        """Return {label: log-odds that section x has this label}, the mean over the stored sections of that label.
 
-        Labels of which the index left out all sections are missing.
+        Sections that the index leaves out do not count; a label is missing if all of its sections are left out.
         """
         return self._mean_by_label(self._similarity.log_odds(x, list(self._labels)))
 
     def create_label(self) -> int:
-        """Return a label number that was not used before; it has no sections yet."""
+        """Return a new label number, under which no section is stored yet."""
         self._labels_created += 1
         return self._labels_created - 1
 
     def store_section(self, x: Any, label: int, *, is_pinned: bool = False) -> int:
-        """Store the section x under a label and return the number of the slot where it is stored.
+        """Store section x under a label, in place of an old section if storage is full; return the number of the slot.
 
         is_pinned: whether the section is never replaced.
         """
@@ -158,13 +161,13 @@ class SectionClusterer(base.Clusterer):
                 self._labels[slot] = into
 
     def slots_of_label(self, label: int) -> list[int]:
-        """Return the slots where sections of a label are stored; the slot that is replaced first is the first."""
+        """Return the numbers of the slots that hold sections of a label, in the order in which they are replaced."""
         return [slot for slot, other in self._labels.items() if other == label]
 
     def log_odds_between_labels(self, label: int) -> dict[int, float]:
-        """Return {other label: mean log-odds that its stored sections are the same as those of `label`}.
+        """Return {other: log-odds that the labels `label` and `other` are the same}, the mean over stored sections.
 
-        Labels that the index left out for any of the sections are missing.
+        A label is missing if the index left out all of its sections for any section of `label`.
         """
         slots = self.slots_of_label(label)
         others = [slot for slot, other in self._labels.items() if other != label]

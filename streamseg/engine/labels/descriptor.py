@@ -99,7 +99,7 @@ def _extend_descriptor(vectors: Floats, chroma_scale: Floats, chroma_shift: Floa
 
 @dataclass(slots=True, eq=False)
 class SectionDescriptor:
-    """Describes a section by statistics of the texture vectors that are pushed, in order.
+    """Statistics of a section's texture vectors, by which the section is recognised; `push` adds the next vectors.
 
     cluster_votes: {cluster: number of vectors that a clusterer assigned to it}.
     """
@@ -108,7 +108,7 @@ class SectionDescriptor:
     cluster_votes: dict[int, int] = field(default_factory=dict)
 
     def push(self, vectors: Floats, clusters: Iterable[int | None] = ()) -> None:
-        """Add the section's next texture vectors, float64 (n, VECTOR_DIMS).
+        """Add the section's next texture vectors, float64 (n, VECTOR_DIMS), to the statistics.
 
         clusters: the cluster of each vector, None for a vector without one; empty when there is no clusterer.
         """
@@ -125,42 +125,51 @@ class SectionDescriptor:
 
     @property
     def n_vectors(self) -> int:
-        """The number of texture vectors so far."""
+        """The number of texture vectors of the section so far."""
         return int(self.arrays.n_vectors[0])
 
     @property
     def mean(self) -> Floats:
-        """The mean of all vectors, float64 (VECTOR_DIMS,)."""
+        """The mean of all texture vectors of the section, float64 (VECTOR_DIMS,)."""
         return self.arrays.total / max(self.n_vectors, 1)
 
     @property
     def std(self) -> Floats:
-        """The standard deviation of all vectors, float64 (VECTOR_DIMS,)."""
+        """The standard deviation of all texture vectors of the section, float64 (VECTOR_DIMS,)."""
         std: Floats = np.sqrt(np.maximum(self.arrays.squares / max(self.n_vectors, 1) - self.mean**2, 0.0))
         return std
 
     @property
     def n_window_means(self) -> int:
-        """The number of window means so far, at most MAX_WINDOWS; the other rows of `window_means` are not in use."""
+        """The number of rows of `window_means` in use, from the first on, at most MAX_WINDOWS."""
         return int(self.arrays.n_window_means[0])
 
     @property
     def window_means(self) -> Floats:
-        """The means over windows of WINDOW_STEPS vectors, float64 (MAX_WINDOWS, STANDARDISED_DIMS)."""
+        """The means of texture vectors over windows of four vectors (2 s), float64 (MAX_WINDOWS, STANDARDISED_DIMS).
+
+        Only the first `n_window_means` rows are in use.
+        """
         return self.arrays.window_means
 
     @property
     def n_chroma_steps(self) -> int:
-        """The number of rows of `chroma_progression` in use: one for each vector, at most PROGRESSION_STEPS."""
+        """The number of rows of `chroma_progression` in use: one for each texture vector, at most PROGRESSION_STEPS."""
         return min(self.n_vectors, PROGRESSION_STEPS)
 
     @property
     def chroma_progression(self) -> Floats:
-        """The chroma of each of the first vectors, minus the mean of music, with length 1; (PROGRESSION_STEPS, 12)."""
+        """The chroma of the section's first texture vectors, one row each, float64 (PROGRESSION_STEPS, 12).
+
+        The mean of music is subtracted, and each row has length 1. Only the first `n_chroma_steps` rows are in use.
+        """
         return self.arrays.chroma_progression
 
     def to_bytes(self) -> bytes:
-        """Encode the descriptor as bytes for the name store, without the incomplete window and the cluster votes."""
+        """Encode the descriptor as bytes for the name store; `descriptor_from_bytes` decodes them.
+
+        The incomplete window and the cluster votes are left out.
+        """
         return pack_arrays(
             count=np.array(self.n_vectors),
             mean=self.mean.astype(np.float32),

@@ -17,7 +17,7 @@ _MIN_LOG_ODDS, _MAX_LOG_ODDS = -50.0, 12.0  # observations are clipped to these
 
 
 class LabelHmmFilter:
-    """Computes the probability that a section has each label, from its log-odds and the labels of earlier sections.
+    """Computes the probability of each label for a section, from the log-odds of the labels and from earlier labels.
 
     self_transition: weight of the prior of a self-transition, in transitions.
     return_probability: prior probability that a section has a label that was seen before, with the weight of
@@ -41,7 +41,7 @@ class LabelHmmFilter:
         self._belief: dict[int, float] = {}
 
     def compute_prior_probabilities(self, labels: set[int]) -> dict[int, float]:
-        """Return {label: probability that the next section, not yet observed, has it}, for `labels` and NEW_LABEL."""
+        """Return {label: probability that the next section will have this label}, for `labels` and NEW_LABEL."""
         if not labels:
             return {NEW_LABEL: 1.0}
         return_probability = self._probability_of_return(len(labels))
@@ -60,7 +60,7 @@ class LabelHmmFilter:
         return {NEW_LABEL: 1.0 - return_probability, **returns}
 
     def compute_posterior_probabilities(self, label_log_odds: dict[int, float]) -> dict[int, float]:
-        """Return {label: probability that the observed section has it}, for the labels given and NEW_LABEL.
+        """Return {label: probability that the observed section has this label}, for the labels given and NEW_LABEL.
 
         Combines the prior probabilities with what was observed. label_log_odds: {label: log-odds that the section has
         it}; a label that is missing is impossible.
@@ -79,7 +79,7 @@ class LabelHmmFilter:
         return {label: weight / total for label, weight in weights.items()}
 
     def record_section(self, posterior: dict[int, float], label: int, previous: int | None) -> None:
-        """Learn from a section that got `label` and followed one with the label `previous` (None: it was the first).
+        """Learn that a section got `label` and that the section before had the label `previous` (None: there was none).
 
         posterior: the result of `compute_posterior_probabilities` for this section; the next prior is computed from it.
         """
@@ -98,7 +98,7 @@ class LabelHmmFilter:
             }
 
     def transition_probability(self, label: int, following: int) -> float:
-        """Return the probability that a section with the label `following` comes after one with `label`."""
+        """Return the probability that the section after a section with `label` has the label `following`."""
         total = sum(count for (previous, _), count in self._transition_counts.items() if previous == label)
         return (self._transition_counts.get((label, following), 0.0) + 0.1) / (total + 1.0)
 

@@ -28,16 +28,16 @@ class LabelMatcher(Protocol):
         """The label numbers that a section can be matched with."""
 
     def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of its cluster, None without one."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster number, None if it has none."""
 
     def can_label(self, descriptor: SectionDescriptor) -> bool:
-        """Return whether the descriptor of a section holds enough to choose its label, an old or a new one."""
+        """Return whether the section with this descriptor can get a label, an existing or a new one."""
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Return {label: log-odds that the section belongs to it}; very unlikely labels are left out."""
+        """Return {label: log-odds that the section has this label}; very unlikely labels are left out."""
 
     def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
-        """Store a section under a label, or under a new label for NEW_LABEL; return the number of that label."""
+        """Store a section under `label_or_new`, or under a new label if that is NEW_LABEL; return the label number."""
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
         """Merge `label` into another label of the same sound and return the other label; None if there is none.

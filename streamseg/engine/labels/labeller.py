@@ -52,7 +52,7 @@ class LabelCorrection:
 
 
 class LabelResult(NamedTuple):
-    """The label of a section that was closed, and the corrections of earlier sections that follow from it."""
+    """The estimated label of a closed section, and corrections of the labels of earlier sections."""
 
     estimate: LabelEstimate
     corrections: list[LabelCorrection]
@@ -93,16 +93,16 @@ class SectionLabeller:
         self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
     def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of its cluster, None without one."""
+        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster number, None if it has none."""
         return self._matcher.assign_cluster(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
-        """Estimate the label of an open section from its descriptor so far, without learning from it."""
+        """Estimate the label of a section in progress, from its descriptor so far; nothing is stored or learned."""
         posterior = self._filter.compute_posterior_probabilities(self._matcher.label_log_odds(descriptor))
         return self._make_estimate(self._choose_label(descriptor, posterior), posterior)
 
     def label_closed_section(self, descriptor: SectionDescriptor, section_id: str, end: float) -> LabelResult:
-        """Return the label of a closed section and corrections of recent labels; learn from the section.
+        """Choose the label of a closed section, store the section; return the label and corrections of recent labels.
 
         end: of the section, stream seconds.
         """

@@ -100,7 +100,10 @@ class StableClusterer:
         self._clusters_created = 0
 
     def push(self, vector: Floats) -> int | None:
-        """Learn from a vector, shape (d,), and return its cluster number, NOISE_CLUSTER, or None: see `cluster_of`."""
+        """Learn from a vector, shape (d,); return its cluster number, NOISE_CLUSTER for noise, None without clusters.
+
+        A vector that is not finite is ignored, and None is returned. Noise: see `cluster_of`.
+        """
         if not np.isfinite(vector).all():
             return None
         if self._model is None:
@@ -114,10 +117,11 @@ class StableClusterer:
         return self.cluster_of(vector)
 
     def cluster_of(self, vector: Floats) -> int | None:
-        """Return the cluster number of a vector, shape (d,), NOISE_CLUSTER, or None, without learning from the vector.
+        """Return the cluster number of a vector, shape (d,); NOISE_CLUSTER for noise, None without clusters.
 
-        Returns NOISE_CLUSTER when it is farther than two radii from every centre; None when there is no cluster yet or
-        the vector is not finite.
+        Nothing is learned from the vector.
+
+        Noise is farther than two radii from every centre. Returns None also when the vector is not finite.
         """
         if not self._centres or not np.isfinite(vector).all():
             return None

@@ -40,7 +40,7 @@ class RiverMatcher:
         return set(self._labels)
 
     def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector; return the last window's cluster, None while there are no clusters.
+        """Process the next texture vector; return the cluster number of the last window (2 s), None without clusters.
 
         vector: shape (VECTOR_DIMS,). The last window: the latest complete group of WINDOW_STEPS vectors.
         """
@@ -56,7 +56,7 @@ class RiverMatcher:
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Return {label: log-odds that the section belongs to it}, for the labels that are clusters of its vectors."""
+        """Return {label: log-odds that the section has this label}, for labels that are clusters in the section."""
         votes = {cluster: n for cluster, n in descriptor.cluster_votes.items() if cluster != NOISE_CLUSTER}
         most = max(votes.values(), default=0)
         penalty = 0.0 if self._majority_cluster(descriptor) in self._labels else 2 * _MAJORITY_LOG_ODDS
@@ -67,7 +67,7 @@ class RiverMatcher:
         }
 
     def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
-        """Record that a section has a label and return it; for NEW_LABEL it is the section's most frequent cluster."""
+        """Record and return the label of a section: `label_or_new`, or for NEW_LABEL the most frequent cluster."""
         label = self._majority_cluster(descriptor) if label_or_new == NEW_LABEL else label_or_new
         self._labels = [*(other for other in self._labels if other != label), label][-_MAX_LABELS:]
         return label

@@ -37,7 +37,7 @@ class SongRoleClassifier:
         self._start: float | None = None
 
     def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """Add the next section to the song and return {role: probability that the section has it}.
+        """Add the next section to the song and return {role: probability that the section has this role}.
 
         Returns {}, and adds nothing, when the section begins more than 360 s after the song began.
 

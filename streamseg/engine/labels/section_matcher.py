@@ -18,7 +18,7 @@ _MERGE_LOG_ODDS = 2.0  # log-odds from which two labels are merged
 
 
 class SectionMatcher:
-    """Matches a section with labels by comparing it with stored sections: of this run, and named in earlier runs."""
+    """Matches sections with labels, by comparison with stored sections of this run and named ones of earlier runs."""
 
     def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
         """capacity: maximum of stored sections, named ones not counted.
@@ -57,11 +57,14 @@ class SectionMatcher:
         return True
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Return {label: mean log-odds that the section is the same as its stored sections}."""
+        """Return {label: log-odds that the section has this label}, the mean over the stored sections of that label.
+
+        Very unlikely labels are left out.
+        """
         return self._clusterer.label_log_odds(descriptor)
 
     def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
-        """Store a section under a label, or under a new label for NEW_LABEL; return the number of that label."""
+        """Store a section under `label_or_new`, or under a new label if that is NEW_LABEL; return the label number."""
         label = self._clusterer.create_label() if label_or_new == NEW_LABEL else label_or_new
         self._latest_slots[label] = self._clusterer.store_section(descriptor, label)
         stored_labels = self.labels
@@ -69,9 +72,10 @@ class SectionMatcher:
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge `label` into the likeliest other label of this run and return the other one; None if none is likely.
+        """Merge `label` into the label that is most likely its duplicate and return the latter; None if none is likely.
 
-        A label is likely when the log-odds that both are the same are at least _MERGE_LOG_ODDS.
+        Only labels of this run count. A label is likely when the log-odds that both are the same are at least
+        _MERGE_LOG_ODDS.
         prior_log_odds: returns the log-odds to add for another label, given its number.
         """
         log_odds = {

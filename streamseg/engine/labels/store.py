@@ -30,7 +30,10 @@ Halves = NDArray[np.float16]
 
 
 class DescriptorStore:
-    """Stores section descriptors in numbered slots and compares them; a `SimilarityIndex`."""
+    """Stores section descriptors in numbered slots and computes the log-odds that two sections are the same.
+
+    A `SimilarityIndex`.
+    """
 
     def __init__(self, model: LabelModel, capacity: int) -> None:
         """capacity: number of slots."""
@@ -47,7 +50,7 @@ class DescriptorStore:
         self._window_means: Halves = np.zeros((capacity, MAX_WINDOWS, STANDARDISED_DIMS), np.float16)  # not projected
 
     def store(self, slot: int, x: SectionDescriptor) -> None:
-        """Store the descriptor x in a slot, in place of the one that is there."""
+        """Store the descriptor x in the slot with this number, in place of the descriptor stored there, if any."""
         arrays = prepare_descriptor(x, self._model)
         self._size[slot] = arrays.size
         self._projected_windows[slot] = arrays.windows
@@ -57,7 +60,7 @@ class DescriptorStore:
         self._window_means[slot] = x.window_means
 
     def log_odds(self, x: SectionDescriptor, slots: list[int]) -> dict[int, float]:
-        """Return {slot: log-odds that the section x is the same as the one in it}, for the nearest of `slots`.
+        """Return {slot: log-odds that section x and the section in that slot are the same}, for the nearest of `slots`.
 
         Only the MAX_COMPARISONS of the slots with the nearest centroids are compared.
         """

@@ -42,13 +42,13 @@ class CurrentSection:
 
     @property
     def name(self) -> str | None:
-        """Name of the jingle that starts the section, or else of its label; None without either."""
+        """Name of the jingle at the start of the section, else the name of the section's label; None without both."""
         if self.jingle is not None:
             return self.jingle
         return self.estimate.name if self.estimate else None
 
     def add_vector(self, recent: RecentVectors, undecided_steps: int) -> None:
-        """Add to the section the newest vector of `recent`, which the caller pushed there.
+        """Add the newest texture vector in `recent` to the section; the caller pushes the vector to `recent` before.
 
         undecided_steps: how many steps back a boundary may lie; older vectors are moved to the descriptor.
         """
@@ -63,9 +63,10 @@ class CurrentSection:
             self.n_recent -= 1
 
     def describe(self, recent: RecentVectors, leave_out: int = 0) -> SectionDescriptor:
-        """Compute the descriptor of the section from all its vectors except the last `leave_out`.
+        """Compute the descriptor of the section from its texture vectors, without the last `leave_out` ones.
 
-        recent: contains the last n_recent vectors of the section.
+        The edge at the beginning is left out too, as far as _MIN_VECTORS remain. recent: contains the last n_recent
+        vectors of the section.
         """
         descriptor = self.old_descriptor.copy()
         end = len(recent) - leave_out

@@ -37,7 +37,7 @@ def measure_feature_distances(vectors: NDArray[np.float64], middle: int) -> Feat
 
 
 def measure_recent_change(vectors: NDArray[np.float64]) -> float:
-    """Measure how much the last 4 s differ from the 8 s before, in standard deviations of the texture.
+    """Measure how much the sound of the last 4 s differs from the 8 s before, in standard deviations of the texture.
 
     vectors: texture vectors, shape (n, VECTOR_DIMS), the latest last. Returns 0 if they cover less than 12 s.
     """

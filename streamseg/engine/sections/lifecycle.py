@@ -53,12 +53,12 @@ _ESTIMATE_AT_COUNTS = frozenset((*range(12, 33, 3), *(round(45 * 1.5**n) for n i
 
 
 def make_duration_report(start: float, end: float) -> Report:
-    """Make the report of a section from `start` to `end`, in seconds, that contains its duration only."""
+    """Make a section report that contains only the duration, from `start` to `end`, both in seconds."""
     return Report(duration_s=round(end - start, 6))
 
 
 class SectionTracker:
-    """Labels the current section, closes it at a confirmed boundary and opens the next; each method returns events."""
+    """Labels the current section, closes it at a confirmed boundary, opens the next one, and makes the events."""
 
     def __init__(
         self,
@@ -87,22 +87,23 @@ class SectionTracker:
 
     @property
     def label_probabilities(self) -> dict[str, float]:
-        """Probability of each label for the current section; empty before the first estimate."""
+        """{label: probability} for the likeliest labels of the current section; empty before the first estimate."""
         return dict(self._current.estimate.probabilities) if self._current.estimate else {}
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, as bytes for `NamedSound.content`; None if it has none."""
+        """Return the descriptor of a label's latest section, bytes for `NamedSound.content`; None if none is stored."""
         descriptor = self._labels.descriptor_of_label(label)
         return descriptor.to_bytes() if descriptor else None
 
     def name_of_label(self, label: str) -> str | None:
-        """Return the name that a person gave a label before this run; None if it has none."""
+        """Return the name that a person gave this label in an earlier run; None if the label has no name."""
         return self._labels.name_of_label(label)
 
     def push(self, vector: NDArray[np.float64]) -> list[Event]:
-        """Add the texture vector of the next step, shape (VECTOR_DIMS,), to the current section; return the events.
+        """Add the next texture vector to the current section; return `section.updated` if the estimated label changed.
 
-        The event is `section.updated` if the estimate of the label was renewed and changed, else there is none.
+        vector: shape (VECTOR_DIMS,). The event is made at the first estimate, and when a later one changes the label,
+        its name, or whether it was seen before; else the list is empty.
         """
         cluster = self._labels.assign_cluster(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
@@ -135,7 +136,7 @@ class SectionTracker:
         *,
         at_end: bool = False,
     ) -> list[Event]:
-        """Make the events of a boundary decision; a confirmed boundary also closes the current section.
+        """Return the events of a boundary decision; a confirmed boundary closes the current section and opens the next.
 
         t: of the boundary, stream seconds. decided_t: of the last sample that the decision depends on, stream seconds.
         uncertainty_s: standard deviation of t. jingle: name of the jingle that confirmed the boundary, None for none.
@@ -180,9 +181,9 @@ class SectionTracker:
         return [Event(boundary_id, confirmation), *closing_events]
 
     def name_section_by_jingle(self, jingle: str, t: float) -> list[Event]:
-        """Name the current section after a jingle that starts at t, stream seconds, if the section starts there too.
+        """Name the current section after a jingle that starts at t, stream seconds, if the section starts within 2.5 s.
 
-        Returns the event `section.updated`, or no event if the section starts more than 2.5 s from t.
+        Returns the event `section.updated`, or no event.
         """
         if abs(self._current.start - t) > _NAMED_WITHIN_S:
             return []

@@ -15,7 +15,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class RecentVectors:
-    """Stores the newest texture vectors, each with the number of its cluster: None unless a clusterer of river runs."""
+    """Stores the newest texture vectors, each with its cluster number (None unless a clusterer of river is in use)."""
 
     def __init__(self, capacity: int) -> None:
         """capacity: how many vectors are stored; each further one replaces the oldest."""
@@ -28,11 +28,11 @@ class RecentVectors:
 
     @property
     def vectors(self) -> Floats:
-        """All vectors stored, the latest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
+        """All stored texture vectors, the newest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
         return self._rows.rows
 
     def vectors_and_clusters(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
-        """Return the vectors `begin` to `end` - 1, counted from the oldest, and their cluster numbers.
+        """Return the texture vectors `begin` to `end` - 1, counted from the oldest, and their cluster numbers.
 
         The vectors have the shape (n, VECTOR_DIMS) and are valid until the next `push`.
         """

@@ -58,7 +58,7 @@ def copy_report_columns(
 
 
 class SectionReportBuilder:
-    """Collects feature frames and rows of loudness, and builds the report of each section when it closes."""
+    """Collects feature frames and rows of loudness, and builds the report of each section when the section closes."""
 
     def __init__(self, lookback_s: float, durations: ClassDurations | None = None) -> None:
         """Start at stream time 0.
@@ -76,7 +76,7 @@ class SectionReportBuilder:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Start a stretch after a gap: the next frame and row start at stream time `start`, in seconds."""
+        """Continue after a gap: the next feature frame and row of loudness start at stream time `start`, in seconds."""
         self._stretch_start = start
         self._n_frames = self._n_loudness_rows = 0
 

@@ -64,7 +64,7 @@ BPM_SCALE: Final = LogScale(40.0, 230.0, 1.005)
 
 
 def find_percentile_bin(counts: Counts, share: float) -> int | None:
-    """Return the index of the first bin at which this share (0 to 1) of all counts is reached; None if all are 0.
+    """Return the index of the bin where the cumulative counts reach `share` (0 to 1) of the total; None if all are 0.
 
     counts: shape (bins,).
     """
@@ -73,7 +73,7 @@ def find_percentile_bin(counts: Counts, share: float) -> int | None:
 
 
 def sum_chroma(rows: Rows) -> Counts:
-    """Return the sum of the chroma of all rows, shape (12,), in units of 1 / CHROMA_RESOLUTION.
+    """Return the sum of the chroma of all rows, shape (12,), in thousandths.
 
     rows: shape (n, len(REPORT_COLUMNS)).
     """
@@ -139,7 +139,7 @@ class LoudnessStatistics:
 
     @property
     def integrated_lufs(self) -> float | None:
-        """Integrated loudness by BS.1770-5, LUFS: mean power, gated at -70 LUFS and -10 LU; None if all is below."""
+        """Integrated loudness by BS.1770-5, LUFS: mean power, gated at -70 LUFS and -10 LU; None if nothing passes."""
         return _gate_counts(self.momentary, 10.0)[0]
 
     @property

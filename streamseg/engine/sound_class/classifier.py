@@ -69,7 +69,7 @@ class _ChangeDetector:
 
 
 class SoundClassifier:
-    """Decides at which times speech, music and silence begin and end, from feature frames."""
+    """Decides, from feature frames, when speech, music and silence begin and end."""
 
     def __init__(self, settings: Settings, weights: SpeechMusicWeights = SPEECH_MUSIC_WEIGHTS) -> None:
         """Start at stream time 0, with every class off.
@@ -86,7 +86,7 @@ class SoundClassifier:
         self.start_stretch(0.0)
 
     def start_stretch(self, start: float) -> None:
-        """Continue at stream time `start`, in seconds, after a gap; each class stays until the sound differs."""
+        """Continue at stream time `start`, in seconds, after a gap; each sound class stays on or off until a change."""
         self._start = start
         self._frames = 0
         self._network = SpeechMusicNetwork(self._weights)
@@ -95,7 +95,7 @@ class SoundClassifier:
             detector.log_odds_against = 0.0
 
     def push(self, frames: Floats) -> list[SoundChanged]:
-        """Process feature frames, shape (n, COLUMNS_TOTAL); return the changes of class that they decide, in order."""
+        """Process feature frames, shape (n, COLUMNS_TOTAL); return the detected changes of sound class, in order."""
         if len(frames) and not self._frames:
             self._span[:CONTEXT_FRAMES] = frames[0]  # what is before the first frame counts as equal to it
         at = 0

@@ -49,7 +49,7 @@ class ClassDurations:
         self._changes.append(_ClassTotals(t, tuple(active[each] for each in SOUND_CLASSES), seconds))
 
     def seconds_until(self, t: float) -> tuple[float, ...]:
-        """Return how many seconds of each of SOUND_CLASSES there were from the start of the stream to stream time t.
+        """Return the seconds of speech, music and silence, in this order, from the start of the stream to time t.
 
         Only changes recorded so far count; after the last one, the classes stay as they are.
         """

@@ -24,7 +24,7 @@ _CLIP: Final = 4.0  # standard deviations
 
 
 class SpeechMusicWeights(NamedTuple):
-    """The trained weights of the network; S features of a window, H and K hidden units."""
+    """The trained weights of `SpeechMusicNetwork`, for S features of a window and layers of H and K hidden units."""
 
     mean: Floats  # float64 (S,)
     std: Floats  # float64 (S,)
@@ -37,14 +37,14 @@ class SpeechMusicWeights(NamedTuple):
 
 
 class SpeechMusicLogOdds(NamedTuple):
-    """Log-odds that a window contains speech, and that it contains music."""
+    """Log-odds that a window of half a second contains speech, and log-odds that the window contains music."""
 
     speech: float
     music: float
 
 
 class NetworkState(NamedTuple):
-    """What the network stores between windows, and scratch arrays; H and K hidden units."""
+    """What `SpeechMusicNetwork` stores between windows, and scratch arrays, for two layers of H and K hidden units."""
 
     memory: Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) first layer, oldest window first; its means
     hidden_layer: Floats  # float64 (H,) scratch
@@ -96,9 +96,9 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
 
 
 class SpeechMusicNetwork:
-    """Computes the log-odds of speech and, independently, of music, for one stretch, some windows after each window.
+    """Computes the log-odds of speech and, independently, of music, for each half-second window, two windows later.
 
-    It keeps a memory of earlier windows. It can be pickled between two calls of `push`.
+    A network processes one stretch and keeps a memory of earlier windows. It can be pickled between calls of `push`.
     """
 
     def __init__(self, weights: SpeechMusicWeights) -> None:
@@ -113,7 +113,7 @@ class SpeechMusicNetwork:
         self._is_first = True
 
     def push(self, stats: Floats) -> SpeechMusicLogOdds:
-        """Process the next window; return the log-odds of speech and of music DECISION_LAG windows before it.
+        """Process the next window; return the log-odds of speech and of music in the window two before this one.
 
         stats: float64, shape (N_STATISTICS,), as `describe_window` writes them.
         """

@@ -26,7 +26,7 @@ _MIN_SILENT_FRAMES: Final = 4  # after which a click is over
 
 
 class SilenceState(NamedTuple):
-    """What the silence detector stores between frames, which it counts from the start of the stretch."""
+    """What the silence detector stores between frames; frame numbers count from the last gap."""
 
     is_silent: Flags  # bool (1,)
     frames_pushed: Ints  # int64 (1,)
@@ -93,7 +93,7 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
 
 
 class SilenceDetector:
-    """Detects in the levels of frames where silence begins and ends. Can be pickled between pushes."""
+    """Detects, from the levels of frames, when silence begins and ends. Can be pickled between pushes."""
 
     def __init__(self, settings: Settings) -> None:
         """settings: `silence_db` and `dead_air_s` are used."""
@@ -113,7 +113,7 @@ class SilenceDetector:
         self.start_stretch()
 
     def start_stretch(self) -> None:
-        """Start a stretch after a gap: count frames from 0 again. A silence continues until its end is detected."""
+        """Continue after a gap: count frames from 0 again. A silence continues until its end is detected."""
         is_silent = self.is_silent
         for array in self._state:
             array[0] = 0
@@ -121,17 +121,17 @@ class SilenceDetector:
 
     @property
     def is_silent(self) -> bool:
-        """Whether there is silence now: it was detected, and its end was not."""
+        """Whether silence was detected and has not ended yet."""
         return bool(self._state.is_silent[0])
 
     @property
     def low_level_since(self) -> float | None:
-        """When the level became low, seconds since the start of the stretch; None while it is not low."""
+        """When the level became low, in seconds since the last gap; None while the level is not low."""
         frame = int(self._state.low_level_since[0])
         return None if frame < 0 else frame * HOP / ENGINE_RATE
 
     def push(self, levels_db: Floats) -> list[SilenceChange]:
-        """Process the RMS levels of n frames, float64 (n,), dB of full scale; return the changes that they decide."""
+        """Process the RMS levels of n frames, float64 (n,), dBFS; return the detected starts and ends of silence."""
         changes = []
         at = 0
         while at < len(levels_db):

@@ -275,7 +275,7 @@ def _describe_window(frames: Floats, ridges: Floats, scratch: Floats, out: Float
 
 
 def describe_window(frames: Floats, out: Floats) -> None:
-    """Write to `out` the features of a window of frames by which speech and music are classified.
+    """Compute the features of a half-second window that classify speech and music, and write them to `out`.
 
     frames: float64 (TOTAL_FRAMES, COLUMNS_TOTAL), oldest first, the window last. out: float64 (N_STATISTICS,).
     """

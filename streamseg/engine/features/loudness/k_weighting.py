@@ -21,7 +21,7 @@ SUM_OFFSET: Final = FILTER_MEMORY * LANES  # index of the sums, after the memori
 
 
 class KWeighting(NamedTuple):
-    """The two K-weighting filters at one sample rate, and the matrices to filter parts of N samples side by side."""
+    """The two K-weighting filters at one sample rate, and the matrices to filter parts of N samples in parallel."""
 
     filters: Floats  # float64 (2, 5) rows b0 b1 b2 a1 a2
     memory_response: Floats  # float64 (N, FILTER_MEMORY) effect of each sample on the memory at the end of the part
@@ -56,7 +56,7 @@ def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
 
 @lru_cache(maxsize=8)
 def design_k_weighting(sample_rate: int, part_samples: int) -> KWeighting:
-    """Design the K-weighting filters at a sample rate (Hz), to filter parts of `part_samples` samples side by side."""
+    """Design the K-weighting filters at a sample rate (Hz), to filter parts of `part_samples` samples in parallel."""
     filters = compute_k_weighting_coefficients(sample_rate)
     (f0, f1, f2, f3, f4), (_, _, _, g3, g4) = filters
     # The memory after a sample, from the memory before it and from the sample: `filter_sample` as matrices.
@@ -72,7 +72,7 @@ def design_k_weighting(sample_rate: int, part_samples: int) -> KWeighting:
 
 
 def make_channel_weights(channels: int) -> Floats:
-    """Make the weight of each channel by BS.1770, float64 (channels,): surrounds 1.41, low-frequency 0, others 1."""
+    """Make the BS.1770 weight of each channel, float64 (channels,): surround 1.41, low-frequency 0, others 1."""
     if channels == 6:
         return np.array([1.0, 1.0, 1.0, 0.0, 1.41, 1.41])
     if channels == 5:
@@ -82,9 +82,9 @@ def make_channel_weights(channels: int) -> Floats:
 
 @subkernel
 def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> None:
-    """Apply both K-weighting filters to sample x; update one lane's filter memory and its sum of squared results.
+    """Apply both K-weighting filters to sample x; update in `lanes` the filter memory and sum of squares of one lane.
 
-    A lane is one of the LANES parts that are filtered side by side.
+    A lane is one of the 16 parts of the signal that are filtered in parallel.
 
     f: the coefficients b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second. lanes: see `measure_weighted_energy`;
     memory (transposed direct form II) and sum are updated.
@@ -100,9 +100,9 @@ def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> N
 
 @subkernel
 def initialise_lanes(lane_samples: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
-    """Write the filter memory at the start of each lane to `lanes`; advance `memory` to the end of the last lane.
+    """Write the filter memory at the start of all 16 lanes to `lanes`; advance `memory` to the end of the last lane.
 
-    A lane is one of the LANES parts that are filtered side by side.
+    A lane is one of the 16 parts of the signal that are filtered in parallel.
 
     lane_samples: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which
     the first lane begins.
@@ -129,9 +129,9 @@ def initialise_lanes(lane_samples: Floats32, k: KWeighting, memory: Floats, lane
 
 @subkernel
 def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: Floats, lane_samples: Floats32) -> float:
-    """Return the sum of squares of one channel's samples after K-weighting; advance the filters' memory.
+    """Return the sum of squares of one channel's samples x after K-weighting; update `memory`, the filters' state.
 
-    x: float32 (n,). memory: float64 (FILTER_MEMORY,), state. lanes: float64 ((FILTER_MEMORY + 1) * LANES,), scratch.
+    x: float32 (n,). memory: float64 (FILTER_MEMORY,). lanes: float64 ((FILTER_MEMORY + 1) * LANES,), scratch.
     lane_samples: float32 (n,), scratch.
 
     A filter depends on its own last output, so the samples are cut into LANES parts that are filtered side by side.

@@ -65,7 +65,7 @@ LOUDNESS_COLUMNS: Final = (
 
 
 class LoudnessTables(NamedTuple):
-    """The constant tables of a loudness meter: filters for one sample rate, weights of C channels."""
+    """The constant tables of a loudness meter: filters for one sample rate, loudness weights of C channels."""
 
     weighting: KWeighting
     channel_weights: Floats  # float64 (C,)
@@ -73,7 +73,7 @@ class LoudnessTables(NamedTuple):
 
 
 class LoudnessState(NamedTuple):
-    """The state of a loudness meter of C channels; a row (100 ms) has up to N samples, a repetition check up to M."""
+    """The state of a loudness meter: C channels, up to N samples in 100 ms, up to M samples in a repetition check."""
 
     planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) one row per channel, after the last samples before it
     filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
@@ -86,7 +86,7 @@ class LoudnessState(NamedTuple):
 
 
 class LoudnessScratch(NamedTuple):
-    """Memory that the loudness kernel overwrites for each row (100 ms) of up to N samples."""
+    """Scratch memory of a loudness meter, overwritten for each row of figures (100 ms, up to N samples)."""
 
     lanes: Floats  # float64 (max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES),)
     samples: Floats32  # float32 (N,)
@@ -107,7 +107,7 @@ def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
 def write_mean_squares(
     planes: Floats32, end: int, tables: LoudnessTables, memory: Floats, scratch: LoudnessScratch, out: Floats
 ) -> None:
-    """Write three mean squares to a row: of K-weighted samples, of unweighted ones, of channels minus the first one.
+    """Write three mean squares to `out`: of the samples K-weighted, unweighted, and minus those of the first channel.
 
     planes: the columns from LOOKBACK_SAMPLES to before `end` are measured, and sanitised in place. memory: float64
     (channels, FILTER_MEMORY), state. out: the row.
@@ -134,7 +134,7 @@ def write_mean_squares(
 def write_peaks_and_clipping(
     planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats
 ) -> None:
-    """Write the highest sample peak and true peak of all channels (linear), and whether samples are clipped, to a row.
+    """Write the highest sample peak and true peak of all channels (linear) and whether samples are clipped to `out`.
 
     planes: the columns from LOOKBACK_SAMPLES to before `end` are measured. points: float32 (PEAK_SCRATCH_SIZE,),
     scratch. out: the row.
@@ -152,7 +152,7 @@ def write_peaks_and_clipping(
 
 @subkernel
 def write_loudness(power: float, row_count: int, recent_power: Floats, out: Floats) -> None:
-    """Write momentary and short-term loudness (LUFS) to a row; NaN before 0.4 s and before 3 s of sound.
+    """Write momentary (NaN before 0.4 s of sound) and short-term loudness (NaN before 3 s), in LUFS, to `out`, a row.
 
     power: of this row. row_count: rows so far, with this one. recent_power: float64 (SHORT_TERM_ROWS,), state.
     """
@@ -170,9 +170,9 @@ def write_loudness(power: float, row_count: int, recent_power: Floats, out: Floa
 
 @subkernel
 def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches: Ints32) -> bool:
-    """Return whether the sound repeated itself exactly at the last check; a check is made twice a second.
+    """Add the newest 100 ms to the state; return whether the sound repeats exactly, which is checked twice a second.
 
-    The newest row's samples are first added to `state.channel_sum`. end: of these samples in `state.planes`;
+    The samples are added to `state.channel_sum`. end: of these samples in `state.planes`;
     `state.rows` already counts their row. matches: int32, scratch.
     """
     past, since_check = state.channel_sum, state.samples_since_check
@@ -199,7 +199,7 @@ def push_samples(
     scratch: LoudnessScratch,
     out: Floats,
 ) -> None:
-    """Process the next samples, float32 (n, channels); write a row to `out` for each 100 ms that they complete.
+    """Process the next samples, float32 (n, channels); write a row to `out` for each 100 ms that is now complete.
 
     sample_rate: Hz. out: float64 (rows, len(LOUDNESS_COLUMNS)).
     """
@@ -228,7 +228,7 @@ def push_samples(
 
 
 class LoudnessMeter:
-    """Measures loudness, peaks and signal defects of all channels: a row of LOUDNESS_COLUMNS for each 100 ms pushed.
+    """Measures loudness, peaks and signal defects of all channels; `push` returns a row of figures for each 100 ms.
 
     power: mean square after the K-weighting, channels weighted and added.
     momentary_lufs, short_term_lufs: of the last 0.4 and 3 s, -100.7 or more; NaN until so much sound was pushed.
@@ -275,7 +275,7 @@ class LoudnessMeter:
         )
 
     def push(self, samples: Floats32) -> Floats:
-        """Process the next samples and return the rows that they complete, float64 (rows, len(LOUDNESS_COLUMNS)).
+        """Process the next samples; return a row of LOUDNESS_COLUMNS, float64, for each 100 ms that is now complete.
 
         samples: float32 (n, channels), full scale ±1. Raises UsageError for another number of channels.
         """

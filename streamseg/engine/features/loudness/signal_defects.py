@@ -49,7 +49,7 @@ def sum_squares(x: Floats32, sums: Floats) -> float:
 
 @subkernel
 def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
-    """Return whether MIN_CLIPPED_SAMPLES successive samples are at full scale with the same sign.
+    """Return whether 3 or more successive samples are at full scale (0.999 or more) with the same sign.
 
     planes: float32 (channels, …), of which the columns from `begin` to before `end` are examined. A sample counts if it
     is at full scale in any channel.
@@ -70,7 +70,7 @@ def detect_clipping(planes: Floats32, begin: int, end: int) -> bool:
 
 @subkernel
 def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> None:
-    """Write the sum of the channels, in the columns from `begin` to before `end`, to `total`.
+    """Add up the channels, column by column from `begin` to before `end` of `planes`; write the sums to `total`.
 
     planes: float32 (channels, …). total: float32 (end - begin,).
     """
@@ -84,10 +84,10 @@ def sum_channels(planes: Floats32, begin: int, end: int, total: Floats32) -> Non
 
 @kernel  # not a subkernel, since the tests call it
 def find_repetition_lag(past: Floats32, max_lag: int, match_length: int, matches: Ints32) -> int:
-    """Return the shortest lag, up to `max_lag`, at which the last `match_length` samples repeat exactly; 0 if none.
+    """Return the least lag (samples, up to `max_lag`) at which the last `match_length` samples repeat exactly, else 0.
 
-    Also 0 when these samples are all 0. All in samples. past: float32 (max_lag + match_length or more,). matches:
-    int32 (max_lag + 1,), scratch: how many samples are equal at each lag.
+    Also 0 when these samples are all 0. past: float32 (max_lag + match_length or more,).
+    matches: int32 (max_lag + 1,), scratch: how many samples are equal at each lag.
 
     The Z algorithm (Gusfield 1997, sec. 1.3) from the newest sample backwards, so that no sound takes more than two
     comparisons per sample.

@@ -23,7 +23,7 @@ PEAK_SCRATCH_SIZE: Final = _MAX_SLOT + 1
 
 
 class PeakInterpolators(NamedTuple):
-    """The filters that interpolate P points between two samples, and upper bounds of the interpolated magnitude.
+    """The filters that interpolate P points between two samples, and factors that bound the magnitude of these points.
 
     A point is at most value_gain times the largest magnitude of the samples around it; and at most line_gain times that
     plus curvature_gain times the largest magnitude of their second differences.
@@ -37,10 +37,7 @@ class PeakInterpolators(NamedTuple):
 
 @lru_cache(maxsize=8)
 def design_interpolators(sample_rate: int) -> PeakInterpolators:
-    """Design the true-peak filters, which interpolate to 4, 2 or 1 times the sample rate (Hz), less at high rates.
-
-    2 times from 96 kHz on; 1 time, that is no filter, from 192 kHz on.
-    """
+    """Design the true-peak filters for a sample rate (Hz): oversample 4 times, 2 times from 96 kHz, 1 from 192 kHz."""
     factor = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
     between = np.arange(1, factor) / factor
     middle = PEAK_TAPS // 2 - 1
