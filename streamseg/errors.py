@@ -66,7 +66,7 @@ class TruncatedSourceError(SourceError):
 
 
 class MissingLibraryError(SourceError):
-    """A library of the operating system is missing; the message names the package to install."""
+    """A library or program of the operating system is missing; the message says how to install it."""
 
 
 class ServerError(StreamsegError):

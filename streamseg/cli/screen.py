@@ -36,8 +36,8 @@ class LiveScreen:
     The event loop that serves clients also draws, so drawing takes at most a fifth of the time.
     """
 
-    def __init__(self, source: str, live: Live | None = None) -> None:
-        """source: the name of the source, for the title. live: where to draw; None is standard output."""
+    def __init__(self, source: str) -> None:
+        """source: the name of the source, for the title."""
         self.summary = EventSummary()
         self._source = source
         self._draw_at = 0.0
@@ -49,7 +49,7 @@ class LiveScreen:
         self._provisional_t: float | None = None
         self._sections: deque[tuple[float, float, str | None]] = deque(maxlen=1000)
         self._lines: deque[Text] = deque(maxlen=_LINES)
-        self._live = live or Live(console=terminal.stdout, auto_refresh=False)
+        self._live = Live(console=terminal.stdout, auto_refresh=False)
 
     def show_address(self, page_url: str) -> None:
         """Set the URL of the server's page, which every later drawing shows."""

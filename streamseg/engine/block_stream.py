@@ -12,7 +12,7 @@ from streamseg.engine.named_sounds import NamedSounds
 from streamseg.engine.segmenter import Segmenter
 from streamseg.errors import UsageError
 from streamseg.settings import Settings
-from streamseg.wire.events import Event
+from streamseg.wire.events import Event, StreamStarted
 
 
 def segment(
@@ -33,14 +33,23 @@ def segment(
     Raises UsageError when plain arrays come without a rate.
     """
     segmenter: Segmenter | None = None
+    items_before_sound: list[SourceItem] = []
     for item in blocks:
+        if segmenter is not None:
+            yield from _push(segmenter, item)
+            continue
+        if not isinstance(item, Block | np.ndarray):
+            items_before_sound.append(item)
+            continue
         rate = item.sample_rate if isinstance(item, Block) else sample_rate
-        if segmenter is None:
-            if rate is None:
-                raise UsageError("plain arrays do not tell their rate; pass sample_rate=…")
-            segmenter = Segmenter(
-                settings, sample_rate=rate, model=model, named_sounds=named_sounds, telemetry=telemetry
-            )
-        yield from segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.push_item(item)
+        if rate is None:
+            raise UsageError("plain arrays do not tell their rate; pass sample_rate=…")
+        segmenter = Segmenter(settings, sample_rate=rate, model=model, named_sounds=named_sounds, telemetry=telemetry)
+        events = [event for each in (*items_before_sound, item) for event in _push(segmenter, each)]
+        yield from sorted(events, key=lambda event: not isinstance(event.data, StreamStarted))  # it is the first event
     if segmenter is not None:
         yield from segmenter.finish()
+
+
+def _push(segmenter: Segmenter, item: SourceItem | Samples) -> list[Event]:
+    return segmenter.push(item) if isinstance(item, np.ndarray) else segmenter.push_item(item)

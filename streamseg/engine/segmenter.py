@@ -33,7 +33,7 @@ from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.engine.sections.report import SectionReportBuilder
 from streamseg.engine.sound_class.classifier import SoundClassifier
 from streamseg.engine.stream_events import (
-    StreamInputs,
+    StreamConfiguration,
     make_source_event,
     make_stream_gap,
     make_stream_started,
@@ -76,7 +76,9 @@ class Segmenter:
         model = model or load_boundary_model(settings.profile)
         label_model = label_model or load_label_model(settings.profile)
         named_sounds = named_sounds or NamedSounds()
-        self._stream_inputs = StreamInputs(source, sample_rate, settings, model, label_model, named_sounds, feedback)
+        self._configuration = StreamConfiguration(
+            source, sample_rate, settings, model, label_model, named_sounds, feedback
+        )
         self._input = InputBuffer(sample_rate)
         self._timeline = Timeline(sample_rate)
         self._alarms = AlarmDetector(settings)
@@ -109,17 +111,19 @@ class Segmenter:
     @property
     def t(self) -> float:
         """Stream time after the last sample pushed, seconds."""
-        return (self._timeline.samples + len(self._input)) / self.sample_rate
+        return (self._timeline.position_samples + len(self._input)) / self.sample_rate
 
     @property
     def watermark(self) -> float:
         """Stream time, in seconds, before which no boundary and no label can change any more."""
         reach_s = max(self._boundaries.lookback_s + _REFINEMENT_S, RELABEL_WINDOW_S)
-        return max(0.0, self._timeline.samples / self.sample_rate - reach_s)
+        return max(0.0, self._timeline.position_samples / self.sample_rate - reach_s)
 
     def push_item(self, item: SourceItem) -> list[Event]:
         """Process an item of a source (block, gap, title, loss or return of the source); return the events caused."""
         if isinstance(item, Block):
+            if item.sample_rate != self.sample_rate:
+                raise UsageError(f"a block of {item.sample_rate} Hz in a stream of {self.sample_rate} Hz")
             return self.push(item.samples)
         if isinstance(item, Gap):
             return self.push_gap(item.missing_samples, item.cause)
@@ -137,7 +141,7 @@ class Segmenter:
         is_first = not self._input.channels
         blocks = self._input.push(samples)
         events = (
-            [make_stream_started(self._stream_inputs, self._input.channels)]
+            [make_stream_started(self._configuration, self._input.channels)]
             if is_first and self._input.channels
             else []
         )

@@ -25,7 +25,7 @@ from streamseg.wire.events import (
 _SUBJECT = "stream"
 
 
-class StreamInputs(NamedTuple):
+class StreamConfiguration(NamedTuple):
     """Everything, apart from the samples, that determines a stream's events: settings, models, named sounds, feedback.
 
     source: name of the source. sample_rate: of the source, Hz. model: of the boundary classifier. feedback: what was
@@ -41,7 +41,7 @@ class StreamInputs(NamedTuple):
     feedback: FeedbackModel | None
 
 
-def make_stream_started(inputs: StreamInputs, channels: int) -> Event:
+def make_stream_started(inputs: StreamConfiguration, channels: int) -> Event:
     """Make the event `stream.started`, with settings and with hashes of settings, models, named sounds and feedback."""
     data = StreamStarted(
         sample_rate=inputs.sample_rate,

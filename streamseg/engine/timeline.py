@@ -51,7 +51,7 @@ class Timeline:
         self.start_stretch()
 
     @property
-    def samples(self) -> int:
+    def position_samples(self) -> int:
         """Number of samples per channel so far, including those missing in gaps."""
         return self._samples
 

@@ -31,20 +31,16 @@ def detect_file_boundaries(path: Path) -> TrackPredictions:
     return detect_texture_boundaries(extract_texture(path))
 
 
-def detect_texture_boundaries(vectors: Floats, half_s: float = HALF_S, near_s: float = NEAR_S) -> TrackPredictions:
+def detect_texture_boundaries(vectors: Floats) -> TrackPredictions:
     """Detect the boundaries in the texture vectors of a file with the checkerboard baseline (Foote 2000).
 
     Parameters
     ----------
     vectors
         Shape (n, VECTOR_DIMS), from `extract_texture`.
-    half_s
-        Seconds compared on either side of a boundary.
-    near_s
-        Seconds on either side within which a boundary is the highest peak.
     """
     timbre = vectors[:, _MFCC]
-    half, near = round(half_s / STEP_S), round(near_s / STEP_S)
+    half, near = round(HALF_S / STEP_S), round(NEAR_S / STEP_S)
     taper = np.exp(-0.5 * ((np.arange(half) + 0.5) / (0.5 * half)) ** 2)
     weights = np.outer(taper, taper) / taper.sum() ** 2
     sums = np.concatenate([np.zeros((1, len(_MFCC))), timbre.cumsum(axis=0)])

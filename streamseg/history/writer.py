@@ -62,7 +62,10 @@ class HistoryWriter:
                 self._append_batch(batch, now)
 
     def mark_epochs_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Record that these epochs, given as (stream, epoch), lack events. Raises sqlite3.Error on a full disk."""
+        """Record that these epochs, given as (stream, epoch), lack events, and close them: they get no further events.
+
+        Raises sqlite3.Error on a full disk.
+        """
         with self._transaction():
             for stream, epoch in epochs:
                 _, epoch_id = self._find_row_ids(stream, epoch)

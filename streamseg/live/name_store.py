@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamseg.engine.named_sounds import NamedSound, NamedSoundKind, NamedSounds
+from streamseg.engine.named_sounds import NamedSound, NamedSounds
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
 from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
@@ -104,15 +104,15 @@ class NameStore:
         assert id_ is not None  # noqa: S101  an INSERT has one
         return id_
 
-    def rename_entries(self, old_name: str, new_name: str, kind: NamedSoundKind = "section") -> int:
-        """Rename every sound of this kind from `old_name` to `new_name`; returns the number of renamed sounds.
+    def rename_entries(self, old_name: str, new_name: str) -> int:
+        """Rename every section sound from `old_name` to `new_name`; returns the number of renamed sounds.
 
         Raises UsageError when the new name is not allowed.
         """
         new_name = normalise_name(new_name)
         with self._transaction() as db:
             return db.execute(
-                "UPDATE remembered SET name=? WHERE name=? AND kind=?", (new_name, old_name, kind)
+                "UPDATE remembered SET name=? WHERE name=? AND kind='section'", (new_name, old_name)
             ).rowcount
 
     def delete_entries(self, name: str) -> int:

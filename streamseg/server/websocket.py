@@ -273,7 +273,7 @@ async def _abort_connection(connection: ServerConnection) -> Response:
     return make_refusal(HTTPStatus.BAD_REQUEST, "hung up")
 
 
-@functools.cache  # 30 ms of work, which any visitor can request
+@functools.cache  # 30 ms of work, which any client can request without a token
 def _encode_asyncapi(host: str, *, secure: bool) -> bytes:
     return msgspec.json.encode(make_asyncapi(host, secure=secure))
 

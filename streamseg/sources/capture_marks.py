@@ -20,7 +20,7 @@ _MAX_SAMPLE: Final = 1 << 62
 
 
 class CaptureMark(NamedTuple):
-    """A gap, absence or title in a capture (saved recording), with the number of samples (per channel) before it."""
+    """A gap, a time without the source, or a title in a saved recording, with the number of samples before it."""
 
     sample: int
     item: NonSoundItem

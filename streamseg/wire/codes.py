@@ -8,7 +8,6 @@ from enum import IntEnum
 class CloseCode(IntEnum):
     """The code in the server's close frame: why it closed the connection. Most codes are obs-websocket's."""
 
-    GOING_AWAY = 1001
     UNREADABLE = 4002
     MISSING_FIELD = 4003
     WRONG_TYPE = 4004

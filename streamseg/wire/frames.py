@@ -18,9 +18,9 @@ def encode_message(op: str, d: Any) -> bytes:
 
 
 def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> bytes:
-    """Return an `event` message that contains an envelope's JSON.
+    """Return the JSON text of an `event` message for an envelope; `is_recorded=False` marks it as not in the history.
 
-    is_recorded: false marks the event as not in the history.
+    envelope_json: as `encode_envelope` returns it.
     """
     marker = b"" if is_recorded else b'"kept":false,'
     return b'{"op":"event",' + marker + b'"d":' + envelope_json + b"}"

@@ -127,7 +127,7 @@ async def rounds(options: argparse.Namespace, folder: Path) -> dict:
 
     for number in range(options.rounds):
         await until(kept=True)
-        # Some leave before, some while nothing is kept: none of them may believe that they have everything.
+        # Some leave before, some while nothing is recorded: none of them may believe that they have everything.
         away = await leave(0.4)
         fill(filler)
         await until(kept=False)

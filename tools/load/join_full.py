@@ -30,7 +30,7 @@ from tools.load.join_clients import crowd
 
 CLOCK = "clock"  # a stream whose events say when they were said
 _SECTIONS = 60  # more than a snapshot holds
-_OURS = 5  # of the crowd; the rest are raw, lest this process be what is slow
+_OURS = 5  # of the crowd; the rest are raw, so that this process is not the bottleneck
 _OTHERS = 50
 _OTHERS_EVENTS_PER_S = 20
 

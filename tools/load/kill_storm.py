@@ -146,7 +146,7 @@ async def storm(options: argparse.Namespace, folder: Path) -> dict:
         kills += 1
         await start()
     await asyncio.sleep(2)
-    process.stdin.close()  # finish: the rest is said, everything pending sent
+    process.stdin.close()  # finish: the server emits and sends all pending events
     async with asyncio.timeout(60):
         await process.wait()
     log = read_log(history)

@@ -54,7 +54,7 @@ def collect_examples(
         inside = song.vectors[(at >= start) & (at < end)]
         if len(inside) == 0:
             continue
-        features = classifier.compute_section_features(describe_vectors(inside), label, start, end)
+        features = classifier.add_section_and_compute_features(describe_vectors(inside), label, start, end)
         span = max(truth.segments, key=lambda span: min(end, span.end) - max(start, span.start))
         if span.label in _LETTERS:
             examples.append((song.name, _LETTERS[span.label], features))

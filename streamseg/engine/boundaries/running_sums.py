@@ -202,8 +202,8 @@ def update_block_sums(space: int, state: RunningSums) -> None:
 def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
     """Extend the optimal partitioning (the segmentation of least cost) at one penalty to the newest texture vector.
 
-    Also updates since when the best path has had each of its changes. penalty_index: index in PENALTIES. Killick,
-    Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon. Call it after `update_block_sums`.
+    Also updates, for each change of the best path, the vector at which it appeared. penalty_index: index in PENALTIES.
+    Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon. Call it after `update_block_sums`.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (

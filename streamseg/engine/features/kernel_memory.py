@@ -40,7 +40,7 @@ def make_feature_tables() -> Records:
         pitch_class=pitch_class,
         dct=filterbanks.make_dct_matrix(MEL_BANDS, MFCCS),
         contrast_bands=filterbanks.make_contrast_bands(),
-        lag_tables=np.stack([pitch.make_inverse_window_autocorrelation(), pitch.make_octave_costs()]),
+        lag_tables=np.stack([pitch.make_inverse_window_autocorrelation(), pitch.make_lag_costs()]),
         folding=pitch.make_folding_weights(),
         tuned_first=tuned_banks.bank.first,
         tuned_offset=tuned_banks.bank.offset,

@@ -43,7 +43,7 @@ def make_inverse_window_autocorrelation() -> Floats:
     return inverse
 
 
-def make_octave_costs() -> Floats:
+def make_lag_costs() -> Floats:
     """Make the cost of each lag as a pitch period: 0.04 for each octave below 1,000 Hz, float64 (END_LAG + 1,)."""
     costs: Floats = OCTAVE_COST * np.log2(np.maximum(1, np.arange(END_LAG + 1)) / FIRST_LAG)
     return costs
@@ -107,7 +107,7 @@ def estimate_pitch(
     """Estimate the pitch of a frame; write f0 (Hz, 0 if unvoiced) and voicing (0 to 1) to `out`, the frame's row.
 
     power, folding: see `autocorrelate`. lag_tables: float64 (2, END_LAG + 1), rows from
-    `make_inverse_window_autocorrelation` and `make_octave_costs`.
+    `make_inverse_window_autocorrelation` and `make_lag_costs`.
     folded_power, spectrum, correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the
     loudest recent frame. out: the frame's RMS is written already.
     """

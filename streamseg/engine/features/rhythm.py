@@ -188,7 +188,7 @@ def estimate_beat_phase(past: Floats, period: float) -> float:
 
 @subkernel
 def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
-    """Update the rhythm with the onset strength in `out`; write onset, tempo (bpm), confidence and beat phase to `out`.
+    """Read the onset strength of this frame from `out`; write onset, tempo (bpm), confidence and beat phase to `out`.
 
     Onset is 0 or 1; tempo is 0 if none is found.
 

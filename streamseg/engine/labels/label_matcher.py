@@ -27,8 +27,10 @@ class LabelMatcher(Protocol):
     def labels(self) -> set[int]:
         """The label numbers that a section can be matched with."""
 
-    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster number, None if it has none."""
+    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of the current cluster, or None
+        while the matcher has no clusters.
+        """
 
     def can_label(self, descriptor: SectionDescriptor) -> bool:
         """Return whether the section with this descriptor can get a label, an existing or a new one."""

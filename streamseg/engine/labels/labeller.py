@@ -92,9 +92,11 @@ class SectionLabeller:
         self._previous_label: int | None = None
         self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
-    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return its cluster number, None if it has none."""
-        return self._matcher.assign_cluster(vector)
+    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
+        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of the current cluster, or None
+        while the matcher has no clusters.
+        """
+        return self._matcher.push_vector(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
         """Estimate the label of a section in progress, from its descriptor so far; nothing is stored or learned."""

@@ -39,7 +39,7 @@ class RiverMatcher:
         """The label numbers of the sections stored so far."""
         return set(self._labels)
 
-    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
         """Process the next texture vector; return the cluster number of the last window (2 s), None without clusters.
 
         vector: shape (VECTOR_DIMS,). The last window: the latest complete group of WINDOW_STEPS vectors.

@@ -45,7 +45,7 @@ class SongRoleClassifier:
         """
         if self._start is not None and start - self._start > _MAX_SONG_S:
             return {}
-        features = self.compute_section_features(descriptor, label, start, end)
+        features = self.add_section_and_compute_features(descriptor, label, start, end)
         log_odds = (features - _WEIGHTS["mean"]) / _WEIGHTS["std"] @ _WEIGHTS["weights"] + _WEIGHTS["bias"]
         weights = np.exp(log_odds - log_odds.max())
         return {role: float(weight) for role, weight in zip(ROLES, weights / weights.sum(), strict=True)}
@@ -54,8 +54,10 @@ class SongRoleClassifier:
         """Count the sections of `label` as sections of the label `into`."""
         self._label_counts[into] = self._label_counts.get(into, 0) + self._label_counts.pop(label, 0)
 
-    def compute_section_features(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> Floats:
-        """Compute the features of the song's next section, shape (N_ROLE_FEATURES,), and add the section to the song.
+    def add_section_and_compute_features(
+        self, descriptor: SectionDescriptor, label: str, start: float, end: float
+    ) -> Floats:
+        """Add a section to the song; return its features for the classification, shape (N_ROLE_FEATURES,).
 
         start, end: of the section, stream seconds.
         """

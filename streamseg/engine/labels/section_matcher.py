@@ -46,7 +46,7 @@ class SectionMatcher:
         """The label numbers of the stored sections."""
         return self._clusterer.labels
 
-    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
         """Return None: this matcher compares whole sections and assigns no clusters to vectors."""
         del vector
         return None

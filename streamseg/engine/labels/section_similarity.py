@@ -5,7 +5,7 @@ The features (the shorter section is compared with the longer one):
 - window means of texture in a learned projection (linear discriminant analysis, Fisher 1936): the distance from the
   shorter section's windows to the nearest of the longer one, and how much less that is than the distance to the nearest
   entry of a general codebook. The latter is the idea of a universal background model (Reynolds, Quatieri & Dunn 2000):
-  what is near everything is near nothing in particular;
+  a window close to many entries of the codebook says little about one section;
 - means and standard deviations of timbre, harmony, contrast, level, onsets and their periodicity;
 - harmony step by step: the best diagonal through the matrix of similarities, as repetitions are found in songs
   (Goto 2003; Müller 2015, ch. 4.3), also in the best other key.

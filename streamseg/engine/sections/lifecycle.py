@@ -48,7 +48,7 @@ ReportMaker: TypeAlias = Callable[[float, float], Report]
 
 _MIN_DURATION_S = HOP / ENGINE_RATE  # of a section
 _NAMED_WITHIN_S = 2.5  # a section that starts so near a jingle starts with it
-# The label is estimated when a section has so many vectors: ever more rarely, for as long as the section lasts.
+# The label is estimated when a section has these numbers of vectors; the intervals grow with its length.
 _ESTIMATE_AT_COUNTS = frozenset((*range(12, 33, 3), *(round(45 * 1.5**n) for n in range(40))))
 
 
@@ -105,7 +105,7 @@ class SectionTracker:
         vector: shape (VECTOR_DIMS,). The event is made at the first estimate, and when a later one changes the label,
         its name, or whether it was seen before; else the list is empty.
         """
-        cluster = self._labels.assign_cluster(vector)
+        cluster = self._labels.push_vector(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
             vector = np.zeros_like(vector)
         self._recent.push(vector, cluster)

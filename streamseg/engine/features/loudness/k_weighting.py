@@ -100,9 +100,9 @@ def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> N
 
 @subkernel
 def initialise_lanes(lane_samples: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
-    """Write the filter memory at the start of all 16 lanes to `lanes`; advance `memory` to the end of the last lane.
+    """Compute the filter memory with which each of 16 parallel parts ("lanes") of the signal begins, into `lanes`.
 
-    A lane is one of the 16 parts of the signal that are filtered in parallel.
+    Also advances `memory` to the end of the last part.
 
     lane_samples: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which
     the first lane begins.
