@@ -62,7 +62,10 @@ class NotAudioError(SourceError):
 
 
 class TruncatedSourceError(SourceError):
-    """The sound ended before the end that the file declares. All sound before that point was delivered."""
+    """The sound ended before the end that the file declares, or events end in the middle of a line.
+
+    All that comes before was delivered.
+    """
 
 
 class MissingLibraryError(SourceError):

@@ -34,10 +34,11 @@ class EventSummary:
                     self.t = t
 
     def __str__(self) -> str:
-        from streamseg.cli.terminal import format_clock
+        from streamseg.cli.terminal import format_clock, format_count
 
         sections = sum(self._sections.values())
-        parts = [f"{format_clock(self.t)} processed", f"{self.boundaries} changes", f"{sections} sections"]
+        changes = format_count(self.boundaries, "change")
+        parts = [f"{format_clock(self.t)} processed", changes, format_count(sections, "section")]
         most = [f"{make_printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""

@@ -35,6 +35,11 @@ def format_clock(t: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Format a count with its noun, given in the singular: `1 section`, `2 sections`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def label_colour(label: str | None) -> str:
     """Return the Rich colour name for a label: always the same for the same label; `white` for None (no label).
 
@@ -52,7 +57,7 @@ def event_line(envelope: Envelope) -> Text | None:
     """Return one readable line that describes an event; None if events of its type are not shown."""
     match envelope.data:
         case events.StreamStarted() as data:
-            channels = f"{data.channels} channel{'s' if data.channels > 1 else ''}"
+            channels = format_count(data.channels, "channel")
             return _timed_text(
                 0.0, f"listening to {data.source} ({data.sample_rate} Hz, {channels}), profile {data.profile}"
             )

@@ -26,7 +26,7 @@ from streamseg.wire.envelope import Envelope, decode_envelope
 from streamseg.wire.messages import PROTOCOL_VERSION, EventCursor, EventsDropped
 from streamseg.wire.printable import make_one_line
 from streamseg.wire.token_proof import compute_proof
-from streamseg.wire.topics import MinState
+from streamseg.wire.topics import MinState, check_topics
 
 # After these a client that sends the same again is closed again.
 _FATAL_CLOSE_CODES = frozenset(
@@ -140,7 +140,7 @@ class ClientProtocol:
 
         streams: names; None for all. subscribe: topics; None for all but the high-volume ones. min_state: "confirmed"
         leaves provisional boundaries out. token: of the server, None without one. resume: by stream, the last event
-        received in an earlier session. name: of this client.
+        received in an earlier session. name: of this client. Raises UsageError for a topic that does not exist.
         """
         self.url = url
         self.cursors: dict[str, EventCursor] = dict(resume or {})
@@ -155,7 +155,7 @@ class ClientProtocol:
         if streams is not None:
             self._identify_fields["streams"] = list(streams)
         if subscribe is not None:
-            self._identify_fields["subscribe"] = list(subscribe)
+            self._identify_fields["subscribe"] = check_topics(subscribe)
         self._token = token
         self._attempt = 0
         self._is_identified = False  # on the present connection

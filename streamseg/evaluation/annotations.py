@@ -8,16 +8,19 @@ such spans are not scored.
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from streamseg.errors import NotAudioError, SourceNotFoundError
+from streamseg.errors import SourceNotFoundError, UsageError
 
 TruthKind: TypeAlias = Literal["auto", "sections", "transitions", "segments"]
 _SOUND_ENDINGS = (".ogg", ".flac", ".wav", ".mp3", ".m4a", ".opus", ".aac")
 _PREFERENCE = ("transitions", "sections", "segments")
 _NO_LABEL = "_"
+_EXPECTED_ROW = "expected start, end (seconds) and label, separated by tabs"
+_END_TOLERANCE_S = 5.0  # annotations made with another copy of the sound may end a few seconds later
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,31 @@ class AnnotatedFile:
 def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
     """Read an annotation file; return a span for each row of start, end (seconds) and label, separated by tabs.
 
-    Raises NotAudioError, which names the line, for a row of another form.
+    Raises UsageError, which names the line, for a row of another form, and for a file that is not UTF-8.
     """
     spans = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
-            try:
-                spans.append(LabelledSpan(float(row[0]), float(row[1]), row[2]))
-            except (ValueError, IndexError):
-                raise NotAudioError(f"{path.name}, line {number}: expected start, end, label; found {row}") from None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
+                try:
+                    spans.append(LabelledSpan(float(row[0]), float(row[1]), row[2]))
+                except (ValueError, IndexError):
+                    content = f"found {row}" if row else "found an empty line"
+                    raise _make_line_error(path, number, f"{_EXPECTED_ROW}; {content}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text; save it in that encoding") from None
     return tuple(spans)
+
+
+def check_annotation_ends_with_sound(file: AnnotatedFile, duration_s: float) -> None:
+    """Raise UsageError, which names the line, if a span ends more than 5 s after the sound, `duration_s` s long."""
+    has_two_annotations = file.kind == "transitions" and file.segments
+    for kind in (file.kind, "segments") if has_two_annotations else (file.kind,):
+        path = file.audio.with_suffix(f".{kind}.tsv")
+        for number, span in enumerate(read_spans(path), 1):
+            if span.end > duration_s + _END_TOLERANCE_S:
+                sound = f"{file.audio.name} is only about {duration_s:.0f} s long"
+                raise _make_line_error(path, number, f"ends at {span.end:g} s, but {sound}; correct the end")
 
 
 def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
@@ -73,7 +91,7 @@ def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annota
     """Find the sound files of a folder that have an annotation file, sorted by name, and read their annotation.
 
     truth: the kind of annotation; "auto" takes for each file the first of transitions, sections, segments that exists.
-    Raises SourceNotFoundError when the folder is missing or has none.
+    Raises SourceNotFoundError when the folder is missing or has none, UsageError when an annotation cannot be scored.
     """
     if not folder.is_dir():
         raise SourceNotFoundError(f"no folder {folder}")
@@ -83,13 +101,44 @@ def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annota
         kind = next((kind for kind in kinds if audio.with_suffix(f".{kind}.tsv").exists()), None)
         if kind is None:
             continue
-        spans = drop_unlabelled(read_spans(audio.with_suffix(f".{kind}.tsv")))
+        spans = _read_annotation(audio.with_suffix(f".{kind}.tsv"), is_of_transitions=kind == "transitions")
         segments = spans
         if kind == "transitions":
             path = audio.with_suffix(".segments.tsv")
-            segments = drop_unlabelled(read_spans(path)) if path.exists() else ()
+            segments = _read_annotation(path) if path.exists() else ()
         files.append(AnnotatedFile(audio, kind, spans, segments))  # type: ignore[arg-type]
     if not files:
         names = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
         raise SourceNotFoundError(f"no annotated sound in {folder}: looked for sound files with {names} beside them")
     return files
+
+
+def _read_annotation(path: Path, *, is_of_transitions: bool = False) -> tuple[LabelledSpan, ...]:
+    """Read the labelled spans of an annotation file. Raises UsageError, which names the line, if they make no sense.
+
+    A transition may end where it starts; a section or a segment may not.
+    """
+    spans = read_spans(path)
+    latest_start = 0.0
+    for number, span in enumerate(spans, 1):
+        reason = ""
+        if not (math.isfinite(span.start) and math.isfinite(span.end) and span.start >= 0):
+            reason = (
+                f"{span.start:g} to {span.end:g} is no part of a sound; times are seconds from its start, 0 or more"
+            )
+        elif span.end < span.start or (span.end == span.start and not is_of_transitions):
+            reason = f"starts at {span.start:g} s and ends at {span.end:g} s; the end must be after the start"
+        elif span.start < latest_start:
+            reason = f"starts at {span.start:g} s, before the line above ({latest_start:g} s); sort the lines by start"
+        if reason:
+            raise _make_line_error(path, number, reason)
+        latest_start = span.start
+    labelled_spans = drop_unlabelled(spans)
+    if not labelled_spans:
+        content = f"all labels are {_NO_LABEL} (not labelled)" if spans else "the file is empty"
+        raise _make_line_error(path, 1, f"{_EXPECTED_ROW}; {content}")
+    return labelled_spans
+
+
+def _make_line_error(path: Path, number: int, reason: str) -> UsageError:
+    return UsageError(f"{path}, line {number}: {reason}")

@@ -19,7 +19,13 @@ from streamseg.atomic_files import write_atomically
 from streamseg.engine import segment
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation import scores, sound_class_scores, timeliness
-from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan, TruthKind, find_annotated_files
+from streamseg.evaluation.annotations import (
+    AnnotatedFile,
+    LabelledSpan,
+    TruthKind,
+    check_annotation_ends_with_sound,
+    find_annotated_files,
+)
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.scores import DetectedBoundary
 from streamseg.evaluation.timeliness import BoundaryPrediction, TimelinessCounts
@@ -253,7 +259,8 @@ def evaluate_folder(
 
     model: the boundary model; a mapping has one for each file's stem, for example trained without that file; None: the
     shipped one. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes. progress: called
-    after each file with (files done, files in all, name). Raises SourceNotFoundError when there is nothing to score.
+    after each file with (files done, files in all, name). Raises SourceNotFoundError when there is nothing to score,
+    UsageError when an annotation cannot be scored.
     """
     files = find_annotated_files(folder, truth)
     work = [
@@ -261,6 +268,7 @@ def evaluate_folder(
     ]
     runs: dict[str, TrackRun] = {}
     for number, run in run_parallel(run_track, work, jobs):
+        check_annotation_ends_with_sound(files[number], run.predictions.duration_s)
         name = files[number].audio.stem
         runs[name] = run
         if progress is not None:

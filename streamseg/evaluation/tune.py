@@ -25,7 +25,12 @@ from streamseg.engine.models.loader import SHIPPED_BOUNDARY_MODELS
 from streamseg.engine.models.weights import IDENTITY_CALIBRATION, BoundaryModel
 from streamseg.errors import UsageError
 from streamseg.evaluation import scores
-from streamseg.evaluation.annotations import AnnotatedFile, TruthKind, find_annotated_files
+from streamseg.evaluation.annotations import (
+    AnnotatedFile,
+    TruthKind,
+    check_annotation_ends_with_sound,
+    find_annotated_files,
+)
 from streamseg.evaluation.boundary_training import RECIPES, train_boundary_model
 from streamseg.evaluation.calibration import PlattScaling, fit_platt_scaling
 from streamseg.evaluation.evaluate import TrackPredictions, TrackScore, score_track
@@ -121,14 +126,14 @@ def tune_model(
     initial_model: the model that is fitted. truth: the kind of annotation, see `find_annotated_files`. jobs: number of
     processes. progress: called with (parts done, parts in all, name of the part).
     Raises SourceNotFoundError when the folder has no annotated sound, UsageError when it has too little to
-    cross-validate.
+    cross-validate or an annotation makes no sense.
     """
     files = find_annotated_files(folder, truth)
     changes = sum(_count_changes(file) for file in files)
     if len(files) < MIN_FILES or changes < MIN_CHANGES:
         raise UsageError(
-            f"{folder} has {len(files)} annotated files with {changes} changes; to tell whether tuning helps takes "
-            f"{MIN_FILES} files and {MIN_CHANGES} changes: annotate more"
+            f"to tell whether tuning helps takes {MIN_FILES} annotated files with {MIN_CHANGES} changes; {folder} has "
+            f"{len(files)} with {changes}: annotate more"
         )
     tracks = _extract_tracks(files, jobs, progress)
     folds = min(_MAX_FOLDS, len(files))
@@ -272,6 +277,7 @@ def _count_changes(file: AnnotatedFile) -> int:
 def _extract_tracks(files: list[AnnotatedFile], jobs: int, progress: ProgressCallback) -> list[TrackTexture]:
     vectors: dict[int, Floats] = {}
     for number, texture in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
+        check_annotation_ends_with_sound(files[number], time_after_steps(len(texture)))
         vectors[number] = texture
         progress(len(vectors), len(files), f"extracting features: {files[number].audio.stem}")
     return [TrackTexture(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]

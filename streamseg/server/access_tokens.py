@@ -28,6 +28,11 @@ class AccessTokens:
         return bool(self._read or self._control)
 
     @property
+    def has_control_token(self) -> bool:
+        """Whether the server has a control token; without one nobody can control it."""
+        return bool(self._control)
+
+    @property
     def protects_reading(self) -> bool:
         """Whether a client needs a token to read."""
         return bool(self._read)

@@ -126,7 +126,7 @@ class Hub:
         stream = self.streams.get(name)
         if stream is None:
             stream = self.streams[name] = ServedStream(name, epoch, controls)
-        stream.controls = controls
+        stream.controls, stream.has_ended = controls, False
         stream.source = source
         self._queue_batch(EventBatch(name, epoch, (), None))
 
@@ -152,7 +152,8 @@ class Hub:
 
         Its snapshot and history can still be requested.
         """
-        self.streams[name].controls = None
+        stream = self.streams[name]
+        stream.controls, stream.has_ended = None, True
 
     def send_heartbeats(self) -> None:
         """Send every client one heartbeat: how far each of its streams is processed. Called at regular intervals."""
@@ -171,6 +172,11 @@ class Hub:
         alarm.
         """
         stream = self.streams.get(request.stream)
+        if stream is not None and stream.has_ended:
+            raise UsageError(
+                f"stream {request.stream!r} has ended; labels can be named, boundaries marked and settings changed "
+                "only while it plays: serve it again"
+            )
         if stream is None or stream.controls is None:
             raise UsageError(f"stream {request.stream!r} takes no requests; it is not being fed")
         match request:

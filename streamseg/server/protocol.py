@@ -30,6 +30,15 @@ from streamseg.wire.codes import CloseCode, RequestErrorCode
 from streamseg.wire.printable import make_one_line
 from streamseg.wire.topics import TopicFilter
 
+_WITHOUT_CONTROL_ADVICE = (
+    "this server has none, so nobody can control it: start it with a token of your choice in STREAMSEG_CONTROL_TOKEN, "
+    "and give the client the same"
+)
+_WITH_CONTROL_ADVICE = (
+    "this client gave no token, or the read token: give the token that the server was started with, on the command "
+    "line in STREAMSEG_CONTROL_TOKEN or with --token"
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SendMessageAction:
@@ -204,7 +213,8 @@ class ServerProtocol:
         except msgspec.ValidationError as error:
             return self.send_error(id, _error_code_of(error), str(error))
         if isinstance(request, r.ControlRequest) and self.role != "control":
-            return self.send_error(id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token")
+            advice = _WITH_CONTROL_ADVICE if self._tokens.has_control_token else _WITHOUT_CONTROL_ADVICE
+            return self.send_error(id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token; {advice}")
         if isinstance(request, r.SubscribeRequest):
             self.topic_filter = self.topic_filter.with_topics(request.subscribe)
         elif isinstance(request, r.UnsubscribeRequest):

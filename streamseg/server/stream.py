@@ -58,13 +58,15 @@ class StreamClient(Protocol):
 class ServedStream:
     """Keeps the state of one stream, and sends its events to the clients that receive it.
 
-    epoch, offset: of the last event sent. controls: carries out control requests; None refuses them. source: where the
-    sound comes from, shown only to clients that may control. is_recorded: whether the newest events are in the history.
+    epoch, offset: of the last event sent. controls: carries out control requests; None refuses them. has_ended: whether
+    the stream had controls and has ended. source: where the sound comes from, shown only to clients that may control.
+    is_recorded: whether the newest events are in the history.
     """
 
     def __init__(self, name: str, epoch: str, controls: StreamControls | None) -> None:
         self.name = name
         self.controls = controls
+        self.has_ended = False
         self.source: str | None = None
         self.epoch = epoch
         self.offset = 0

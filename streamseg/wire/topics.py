@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
+from streamseg.errors import UsageError
 from streamseg.wire.boundary_events import BoundaryProvisional, BoundaryRetracted
 
 Topic: TypeAlias = Literal["boundary", "section", "sound", "alarm", "stream", "label", "history", "meter", "novelty"]
@@ -14,6 +15,15 @@ HIGH_VOLUME_TOPICS: frozenset[Topic] = frozenset(("meter", "novelty"))
 MinState: TypeAlias = Literal["provisional", "confirmed"]
 
 _UNCONFIRMED_TYPES = frozenset((BoundaryProvisional.type, BoundaryRetracted.type))
+
+
+def check_topics(names: Iterable[str]) -> list[str]:
+    """Return the names as a list. Raises UsageError, which lists the topics, if one is not the name of a topic."""
+    names = list(names)
+    for name in names:
+        if name not in TOPICS:
+            raise UsageError(f"there is no topic {name!r} to subscribe to; choose of: {', '.join(get_args(Topic))}")
+    return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import soundfile
 import typer
 
 from streamseg.cli.app import app
+from streamseg.cli.summary import EventSummary
 from streamseg.engine import segment
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.outputs import FORMATS
@@ -25,7 +26,8 @@ from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed
 from tools.command import command, run, start
 
-COMMANDS = ("demo", "listen", "serve", "analyze", "watch", "export", "split", "devices", "evaluate")
+COMMANDS = ("demo", "listen", "serve", "analyze", "watch", "export", "split", "devices", "evaluate", "features", "tune")
+EXTRAS = {"evaluate": "[evaluation]", "features": "[parquet]", "tune": "[evaluation]"}
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +55,7 @@ def test_help_is_shown(name):
     done = run(name, "--help")
     assert done.returncode == 0
     assert f"streamseg {name}" in done.stdout
+    assert EXTRAS.get(name, "") in done.stdout
 
 
 def test_help_loads_nothing_heavy():
@@ -263,3 +266,10 @@ def test_devices_without_portaudio_says_how_to_install_it():
 def test_a_failure_shows_where_only_when_asked(tmp_path: Path):
     assert "Traceback" not in run("analyze", "missing.wav").stderr
     assert "Traceback" in run("--debug", "analyze", "missing.wav").stderr
+
+
+def test_a_count_of_one_has_a_singular_noun():
+    summary = EventSummary()
+    assert str(summary) == "0:00.0 processed, 0 changes, 0 sections"
+    summary.boundaries = 1
+    assert str(summary) == "0:00.0 processed, 1 change, 0 sections"

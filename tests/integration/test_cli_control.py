@@ -81,7 +81,9 @@ def test_a_name_outlives_the_run_in_which_it_was_given(programme: Path, programm
         address = serving.wait_for_address()
         heard = iter(subscribe_sync(address, subscribe=["section", "label"]))  # one connection: nothing is kept here
         next(fact for event in heard if isinstance(fact := event.data, SectionClosed) and fact.label == "B")
-        assert run("name", address, "B", "Slow piece").returncode == 1  # without the token
+        refused = run("name", address, "B", "Slow piece")
+        assert refused.returncode == 1
+        assert "`name` takes the control token; this client gave no token" in refused.stderr
         unknown = run("name", address, "Q", "Slow piece", "--token", token)
         assert unknown.returncode == 2
         assert "has said no label 'Q'; labels: A, B" in unknown.stderr.replace("\n", " ")

@@ -179,7 +179,7 @@ def test_serve_stopped_says_everything_pending_to_its_clients(programme: Path, n
     assert last[-2].at_end
     assert last[-1].reason == "stopped"
     assert "stopped (stopped)" in out
-    assert re.search(r"programme: 0:0\d\.\d processed, 0 changes, 1 sections", messages)
+    assert re.search(r"programme: 0:0\d\.\d processed, 0 changes, 1 section\b", messages)
 
 
 def events_until_stopped(events):
@@ -277,6 +277,11 @@ def test_watch_resumes_when_the_server_comes_back(programme: Path, tmp_path: Pat
     for epoch in runs:
         offsets = [event["offset"] for event in kept if event["epoch"] == epoch]
         assert offsets == list(range(offsets[0], offsets[0] + len(offsets)))
+
+
+def test_watch_lists_the_topics_when_one_is_wrong():
+    listing = "no topic 'foo' to subscribe to; choose of: boundary, section, sound, alarm,"
+    failed(run("watch", "ws://127.0.0.1:1/ws", "--subscribe", "boundary", "--subscribe", "foo"), 2, listing)
 
 
 def test_watch_tells_a_wrong_address_at_once():

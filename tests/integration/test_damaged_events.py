@@ -46,6 +46,13 @@ def changed(folder: Path, name: str, **changes) -> Path:
         (("export", "broken.jsonl", "-f", "jsonl", "-o", "w.jsonl"), 1, "broken.jsonl, line"),
         (("export", "empty", "-f", "lab"), 1, "empty holds no events"),
         (("export", "/dev/zero", "-f", "lab"), 1, "/dev/zero, line 1 is not an event"),
+        (("export", "sub", "-f", "lab"), 2, "'sub' is a folder; name a file of events in it"),
+        (
+            ("export", "s1.jsonl", "-f", "lab", "--epoch", "xyz", "-o", "w"),
+            2,
+            "no epoch 'xyz' in s1.jsonl; there are: ",
+        ),
+        (("export", "s1.jsonl", "-f", "jsonl", "--epoch", "xyz", "-o", "w"), 2, "no epoch 'xyz' in s1.jsonl; there a"),
         (("split", "notes.txt", "-o", "w"), 1, "notes.txt holds no sound"),
         (("analyze", "notes.txt", "-f", "cue"), 1, "notes.txt holds no sound"),
         (("split", "s1.wav", "--events", "notes.txt", "-o", "w"), 1, "notes.txt, line 1 is not an event"),
@@ -65,6 +72,29 @@ def test_it_says_what_is_wrong(commands, folder: Path, line, code, said):
     assert said in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not list(folder.glob("w*"))
+
+
+def test_events_that_are_cut_off_are_exported_up_to_the_cut(commands, folder: Path):
+    lines = (folder / "s1.jsonl").read_bytes().splitlines(keepends=True)
+    closed = next(i for i, line in enumerate(lines) if b"section.closed" in line)
+    (folder / "half.jsonl").write_bytes(b"".join(lines[: closed + 1]) + lines[closed + 1][:-20])
+    (folder / "before.jsonl").write_bytes(b"".join(lines[: closed + 1]))
+    for format_ in ("lab", "jsonl"):
+        done = commands.run("export", "half.jsonl", "-f", format_, "-o", "half." + format_ + ".out", cwd=folder)
+        assert done.returncode == 1, done
+        assert f"half.jsonl is cut off: line {closed + 2}, its last, is half written" in done.stderr
+        before = commands.run("export", "before.jsonl", "-f", format_, cwd=folder)
+        assert before.returncode == 0, before
+        assert (folder / f"half.{format_}.out").read_text() == before.stdout
+    (folder / "half.jsonl").write_bytes(lines[0] + lines[1][:-20])
+    for more, code, said in (
+        ((), 1, "no section was closed in these events, so there is nothing to write; half.jsonl is cut off: line 2"),
+        (("--epoch", "xyz"), 2, f"there are: {json.loads(lines[0])['epoch']}; half.jsonl is cut off: line 2"),
+    ):
+        done = commands.run("export", "half.jsonl", "-f", "lab", "-o", "w", *more, cwd=folder)
+        assert done.returncode == code, done
+        assert said in done.stderr
+        assert not (folder / "w").exists()
 
 
 def test_events_of_another_recording_only_with_force(commands, folder: Path):

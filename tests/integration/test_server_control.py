@@ -31,6 +31,11 @@ async def test_control_reaches_whoever_feeds_the_stream():
         hub.remove_stream_controls("mic")
         refused = await listener.ask("finish", stream="mic")
         assert (refused["ok"], refused["error"]["code"]) == (False, 205)
+        refused = await listener.ask("name", stream="mic", label="A", name="news")
+        assert "stream 'mic' has ended; labels can be named" in refused["error"]["message"]
+        assert "while it plays" in refused["error"]["message"]
+        hub.add_stream("mic", feed.sequencer.epoch, feed)  # it is fed again
+        assert (await listener.ask("mark", stream="mic", t=3.5, verdict="reject"))["ok"]
 
 
 async def test_what_does_not_exist_is_refused_with_what_does():

@@ -122,7 +122,7 @@ def test_lines_for_people_hold_what_the_alphabet_holds(noise: Path, tmp_path: Pa
     sound.write_bytes(noise.read_bytes())
     done = shell("", "serve", sound, "--fast", "--port", "0", "--no-history", **ASCII_ONLY)
     assert done.returncode == 0, done.stderr
-    assert b"1 sections (A 1 ?)" in done.stderr
+    assert b"1 section (A 1 ?)" in done.stderr
     assert b"foreseen" not in done.stderr
 
 

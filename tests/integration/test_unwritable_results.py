@@ -112,7 +112,7 @@ def test_standard_output_on_a_full_disk(commands, folder: Path):
     done = commands.run(*serve, cwd=folder, append_to=Path("/dev/full"))
     assert done.returncode == 0, done
     assert done.stderr.count("standard output cannot be written (No space left on device)") == 1
-    assert "1 sections" in done.stderr
+    assert "1 section (" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -132,7 +132,7 @@ def test_a_reader_that_goes_away(folder: Path):
         messages = serving.stderr.read()
         assert serving.wait(60) == 0, messages
     assert messages.count("standard output cannot be written (Broken pipe)") == 1
-    assert "1 sections" in messages
+    assert "1 section (" in messages
 
 
 def test_a_server_says_when_standard_output_works_again(tmp_path: Path):

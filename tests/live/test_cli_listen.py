@@ -39,7 +39,7 @@ def test_listen_draws_what_it_hears(card, tmp_path):
             with card.play(sound):
                 screen = read_until(ours, "▪▪▪▪▪")
             listening.send_signal(signal.SIGINT)
-            rest = read_until(ours, r"0:\d\d\.\d processed, 0 changes, 1 sections")
+            rest = read_until(ours, r"0:\d\d\.\d processed, 0 changes, 1 section\b")
             assert listening.wait(30) == 0
         finally:
             listening.kill()

@@ -14,7 +14,13 @@ import pytest
 
 from streamseg.engine.models.loader import load_boundary_model
 from streamseg.engine.models.weights import read_boundary_model
-from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
+from streamseg.errors import UsageError
+from streamseg.evaluation.annotations import (
+    AnnotatedFile,
+    LabelledSpan,
+    check_annotation_ends_with_sound,
+    find_annotated_files,
+)
 from streamseg.evaluation.calibration import fit_platt_scaling, make_reliability_diagram
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.timeliness import (
@@ -208,8 +214,51 @@ def test_tune_wants_enough_to_tell(annotated: Path, tmp_path: Path):
         shutil.copy(file, tmp_path)
     done = run("tune", tmp_path, "-o", tmp_path / "mine.npz")
     assert done.returncode == 2
-    assert "1 annotated files with 5 changes" in done.stderr
-    assert "2 files and 8 changes" in done.stderr
+    assert "2 annotated files with 8 changes" in done.stderr
+    assert f"{tmp_path} has 1 with 5: annotate more" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("tune", "-o", "mine.npz")])
+@pytest.mark.parametrize(
+    ("rows", "line", "reason"),
+    [
+        ("", 1, "the file is empty"),
+        ("0\t20\t_\n20\t78\t_\n", 1, "all labels are _"),
+        ("0\t20\tA\n\n", 2, "found an empty line"),
+        ("0\t20\tA\n20\tend\tB\n", 2, "expected start, end (seconds) and label"),
+        ("0\t20\tA\n20\tnan\tB\n", 2, "is no part of a sound"),
+        ("-1\t20\tA\n", 1, "is no part of a sound"),
+        ("0\t20\tA\n30\t20\tB\n", 2, "the end must be after the start"),
+        ("0\t20\tA\n20\t20\tB\n", 2, "the end must be after the start"),
+        ("0\t20\tA\n40\t78\tB\n20\t40\tC\n", 3, "sort the lines by start"),
+        ("0\t20\tA\n20\t84\tB\n", 2, "ends at 84 s, but one.wav is only about 78 s long"),
+    ],
+)
+def test_an_annotation_that_makes_no_sense_is_refused(annotated: Path, tmp_path: Path, command, rows, line, reason):
+    for path in annotated.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    annotation = tmp_path / "one.sections.tsv"
+    annotation.unlink()
+    annotation.write_text(rows)
+    (tmp_path / "two.sections.tsv").unlink()
+    (tmp_path / "two.sections.tsv").write_text("".join(f"{7 * k}\t{7 * k + 7}\t{k}\n" for k in range(11)))
+    done = run(command[0], tmp_path, *command[1:], cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert f"streamseg: {annotation}, line {line}: " in done.stderr
+    assert reason in done.stderr
+    assert "unexpected" not in done.stderr
+    assert not (tmp_path / "mine.npz").exists()
+
+
+def test_a_transition_may_be_a_moment_and_an_end_somewhat_late(tmp_path: Path):
+    (tmp_path / "mix.wav").touch()
+    (tmp_path / "mix.transitions.tsv").write_text("60\t60\tcut:a>b\n90\t98\tlinear:b>c\n")
+    (tmp_path / "mix.segments.tsv").write_text("0\t60\ta\n60\t94\tb\n94\t120\tc\n")
+    (mix,) = find_annotated_files(tmp_path)
+    assert [span.end for span in mix.spans] == [60, 98]
+    check_annotation_ends_with_sound(mix, 116.0)
+    with pytest.raises(UsageError, match=r"mix\.segments\.tsv, line 3: ends at 120 s"):
+        check_annotation_ends_with_sound(mix, 114.0)
 
 
 @pytest.mark.parametrize("command", [("evaluate",), ("tune", "-o", "mine.npz")])

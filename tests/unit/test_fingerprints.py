@@ -262,3 +262,25 @@ class TestCommand:
         told = run("teach", tmp_path / "short.wav", "--name", "x", "--memory", tmp_path / "m.sqlite")
         assert told.returncode == 2
         assert "is too short to be recognised" in told.stderr
+
+    def test_times_that_are_not_in_the_file_say_so(self, tmp_path):
+        soundfile.write(tmp_path / "show.wav", radio(65.0), ENGINE_RATE)
+        for times, said in (
+            (("--from", "8", "--to", "6.5"), "--to is before --from: the sound would go from 8 to 6.5 s"),
+            (("--from", "500"), "--from is after the end of the sound (1:05.0): 500 s; give a time below 65.0 s"),
+        ):
+            told = run("teach", tmp_path / "show.wav", "--name", "x", *times, "--memory", tmp_path / "m.sqlite")
+            assert told.returncode == 2, told
+            assert said in told.stderr
+
+    def test_a_truncated_file_teaches_only_what_is_whole_before_the_cut(self, tmp_path):
+        cut, kept = tmp_path / "cut.wav", tmp_path / "m.sqlite"
+        soundfile.write(cut, np.concatenate([JINGLE, radio(20.0)]), ENGINE_RATE)
+        cut.write_bytes(cut.read_bytes()[: 44 + 12 * 2 * ENGINE_RATE])
+        for times in (("--from", "15"), ("--from", "10")):
+            told = run("teach", cut, "--name", "x", *times, "--memory", kept)
+            assert told.returncode == 1, told
+            assert f"nothing was taught: {cut} is cut off at 0:12.0, before the end of the part to teach" in told.stderr
+            assert "analysed" not in told.stderr
+        assert run("teach", cut, "--name", "x", "--memory", kept).returncode == 0
+        assert [entry.name for entry in NameStore(kept).list_entries()] == ["x"]

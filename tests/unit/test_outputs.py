@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamseg.errors import OutputError, UsageError
+from streamseg.errors import OutputError, TruncatedSourceError, UsageError
 from streamseg.outputs import FORMATS, collect_recording, jsonl
 from streamseg.wire.envelope import Envelope, EventSequencer
 from streamseg.wire.events import Event, LabelNamed, Report, SectionClosed, SectionRelabelled, StreamStarted
@@ -64,6 +64,21 @@ def test_json_lines_come_back_as_the_same_events_one_at_a_time():
 def test_a_line_that_is_no_event_is_named():
     with pytest.raises(OutputError, match=r"take\.jsonl, line 2 is not an event"):
         list(jsonl.parse_lines(["".join(FORMATS["jsonl"].render(run()[:1])), '{"a": 1}'], name="take.jsonl"))
+
+
+@pytest.mark.parametrize("zeros", [b"", bytes(100)])
+def test_a_last_line_cut_anywhere_ends_the_events_before_it(zeros):
+    first, last = (line.encode() for line in FORMATS["jsonl"].render(run()[:2]))
+    for size in range(1, len(last) - 1):
+        events = jsonl.parse_lines([first, last[:size] + zeros], name="take.jsonl")
+        assert next(events) == run()[0]
+        with pytest.raises(TruncatedSourceError, match=r"take\.jsonl is cut off: line 2, its last, is half written"):
+            next(events)
+    for damaged in (last[:50] + b"\n", last[:50] + b"\xff\0{", b"\0" * 5 + b"\n", last[:1] + b" " * 2**22):
+        with pytest.raises(OutputError, match="line 2 is not an event"):
+            list(jsonl.parse_lines([first, damaged, last], name="take.jsonl"))
+    with pytest.raises(OutputError, match="line 1 is not an event"):
+        list(jsonl.parse_lines([first[:50]], name="take.jsonl"))
 
 
 def test_what_was_learned_later_reaches_back():

@@ -7,6 +7,7 @@ import time
 import pytest
 from unit.protocol_conversation import answer, code, connection, opened, say
 
+from streamseg.client.protocol import shorten_server_text
 from streamseg.server import access_tokens
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.protocol import HandleRequestAction, JoinStreamsAction
@@ -106,5 +107,26 @@ def test_control_takes_the_control_token(d, request_):
     assert refused["id"] == 7
     assert refused["ok"] is False
     assert refused["error"]["code"] == 103
+    assert refused["error"]["message"].startswith(f"`{d['type']}` takes the control token; ")
     (meet,) = say(opened(control="c"), "request", {"id": 7, **d})
     assert meet == HandleRequestAction(7, request_)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shown", "advice"),
+    [
+        ({}, None, "this server has none, so nobody can control it: start it with"),
+        ({"read": "r"}, "r", "this server has none, so nobody can control it: start it with"),
+        ({"control": "c"}, None, "this client gave no token, or the read token: give"),
+        ({"read": "r", "control": "c"}, "r", "this client gave no token, or the read token: give"),
+    ],
+)
+def test_who_may_not_control_is_told_how_to(tokens, shown, advice):
+    conn = connection(**tokens)
+    proof = {} if shown is None else {"auth": token_proof.compute_proof(shown, "c0ffee")}
+    say(conn, "identify", {"protocol": 1, **proof})
+    d, _ = CONTROLS[0]
+    message = answer(say(conn, "request", {"id": 7, **d}))["error"]["message"]
+    assert message.startswith(f"`name` takes the control token; {advice}")
+    assert "STREAMSEG_CONTROL_TOKEN" in message
+    assert shorten_server_text(message) == message

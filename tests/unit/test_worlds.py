@@ -83,3 +83,7 @@ def test_one_file_of_rows_is_for_one_world(worlds, tmp_path):
     done = run("evaluate", worlds, "--csv", tmp_path / "scores.csv")
     assert done.returncode == 2
     assert "2 folders" in done.stderr
+
+
+def test_one_track_is_counted_in_the_singular(worlds):
+    assert run("evaluate", worlds / "easy", "--profile", "broadcast").stdout.startswith("1 track, ")

@@ -56,10 +56,10 @@ def command(
     force: ForceOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Files to process at a time.")] = 1,
 ) -> None:
-    """Score the events against annotations: boundaries, their delay, labels, kind of sound.
+    r"""Score the events against annotations: boundaries, their delay, labels, kind of sound.
 
     All scores are causal. Of a folder of folders each is scored by itself, the worst first. The intervals are
-    bootstrapped over tracks. Needs the extra [evaluation].
+    bootstrapped over tracks. Needs the extra \[evaluation].
     """
     from rich.table import Table
 
@@ -98,7 +98,9 @@ def command(
             scored_worlds.append(worlds.WorldScores(world_folder.name, evaluation.tracks, checkerboard))
     hours = sum(track.duration_s for world in scored_worlds for track in world.tracks) / 3600
     tracks = sum(len(world.tracks) for world in scored_worlds)
-    terminal.stdout.print(f"{tracks} tracks, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s")
+    terminal.stdout.print(
+        f"{terminal.format_count(tracks, 'track')}, {hours:.1f} h, profile {profile}, {settings.lookahead_s:g} s"
+    )
     if len(folders) == 1:
         table = Table("figure", "mean over tracks", "95 %", box=None)
         for figure in evaluation.summary_rows():

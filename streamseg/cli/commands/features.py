@@ -37,7 +37,7 @@ def command(
             "--output",
             "-o",
             metavar="OUT",
-            help="File to write: .npz (NumPy), .csv, or .parquet (needs the extra [parquet]).",
+            help=r"File to write: .npz (NumPy), .csv, or .parquet (needs the extra \[parquet]).",
         ),
     ],
     force: ForceOption = False,

@@ -24,8 +24,9 @@ def command(
 ) -> None:
     """Show what was learned from listeners' marks (confirm, reject, "boundary here"), or delete the marks.
 
-    Marks are made on the page or over the WebSocket, with the control token if the server has one. Each profile learns
-    separately. What was learned changes the log-odds of a boundary by at most 2.5 in either direction.
+    Marks are made on the page or over the WebSocket. Like naming, that needs the control token that the server was
+    started with; a server without one refuses it. Each profile learns separately. What was learned changes the
+    log-odds of a boundary by at most 2.5 in either direction.
     """
     from rich.table import Table
 

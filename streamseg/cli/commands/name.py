@@ -23,7 +23,10 @@ def command(
         str | None, typer.Option(envvar="STREAMSEG_CONTROL_TOKEN", help="The server's control token.")
     ] = None,
 ) -> None:
-    """Give a label a name. All clients receive it, and later runs recognise the sound by this name."""
+    """Give a label a name while its stream plays. All clients receive it, and later runs recognise the sound by it.
+
+    Naming needs the control token that the server was started with; a server without one refuses it.
+    """
     from streamseg.cli import terminal
     from streamseg.client.control import send_request
     from streamseg.wire.label_names import normalise_name

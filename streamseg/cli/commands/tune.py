@@ -40,11 +40,11 @@ def command(
     model: ModelOption = None,
     jobs: Annotated[int, typer.Option(min=1, help="Files to process at a time.")] = 1,
 ) -> None:
-    """Fit the boundary classifier to sound that you have annotated, and report the gain on held-out files.
+    r"""Fit the boundary classifier to sound that you have annotated, and report the gain on held-out files.
 
     Every score comes from folds by file: the model that scores a file was fitted to the others. With little sound only
     probabilities and thresholds are fitted; with hours of it new trees are trained too. The best model is written.
-    Needs the extra [evaluation].
+    Needs the extra \[evaluation].
     """
     from rich.table import Table
 
