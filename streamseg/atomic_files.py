@@ -1,6 +1,6 @@
 """Writes result files so that a file appears only when it is complete and no existing file is lost.
 
-`write_atomically` writes a temporary file and renames it; `write_incrementally` writes a new file piece by piece, so
+`write_atomically` writes a temporary file and renames it; `write_growing_file` writes a new file piece by piece, so
 that it can be read while it grows; `create_numbered_file` creates a file with a name that is free. Descriptors, pipes
 and devices are written directly, since they cannot be replaced. `cli/input_files.py` checks that no command writes to a
 file that it reads.
@@ -131,7 +131,7 @@ def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | No
 
 
 @contextmanager
-def write_incrementally(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
+def write_growing_file(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
     """Yield a function that appends bytes to a new file at `path`, which other programs can read while it grows.
 
     The function writes the whole piece or nothing. If the `with` block raises, the pieces written so far stay. With

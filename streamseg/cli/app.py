@@ -26,7 +26,7 @@ from streamseg.cli.commands import (
     tune,
     watch,
 )
-from streamseg.cli.terminal import print_warnings
+from streamseg.cli.terminal import print_logged_warnings
 from streamseg.errors import StreamsegError
 from streamseg.wire.printable import make_printable
 
@@ -36,7 +36,7 @@ class _CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print its warnings, and its error before the exit."""
-        with print_warnings():
+        with print_logged_warnings():
             return super().invoke(ctx) if ctx.params["debug"] else self._invoke_with_exit_code(ctx)
 
     def _invoke_with_exit_code(self, ctx: Any) -> Any:

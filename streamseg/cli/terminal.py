@@ -191,7 +191,7 @@ class _WarningPrinter(logging.Handler):
 
 
 @contextmanager
-def print_warnings() -> Iterator[None]:
+def print_logged_warnings() -> Iterator[None]:
     """In the `with` block, print to standard error each warning that streamseg logs."""
     logger = logging.getLogger("streamseg")
     printer = _WarningPrinter(logging.WARNING)

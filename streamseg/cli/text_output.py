@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from streamseg.atomic_files import make_write_error, write_atomically, write_incrementally
+from streamseg.atomic_files import make_write_error, write_atomically, write_growing_file
 
 
 def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = False, growing: bool = False) -> None:
@@ -25,7 +25,7 @@ def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = Fal
     pieces = iter(pieces)
     first = next(pieces, "")
     if growing:
-        with write_incrementally(out, replace=replace) as write_piece:
+        with write_growing_file(out, replace=replace) as write_piece:
             _write_each(chain([first], pieces), write_piece)
     else:
         with write_atomically(out, replace=replace) as file:

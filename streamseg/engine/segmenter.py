@@ -22,7 +22,7 @@ from streamseg.engine.alarms import AlarmDetector
 from streamseg.engine.boundaries.detector import BoundaryDetector
 from streamseg.engine.boundaries.feedback import CandidateObservation, FeedbackModel
 from streamseg.engine.features.front_end import FramesAndVector, FrontEnd
-from streamseg.engine.fingerprints.jingle_boundaries import JingleBoundaryDetector
+from streamseg.engine.fingerprints.jingle_boundaries import JingleStartDetector
 from streamseg.engine.input_buffer import InputBuffer
 from streamseg.engine.labels.labeller import RELABEL_WINDOW_S
 from streamseg.engine.meter import StreamMeter
@@ -83,7 +83,7 @@ class Segmenter:
         self._timeline = Timeline(sample_rate)
         self._alarms = AlarmDetector(settings)
         self._sound_class = SoundClassifier(settings)
-        self._jingles = JingleBoundaryDetector(named_sounds)
+        self._jingles = JingleStartDetector(named_sounds)
         self._boundaries = BoundaryDetector(
             settings, model, self._timeline, feedback, self._jingles.min_confirmation_delay_s
         )

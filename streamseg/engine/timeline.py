@@ -117,7 +117,7 @@ class Timeline:
         """
         return round(self.stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
-    def step_at(self, t: float) -> int:
+    def nearest_step(self, t: float) -> int:
         """Return the number of the texture step whose boundary time is nearest to t, in stream seconds.
 
         Steps are counted on from the last stretch that began by t, so the number may lie beyond the newest step.
@@ -140,7 +140,7 @@ def boundary_time(stretch_start: float, frame: int) -> float:
     return stretch_start + max(0, frame * HOP + _FRAME_OFFSET) / ENGINE_RATE
 
 
-def step_to_time(step: int | NDArray[np.int64]) -> NDArray[np.float64]:
+def step_to_time_without_gaps(step: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the boundary times of texture steps, in seconds, in a stream without gaps; same shape as `step`."""
     seconds: NDArray[np.float64] = ((_FIRST_FRAME + np.asarray(step) * HOP_FRAMES) * HOP + _FRAME_OFFSET) / ENGINE_RATE
     return seconds

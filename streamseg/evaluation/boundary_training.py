@@ -14,7 +14,7 @@ from streamseg.engine.boundaries.candidates import CandidateScorer
 from streamseg.engine.features.texture import HOP_FRAMES, TEXTURE_DIMS
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation.discriminant import fit_discriminant
-from streamseg.evaluation.tracks import TrackTexture, step_to_time
+from streamseg.evaluation.tracks import TrackTexture, step_to_time_without_gaps
 from streamseg.settings import ENGINE_RATE, HOP
 
 Floats = NDArray[np.float64]
@@ -83,7 +83,10 @@ def fit_projection(
         centre = texture.mean(axis=0) if recipe.smoothing > 1 else 0.0  # of songs: differences from the song's mean
         sums = np.concatenate([np.zeros((1, TEXTURE_DIMS)), texture.cumsum(axis=0)])
         smooth_vectors = (sums[recipe.smoothing :] - sums[: -recipe.smoothing]) / recipe.smoothing - centre
-        at = step_to_time(np.arange(len(smooth_vectors))) + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
+        at = (
+            step_to_time_without_gaps(np.arange(len(smooth_vectors)))
+            + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
+        )
         for span in track.truth.segments:
             if span.label in excluded_labels:
                 continue
@@ -102,7 +105,7 @@ def make_boundary_targets(
     steps: shape (n,), indices of texture vectors. excluded_labels: labels whose spans, with the boundaries at both
     ends, are -1, because a fold is tested on them.
     """
-    at = step_to_time(steps)
+    at = step_to_time_without_gaps(steps)
     targets = np.zeros(len(steps), np.int8)
     spans = track.truth.spans
     changes = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streamseg.engine.features.texture import STEP_S, TIMBRE
 from streamseg.evaluation.evaluate import TrackPredictions
 from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.tracks import extract_texture, step_to_time, time_after_steps
+from streamseg.evaluation.tracks import extract_texture, step_to_time_without_gaps, time_after_steps
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def detect_texture_boundaries(vectors: Floats) -> TrackPredictions:
             continue
         so_far = novelty[half : middle + 1]
         if novelty[peak] > so_far.mean() + _STD_FACTOR * so_far.std():
-            boundaries.append(DetectedBoundary(float(step_to_time(peak)), time_after_steps(step)))
+            boundaries.append(DetectedBoundary(float(step_to_time_without_gaps(peak)), time_after_steps(step)))
     return TrackPredictions(time_after_steps(len(timbre)), tuple(boundaries), ())
 
 

@@ -28,7 +28,7 @@ from streamseg.evaluation.annotations import (
 )
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.timeliness import BoundaryPrediction, TimelinessCounts
+from streamseg.evaluation.timeliness import BoundaryStateChange, TimelinessCounts
 from streamseg.settings import Settings
 from streamseg.sources import open_source
 from streamseg.wire.events import (
@@ -55,7 +55,7 @@ class TrackPredictions:
     boundaries: tuple[DetectedBoundary, ...]
     sections: tuple[LabelledSpan, ...]
     sound: tuple[SoundChanged, ...] = ()
-    boundary_history: tuple[BoundaryPrediction, ...] = ()
+    boundary_history: tuple[BoundaryStateChange, ...] = ()
     novelty: tuple[tuple[float, float], ...] = ()
 
 
@@ -176,14 +176,14 @@ def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
     for event in events:
         match event.data:
             case BoundaryProvisional(boundary_id=name, t=t, decided_t=decided_t, stability=stability):
-                history.append(BoundaryPrediction(name, "provisional", t, decided_t, stability))
+                history.append(BoundaryStateChange(name, "provisional", t, decided_t, stability))
             case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as confirmation:
                 boundaries.append(DetectedBoundary(t, decided_t))
                 history.append(
-                    BoundaryPrediction(name, "confirmed", t, decided_t, confirmation.confidence, confirmation.at_end)
+                    BoundaryStateChange(name, "confirmed", t, decided_t, confirmation.confidence, confirmation.at_end)
                 )
             case BoundaryRetracted(boundary_id=name, decided_t=decided_t, at_end=at_end):
-                history.append(BoundaryPrediction(name, "retracted", None, decided_t, 0.0, at_end))
+                history.append(BoundaryStateChange(name, "retracted", None, decided_t, 0.0, at_end))
             case SectionClosed(start=start, end=end, label=label):
                 sections.append(LabelledSpan(start, end, label or "?"))
             case SoundChanged() as change:

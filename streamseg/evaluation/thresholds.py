@@ -17,8 +17,8 @@ from streamseg.engine.features.texture import HOP_FRAMES
 from streamseg.engine.models.weights import BoundaryModel
 from streamseg.evaluation import scores
 from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.timeliness import BoundaryPrediction
-from streamseg.evaluation.tracks import TrackTexture, step_to_time, time_after_steps
+from streamseg.evaluation.timeliness import BoundaryStateChange
+from streamseg.evaluation.tracks import TrackTexture, step_to_time_without_gaps, time_after_steps
 from streamseg.settings import ENGINE_RATE, HOP, Settings
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ def confirm_boundaries(
 
 def run_boundary_tracker(
     probabilities: Floats, model: BoundaryModel, settings: Settings
-) -> tuple[BoundaryPrediction, ...]:
+) -> tuple[BoundaryStateChange, ...]:
     """Run the boundary tracker over the probabilities of a track's candidates; return all its decisions, in order.
 
     probabilities: from `compute_boundary_probabilities`. The decisions have probabilities calibrated by
@@ -83,10 +83,10 @@ def run_boundary_tracker(
     decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
     decisions += [(decision, len(probabilities), True) for decision in tracker.settle_pending()]
     return tuple(
-        BoundaryPrediction(
+        BoundaryStateChange(
             str(decision.number),
             decision.state,
-            None if decision.state == "retracted" else float(step_to_time(decision.step)),
+            None if decision.state == "retracted" else float(step_to_time_without_gaps(decision.step)),
             time_after_steps(step),
             decision.probability,
             at_end,

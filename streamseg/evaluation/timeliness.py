@@ -21,7 +21,7 @@ DecisionState: TypeAlias = Literal["provisional", "confirmed", "retracted"]
 
 
 @dataclass(frozen=True, slots=True)
-class BoundaryPrediction:
+class BoundaryStateChange:
     """One decision of the program about a boundary: the boundary is provisional, confirmed or retracted.
 
     t: stream seconds of the boundary, None when it is retracted. decided_t: of the decision. probability: stability of
@@ -54,7 +54,7 @@ class TimelinessCounts:
     confidence: tuple[tuple[float, bool], ...]
 
 
-def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryPrediction, ...]) -> TimelinessCounts:
+def measure_timeliness(track: AnnotatedFile, history: tuple[BoundaryStateChange, ...]) -> TimelinessCounts:
     """Compare the boundary predictions for a track with the annotation; count early, retracted and true predictions.
 
     history: the decisions, in order. Boundaries about which the end of the stream decided are left out.

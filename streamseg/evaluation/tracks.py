@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.mono import resample_to_mono
 from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
-from streamseg.engine.timeline import step_to_time, time_after_steps
+from streamseg.engine.timeline import step_to_time_without_gaps, time_after_steps
 from streamseg.evaluation.annotations import AnnotatedFile
 from streamseg.sources import AudioFileSource
 
-__all__ = ["TrackTexture", "extract_feature_frames", "extract_texture", "step_to_time", "time_after_steps"]
+__all__ = ["TrackTexture", "extract_feature_frames", "extract_texture", "step_to_time_without_gaps", "time_after_steps"]
 
 Floats = NDArray[np.float64]
 

@@ -41,7 +41,7 @@ from streamseg.evaluation.thresholds import (
     confirm_boundaries,
     score_policy,
 )
-from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time, time_after_steps
+from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time_without_gaps, time_after_steps
 from streamseg.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -254,7 +254,7 @@ def _all_predictions(table: Floats, model: BoundaryModel, settings: Settings) ->
     for probabilities in table:
         for decision in tracker.push(probabilities):
             if decision.state != "retracted":
-                yield float(step_to_time(decision.step)), decision.probability
+                yield float(step_to_time_without_gaps(decision.step)), decision.probability
 
 
 def _calibrate_table(table: Floats, slope: float, shift: float) -> Floats:

@@ -81,7 +81,7 @@ _COLUMNS = (
 )
 
 
-class OpenHistory:
+class WritableHistory:
     """A history file that is open for writing: intact, locked, and migrated to this version. Made by `open_history`.
 
     path: not the requested one if another process used that.
@@ -141,7 +141,7 @@ def refuse_foreign_history(path: Path) -> None:
         refuse_foreign_file(candidate, KIND, allow_damaged=_is_history_file(candidate))
 
 
-def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> OpenHistory:
+def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> WritableHistory:
     """Open or make the history file at `asked_path` and lock it for writing; if that is in use, open one beside it.
 
     A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
@@ -190,7 +190,7 @@ def _is_history_file(path: Path) -> bool:
     return _OUR_NAME.fullmatch(path.name) is not None or is_our_lock(companion_path(path, ".lock"))
 
 
-def _open_if_free(path: Path, durable: bool) -> OpenHistory | None:
+def _open_if_free(path: Path, durable: bool) -> WritableHistory | None:
     """Open the file; None, with a warning, where another process uses it."""
     lock_path = companion_path(path, ".lock")
     is_ours = _is_history_file(path)
@@ -204,7 +204,7 @@ def _open_if_free(path: Path, durable: bool) -> OpenHistory | None:
     try:
         refuse_foreign_file(path, KIND, allow_damaged=is_ours)
         connection, generation = _open_or_replace(path, durable)
-        return OpenHistory(path, lock, connection, HistoryFileWatch(path, generation))
+        return WritableHistory(path, lock, connection, HistoryFileWatch(path, generation))
     except sqlite3.OperationalError as error:
         lock.close()
         if "readonly" in str(error) or "unable to open" in str(error):

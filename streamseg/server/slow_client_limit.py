@@ -26,7 +26,7 @@ class SendLimit:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the client had read everything after the last write.
+        """Whether no bytes waited for the client just after the last write to it.
 
         Then a write that leaves nothing unread needs no check.
         """

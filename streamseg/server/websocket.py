@@ -37,7 +37,7 @@ from streamseg.server.metrics import HubMetrics
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
 from streamseg.wire.printable import make_printable  # a path may be no UTF-8, which JSON must be
-from streamseg.wire.schemas import make_asyncapi, make_json_schemas
+from streamseg.wire.schemas import make_asyncapi, make_event_schemas
 
 _MIN_TOKEN_LENGTH = 16  # characters
 PAGE_FOLDER = Path(__file__).parents[1] / "page"
@@ -181,7 +181,7 @@ async def serve(
         open_routes={
             "/healthz": server.make_health_text,
             "/asyncapi.json": server.make_asyncapi_body,
-            **{path: functools.partial(_json_body, text) for path, text in make_json_schemas().items()},
+            **{path: functools.partial(_json_body, text) for path, text in make_event_schemas().items()},
         },
         guarded_routes={
             "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),

@@ -24,7 +24,7 @@ class StreamControls(Protocol):
         """Make the stream emit all pending events and start a new epoch with the same source."""
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Store a user's verdict on the boundary at stream time `t`, in seconds.
+        """Queue a user's mark at stream time `t`, in seconds: the boundary there is right, is wrong, or is missing.
 
         verdict: `confirm`: it is right; `reject`: it is wrong; `boundary`: one is missing there.
         """

@@ -53,7 +53,7 @@ def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str
 
 
 @functools.cache
-def make_json_schemas() -> dict[str, bytes]:
+def make_event_schemas() -> dict[str, bytes]:
     """Make JSON Schemas as {URL path: JSON text}: one for each type of event, and `event.json` for all of them.
 
     Each contains all its definitions.

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from full_disk import disk
 
-from streamseg.atomic_files import remove_temporary_files, write_atomically, write_incrementally
+from streamseg.atomic_files import remove_temporary_files, write_atomically, write_growing_file
 from streamseg.errors import OutputError, UsageError
 from tools.command import start
 
 
 def write_lines(path: Path, lines: list[bytes]) -> None:
-    with write_incrementally(path, replace=False) as write_line:
+    with write_growing_file(path, replace=False) as write_line:
         for line in lines:
             write_line(line)
 

@@ -24,7 +24,7 @@ from streamseg.evaluation.annotations import (
 from streamseg.evaluation.calibration import fit_platt_scaling, make_reliability_diagram
 from streamseg.evaluation.parallel import run_parallel
 from streamseg.evaluation.timeliness import (
-    BoundaryPrediction,
+    BoundaryStateChange,
     TimelinessCounts,
     make_reliability_diagrams,
     measure_timeliness,
@@ -93,16 +93,16 @@ MIX = AnnotatedFile(
 class TestPromptness:
     def test_by_hand(self):
         said = (
-            BoundaryPrediction("b-1", "provisional", 60.5, 62.0, 0.5),
-            BoundaryPrediction("b-1", "provisional", 60.1, 63.0, 0.7),
-            BoundaryPrediction("b-1", "confirmed", 60.0, 66.0, 0.9),
-            BoundaryPrediction("b-2", "provisional", 90.0, 93.0, 0.45),
-            BoundaryPrediction("b-2", "retracted", None, 99.0, 0.0),
-            BoundaryPrediction("b-3", "provisional", 121.0, 130.0, 0.6),
-            BoundaryPrediction("b-3", "retracted", None, 140.0, 0.0),
-            BoundaryPrediction("b-4", "confirmed", 200.1, 209.0, 0.8),
-            BoundaryPrediction("b-5", "provisional", 250.0, 255.0, 0.5),
-            BoundaryPrediction("b-5", "retracted", None, 256.0, 0.0, True),
+            BoundaryStateChange("b-1", "provisional", 60.5, 62.0, 0.5),
+            BoundaryStateChange("b-1", "provisional", 60.1, 63.0, 0.7),
+            BoundaryStateChange("b-1", "confirmed", 60.0, 66.0, 0.9),
+            BoundaryStateChange("b-2", "provisional", 90.0, 93.0, 0.45),
+            BoundaryStateChange("b-2", "retracted", None, 99.0, 0.0),
+            BoundaryStateChange("b-3", "provisional", 121.0, 130.0, 0.6),
+            BoundaryStateChange("b-3", "retracted", None, 140.0, 0.0),
+            BoundaryStateChange("b-4", "confirmed", 200.1, 209.0, 0.8),
+            BoundaryStateChange("b-5", "provisional", 250.0, 255.0, 0.5),
+            BoundaryStateChange("b-5", "retracted", None, 256.0, 0.0, True),
         )
         assert measure_timeliness(MIX, said) == TimelinessCounts(
             sharp=2,
@@ -118,9 +118,9 @@ class TestPromptness:
             Path("song.ogg"), "sections", (LabelledSpan(10.0, 50.0, "A"), LabelledSpan(50.0, 90.0, "B")), ()
         )
         said = (
-            BoundaryPrediction("b-1", "confirmed", 9.0, 15.0, 0.9),
-            BoundaryPrediction("b-2", "confirmed", 50.5, 53.5, 0.9),
-            BoundaryPrediction("b-3", "confirmed", 92.0, 99.0, 0.9),
+            BoundaryStateChange("b-1", "confirmed", 9.0, 15.0, 0.9),
+            BoundaryStateChange("b-2", "confirmed", 50.5, 53.5, 0.9),
+            BoundaryStateChange("b-3", "confirmed", 92.0, 99.0, 0.9),
         )
         found = measure_timeliness(song, said)
         assert (found.sharp, found.early, found.confidence) == (1, 1, ((0.9, True),))

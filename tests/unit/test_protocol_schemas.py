@@ -15,7 +15,7 @@ from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire import token_proof
 from streamseg.wire.envelope import EventSequencer, encode_envelope
-from streamseg.wire.schemas import make_asyncapi, make_json_schemas
+from streamseg.wire.schemas import make_asyncapi, make_event_schemas
 from tools.load.event_feed import Feed
 from tools.load.plain_client import stranger
 
@@ -93,7 +93,7 @@ def validator(schema: dict) -> jsonschema.Draft202012Validator:
 @pytest.mark.parametrize("envelope", envelopes(), ids=lambda envelope: envelope.type)
 def test_every_event_is_what_its_schema_says(envelope):
     said = json.loads(encode_envelope(envelope))
-    schemas = {path: json.loads(text) for path, text in make_json_schemas().items()}
+    schemas = {path: json.loads(text) for path, text in make_event_schemas().items()}
     own = schemas[f"/schemas/{envelope.type}.json"]
     assert own["$schema"] == DIALECT
     validator(schemas["/schemas/event.json"]).validate(said)

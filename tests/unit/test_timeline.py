@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamseg.engine.features.front_end import FrontEnd
-from streamseg.engine.timeline import Timeline, boundary_time, step_to_time, time_after_steps
+from streamseg.engine.timeline import Timeline, boundary_time, step_to_time_without_gaps, time_after_steps
 from streamseg.settings import ENGINE_RATE
 
 RATE = 48_000
@@ -29,7 +29,11 @@ def test_without_gaps_a_step_has_the_time_that_evaluation_computes():
     timeline = Timeline(RATE)
     advance(timeline, 10.0)
     for step in range(1, 18):
-        assert located_time(timeline, step) == step_to_time(step) == step_to_time(np.arange(18))[step]
+        assert (
+            located_time(timeline, step)
+            == step_to_time_without_gaps(step)
+            == step_to_time_without_gaps(np.arange(18))[step]
+        )
 
 
 def test_decisions_rest_on_the_newest_frame():
@@ -46,7 +50,7 @@ def test_step_and_time_are_inverse_in_every_stretch():
         timeline.start_stretch()
     for step in range(1, 40):
         frame_s = 768 / ENGINE_RATE  # a boundary lies this much after the start of its frame
-        assert timeline.step_at(located_time(timeline, step) - frame_s) == step
+        assert timeline.nearest_step(located_time(timeline, step) - frame_s) == step
     assert [timeline.locate_step(step)[0] for step in (0, 14, 15, 30)] == [0.0, 0.0, 8.5, 17.0]
 
 
@@ -56,7 +60,7 @@ def test_a_restart_counts_steps_from_0():
     timeline.push_gap(4 * RATE)
     assert timeline.start_stretch(restart_steps=True) == 12.0
     assert timeline.locate_step(0)[0] == 12.0
-    assert timeline.step_at(3.0) == 0
+    assert timeline.nearest_step(3.0) == 0
 
 
 def test_gaps_count_as_stream_time_but_not_as_sound():
@@ -74,4 +78,4 @@ def test_only_the_newest_stretches_are_remembered():
         timeline.start_stretch()
     oldest, _ = timeline.locate_step(0)
     assert oldest > 100.0
-    assert timeline.step_at(0.0) == 0
+    assert timeline.nearest_step(0.0) == 0

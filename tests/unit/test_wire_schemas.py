@@ -10,7 +10,7 @@ import pytest
 from streamseg import __version__
 from streamseg.wire import events as e
 from streamseg.wire import requests as r
-from streamseg.wire.schemas import make_asyncapi, make_event_schema, make_json_schemas
+from streamseg.wire.schemas import make_asyncapi, make_event_schema, make_event_schemas
 
 TEXT, NUMBER, INTEGER = {"type": "string"}, {"type": "number"}, {"type": "integer"}
 
@@ -83,7 +83,7 @@ def test_the_schema_of_a_high_volume_event_has_no_offset():
 
 
 def test_a_standalone_schema_has_its_dialect_its_path_and_the_definitions_it_needs():
-    schemas = make_json_schemas.__wrapped__()  # without the cache
+    schemas = make_event_schemas.__wrapped__()  # without the cache
     assert set(schemas) == {"/schemas/event.json", *(f"/schemas/{name}.json" for name in e.EVENT_TYPES)}
     path = "/schemas/streamseg.stream.title.v1.json"
     assert json.loads(schemas[path]) == {
@@ -99,7 +99,7 @@ def test_a_standalone_schema_has_its_dialect_its_path_and_the_definitions_it_nee
 
 
 def test_the_schema_of_all_events_is_one_of_theirs():
-    made = json.loads(make_json_schemas.__wrapped__()["/schemas/event.json"])
+    made = json.loads(make_event_schemas.__wrapped__()["/schemas/event.json"])
     assert list(made) == ["$schema", "$id", "oneOf", "$defs"]
     assert made["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert made["$id"] == "/schemas/event.json"

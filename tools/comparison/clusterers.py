@@ -30,7 +30,7 @@ from streamseg.engine.named_sounds import NamedSounds
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan, find_annotated_files
-from streamseg.evaluation.tracks import extract_texture, step_to_time
+from streamseg.evaluation.tracks import extract_texture, step_to_time_without_gaps
 from streamseg.settings import PROFILES, ClustererName, Settings, make_settings
 from streamseg.wire.events import BoundaryConfirmed, Event, SectionClosed, SectionRelabelled, SectionUpdated
 
@@ -89,17 +89,17 @@ def label_sections(
     tracker, history = SectionTracker(settings, LOOKBACK_S, model, NamedSounds()), LabelHistory()
     due = {decided: (number, step) for number, (step, decided) in enumerate(boundaries, 1)}
     for step, vector in enumerate(vectors, 1):
-        t = float(step_to_time(step))
+        t = float(step_to_time_without_gaps(step))
         began = perf_counter()
         events = tracker.push(vector)
         if step in due:
             number, at = due[step]
             decision = BoundaryDecision("confirmed", number, at, 1.0, 0.5)
-            events += tracker.apply_decision(decision, float(step_to_time(at)), t, 0.5, at_end=False)
+            events += tracker.apply_decision(decision, float(step_to_time_without_gaps(at)), t, 0.5, at_end=False)
         if durations_s is not None:
             durations_s.append(perf_counter() - began)
         history.add_events(events, t)
-    end = float(step_to_time(len(vectors)))
+    end = float(step_to_time_without_gaps(len(vectors)))
     history.add_events(tracker.close_section(end, "end", at_end=True), end)
     return history, tracker
 

@@ -31,7 +31,7 @@ from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
 from streamseg.evaluation.evaluate import TrackPredictions, TrackScore, score_track
 from streamseg.evaluation.scores import DetectedBoundary
-from streamseg.evaluation.tracks import extract_texture, step_to_time, time_after_steps
+from streamseg.evaluation.tracks import extract_texture, step_to_time_without_gaps, time_after_steps
 
 GAMMA = 0.7  # of the kernel exp(-gamma |x - y|^2 / dims)
 CHECKERBOARD_S = {"music": 10.0, "dj": 24.0, "broadcast": 10.0}
@@ -53,7 +53,7 @@ def kernel_cpd(track: AnnotatedFile) -> Estimates:
     changes = len(track.spans) - (track.kind != "transitions")
     found = ruptures.KernelCPD(kernel="rbf", params={"gamma": GAMMA / x.shape[1]}, min_size=8).fit(x)
     end = time_after_steps(len(x))
-    return [(float(step_to_time(step)), end) for step in found.predict(n_bkps=changes)[:-1]]
+    return [(float(step_to_time_without_gaps(step)), end) for step in found.predict(n_bkps=changes)[:-1]]
 
 
 def msaf(algorithm: str, feature: str, track: AnnotatedFile) -> Estimates:
@@ -78,7 +78,10 @@ def checkerboard(half_s: float, threshold: float, track: AnnotatedFile) -> Estim
         for step in np.flatnonzero(value > threshold)
         if value[step] >= value[max(0, step - near) : step + near + 1].max()
     ]
-    return [(float(step_to_time(step)), time_after_steps(min(step + half + near, len(value) - 1))) for step in peaks]
+    return [
+        (float(step_to_time_without_gaps(step)), time_after_steps(min(step + half + near, len(value) - 1)))
+        for step in peaks
+    ]
 
 
 @functools.cache

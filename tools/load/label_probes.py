@@ -24,7 +24,7 @@ from streamseg.engine.models.loader import load_boundary_model, load_label_model
 from streamseg.engine.named_sounds import NamedSounds
 from streamseg.engine.sections.lifecycle import SectionTracker
 from streamseg.evaluation.annotations import find_annotated_files
-from streamseg.evaluation.tracks import extract_texture, step_to_time
+from streamseg.evaluation.tracks import extract_texture, step_to_time_without_gaps
 from streamseg.settings import PROFILES, make_settings
 from tools.comparison.clusterers import LOOKBACK_S
 
@@ -35,7 +35,7 @@ LONG_S = 20.0
 
 def describe_long_sections(truth, vectors):
     """Compute the descriptors of the long sections of a file."""
-    at = step_to_time(np.arange(len(vectors)))
+    at = step_to_time_without_gaps(np.arange(len(vectors)))
     for span in truth.segments:
         if span.end - span.start < LONG_S:
             continue
@@ -61,10 +61,10 @@ def main() -> int:
     probed = changed = 0
     endless = itertools.cycle(vector for _, vectors in files for vector in vectors)
     for step, vector in enumerate(itertools.islice(endless, round(asked.hours * 3600 / STEP_S)), 1):
-        t = float(step_to_time(step))
+        t = float(step_to_time_without_gaps(step))
         sections.push(vector)
         for change in changes.push(judge.push(vector)):
-            sections.apply_decision(change, float(step_to_time(change.step)), t, 0.5, at_end=False)
+            sections.apply_decision(change, float(step_to_time_without_gaps(change.step)), t, 0.5, at_end=False)
         if step % round(EVERY_S / STEP_S):
             continue
         for number, portrait in enumerate(probes):

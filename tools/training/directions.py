@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamseg.engine.features.texture import STANDARDISED_DIMS
 from streamseg.evaluation.annotations import LabelledSpan
 from streamseg.evaluation.discriminant import fit_discriminant
-from streamseg.evaluation.tracks import TrackTexture, step_to_time
+from streamseg.evaluation.tracks import TrackTexture, step_to_time_without_gaps
 
 Floats = NDArray[np.float64]
 Grouping: TypeAlias = Callable[[LabelledSpan], object]
@@ -35,7 +35,7 @@ def _fit_directions(tracks: list[TrackTexture], group_of: Grouping, dims: int) -
     groups: list[NDArray[np.int64]] = []
     numbers: dict[object, int] = {}
     for track in tracks:
-        at = step_to_time(np.arange(len(track.vectors)))
+        at = step_to_time_without_gaps(np.arange(len(track.vectors)))
         for span in track.truth.segments:
             inside = (at > span.start + _EDGE_S) & (at < span.end - _EDGE_S)
             vectors.append(track.vectors[inside, :STANDARDISED_DIMS])

@@ -34,7 +34,7 @@ from streamseg.engine.labels.section_similarity import (
 from streamseg.engine.models.weights import LabelModel
 from streamseg.evaluation.annotations import find_annotated_files
 from streamseg.evaluation.discriminant import fit_discriminant
-from streamseg.evaluation.tracks import extract_texture, step_to_time
+from streamseg.evaluation.tracks import extract_texture, step_to_time_without_gaps
 from tools.training.corpora.mixes import load_tracks
 
 Floats = NDArray[np.float64]
@@ -213,7 +213,7 @@ def fit_codebook(vectors: Floats) -> Floats:
 
 
 def _vector_mask(file: LabelledTexture, start: float, end: float) -> Bools:
-    at = step_to_time(np.arange(len(file.vectors))) + STEP_S / 2
+    at = step_to_time_without_gaps(np.arange(len(file.vectors))) + STEP_S / 2
     inside: Bools = (at >= start) & (at < end)
     return inside
 

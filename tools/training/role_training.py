@@ -26,7 +26,7 @@ from streamseg.engine.labels.roles import ROLES, SongRoleClassifier
 from streamseg.engine.models.weights import read_boundary_model
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files
 from streamseg.evaluation.scores import bootstrap_interval
-from streamseg.evaluation.tracks import step_to_time
+from streamseg.evaluation.tracks import step_to_time_without_gaps
 from streamseg.settings import make_settings
 from tools.comparison.clusterers import detect_boundaries, label_sections
 from tools.training.label_training import (
@@ -48,7 +48,7 @@ def collect_examples(
     truth: AnnotatedFile, song: LabelledTexture, sections: Sequence[tuple[float, float, str]]
 ) -> list[RoleExample]:
     """Describe the sections (start, end, label) of a song; their roles are those of the annotation."""
-    classifier, at = SongRoleClassifier(), step_to_time(np.arange(len(song.vectors)))
+    classifier, at = SongRoleClassifier(), step_to_time_without_gaps(np.arange(len(song.vectors)))
     examples: list[RoleExample] = []
     for start, end, label in sorted(sections):
         inside = song.vectors[(at >= start) & (at < end)]

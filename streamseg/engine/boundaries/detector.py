@@ -97,7 +97,7 @@ class BoundaryDetector:
         confirmed already.
         """
         decisions = []
-        for decision in self._tracker.confirm_boundary(self._timeline.step_at(t), probability):
+        for decision in self._tracker.confirm_boundary(self._timeline.nearest_step(t), probability):
             if decision.state == "confirmed":
                 decided_t = self._timeline.decision_time
                 decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=name))
@@ -116,7 +116,7 @@ class BoundaryDetector:
         returned if no candidate is stored there.
         """
         before_s, after_s = MARK_TOLERANCE_S[verdict]
-        first, last = self._timeline.step_at(t - before_s), self._timeline.step_at(t + after_s)
+        first, last = self._timeline.nearest_step(t - before_s), self._timeline.nearest_step(t + after_s)
         return self._corrector.find_likeliest_candidate(first, last)
 
     def _locate(self, decision: BoundaryDecision) -> LocatedDecision:

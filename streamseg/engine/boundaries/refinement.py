@@ -57,7 +57,7 @@ class BoundaryRefiner:
         self._frames_pushed += len(frames)
 
     def refine_boundary(self, coarse_frame: int) -> RefinedFrame:
-        """Return the exact frame of the boundary that lies within 1.5 s of `coarse_frame`.
+        """Return the likeliest frame of the boundary within 1.5 s of `coarse_frame`, and its standard deviation.
 
         Frames are numbered from 0, the first one pushed. Returns `coarse_frame` itself where too few frames are stored.
         """

@@ -31,7 +31,7 @@ class DetectedJingle:
     probability: float
 
 
-class JingleBoundaryDetector:
+class JingleStartDetector:
     """Detects, from feature frames, where the jingles among the named sounds start in the stream."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:

@@ -112,7 +112,7 @@ class LabelHmmFilter:
         if label in self._belief:
             self._belief[into] = self._belief.get(into, 0.0) + self._belief.pop(label)
 
-    def keep_labels(self, labels: set[int]) -> None:
+    def forget_transitions_except(self, labels: set[int]) -> None:
         """Forget the transitions from or to any label that is not in `labels`."""
         self._transition_counts = {
             key: count for key, count in self._transition_counts.items() if key[0] in labels and key[1] in labels

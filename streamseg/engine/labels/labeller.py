@@ -201,7 +201,7 @@ class SectionLabeller:
         """Forget the labels that the matcher has forgotten."""
         labels = self._matcher.labels
         self._labels = {label: entry for label, entry in self._labels.items() if label in labels}
-        self._filter.keep_labels(labels)
+        self._filter.forget_transitions_except(labels)
 
 
 def label_letters(number: int) -> str:

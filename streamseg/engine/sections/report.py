@@ -44,15 +44,20 @@ TIME_TOLERANCE: Final = 1e-6  # seconds, since the times of boundaries are round
 
 @kernel
 def copy_report_columns(
-    frames: NDArray[np.float64], columns: NDArray[np.int64], first: int, start_s: float, times: Times, rows: Floats32
+    frames: NDArray[np.float64],
+    columns: NDArray[np.int64],
+    first_number: int,
+    start_s: float,
+    times: Times,
+    rows: Floats32,
 ) -> None:
     """Copy the given columns of feature frames to `rows`, and write the time of each frame's middle to `times`.
 
-    frames: shape (n, COLUMNS_TOTAL). columns: shape (k,), indices. first: number of the first frame in the stretch that
-    starts at start_s, stream seconds. Written: times, shape (n,), stream seconds; rows, shape (n, k).
+    frames: shape (n, COLUMNS_TOTAL). columns: shape (k,), indices. first_number: number of the first of these
+    frames in the stretch that starts at start_s, stream seconds. Written: times, shape (n,), stream seconds; rows, shape (n, k).
     """
     for i in range(frames.shape[0]):
-        times[i] = start_s + ((first + i) * HOP + FRAME / 2) / ENGINE_RATE
+        times[i] = start_s + ((first_number + i) * HOP + FRAME / 2) / ENGINE_RATE
         for k in range(columns.size):
             rows[i, k] = frames[i, columns[k]]
 

@@ -35,7 +35,7 @@ CHROMA_RESOLUTION: Final = 1_000
 MIN_TEMPO_CONFIDENCE: Final = 0.2  # tempi below are not counted
 
 
-class LogScale:
+class LogHistogramBins:
     """Divides a range of values into histogram bins of equal width on a logarithmic scale."""
 
     def __init__(self, lowest: float, highest: float, step: float) -> None:
@@ -57,10 +57,10 @@ class LogScale:
         return float(self.lowest * self.step**index)
 
 
-HZ_SCALE: Final = LogScale(20.0, 11_025.0, 1.01)
-FRACTION_SCALE: Final = LogScale(1e-10, 1.0, 1.02)
-PITCH_SCALE: Final = LogScale(55.0, 1_050.0, 2.0 ** (1 / 120))
-BPM_SCALE: Final = LogScale(40.0, 230.0, 1.005)
+HZ_SCALE: Final = LogHistogramBins(20.0, 11_025.0, 1.01)
+FRACTION_SCALE: Final = LogHistogramBins(1e-10, 1.0, 1.02)
+PITCH_SCALE: Final = LogHistogramBins(55.0, 1_050.0, 2.0 ** (1 / 120))
+BPM_SCALE: Final = LogHistogramBins(40.0, 230.0, 1.005)
 
 
 def find_percentile_bin(counts: Counts, share: float) -> int | None:

@@ -37,7 +37,7 @@ class ClassDurations:
 
     @property
     def active_classes(self) -> dict[SoundClass, bool]:
-        """For each sound class, whether it is present since the last change."""
+        """For each sound class, whether it was present after the last recorded change."""
         return dict(zip(SOUND_CLASSES, self._changes[-1].active, strict=True))
 
     def add_change(self, t: float, active: dict[SoundClass, bool]) -> None:

@@ -30,20 +30,20 @@ def sanitise(x: Floats32) -> None:
 
 
 @subkernel
-def sum_squares(x: Floats32, sums: Floats) -> float:
+def sum_squares(x: Floats32, scratch: Floats) -> float:
     """Return the sum of squares of x, float32 (n,).
 
-    sums: float64 (LANES or more,), scratch for partial sums, which the compiler vectorises.
+    scratch: float64 (LANES or more,), scratch for partial scratch, which the compiler vectorises.
     """
-    sums[:] = 0.0
+    scratch[:] = 0.0
     for start in range(0, x.size // LANES * LANES, LANES):
         for lane in range(LANES):
-            sums[u(lane)] += float(x[u(start + lane)]) * float(x[u(start + lane)])
+            scratch[u(lane)] += float(x[u(start + lane)]) * float(x[u(start + lane)])
     for i in range(x.size // LANES * LANES, x.size):
-        sums[0] += float(x[i]) * float(x[i])
+        scratch[0] += float(x[i]) * float(x[i])
     total = 0.0
     for lane in range(LANES):
-        total += sums[lane]
+        total += scratch[lane]
     return total
 
 
