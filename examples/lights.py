@@ -1,7 +1,7 @@
 """Light follows sound: python lights.py ws://127.0.0.1:8765/ws 192.168.0.50
 
-Each label has a colour of its own; a suspected change already dims the light, a confirmed one switches it.
-Speaks Art-Net (DMX over UDP) to one RGB fixture at channel 1 of universe 0.
+Each label has its own colour; a provisional boundary dims the light, a confirmed one changes the colour.
+It sends Art-Net (DMX over UDP) to one RGB fixture at channel 1 of universe 0.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import struct
 import sys
 import zlib
 
-from streamseg import subscribe
+from streamseg import BoundaryConfirmed, BoundaryProvisional, subscribe
 
 ART_NET_PORT = 6454
 
@@ -25,10 +25,9 @@ async def main(address: str, node: str, port: int = ART_NET_PORT) -> None:
     light = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     hue = 0.0
     async for event in subscribe(address, subscribe=["boundary"]):
-        kind = event.type.split(".")[2]  # provisional, confirmed or retracted
-        if kind == "confirmed":
+        if isinstance(event.data, BoundaryConfirmed):
             hue = zlib.crc32(str(event.data.next.label).encode()) % 360 / 360
-        brightness = 0.3 if kind == "provisional" else 1.0
+        brightness = 0.3 if isinstance(event.data, BoundaryProvisional) else 1.0
         light.sendto(art_dmx(*colorsys.hsv_to_rgb(hue, 1.0, brightness)), (node, port))
 
 

@@ -1,6 +1,6 @@
-"""Post every section to a web hook once it is over: python own_sink.py SOURCE http://localhost:9000/hook
+"""Post every section to a web hook when it has ended: python own_sink.py SOURCE http://localhost:9000/hook
 
-SOURCE is `mic`, `mic:NAME`, a file or `-`. A sink is a loop over events; the sequencer makes them CloudEvents.
+SOURCE is `mic`, `mic:NAME`, a file or `-`. The sequencer makes CloudEvents of the engine's events.
 """
 
 import sys
@@ -9,19 +9,18 @@ from urllib.request import Request, urlopen
 
 from ulid import ULID
 
-from streamseg import open_source, segment
-from streamseg.envelope import Sequencer, encode
+from streamseg import EventSequencer, SectionClosed, encode_envelope, open_source, segment
 
 
 def main(source: str, hook: str) -> None:
-    sequencer = Sequencer("hook", str(ULID()), time.time)
+    sequencer = EventSequencer("hook", str(ULID()), time.time)
     for event in segment(open_source(source)):
-        for envelope in sequencer.stamp([event]):
-            if envelope.type == "streamseg.section.closed.v1":
+        for envelope in sequencer.stamp_events([event]):
+            if isinstance(envelope.data, SectionClosed):
                 headers = {"Content-Type": "application/cloudevents+json"}
-                request = Request(hook, data=encode(envelope), headers=headers, method="POST")  # noqa: S310
-                with urlopen(request, timeout=10) as answer:  # noqa: S310
-                    print(f"section {envelope.subject}: {answer.status}")
+                request = Request(hook, data=encode_envelope(envelope), headers=headers, method="POST")  # noqa: S310
+                with urlopen(request, timeout=10) as response:  # noqa: S310
+                    print(f"section {envelope.subject}: {response.status}")
 
 
 if __name__ == "__main__":

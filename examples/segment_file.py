@@ -2,14 +2,14 @@
 
 import sys
 
-from streamseg import open_source, segment, settings_for
+from streamseg import SectionClosed, make_settings, open_source, segment
 
 
 def main(path: str, profile: str = "music") -> None:
-    for event in segment(open_source(path), settings_for(profile)):
-        if event.type == "streamseg.section.closed.v1":
-            section = event.data
-            print(f"{section.start:8.2f} s  to {section.end:8.2f} s   {section.label}")
+    for event in segment(open_source(path), make_settings(profile)):
+        match event.data:
+            case SectionClosed(start=start, end=end, label=label):
+                print(f"{start:8.2f} s  to {end:8.2f} s   {label}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/sh
 # All tests, from nothing: installs what is missing, checks format, rules and types, then runs the tests.
-# Arguments go to pytest, which then runs one test after another: `sh scripts/test.sh tests/test_ring.py`.
+# Arguments go to pytest, which then runs one test after another: `sh scripts/test.sh tests/unit/test_ring_buffer.py`.
 set -eu
 . "$(dirname "$0")/set-up.sh"
 

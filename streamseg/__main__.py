@@ -1,4 +1,4 @@
-"""`python -m streamseg` is `streamseg`."""
+"""Runs the command line for `python -m streamseg`."""
 
 from streamseg.cli import main
 

@@ -1,6 +1,6 @@
-"""What comes in at the door: blocks of samples, gaps, and titles.
+"""The protocol of a source, and the items that it yields: blocks of samples, gaps, interruptions and titles.
 
-A source is an iterable of these three; so is a recorded stream, which is why it replays exactly.
+A saved recording yields the same items as the source that it was made from, so it gives the same events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ GapCause: TypeAlias = Literal["overflow", "device-lost", "network", "stalled"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive samples.
+    """A block of sound from a source: consecutive samples of all channels.
 
-    samples: float32, shape (n, channels), full scale ±1.
+    samples: shape (n, channels), float32, full scale ±1.
     sample_rate: Hz.
-    captured_at: wall clock (Unix seconds) at which the last sample arrived; None when nobody waited for it.
+    captured_at: Unix time in seconds at which the last sample arrived; None when the source is not live.
     """
 
     samples: Samples
@@ -32,15 +32,22 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """So many samples (per channel, at the source's rate) are missing here."""
+    """A source yields this where samples were lost between two blocks.
+
+    missing_samples: their number per channel, at the sample rate of the source. cause: why they were lost.
+    """
 
     missing_samples: int
     cause: GapCause
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """The source went away and is being tried again; `back` says that it has returned."""
+class SourceAway:
+    """A source yields this when it becomes unavailable, and with `back=True` when it is available again.
+
+    reason: why it became unavailable, for people; empty with `back`. away_s: with `back`, how long it was unavailable,
+    seconds.
+    """
 
     reason: str
     back: bool = False
@@ -49,30 +56,30 @@ class Away:
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """The station announced a title; it belongs to the sample that follows."""
+    """The title of a programme or a song, as a radio station announced it; it applies from the next sample on."""
 
     title: str
 
 
-Item: TypeAlias = Block | Gap | Away | Title
+SourceItem: TypeAlias = Block | Gap | SourceAway | Title
 
 
 class Source(Protocol):
-    """Where sound comes from.
+    """The interface of a source of sound: iterating over it yields blocks until the sound ends or `close` is called.
 
-    Iterating yields items until the source ends or `close` is called (from any thread); both end the
-    iteration cleanly. A source that ends before it should raises `SourceTruncated` after its last block.
+    Between blocks it may yield `Gap`, `SourceAway` and `Title`. In both cases the iteration ends without an error. A
+    source that ends too early raises `TruncatedSourceError` after its last block.
     """
 
     @property
     def name(self) -> str:
-        """Where the sound comes from, as the user wrote it (`mic:USB`, a path, `-`)."""
+        """The name of the source, as the user wrote it: `mic:USB`, the path of a file, or `-` for standard input."""
 
     @property
     def dropped_samples(self) -> int:
-        """Samples (per channel) lost so far, all of them said as `Gap`."""
+        """The number of samples per channel that were lost so far. Each loss is also yielded as a `Gap`."""
 
-    def __iter__(self) -> Iterator[Item]: ...
+    def __iter__(self) -> Iterator[SourceItem]: ...
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
+        """Close the source, so that an iteration over it ends without an error. Any thread may call this."""

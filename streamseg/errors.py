@@ -1,93 +1,96 @@
-"""What can go wrong, and whose fault it is.
+"""The errors that streamseg raises.
 
 ::
 
-    StreamsegError                  exit code 1: it failed
-    ├── AskedWrongly                exit code 2: the request cannot be met as it was put
-    │   ├── UnknownSetting          a setting of that name does not exist
-    │   ├── SettingOutOfRange       a setting's value lies outside its range
-    │   ├── DeviceNotFound          no input device of that name
-    │   ├── SourceNotFound          the file or address is not there
-    │   └── SubjectNotFound         a server has no such stream, label or alarm (a ConnectionRefused too)
-    ├── SourceFailed                the sound could not be read
-    │   ├── NotAudio                what was found is not sound, or holds none
-    │   ├── SourceTruncated         it ended before it said it would; what came before is good
-    │   └── SystemPartMissing       a library of the operating system is needed
-    ├── ServerFailed                the server could not start or go on
-    │   └── PortInUse
-    ├── HistoryFailed               the event log cannot be written or read
-    ├── ConnectionRefused           the server refused us, and trying again is no use
-    └── OutputFailed                a result could not be written
+    StreamsegError                  exit code 1: something failed
+    ├── UsageError                  exit code 2: the request is wrong
+    │   ├── UnknownSettingError     there is no setting of that name
+    │   ├── SettingRangeError       the value of a setting is out of range
+    │   ├── DeviceNotFoundError     there is no input device of that name
+    │   ├── SourceNotFoundError     there is no such file or address
+    │   └── NotFoundOnServerError   a server has no such stream, label or alarm (a ServerRefusedError too)
+    ├── SourceError                 the sound could not be read
+    │   ├── NotAudioError           the source is not sound, or contains none
+    │   ├── TruncatedSourceError    the source ended too early; the sound before is valid
+    │   └── MissingLibraryError     a library of the operating system is missing
+    ├── ServerError                 the server could not start or continue
+    │   └── PortInUseError          another program uses the port
+    ├── HistoryError                the event history or the name store could not be read or written
+    ├── ServerRefusedError          the server refused this client; trying again does not help
+    └── OutputError                 a result could not be written
 
-Every message says what was asked, what was found, and what to do.
+Every message contains what was requested, what was found, and what to do.
 """
 
 from __future__ import annotations
 
 
 class StreamsegError(Exception):
-    """Any failure that streamseg foresees. `exit_code` is the command line's answer."""
+    """The base class of all errors that streamseg raises. exit_code: exit code of the command line for the error."""
 
     exit_code = 1
 
 
-class AskedWrongly(StreamsegError):
-    """The request cannot be met as it was put; asking differently can help."""
+class UsageError(StreamsegError):
+    """The call or the command line is wrong: the user can correct it and try again."""
 
     exit_code = 2
 
 
-class UnknownSetting(AskedWrongly):
-    """A setting of that name does not exist; the message names the nearest one."""
+class UnknownSettingError(UsageError):
+    """There is no setting of that name; the message names the most similar one."""
 
 
-class SettingOutOfRange(AskedWrongly):
-    """A setting's value lies outside its documented range."""
+class SettingRangeError(UsageError):
+    """The value of a setting is not allowed; the message gives the allowed range."""
 
 
-class DeviceNotFound(AskedWrongly):
-    """No input device matches the name."""
+class DeviceNotFoundError(UsageError):
+    """No input device of this machine matches the name."""
 
 
-class SourceNotFound(AskedWrongly):
-    """The file or address is not there."""
+class SourceNotFoundError(UsageError):
+    """The file or the address of a source does not exist."""
 
 
-class SourceFailed(StreamsegError):
-    """The sound could not be read."""
+class SourceError(StreamsegError):
+    """The sound of a source could not be read."""
 
 
-class NotAudio(SourceFailed):
-    """What was found is not sound, or holds none."""
+class NotAudioError(SourceError):
+    """The file or stream is not sound, or contains no sound."""
 
 
-class SourceTruncated(SourceFailed):
-    """The source ended before it said it would. Everything decoded before the cut was delivered."""
+class TruncatedSourceError(SourceError):
+    """The sound ended before the end that the file declares, or events end in the middle of a line.
+
+    All that comes before was delivered.
+    """
 
 
-class SystemPartMissing(SourceFailed):
-    """A library of the operating system is missing; the message names the package."""
+class MissingLibraryError(SourceError):
+    """A library or program of the operating system is missing; the message says how to install it."""
 
 
-class ServerFailed(StreamsegError):
-    """The server could not start or go on."""
+class ServerError(StreamsegError):
+    """The server could not start, or could not go on serving."""
 
 
-class PortInUse(ServerFailed):
-    """Somebody else listens on that address already."""
+class PortInUseError(ServerError):
+    """Another program already listens on the address and port."""
 
 
-class HistoryFailed(StreamsegError):
-    """The event log cannot be written or read."""
+class HistoryError(StreamsegError):
+    """The event history or the name store could not be read or written."""
 
 
-class ConnectionRefused(StreamsegError):
-    """The server refused this client in a way that trying again cannot mend."""
+class ServerRefusedError(StreamsegError):
+    """The server refused the connection or a request of this client; trying again does not help."""
 
 
-class SubjectNotFound(ConnectionRefused, AskedWrongly):
-    """A server has no stream, label or alarm as the request names it; the message lists those there are."""
+class NotFoundOnServerError(ServerRefusedError, UsageError):
+    """The server has no stream, label or alarm of the requested name; the message lists those that it has."""
 
 
-class OutputFailed(StreamsegError):
-    """A result could not be written."""
+class OutputError(StreamsegError):
+    """A result could not be written to a file or to standard output."""

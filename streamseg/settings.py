@@ -1,7 +1,7 @@
-"""Every number once: its name, unit, meaning and range; and the four profiles.
+"""The settings of the engine and of the server, with their units, ranges and descriptions; and the four profiles.
 
-`Settings` is what the engine hears by; its hash is named in `stream.started`, because the same samples give
-the same events only under the same settings. `ServerSettings` bounds what strangers and slow clients can cost.
+The event `stream.started` contains the hash of `Settings`, because the same samples give the same events only under
+the same settings.
 """
 
 from __future__ import annotations
@@ -13,85 +13,112 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from streamseg.errors import SettingOutOfRange, UnknownSetting
+from streamseg.errors import SettingRangeError, UnknownSettingError
 
-# The rate, hop and frame that every stage behind the resampler counts in. Not settings: trained weights,
-# fixed standardisation and the protocol's figures hold for these alone.
+# Sample rate (Hz), hop and frame (samples) of every stage after the resampler. They are not settings: the trained
+# weights, the standardisation and the figures of the protocol hold for these values only.
 ENGINE_RATE = 22_050
 HOP = 512
 FRAME = 2048
 FRAMES_PER_SECOND = ENGINE_RATE / HOP
 
-_LONGEST_SHOWN = 60
+_MAX_VALUE_CHARS = 60  # of a wrong value in a message
 
 Profile: TypeAlias = Literal["music", "dj", "broadcast", "room"]
 ClustererName: TypeAlias = Literal["sections", "kmeans", "streamkmeans", "dbstream", "denstream", "clustream"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the engine hears by. Made by `settings_for`, which names what is wrong."""
+    """The settings of the engine. Create them with `make_settings`, which checks names and ranges."""
 
-    profile: Annotated[Profile, Meta(description="what the numbers were chosen for")] = "music"
+    profile: Annotated[Profile, Meta(description="kind of sound that the other settings are chosen for")] = "music"
     lookahead_s: Annotated[
-        float, Meta(ge=0, le=60, description="how late a change may be known, median seconds; later is more accurate")
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="median delay from a boundary to its confirmation, in seconds; longer is more accurate",
+        ),
     ] = 10.0
     sensitivity: Annotated[
         float,
-        Meta(ge=0, le=1, description="how many changes are reported: 0 the fewest, 1 the most, 0.5 as shipped"),
+        Meta(ge=0, le=1, description="how many boundaries are reported: 0 the fewest, 1 the most, 0.5 is the default"),
     ] = 0.5
     provisional_probability: Annotated[
         float,
         Meta(
             gt=0,
             lt=1,
-            description="how likely a change must be to be said uncertain; thrice those odds when it is 3 s old",
+            description="probability from which a boundary is reported as provisional; three times these odds are "
+            "needed when the boundary is more than 3 s old",
         ),
     ] = 0.4
-    clusterer: Annotated[ClustererName, Meta(description="what gives sections their labels")] = "sections"
+    clusterer: Annotated[
+        ClustererName,
+        Meta(
+            description="method that assigns labels: sections compares whole sections; the others are river's "
+            "clusterers and cluster the sound continuously"
+        ),
+    ] = "sections"
     label_returning: Annotated[
-        float, Meta(gt=0, lt=1, description="how likely is a return (music: at first, of any; else: of each label)")
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="prior probability that an earlier label returns: in the profile music that any of them "
+            "does, in the other profiles for each label by itself",
+        ),
     ] = 0.5
     labels_max: Annotated[
-        int, Meta(ge=2, le=1000, description="how many sections are remembered; the least used is forgotten")
+        int,
+        Meta(ge=2, le=1000, description="number of sections that are stored; the least recently used is replaced"),
     ] = 256
     silence_db: Annotated[
-        float, Meta(ge=-99, le=-10, description="RMS below which sound is silence, dB of full scale")
+        float, Meta(ge=-99, le=-10, description="RMS level below which the sound is silence, in dB of full scale")
     ] = -60.0
     dead_air_s: Annotated[
-        float, Meta(ge=1, le=3600, description="how long it must be silent until the alarm is raised, seconds")
+        float, Meta(ge=1, le=3600, description="duration of silence that raises the alarm, in seconds")
     ] = 5.0
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What clients may cost, and what is kept for them."""
+    """The settings of the server: the limits for its clients, and how many events it stores."""
 
-    heartbeat_s: Annotated[float, Meta(gt=0, le=3600, description="seconds between heartbeats")] = 15.0
+    heartbeat_s: Annotated[float, Meta(gt=0, le=3600, description="interval between heartbeats, in seconds")] = 15.0
     max_queue_bytes: Annotated[
-        int, Meta(ge=4096, description="write buffer at which a slow client is closed with 4308")
+        int, Meta(ge=4096, description="unsent bytes at which a slow client is closed with code 4308")
     ] = 524_288
     shed_queue_bytes: Annotated[
-        int, Meta(ge=0, description="write buffer from which `meter` and `novelty` are dropped and counted")
+        int,
+        Meta(ge=0, description="unsent bytes above which `meter` and `novelty` are dropped for a client and counted"),
     ] = 65_536
-    max_message_bytes: Annotated[int, Meta(ge=256, description="the largest message a client may send")] = 16_384
+    max_message_bytes: Annotated[int, Meta(ge=256, description="largest message that a client may send, in bytes")] = (
+        16_384
+    )
     messages_per_s: Annotated[
-        float, Meta(gt=0, description="messages a client may send a second, on average; more closes with 4029")
+        float,
+        Meta(gt=0, description="messages per second that a client may send on average; code 4029 above that"),
     ] = 20.0
-    message_burst: Annotated[int, Meta(ge=1, description="messages a client may send at once")] = 60
+    message_burst: Annotated[int, Meta(ge=1, description="messages that a client may send at once")] = 60
     identify_timeout_s: Annotated[
-        float, Meta(gt=0, le=600, description="seconds a client has for its handshake, and again to identify itself")
+        float,
+        Meta(gt=0, le=600, description="seconds that a client has for the handshake, and again for `identify`"),
     ] = 10.0
-    max_connections: Annotated[int, Meta(ge=1, description="clients in all")] = 20_000
-    max_connections_per_address: Annotated[int, Meta(ge=1, description="clients of one address")] = 256
-    max_streams_per_client: Annotated[int, Meta(ge=1, description="streams one client may name")] = 256
+    max_connections: Annotated[int, Meta(ge=1, description="largest number of clients")] = 20_000
+    max_connections_per_address: Annotated[int, Meta(ge=1, description="largest number of clients per address")] = 256
+    max_streams_per_client: Annotated[int, Meta(ge=1, description="largest number of streams per client")] = 256
     stalled_s: Annotated[
-        float, Meta(gt=0, description="seconds a client may read nothing of what waits for it; then 4308")
+        float,
+        Meta(gt=0, description="seconds after which a client that reads none of its unsent bytes is closed with 4308"),
     ] = 60.0
-    history_events: Annotated[int, Meta(ge=1, description="events kept of each stream")] = 100_000
-    history_s: Annotated[float, Meta(gt=0, description="seconds events are kept")] = 86_400.0
-    durable: Annotated[bool, Meta(description="commits survive a power cut too, not only a killed process")] = False
+    history_events: Annotated[int, Meta(ge=1, description="number of events that are stored per stream")] = 100_000
+    history_s: Annotated[float, Meta(gt=0, description="seconds for which events are stored")] = 86_400.0
+    durable: Annotated[
+        bool, Meta(description="stored events survive a power failure too, not only a killed process")
+    ] = False
 
 
-# What differs from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
+# Differences from the defaults, chosen by `streamseg evaluate` on annotated sound of each kind.
 PROFILES: dict[Profile, dict[str, Any]] = {
     "music": {},
     "dj": {"lookahead_s": 15.0, "provisional_probability": 0.45, "label_returning": 0.1},
@@ -100,46 +127,48 @@ PROFILES: dict[Profile, dict[str, Any]] = {
 }
 
 
-def settings_for(profile: Profile = "music", **changes: Any) -> Settings:
-    """The settings of a profile, with some numbers changed.
+def make_settings(profile: Profile = "music", **changes: Any) -> Settings:
+    """Return the settings of a profile, with `changes` applied: `make_settings("dj", lookahead_s=5.0)`.
 
-    Raises UnknownSetting (naming the nearest known one) or SettingOutOfRange.
+    Raises UnknownSettingError, which names the most similar setting, or SettingRangeError.
     """
     if profile not in PROFILES:
-        raise SettingOutOfRange(f"no profile {profile!r}; choose from {', '.join(PROFILES)}")
-    known = {field.name for field in msgspec.structs.fields(Settings)}
-    for key in changes:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
-            raise UnknownSetting(f"no setting {key!r}{hint}")
-    refuse_out_of_range(Settings, changes)
+        raise SettingRangeError(f"no profile {profile!r}; choose from {', '.join(PROFILES)}")
+    names = {field.name for field in msgspec.structs.fields(Settings)}
+    for name in changes:
+        if name not in names:
+            similar = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {similar[0]!r}?" if similar else f"; settings: {', '.join(sorted(names))}"
+            raise UnknownSettingError(f"no setting {name!r}{hint}")
+    check_setting_ranges(Settings, changes)
     return msgspec.convert({"profile": profile} | PROFILES[profile] | changes, Settings)
 
 
-def refuse_out_of_range(kind: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
-    """Raise SettingOutOfRange for the first of these values that its setting cannot have: which, what, the range."""
-    fields = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+def check_setting_ranges(settings_class: type[Settings] | type[ServerSettings], values: dict[str, Any]) -> None:
+    """Raise SettingRangeError for the first of `values` (setting name: value) that is not allowed.
+
+    settings_class: the class that has these settings. The message gives the allowed range.
+    """
+    fields = msgspec.json.schema(settings_class)["$defs"][settings_class.__name__]["properties"]
     for name, value in values.items():
         try:
-            msgspec.convert({name: value}, kind)
+            msgspec.convert({name: value}, settings_class)
         except msgspec.ValidationError:
             field = fields[name]
-            raise SettingOutOfRange(
-                f"{name} cannot be {_shown(value)}: it is {range_of(field)} ({field.get('description', name)}); "
-                f"write --set {name}=VALUE"
+            raise SettingRangeError(
+                f"{name} cannot be {_format_value(value)}: it is {_describe_range(field)} "
+                f"({field.get('description', name)}); write --set {name}=VALUE"
             ) from None
 
 
-def range_of(field: dict[str, Any]) -> str:
-    """The values that a setting may have, from its JSON schema."""
+def _describe_range(field: dict[str, Any]) -> str:
+    """The values that a setting may have, in words. field: its JSON schema."""
     if "enum" in field:
         return "one of " + ", ".join(field["enum"])
     if field.get("type") == "boolean":
         return "true or false"
-    kind = "a whole number" if field.get("type") == "integer" else "a number"
     low, high = field.get("minimum"), field.get("maximum")
-    parts = [kind]
+    parts = ["a whole number" if field.get("type") == "integer" else "a number"]
     if "exclusiveMinimum" in field:
         parts.append(f"above {field['exclusiveMinimum']}")
     elif low is not None:
@@ -151,11 +180,11 @@ def range_of(field: dict[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    return text if len(text) <= _MAX_VALUE_CHARS else text[:_MAX_VALUE_CHARS] + "…"
 
 
-def settings_hash(settings: Settings) -> str:
-    """Twelve hex digits that differ when any number differs."""
+def hash_settings(settings: Settings) -> str:
+    """Return a hash of all settings, twelve hex digits: equal settings give the same hash in every process."""
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

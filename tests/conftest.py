@@ -1,6 +1,6 @@
-"""Sound that several test files listen to; and it makes the folders beside it importable from every test.
+"""Fixtures that several test files share: the demo programme as a file, and commands as forks.
 
-How the tests are run side by side is written in `side_by_side.py`.
+`side_by_side.py` has the hooks for running tests in parallel.
 """
 
 import signal
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from forked import CommandForks
 from side_by_side import (  # noqa: F401  pytest calls them
     pytest_collection_modifyitems,
     pytest_sessionstart,
@@ -18,9 +17,10 @@ from side_by_side import (  # noqa: F401  pytest calls them
     pytest_xdist_make_scheduler,
 )
 
-from streamseg.sources.programme import SAMPLE_RATE, render
+from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
+from tools.forked_commands import CommandForks
 
-# Started in the background by a shell, or under nohup, we would hand on to every command that these are ignored.
+# A shell ignores these signals for background jobs, and nohup one of them; the commands under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if sys.platform != "win32":
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -37,7 +37,7 @@ def commands() -> Iterator[CommandForks]:
 def programme(tmp_path_factory) -> Path:
     """The demo's programme as a file."""
     path = tmp_path_factory.mktemp("sound") / "programme.wav"
-    soundfile.write(path, render(), SAMPLE_RATE, subtype="FLOAT")
+    soundfile.write(path, render_programme(), SAMPLE_RATE, subtype="FLOAT")
     return path
 
 
@@ -45,5 +45,5 @@ def programme(tmp_path_factory) -> Path:
 def programme_from_8_s(tmp_path_factory) -> Path:
     """The demo's programme without its first 8 s, for tests that wait in real time: the first change lies at 6 s."""
     path = tmp_path_factory.mktemp("sound") / "programme.wav"
-    soundfile.write(path, render()[8 * SAMPLE_RATE :], SAMPLE_RATE, subtype="FLOAT")
+    soundfile.write(path, render_programme()[8 * SAMPLE_RATE :], SAMPLE_RATE, subtype="FLOAT")
     return path

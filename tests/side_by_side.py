@@ -1,7 +1,7 @@
-"""How tests run in several processes at once, by pytest-xdist: hooks of pytest that `conftest.py` takes from here.
+"""Hooks of pytest for running tests in several processes with pytest-xdist; `conftest.py` imports them.
 
-Each test file is one unit of work, so that what a file's tests share is made once. The files that take longest begin
-first. Tests that measure the machine are marked `alone`, and `scripts/test.sh` runs them when all others have ended.
+Each test file is one unit of work, so that its fixtures are made once. The slowest files start first. Tests that
+measure time or memory are marked `alone`, and `scripts/test.sh` runs them after all others.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-WORKERS_PER_CORE = 1.5  # many tests wait for a sound that plays in real time
-MOST_WORKERS = 8  # each begins with a second of imports
+WORKERS_PER_CORE = 1.5  # many tests only wait for sound that plays in real time
+MOST_WORKERS = 8  # each needs a second for its imports
 
-# Files, or single tests of a file, that fail where other processes take the time, or that take it from all others.
+# Files or single tests that fail on a busy machine, or that make it busy.
 ALONE = (
-    "live/",  # the sound server must never wait
-    "test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
-    "test_cli.py::test_the_first_frame_comes_soon",
-    "test_protocol.py::test_comparing_takes_the_same_time_however_much_is_right",
-    "test_ring.py::test_a_write_is_over_in_no_time",
-    "test_ring.py::test_two_threads_for_three_seconds",
-    "test_server_load.py",
-    "test_server_slow.py",
-    "test_sources.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
+    "live/",  # PulseAudio must get its time
+    "integration/test_cli.py::test_demo_runs_in_real_time_and_ends_with_ctrl_c",
+    "integration/test_cli.py::test_the_first_frame_comes_soon",
+    "unit/test_protocol_access.py::test_comparing_takes_the_same_time_however_much_is_right",
+    "unit/test_ring_buffer.py::test_a_write_is_over_in_no_time",
+    "unit/test_ring_buffer.py::test_two_threads_for_three_seconds",
+    "integration/test_server_load.py",
+    "integration/test_server_slow.py",
+    "unit/test_playback.py::test_playback_takes_as_long_as_the_sound_and_loses_nothing",
 )
-# librosa compiles into a cache that several processes must not fill at once: a worker that did so crashed.
+# librosa compiles into a cache; a worker crashed when several processes filled it at once.
 WITH_LIBROSA = ("test_feature_arrays.py", "test_features.py", "test_features_tuning.py")
 SLOWEST_FIRST = (
-    "test_cli_faults.py",
-    "test_law_9.py",
-    "test_cli.py",
-    "browser",
-    "test_kernel.py",
-    "test_evaluation.py",
-    "test_standard_streams.py",
-    "test_readme.py",
-    "test_lessons.py",
-    "test_train_sound.py",
-    "test_cli_control.py",
+    "integration/test_cli_faults.py",
+    "laws/test_input_is_never_output.py",
+    "integration/test_cli.py",
+    "browser/",
+    "unit/test_kernels.py",
+    "unit/test_evaluation.py",
+    "integration/test_standard_streams.py",
+    "integration/test_readme.py",
+    "unit/test_feedback.py",
+    "unit/test_sound_class_training.py",
+    "integration/test_cli_control.py",
 )
 
 
 def _place(item: pytest.Item) -> str:
-    """`live/test_microphone.py::test_x` for a test of that file, without its parameters."""
+    """Return `live/test_microphone.py::test_x` for a test of that file, without its parameters."""
     return f"{item.path.relative_to(TESTS).as_posix()}::{item.nodeid.split('::', 1)[-1].split('[')[0]}"
 
 
@@ -66,9 +66,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """In a new clone, compile once, before the workers and all their commands would do so at the same time."""
+    """Compile all kernels once, before the workers would all do so at the same time."""
     if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
-        subprocess.run([sys.executable, "-m", "forked"], cwd=TESTS, stdin=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tools.forked_commands"], cwd=TESTS.parent, stdin=subprocess.DEVNULL, check=True
+        )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -78,9 +80,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Whole files, in the order of `pytest_collection_modifyitems`; the files of `browser/` together: one Chromium.
+    """Schedule whole files in the order of `pytest_collection_modifyitems`.
 
-    Those that use librosa together too.
+    The files of `browser/` go to one worker, so that one Chromium starts; so do those that use librosa.
     """
     from xdist.scheduler import LoadScopeScheduling
 

@@ -1,17 +1,17 @@
-"""The command line: one module per command, and the only place where rooms meet.
+"""The command line: one module for each command in `commands/`.
 
-Results go to standard output, everything about how it is going to standard error. Exit codes: 0 it was done,
-1 it failed, 2 it was asked wrongly. Whatever is slow to import is imported by the command that needs it.
+Results go to standard output, progress and warnings to standard error. Exit codes: 0 done, 1 failed, 2 usage error.
+A module that is slow to import is imported inside the command that needs it.
 """
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command that `sys.argv` names, then end the process with the exit code of that command."""
     import os
     import signal
     import sys
 
-    # Nothing is begun yet, so Ctrl-C ends at once. An exception might be taken for the fault of what is imported.
+    # During the imports Ctrl-C ends at once: an exception could be mistaken for an error of an imported module.
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
@@ -24,9 +24,9 @@ def main() -> None:
         if interruptible:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         app(prog_name="streamseg")
-    except KeyboardInterrupt:  # before typer answers it
+    except KeyboardInterrupt:  # raised before typer handles it
         sys.exit(130)
-    except OSError as error:  # what typer itself prints, such as help
+    except OSError as error:  # from what typer itself prints, such as help
         sys.exit(f"streamseg: cannot write standard output: {error.strerror or error}")
     finally:
         finish_standard_streams()

@@ -1,4 +1,4 @@
-"""All commands, and what they have in common."""
+"""The command line application: its commands, the options before a command, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import typer
 from typer.core import TyperGroup
 
 from streamseg import __version__
-from streamseg.cli import (
+from streamseg.cli.commands import (
     analyze,
     demo,
     devices,
     evaluate,
     export,
     features,
-    lessons,
+    feedback,
     listen,
     name,
     names,
@@ -26,33 +26,39 @@ from streamseg.cli import (
     tune,
     watch,
 )
+from streamseg.cli.terminal import print_warnings
 from streamseg.errors import StreamsegError
-from streamseg.printable import printable
+from streamseg.wire.printable import make_printable
 
 
-class _Commands(TyperGroup):
-    """Says a failure in one line and answers with its exit code; `--debug` lets the traceback through."""
+class _CommandGroup(TyperGroup):
+    """Runs a command; prints an error as one line, or with `--debug` as a traceback, and exits with its code."""
 
     def invoke(self, ctx: Any) -> Any:
-        if ctx.params["debug"]:
-            return super().invoke(ctx)
+        """Run the command; print its warnings, and its error before the exit."""
+        with print_warnings():
+            return super().invoke(ctx) if ctx.params["debug"] else self._invoke_with_exit_code(ctx)
+
+    def _invoke_with_exit_code(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except StreamsegError as error:
-            _fail(str(error), error.exit_code)
-        except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer's own to answer
+            _exit_with_error(str(error), error.exit_code)
+        except (BrokenPipeError, typer.Exit, typer.Abort, KeyboardInterrupt):  # typer handles these
             raise
         except OSError as error:
-            where = error.filename or "a file, or a standard stream,"
-            _fail(f"{where} cannot be read or written: {error.strerror or error}", 1)
+            file = error.filename or "a file or a standard stream"
+            _exit_with_error(f"{file} cannot be read or written: {error.strerror or error}", 1)
         except Exception as error:
-            if type(error).__module__.split(".")[0] in ("typer", "click"):  # as its version has it, inside or beside
+            if type(error).__module__.split(".")[0] in ("typer", "click"):  # some versions of typer contain click
                 _clean_message(error)
                 raise
-            _fail(f"{type(error).__name__}: {error}; this was not foreseen, --debug shows where it happened", 1)
+            _exit_with_error(
+                f"unexpected {type(error).__name__}: {error}; `streamseg --debug COMMAND …` shows where it happened", 1
+            )
 
     def make_context(self, *args: Any, **options: Any) -> Any:
-        """As typer's, for the options before the command's name."""
+        """Parse the command line; control characters are removed from the message of a usage error."""
         try:
             return super().make_context(*args, **options)
         except Exception as error:
@@ -61,35 +67,35 @@ class _Commands(TyperGroup):
 
 
 def _clean_message(usage_error: Exception) -> None:
-    """What was typed may be a file's name, and typer prints it as it is."""
+    """Make the message printable: it may contain the name of a file, which typer prints unchanged."""
     message = getattr(usage_error, "message", None)
-    if isinstance(message, str):  # some versions name the exception's kind before a wrong choice
-        usage_error.message = printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
+    if isinstance(message, str):  # some versions put the exception's kind before the message
+        usage_error.message = make_printable(message).removeprefix("Value error, ")  # type: ignore[attr-defined]
 
 
-def _fail(message: str, exit_code: int) -> None:
-    print(f"streamseg: {printable(message)}", file=sys.stderr)  # noqa: T201
+def _exit_with_error(message: str, exit_code: int) -> None:
+    print(f"streamseg: {make_printable(message)}", file=sys.stderr)  # noqa: T201
     raise typer.Exit(exit_code)
 
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=_CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with: streamseg demo",
+    epilog="To start: streamseg demo",
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         print(f"streamseg {__version__}", flush=True)  # noqa: T201
         raise typer.Exit
 
 
-def _settings(wanted: bool) -> None:
-    if wanted:
+def _print_settings_and_exit(is_given: bool) -> None:
+    if is_given:
         from streamseg.cli.settings_table import print_settings
 
         print_settings()
@@ -97,15 +103,18 @@ def _settings(wanted: bool) -> None:
 
 
 @app.callback()
-def _streamseg(
-    debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where (a traceback).")] = False,
+def _main_options(
+    debug: Annotated[bool, typer.Option("--debug", help="When something fails, show where: a traceback.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     settings: Annotated[
         bool,
         typer.Option(
-            "--settings", callback=_settings, is_eager=True, help="Show what --set can change in each profile, and end."
+            "--settings",
+            callback=_print_settings_and_exit,
+            is_eager=True,
+            help="Show all settings that --set can change, and exit.",
         ),
     ] = False,
 ) -> None:
@@ -113,6 +122,7 @@ def _streamseg(
 
 
 for _module in (
-    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, lessons, evaluate, tune,
+    demo, listen, serve, analyze, watch, export, split, features, teach, devices, name, names, feedback, evaluate, tune,
 ):  # fmt: skip
     app.command(_module.__name__.rpartition(".")[2], epilog=_module.EXAMPLES)(_module.command)
+app.command("lessons", hidden=True, epilog=feedback.EXAMPLES)(feedback.command)  # its old name

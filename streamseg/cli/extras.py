@@ -1,21 +1,24 @@
-"""What comes with an extra of the installation, and how to say that it is missing."""
+"""Reports which optional dependencies (an extra of the package) a command needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streamseg.errors import AskedWrongly
+from streamseg.errors import UsageError
 
 
 @contextmanager
-def from_extra(extra: str) -> Iterator[None]:
-    """Import inside it what an extra brings. Raises AskedWrongly that says how to install it."""
+def require_extra(extra: str) -> Iterator[None]:
+    """In the `with` block, turn a ModuleNotFoundError into a UsageError that contains the `pip install` command.
+
+    extra: the extra of streamseg that installs the package. A missing module of streamseg itself is not converted.
+    """
     try:
         yield
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] == "streamseg":
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "streamseg":
             raise
-        raise AskedWrongly(
-            f"this needs {missing.name}, which is not installed; get it with: pip install 'streamseg[{extra}]'"
+        raise UsageError(
+            f"this needs {error.name}, which is not installed; install it with: pip install 'streamseg[{extra}]'"
         ) from None

@@ -1,27 +1,27 @@
-"""Options that several commands share."""
+"""The options that several commands share, and functions that turn their values into settings, models and stores."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import typer
 
-from streamseg.errors import SettingOutOfRange, SourceNotFound
+from streamseg.errors import SettingRangeError, SourceNotFoundError
 from streamseg.outputs import FORMATS
-from streamseg.settings import Profile, ServerSettings, Settings, refuse_out_of_range, settings_for
+from streamseg.settings import Profile, ServerSettings, Settings, check_setting_ranges, make_settings
 
 if TYPE_CHECKING:
-    from streamseg.cli.lessonbook import Lessonbook
-    from streamseg.server.remembering import MemoryFile
-    from streamseg.weights import ChangeModel
+    from streamseg.engine.models.weights import BoundaryModel
+    from streamseg.live.feedback_store import FeedbackStore
+    from streamseg.live.name_store import NameStore
 
 _SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
 
 
-def _known_format(name: str) -> str:
+def _check_format(name: str) -> str:
     if name not in FORMATS:
         raise typer.BadParameter(f"no format {name!r}; choose from {', '.join(FORMATS)}")
     return name
@@ -32,13 +32,17 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         "-p",
-        help="What is listened for: sections of a song, track changes of a mix, parts of a programme, "
-        "any change of a scene.",
+        help="What the settings are chosen for: sections of a song (music), track changes of a mix (dj), parts of a "
+        "radio programme (broadcast), any change of a scene (room).",
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change one number of the profile (see: streamseg --settings)."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting of the profile; may be repeated (streamseg --settings lists them).",
+    ),
 ]
 _LOOKAHEAD = _SETTINGS["lookahead_s"]
 LookaheadOption = Annotated[
@@ -66,88 +70,109 @@ SensitivityOption = Annotated[
 ]
 ModelOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="What judges changes, as `streamseg tune` wrote it, instead of the shipped one."),
+    typer.Option(
+        metavar="FILE", help="The boundary classifier, as `streamseg tune` writes it, instead of the shipped one."
+    ),
 ]
-LESSONS = "lessons.json"
-LessonsOption = Annotated[
+FeedbackOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="What listeners taught by marking boundaries; with a history, beside it by default."
+        "--lessons",
+        metavar="FILE",
+        help="File of the feedback: boundaries that listeners marked as right, wrong or missed. Default: lessons.json "
+        "beside the history.",
     ),
 ]
 AnnotatedFolder = Annotated[
     Path,
     typer.Argument(
-        metavar="DIR", help="Sound files, each with its truth beside it: start, end, label, separated by tabs."
+        metavar="DIR",
+        help="Folder of sound files, each with its annotation beside it: start, end and label, separated by tabs.",
     ),
 ]
 TruthOption = Annotated[
     Literal["auto", "sections", "transitions", "segments"],
-    typer.Option(help="Which truth: NAME.sections.tsv and so on; auto takes the most telling one there is."),
+    typer.Option(help="Which annotation: NAME.sections.tsv and so on; auto takes the most detailed one of each file."),
 ]
 HistoryOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Where events are kept for clients that resume; your data folder by default."),
+    typer.Option(
+        metavar="FILE", help="File of the event history, from which clients resume. Default: in your data folder."
+    ),
 ]
-NoHistoryOption = Annotated[bool, typer.Option("--no-history", help="Keep no events: who was away has missed them.")]
+NoHistoryOption = Annotated[
+    bool, typer.Option("--no-history", help="Keep no events: a client that reconnects does not get those it missed.")
+]
 MemoryOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Where named labels and taught sounds are kept; beside the history by default."),
+    typer.Option(
+        metavar="FILE", help="File of named labels and taught sounds. Default: memory.sqlite beside the history."
+    ),
 ]
 FormatOption = Annotated[
-    str, typer.Option("--format", "-f", metavar="FORMAT", callback=_known_format, help=f"One of: {', '.join(FORMATS)}.")
+    str, typer.Option("--format", "-f", metavar="FORMAT", callback=_check_format, help=f"One of: {', '.join(FORMATS)}.")
 ]
-OutOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write here instead of standard output.")
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write to this file instead of standard output.")
 ]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Replace an existing file (never one that is read).", show_default=False)
+    bool,
+    typer.Option(
+        "--force", help="Replace an existing file, but never one that this command reads.", show_default=False
+    ),
 ]
 
 
-def chosen_settings(
+def settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> Settings:
-    """The profile with every `name=value` applied. Raises UnknownSetting or SettingOutOfRange."""
-    return settings_for(profile, **_values(changes, lookahead_s, sensitivity))
+    """Return the settings of the profile with the options `--set`, `--lookahead` and `--sensitivity` applied.
+
+    changes: the values of `--set`, each `name=value`. None for a parameter means that the option was not given.
+    Raises UnknownSettingError or SettingRangeError.
+    """
+    return make_settings(profile, **_parse_values(changes, lookahead_s, sensitivity))
 
 
-def chosen_for_server(
+def all_settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> tuple[Settings, ServerSettings]:
-    """The same where there is a server too: its settings are changed by the same option."""
-    values = _values(changes, lookahead_s, sensitivity)
-    server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
-    refuse_out_of_range(ServerSettings, server)
-    return settings_for(profile, **values), msgspec.convert(server, ServerSettings)
+    """Return the settings of the engine and of the server, for a command whose `--set` changes both.
 
-
-def chosen_model(path: Path | None) -> ChangeModel | None:
-    """The model in that file; None, which takes the shipped one, without a file.
-
-    Raises SourceNotFound where there is no file, AskedWrongly where it is something else.
+    Parameters and errors are those of `settings_from_options`.
     """
-    from streamseg.weights import read_model
+    values = _parse_values(changes, lookahead_s, sensitivity)
+    server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
+    check_setting_ranges(ServerSettings, server)
+    return make_settings(profile, **values), msgspec.convert(server, ServerSettings)
+
+
+def load_chosen_model(path: Path | None) -> BoundaryModel | None:
+    """Read the boundary classifier from the file `path`; return None, for the shipped classifier, if `path` is None.
+
+    Raises SourceNotFoundError when there is no such file, UsageError when it is not a boundary classifier.
+    """
+    from streamseg.engine.models.weights import read_boundary_model
 
     if path is None:
         return None
     if not path.is_file():
-        raise SourceNotFound(f"no model {str(path)!r}; make one with `streamseg tune`")
-    return read_model(path.read_bytes(), str(path))
+        raise SourceNotFoundError(f"no model {str(path)!r}; make one with `streamseg tune`")
+    return read_boundary_model(path.read_bytes(), str(path))
 
 
-def _values(changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None) -> dict[str, Any]:
+def _parse_values(changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for change in changes or []:
         name, equals, value = change.partition("=")
         if not equals:
-            raise SettingOutOfRange(
-                f"--set {change!r} names no value; write --set {name}=VALUE (streamseg --settings lists them)"
+            raise SettingRangeError(
+                f"--set {change!r} has no value; write --set {name}=VALUE (streamseg --settings lists the settings)"
             )
         try:
             values[name.strip()] = json.loads(value)
         except ValueError:
-            values[name.strip()] = value  # a word, such as the name of a clusterer
+            values[name.strip()] = value  # not JSON: a word, such as the name of a clusterer
     if lookahead_s is not None:
         values["lookahead_s"] = lookahead_s
     if sensitivity is not None:
@@ -155,42 +180,41 @@ def _values(changes: list[str] | None, lookahead_s: float | None, sensitivity: f
     return values
 
 
-def history_path(history: Path | None, *, none: bool) -> Path | None:
-    """Where to keep events, if at all. Raises AskedWrongly when that is a file of another kind."""
-    import platformdirs
+class LiveStores(NamedTuple):
+    """The history file, name store and feedback store of a live command; each is None if it is not used."""
 
-    if none:
-        return None
-    if history is not None:
-        from streamseg.server.history import check_history
+    history: Path | None
+    names: NameStore | None
+    feedback: FeedbackStore | None
 
-        check_history(history)
-    return history or platformdirs.user_data_path("streamseg") / "history.sqlite"
+    @property
+    def database_paths(self) -> list[Path | None]:
+        """The paths of the history and of the name store, which are SQLite files; None for one that is not used."""
+        return [self.history, self.names.path if self.names else None]
+
+    @property
+    def feedback_path(self) -> Path | None:
+        """The path of the feedback file; None if it is not used."""
+        return self.feedback.path if self.feedback else None
 
 
-def memory_file(memory: Path | None, history: Path | None) -> MemoryFile | None:
-    """The file of named sounds: as asked, else beside the history; None where there is neither.
+def choose_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> LiveStores:
+    """Return the stores for the options `--history`, `--memory` and `--lessons`; None stands for the default file.
 
-    Raises AskedWrongly when something else lies there.
+    no_history: there is no history, and of the other two only files that are given are used. Raises UsageError when a
+    file is not a store of its kind, or cannot be read.
     """
-    from streamseg.server.remembering import MemoryFile
+    from streamseg.history.database import refuse_foreign_history
+    from streamseg.live import default_history_path, open_feedback_store, open_name_store
 
-    if memory is None and history is None:
-        return None
-    file = MemoryFile(memory or history.with_name("memory.sqlite"))  # type: ignore[union-attr]
-    file.check()
-    return file
-
-
-def lessonbook(lessons: Path | None, history: Path | None) -> Lessonbook | None:
-    """The file of what listeners taught: as asked, else beside the history; None where there is neither.
-
-    Raises AskedWrongly when it cannot be read.
-    """
-    from streamseg.cli.lessonbook import Lessonbook
-
-    if lessons is None and history is None:
-        return None
-    book = Lessonbook(lessons or history.with_name(LESSONS))  # type: ignore[union-attr]
-    book.read()  # a damaged one is said now, not when the sound begins
-    return book
+    if no_history:
+        history = None
+    elif history is None:
+        history = default_history_path()
+    else:
+        refuse_foreign_history(history)
+    return LiveStores(
+        history,
+        open_name_store(memory, history) if memory or history else None,
+        open_feedback_store(feedback, history) if feedback or history else None,
+    )

@@ -1,4 +1,4 @@
-"""What a command reads, what it may write, and the question whether an existing file may be replaced."""
+"""Checks, before a command begins, that it overwrites none of its inputs, and an existing file only with permission."""
 
 from __future__ import annotations
 
@@ -6,82 +6,91 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streamseg.cli.read_files import ReadFiles
+from streamseg.cli.input_files import InputFiles
 
 
-def read_files(
+def collect_inputs(
     *,
     sounds: Iterable[str | Path] = (),
     files: Iterable[str | Path | None] = (),
     databases: Iterable[Path | None] = (),
-    lessons: Path | None = None,
-) -> ReadFiles:
-    """Everything that a command reads, so that nothing of it is written.
+    feedback_file: Path | None = None,
+) -> InputFiles:
+    """Return the set of files that a command reads, so that its outputs can be checked against them.
 
-    sounds: sources as the user wrote them, without a stream's name. files: others; None is left out, - is standard
-    input. databases: history and memory; what SQLite lays beside them is theirs. lessons: their file.
-    Raises AskedWrongly when a database or the lessons are one of the other files, or standard output goes into one.
+    sounds: sources as the user wrote them, without a stream name. files: other files; None is skipped, - is standard
+    input. databases: history and name store; the files that SQLite creates beside them are added. feedback_file: the
+    file of the feedback store. Databases and feedback file are written too, so none of them may be another input.
+    Raises UsageError if one of them is, or if standard output or standard error is redirected to an input.
     """
-    from streamseg.sources.recorded import marks_path
+    from streamseg.sources.capture import capture_marks_path
 
-    reads = ReadFiles()
+    inputs = InputFiles()
     for sound in map(str, sounds):
         if sound == "-":
-            reads.add_standard_input()
+            inputs.add_standard_input()
         elif sound != "mic" and not sound.startswith("mic:"):
-            reads.add(sound)
+            inputs.add_path(sound)
             if Path(sound).name:
-                reads.add(marks_path(Path(sound)))
+                inputs.add_path(capture_marks_path(Path(sound)))
     for file in files:
         if file is not None and str(file) == "-":
-            reads.add_standard_input()
+            inputs.add_standard_input()
         elif file is not None:
-            reads.add(file)
-    stores = [] if lessons is None else [[lessons]]
+            inputs.add_path(file)
+    stores = [] if feedback_file is None else [[feedback_file]]
     for database in databases:
         if database is not None:
-            from streamseg.server.database import database_files
+            from streamseg.history.sqlite_file import database_files
 
             stores.append(database_files(database))
     for store in stores:
-        for part in store:
-            reads.refuse(part)
-        for part in store:
-            reads.add(part)
-    reads.refuse_standard_streams()
-    return reads
+        for path in store:
+            inputs.refuse_input_as_output(path)
+        for path in store:
+            inputs.add_path(path)
+    inputs.refuse_input_as_standard_output()
+    return inputs
 
 
-def check_outputs(paths: Sequence[Path], reads: ReadFiles, *, force: bool, folder_to_make: Path | None = None) -> bool:
-    """Look, before the work begins, whether results may be written; returns whether they may replace existing files.
+def decide_replacing_outputs(
+    paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
+) -> bool:
+    """Return True if output files exist and may be replaced, False if none exists; raise an error if not allowed.
 
-    On a terminal the user is asked. folder_to_make: need not exist yet. Raises AskedWrongly, OutputFailed.
+    The result is the `replace` argument of the functions that write the files. force: replace without a question;
+    otherwise the user is asked on a terminal, and elsewhere an existing file is an error.
+    folder_to_make: a folder for output files that need not exist yet.
+    Raises UsageError, OutputError.
     """
-    asking = ask if somebody_can_answer() else None
-    return reads.check(paths, force=force, ask=asking, folder_to_make=folder_to_make)
+    ask = ask_user if is_interactive() else None
+    return inputs.decide_replacing_outputs(paths, force=force, ask=ask, folder_to_make=folder_to_make)
 
 
-def check_output(out: Path | None, reads: ReadFiles, *, force: bool) -> bool:
-    """The same of one file; None is standard output."""
-    return check_outputs([] if out is None else [out], reads, force=force)
+def decide_replacing_output(out: Path | None, inputs: InputFiles, *, force: bool) -> bool:
+    """Return True if the file `out` exists and may be replaced, False if it does not exist or `out` is None (stdout).
+
+    Asks the user and raises errors as `decide_replacing_outputs` does.
+    """
+    return decide_replacing_outputs([] if out is None else [out], inputs, force=force)
 
 
-def refuse_capture(capture: Path, reads: ReadFiles) -> None:
-    """Raise AskedWrongly when a capture, or the marks beside it, would be a file that is read."""
-    from streamseg.sources.recorded import marks_path
+def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
+    """Raise UsageError if the WAV file `capture`, which is to be written, or its marks file is read by the command."""
+    from streamseg.sources.capture import capture_marks_path
 
-    reads.refuse(capture)
-    reads.refuse(marks_path(capture))
+    inputs.refuse_input_as_output(capture)
+    inputs.refuse_input_as_output(capture_marks_path(capture))
 
 
-def somebody_can_answer() -> bool:
-    """Whether the program was started at a terminal."""
+def is_interactive() -> bool:
+    """Return whether standard input and standard error are both a terminal, so that the user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
-def ask(question: str) -> bool:
-    """Ask at the terminal; anything but a yes is a no."""
+def ask_user(question: str) -> bool:
+    """Print a question and wait for a line from standard input; returns whether the answer is yes."""
     from streamseg.cli import terminal
 
-    terminal.err.print(f"{question} [y/N] ", end="")
+    terminal.stderr.print(f"{question} [y/N] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""The live view of one stream in a terminal: where we are, the ribbon of sections, the level, the last changes."""
+"""The live view of one stream in a terminal: the current section, a ribbon of sections, the level, the last events."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ from rich.panel import Panel
 from rich.text import Text
 
 from streamseg.cli import terminal
-from streamseg.cli.hearing import Hearing
-from streamseg.cli.summary import Tally
-from streamseg.envelope import Envelope
-from streamseg.events import BoundaryConfirmed, BoundaryProvisional, Meter, Novelty, SectionClosed, SectionUpdated
-from streamseg.printable import printable
+from streamseg.cli.summary import EventSummary
+from streamseg.live.session import Session
+from streamseg.wire.envelope import Envelope
+from streamseg.wire.events import (
+    BoundaryConfirmed,
+    BoundaryProvisional,
+    MeterReading,
+    Novelty,
+    SectionClosed,
+    SectionUpdated,
+)
+from streamseg.wire.printable import make_printable
 
-RIBBON_S = 240.0  # how much of the past the ribbon shows
+RIBBON_S = 240.0  # the past that the ribbon shows
 _LINES = 8
-_DRAW_EVERY_S = 0.1
-_QUIETEST_DB = -60.0
+_DRAW_INTERVAL_S = 0.1
+_MIN_DB = -60.0
 
 
-class Screen:
-    """Fed with events, drawn ten times a second at most, and less often where drawing is slow.
+class LiveScreen:
+    """Draws the state of one stream in the terminal, at most ten times a second, less often if drawing is slow.
 
-    Drawing happens where clients are served, so it may take a fifth of that time and no more.
+    The event loop that serves clients also draws, so drawing takes at most a fifth of the time.
     """
 
-    def __init__(self, source: str, live: Live | None = None) -> None:
-        """source: what is listened to. live: where to draw; the terminal when left out."""
-        self.tally = Tally()
+    def __init__(self, source: str) -> None:
+        """source: the name of the source, for the title."""
+        self.summary = EventSummary()
         self._source = source
         self._draw_at = 0.0
         self._address = ""
@@ -39,94 +46,96 @@ class Screen:
         self._rms_db: float | None = None
         self._label: str | None = None
         self._start = 0.0
-        self._suspect: float | None = None
+        self._provisional_t: float | None = None
         self._sections: deque[tuple[float, float, str | None]] = deque(maxlen=1000)
         self._lines: deque[Text] = deque(maxlen=_LINES)
-        self._live = live or Live(console=terminal.out, auto_refresh=False)
+        self._live = Live(console=terminal.stdout, auto_refresh=False)
 
-    def opened(self, page: str) -> None:
-        """The page has an address."""
-        self._address = page
+    def show_address(self, page_url: str) -> None:
+        """Set the URL of the server's page, which every later drawing shows."""
+        self._address = page_url
 
-    def tell(self, _: Hearing, envelopes: list[Envelope]) -> None:
-        """Take in what was said, and draw it if it is time."""
+    def show_events(self, _: Session, envelopes: list[Envelope]) -> None:
+        """Update the state with the new events of the session, and draw it unless the last drawing was too recent."""
         self.push(envelopes)
-        began = time.monotonic()
-        if began >= self._draw_at:
+        start = time.monotonic()
+        if start >= self._draw_at:
             self._draw()
             now = time.monotonic()
-            self._draw_at = now + max(_DRAW_EVERY_S, 4 * (now - began))
+            self._draw_at = now + max(_DRAW_INTERVAL_S, 4 * (now - start))
 
     def _draw(self) -> None:
         if not self._live.is_started:
             self._live.start()
-        self._live.update(self.drawn(terminal.out.width), refresh=True)
+        self._live.update(self.render(terminal.stdout.width), refresh=True)
 
     def push(self, envelopes: list[Envelope]) -> None:
-        """Take in what was said."""
-        self.tally.push(envelopes)
+        """Update the state with new events, without drawing."""
+        self.summary.push(envelopes)
         for envelope in envelopes:
             match envelope.data:
-                case Meter(t=t, rms_db=rms_db):
+                case MeterReading(t=t, rms_db=rms_db):
                     self._t, self._rms_db = t, rms_db
                 case Novelty(label=label):
                     self._label = label
                 case SectionUpdated(label=label):
                     self._label = label
                 case BoundaryProvisional(t=t):
-                    self._suspect = t
-                case BoundaryConfirmed(t=t, next=after):
-                    self._start, self._label, self._suspect = t, after.label, None
+                    self._provisional_t = t
+                case BoundaryConfirmed(t=t, next=next_section):
+                    self._start, self._label, self._provisional_t = t, next_section.label, None
                 case SectionClosed(start=start, end=end, label=label):
                     self._sections.append((start, end, label))
-            text = terminal.line(envelope)
+            text = terminal.event_line(envelope)
             if text is not None:
                 self._lines.append(text)
 
     def close(self) -> None:
-        """Leave the last picture standing and say what it came to."""
+        """Draw the final state, which stays on the terminal, and print the summary to standard error."""
         self._draw()
         self._live.stop()
-        terminal.err.print(f"{self.tally}")
+        terminal.stderr.print(f"{self.summary}")
 
-    def drawn(self, width: int) -> RenderableType:
-        """The picture, `width` characters wide."""
+    def render(self, width: int) -> RenderableType:
+        """Return the current state as a Rich panel, `width` characters wide."""
         inner = max(20, width - 4)
-        now = terminal.badge(self._label) + f"  for {terminal.clock(max(0.0, self._t - self._start))}"
-        if self._suspect is not None:
-            now.append(f"   perhaps another since {terminal.clock(self._suspect)}", "dim italic")
+        now = terminal.label_text(self._label) + f"  for {terminal.format_clock(max(0.0, self._t - self._start))}"
+        if self._provisional_t is not None:
+            now.append(f"   perhaps a new one since {terminal.format_clock(self._provisional_t)}", "dim italic")
         parts = [now, self._ribbon(inner), self._meter(inner), Text(""), *self._lines]
-        title = Text(printable(f"{self._source}  {terminal.clock(self._t)}"))  # a plain string would be read as markup
+        # A plain string would be read as markup.
+        title = Text(make_printable(f"{self._source}  {terminal.format_clock(self._t)}"))
         subtitle = Text(self._address) if self._address else None
         return Panel(Group(*parts), title=title, title_align="left", subtitle=subtitle, width=width)
 
     def _ribbon(self, width: int) -> Text:
-        """A cell for each stretch of the last minutes, in the colour of its label, which stands where it begins."""
+        """A cell for each interval of the last minutes in the colour of its label; the first of a section shows it."""
         text = Text(no_wrap=True)
         step = RIBBON_S / width
         first = max(0.0, self._t - RIBBON_S)
-        before: tuple[float, str | None] | None = None
+        previous: tuple[float, str | None] | None = None
         for cell in range(width):
             t = first + (cell + 0.5) * step
             if t > self._t:
                 break
-            here = self._section_at(t)
-            label = here[1]
+            section = self._section_at(t)
+            label = section[1]
             text.append(
-                printable(label[0]) if label and here != before else " ", f"bold black on {terminal.colour(label)}"
+                make_printable(label[0]) if label and section != previous else " ",
+                f"bold black on {terminal.label_colour(label)}",
             )
-            before = here
+            previous = section
         return text
 
     def _section_at(self, t: float) -> tuple[float, str | None]:
-        """Start and label of the section that `t` lies in."""
+        """Start and label of the section at `t`."""
         if t >= self._start:
             return self._start, self._label
         return next(((start, label) for start, end, label in self._sections if start <= t < end), (0.0, None))
 
     def _meter(self, width: int) -> Text:
         db = self._rms_db
-        filled = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _QUIETEST_DB)))
-        text = Text("▪" * filled, "green", no_wrap=True)
-        text.append("·" * (width - filled), "dim")
+        level = 0 if db is None else round(width * min(1.0, max(0.0, 1 - db / _MIN_DB)))
+        text = Text("▪" * level, "green", no_wrap=True)
+        text.append("·" * (width - level), "dim")
         return text

@@ -1,8 +1,8 @@
-"""Standard input, output and error as a process may find them: closed, full, broken, or of another encoding.
+"""Makes commands work with standard streams that are closed, full, broken or of another encoding.
 
-Lines for people are left out where they cannot be written, and the command goes on; results raise OSError, which the
-command answers. A reader of standard output that went away ends the command, as it does everywhere, except where live
-sound is heard: there nothing that happens to standard output ends anything.
+If a line for people cannot be written, it is left out and the command goes on. If a result cannot be written, OSError
+is raised and the command reports it. When the reader of standard output ends, the command ends too. A command that
+processes live sound is an exception: no failure of standard output ends it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Any, TextIO, cast
 
 
 def prepare_standard_streams() -> None:
-    """Called once, before anything is opened or printed.
+    """Connect closed standard streams to /dev/null; set UTF-8 for standard input and output that are no terminal.
 
-    A closed descriptor is occupied first: the next file opened would get its number, and whatever a C library prints
-    would go into that file.
+    Call it once, before any file is opened.
+
+    A closed descriptor is opened first: otherwise the next file that is opened would get its number, and the output of
+    a C library would go into that file.
     """
     for number in range(3):
-        _occupy(number)
+        _open_null_at(number)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
@@ -36,21 +38,21 @@ def prepare_standard_streams() -> None:
     sys.stderr = cast(TextIO, TolerantStream(sys.stderr))
 
 
-def _occupy(number: int) -> None:
+def _open_null_at(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
-        # Standard output is opened for reading: a result written to it fails and is not lost in silence.
-        opened = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
-        if opened == number:
+        # Standard output is opened for reading, so that writing a result fails and is reported.
+        descriptor = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+        if descriptor == number:
             os.set_inheritable(number, True)
         else:
-            os.dup2(opened, number)
-            os.close(opened)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
 
 
 def _set_encoding(stream: io.TextIOWrapper) -> None:
-    """UTF-8 for what programs read and write, whatever the locale; what a terminal cannot show becomes `?`."""
+    """Set UTF-8 for files and pipes, whatever the locale; a terminal shows `?` for what it cannot show."""
     interactive = stream.isatty()
     if stream.fileno() == 0:
         if not interactive:
@@ -62,69 +64,72 @@ def _set_encoding(stream: io.TextIOWrapper) -> None:
 
 
 def finish_standard_streams() -> None:
-    """Called last: what still waits in a standard output that fails is dropped, or the exit code would be 120."""
+    """Flush standard output at the end of the program, without raising an error when that fails.
+
+    If flushing fails, the buffer is discarded; otherwise Python would try again and exit with code 120.
+    """
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 1)
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
 
 
 class TolerantStream:
-    """A text stream whose failures cost text and not the command. Everything else is the stream's own.
+    """Wraps a text stream so that writing never raises OSError: text that cannot be written is left out.
 
-    Each write is handed on at once, to a file or pipe without Python's buffer: what cannot be written is left out and
-    does not come late, and the next text is tried again.
+    Each write goes to the stream at once, to a file or pipe without Python's buffer, so that no text is written late.
+    Attributes other than the methods below are those of the stream.
     """
 
     def __init__(
         self,
         stream: TextIO,
-        failed: Callable[[OSError], None] | None = None,
-        recovered: Callable[[int], None] | None = None,
+        on_failure: Callable[[OSError], None] | None = None,
+        on_recovery: Callable[[int], None] | None = None,
     ) -> None:
-        """failed: called with what went wrong when writing begins to fail; it may raise to let the failure through.
+        """on_failure: called with the error when writing begins to fail; `write` raises what it raises.
 
-        recovered: called when writing succeeds again, with how many lines are missing.
+        on_recovery: called with the number of missing lines when writing succeeds again.
         """
         self.stream = stream
-        self._failed = failed
-        self._recovered = recovered
-        self._descriptor = _unbuffered_descriptor(stream)
-        self._failing = False
-        self._lost_lines = 0  # since writing began to fail
-        self._in_line = False  # whether what was written last ends within a line
+        self._on_failure = on_failure
+        self._on_recovery = on_recovery
+        self._descriptor = _find_descriptor(stream)
+        self._is_failing = False
+        self._lost_line_count = 0  # since writing began to fail
+        self._is_inside_line = False  # the last text written did not end with a line break
 
     def write(self, text: str) -> int:
-        """Write the text, or as much of it as the stream's encoding can hold."""
+        """Write `text`; characters that the stream cannot encode become `?`. Always returns the length of `text`."""
         try:
             if self._descriptor is None:
                 self._write_buffered(text)
             else:
                 self._write_bytes(self._descriptor, text)
         except OSError as error:
-            began, self._failing = not self._failing, True
-            self._lost_lines += text.count("\n")
-            if began and self._failed is not None:
-                self._failed(error)
+            is_first, self._is_failing = not self._is_failing, True
+            self._lost_line_count += text.count("\n")
+            if is_first and self._on_failure is not None:
+                self._on_failure(error)
         except (ValueError, RuntimeError):
-            pass  # closed meanwhile; or a signal's handler prints while we do
+            pass  # the stream was closed; or a signal handler prints during a print
         else:
-            if self._failing:
-                lost, self._failing, self._lost_lines = self._lost_lines, False, 0
-                if self._recovered is not None:
-                    self._recovered(lost)
+            if self._is_failing:
+                lost_lines, self._is_failing, self._lost_line_count = self._lost_line_count, False, 0
+                if self._on_recovery is not None:
+                    self._on_recovery(lost_lines)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write each line."""
+        """Call `write` with each of `lines`; no line breaks are added."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Nothing waits: every write is handed on at once."""
+        """Do nothing: every write goes to the stream at once."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -142,49 +147,57 @@ class TolerantStream:
             data = text.encode(self.stream.encoding, self.stream.errors or "strict")
         except UnicodeEncodeError:
             data = text.encode(self.stream.encoding, "replace")
-        if self._failing and self._in_line:  # what is missing began within a line
+        if self._is_failing and self._is_inside_line:  # the missing text began within a line
             data = b"\n" + data
         view = memoryview(data)
         while view:
-            written = os.write(descriptor, view)
-            self._in_line = written > 0 and view[written - 1] != ord("\n")
-            view = view[written:]
+            count = os.write(descriptor, view)
+            self._is_inside_line = count > 0 and view[count - 1] != ord("\n")
+            view = view[count:]
 
 
-def _unbuffered_descriptor(stream: TextIO) -> int | None:
-    """Where to write past the buffer: a file or a pipe. None of a terminal, whose system may want text."""
+def _find_descriptor(stream: TextIO) -> int | None:
+    """The descriptor of a file or pipe, to write to without a buffer; None for a terminal, which may need text."""
     try:
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             stream.flush()
             return stream.fileno()
-    except (OSError, ValueError):  # closed, failing, or not of the system
+    except (OSError, ValueError):  # closed, failing, or without a descriptor
         pass
     return None
 
 
 @contextlib.contextmanager
-def tolerate_standard_output() -> Iterator[None]:
-    """Within the block standard output does not fail, even when its reader goes away."""
-    before = sys.stdout
-    sys.stdout = cast(TextIO, TolerantStream(before, report_lost_output, report_restored_output))
+def tolerate_standard_output_errors() -> Iterator[None]:
+    """In the `with` block, make writing to standard output never raise; text that cannot be written is left out.
+
+    The first lost line and the recovery are reported on standard error. Used while live sound is processed.
+    """
+    stdout = sys.stdout
+    sys.stdout = cast(TextIO, TolerantStream(stdout, report_lost_output, report_restored_output))
     try:
         yield
     finally:
-        sys.stdout = before
+        sys.stdout = stdout
 
 
 def report_lost_output(error: OSError) -> None:
-    """Say that standard output fails, unless it was closed from the start and so on purpose."""
+    """Print to standard error that standard output cannot be written.
+
+    Nothing is printed when standard output was closed from the start, because the user chose that.
+    """
     if error.errno != errno.EBADF:
-        _say(f"standard output cannot be written ({error.strerror}); it goes on without, and each line is tried again")
+        _print_message(
+            f"standard output cannot be written ({error.strerror}); the command goes on and tries again at each line"
+        )
 
 
 def report_restored_output(lost_lines: int) -> None:
-    """Say that standard output is whole again."""
-    _say(f"standard output can be written again; {lost_lines} lines are missing")
+    """Print to standard error that standard output can be written again, and how many lines are missing."""
+    _print_message(f"standard output can be written again; {lost_lines} lines are missing")
 
 
-def _say(message: str) -> None:
+def _print_message(message: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"streamseg: {message}\n")
         sys.stderr.flush()

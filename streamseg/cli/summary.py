@@ -1,17 +1,17 @@
-"""The last words of a command: what it came to."""
+"""Counts what the summary line at the end of a command shows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
-from streamseg.envelope import Envelope
-from streamseg.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
-from streamseg.printable import printable
+from streamseg.wire.envelope import Envelope
+from streamseg.wire.events import BoundaryConfirmed, SectionClosed, StreamGap, StreamStopped
+from streamseg.wire.printable import make_printable
 
 
-class Tally:
-    """Counts what is said; the same memory after a month as after a minute."""
+class EventSummary:
+    """Counts boundaries, sections and seconds of lost sound of one stream; `str(summary)` returns them as one line."""
 
     def __init__(self) -> None:
         self.t = 0.0
@@ -20,7 +20,7 @@ class Tally:
         self._sections: Counter[str] = Counter()
 
     def push(self, envelopes: Iterable[Envelope]) -> None:
-        """Take note."""
+        """Add the new events of the stream to the counts."""
         for envelope in envelopes:
             match envelope.data:
                 case BoundaryConfirmed():
@@ -34,11 +34,12 @@ class Tally:
                     self.t = t
 
     def __str__(self) -> str:
-        from streamseg.cli.terminal import clock
+        from streamseg.cli.terminal import format_clock, format_count
 
         sections = sum(self._sections.values())
-        parts = [f"{clock(self.t)} heard", f"{self.boundaries} changes", f"{sections} sections"]
-        most = [f"{printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
+        changes = format_count(self.boundaries, "change")
+        parts = [f"{format_clock(self.t)} processed", changes, format_count(sections, "section")]
+        most = [f"{make_printable(label)} {count} ×" for label, count in self._sections.most_common(6)]
         if most:
             more = ", …" if len(self._sections) > len(most) else ""
             parts[-1] += f" ({', '.join(most)}{more})"

@@ -1,7 +1,8 @@
-"""What people see in the terminal: events as lines, times as clocks, labels in their colours."""
+"""Prints events, progress and warnings for people: each event as one line, with clock times and coloured labels."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,152 +12,191 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from streamseg import events as facts
-from streamseg.cli.printable_console import PrintableConsole
-from streamseg.envelope import Envelope, encode
-from streamseg.errors import OutputFailed
-from streamseg.printable import escape_unprintable_json, printable
+from streamseg.cli.console import SanitisingConsole
+from streamseg.errors import OutputError
+from streamseg.wire import events
+from streamseg.wire.envelope import Envelope, encode_envelope
+from streamseg.wire.printable import escape_unprintable_json, make_printable
 
 if TYPE_CHECKING:
-    from streamseg.cli.hearing import Hearing
+    from streamseg.live.session import Session
 
 _COLOURS = ("cyan", "magenta", "yellow", "green", "red", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
-# Names, titles and labels come from files, stations and servers: what looks like markup in them is none.
-out = PrintableConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
-err = PrintableConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+# markup=False: names, titles and labels come from files, stations and servers, and may look like markup.
+stdout = SanitisingConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+stderr = SanitisingConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def clock(t: float) -> str:
-    """`1:02:03.4`, hours only when there are any."""
+def format_clock(t: float) -> str:
+    """Format a time in seconds as `1:02:03.4`, or as `2:03.4` below an hour."""
     minutes, seconds = divmod(round(t, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{seconds:04.1f}" if hours else f"{minutes}:{seconds:04.1f}"
 
 
-def colour(label: str | None) -> str:
-    """The same for the same label; neighbours in the alphabet differ."""
+def format_count(count: int, noun: str) -> str:
+    """Format a count with its noun, given in the singular: `1 section`, `2 sections`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def label_colour(label: str | None) -> str:
+    """Return the Rich colour name for a label: always the same for the same label; `white` for None (no label).
+
+    Labels that are next to each other in the alphabet get different colours.
+    """
     return _COLOURS[sum(label.encode(errors="surrogatepass")) % len(_COLOURS)] if label else "white"
 
 
-def badge(label: str | None, name: str | None = None) -> Text:
-    """A label in its colour."""
-    return Text.assemble((printable(name or label or "?"), f"bold {colour(label)}"))
+def label_text(label: str | None, name: str | None = None) -> Text:
+    """Return `name`, or `label` if the label has no name, as text in the label's colour; `?` if there is neither."""
+    return Text.assemble((make_printable(name or label or "?"), f"bold {label_colour(label)}"))
 
 
-def line(envelope: Envelope) -> Text | None:
-    """One event for people, or None for what they need not see."""
+def event_line(envelope: Envelope) -> Text | None:
+    """Return one readable line that describes an event; None if events of its type are not shown."""
     match envelope.data:
-        case facts.StreamStarted() as fact:
-            channels = f"{fact.channels} channel{'s' if fact.channels > 1 else ''}"
-            return _at(0.0, f"listening to {fact.source} ({fact.sample_rate} Hz, {channels}), profile {fact.profile}")
-        case facts.BoundaryConfirmed() as fact:
-            text = _at(fact.t, "") + badge(fact.prev.label) + " → " + badge(fact.next.label)
-            text.append(f"   sure after {fact.decided_t - fact.t:.1f} s, confidence {fact.confidence:.2f}", "dim")
-            if fact.next.seen_before:
-                text.append(f"   {_again(fact.next.last_seen)}", "italic")
+        case events.StreamStarted() as data:
+            channels = format_count(data.channels, "channel")
+            return _timed_text(
+                0.0, f"listening to {data.source} ({data.sample_rate} Hz, {channels}), profile {data.profile}"
+            )
+        case events.BoundaryConfirmed() as data:
+            text = _timed_text(data.t, "") + label_text(data.prev.label) + " → " + label_text(data.next.label)
+            text.append(f"   confirmed after {data.decided_t - data.t:.1f} s, confidence {data.confidence:.2f}", "dim")
+            if data.next.seen_before:
+                text.append(f"   {_returning_text(data.next.last_seen)}", "italic")
             return text
-        case facts.SectionUpdated(seen_before=True) as fact:
-            text = Text(f"{'':>9}  now ") + badge(fact.label, fact.name)
-            return text.append(f"   {_again(fact.last_seen)}", "italic")
-        case facts.SectionRelabelled() as fact:
-            return Text(f"{'':>9}  {fact.section_id} was ") + badge(fact.previous) + ", is " + badge(fact.label)
-        case facts.SoundChanged() as fact:
-            kinds = [kind for kind in ("speech", "music", "silence") if getattr(fact, kind)]
-            return _at(fact.t, f"{' and '.join(kinds) or 'neither speech nor music'}", "dim")
-        case facts.StreamGap() as fact:
-            return _at(fact.t, f"{fact.missing_s:.2f} s of sound lost ({fact.cause})", "red")
-        case facts.StreamLost() as fact:
-            return _at(fact.t, f"source lost: {fact.reason}", "red")
-        case facts.StreamResumed() as fact:
-            return _at(fact.t, f"source back after {fact.away_s:.1f} s", "green")
-        case facts.StreamTitle() as fact:
-            return _at(fact.t, f"announced: {fact.title}")
-        case facts.AlarmRaised() as fact:
-            return _at(fact.since, f"ALARM: {fact.alarm}", "bold red")
-        case facts.AlarmCleared() as fact:
-            return Text(f"{'':>9}  ") + Text(f"alarm over: {fact.alarm} since {clock(fact.since)}", "green")
-        case facts.LabelNamed() as fact:
-            return Text(f"{'':>9}  ") + badge(fact.label) + " is called " + badge(fact.label, fact.name)
-        case facts.StreamStopped() as fact:
-            return _at(fact.t, f"stopped ({fact.reason})", "dim")
+        case events.SectionUpdated(seen_before=True) as data:
+            text = Text(f"{'':>9}  now ") + label_text(data.label, data.name)
+            return text.append(f"   {_returning_text(data.last_seen)}", "italic")
+        case events.SectionRelabelled() as data:
+            return (
+                Text(f"{'':>9}  {data.section_id} was ") + label_text(data.previous) + ", is " + label_text(data.label)
+            )
+        case events.SoundChanged() as data:
+            kinds = [kind for kind in ("speech", "music", "silence") if getattr(data, kind)]
+            return _timed_text(data.t, f"{' and '.join(kinds) or 'neither speech nor music'}", "dim")
+        case events.StreamGap() as data:
+            return _timed_text(data.t, f"{data.missing_s:.2f} s of sound lost ({data.cause})", "red")
+        case events.StreamLost() as data:
+            return _timed_text(data.t, f"source lost: {data.reason}", "red")
+        case events.StreamResumed() as data:
+            return _timed_text(data.t, f"source back after {data.away_s:.1f} s", "green")
+        case events.StreamTitle() as data:
+            return _timed_text(data.t, f"announced: {data.title}")
+        case events.AlarmRaised() as data:
+            return _timed_text(data.since, f"ALARM: {data.alarm}", "bold red")
+        case events.AlarmCleared() as data:
+            return Text(f"{'':>9}  ") + Text(f"alarm ended: {data.alarm} since {format_clock(data.since)}", "green")
+        case events.LabelNamed() as data:
+            return Text(f"{'':>9}  ") + label_text(data.label) + " is called " + label_text(data.label, data.name)
+        case events.StreamStopped() as data:
+            return _timed_text(data.t, f"stopped ({data.reason})", "dim")
     return None
 
 
-def _again(last_seen: float | None) -> str:
-    return "again" if last_seen is None else f"again, last heard at {clock(last_seen)}"
+def _returning_text(last_seen: float | None) -> str:
+    return "again" if last_seen is None else f"again, last heard at {format_clock(last_seen)}"
 
 
-def _at(t: float, text: str, style: str = "") -> Text:
-    return Text(f"{clock(t):>9}  ") + Text(printable(text), style)
+def _timed_text(t: float, text: str, style: str = "") -> Text:
+    return Text(f"{format_clock(t):>9}  ") + Text(make_printable(text), style)
 
 
-def print_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
-    """Print what people want to see of these events."""
+def print_event_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
+    """Print one readable line for each event to standard output. prefix: printed before each line."""
     for envelope in envelopes:
-        text = line(envelope)
+        text = event_line(envelope)
         if text is not None:
-            out.print(Text(prefix, "dim") + text if prefix else text)
+            stdout.print(Text(prefix, "dim") + text if prefix else text)
 
 
-def print_json(envelope: Envelope) -> None:
-    """Print an event as programs want it. Raises OutputFailed where standard output cannot be written."""
+def print_event_json(envelope: Envelope) -> None:
+    """Print an event to standard output as one line of JSON. Raises OutputError when that fails."""
     try:
-        sys.stdout.write(escape_unprintable_json(encode(envelope).decode()) + "\n")
+        sys.stdout.write(escape_unprintable_json(encode_envelope(envelope).decode()) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader went away, which ends the command
+    except BrokenPipeError:  # the reader has ended, which ends the command
         raise
     except OSError as error:
-        raise OutputFailed(f"cannot write standard output: {error.strerror}; redirect it elsewhere") from None
+        raise OutputError(f"cannot write standard output: {error.strerror}; redirect it elsewhere") from None
 
 
-def busy(message: str) -> AbstractContextManager[object]:
-    """Say what takes a moment: a spinner for people, a line for logs."""
-    if err.is_terminal:
-        return err.status(Text(message))
-    err.print(message)
+def show_busy(message: str) -> AbstractContextManager[object]:
+    """Show `message` on standard error while the `with` block runs: with a spinner on a terminal, else as one line."""
+    if stderr.is_terminal:
+        return stderr.status(Text(message))
+    stderr.print(message)
     return nullcontext()
 
 
-def slow_start() -> str:
-    """Why it may take long until the first sound is heard."""
-    from streamseg.engine.kernel import KEPT
+def explain_slow_start() -> str:
+    """Return a text that explains to the user why a start is slow: kernels are compiled, for half a minute."""
+    from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
-    if KEPT:
+    if CACHE_IS_WRITABLE:
         return "the first run after installing compiles, about half a minute"
     return (
-        "compiles at every start, half a minute: neither the program's folder nor a cache directory of this user can "
-        "be written; NUMBA_CACHE_DIR=FOLDER names one"
+        "compiles at every start, half a minute: neither the program's folder nor a cache folder of this user can be "
+        "written; set NUMBA_CACHE_DIR=FOLDER to one that can"
     )
 
 
 @contextmanager
-def counted(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A function that says how many of how many are done, and what came last; a bar for people, lines for logs."""
-    if not err.is_terminal:
-        yield lambda done, total, name: err.print(f"{done}/{total} {name}")
+def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
+    """In the `with` block, show progress on files; yields the function to call after each file, `(count, total, name)`.
+
+    Progress is shown on standard error: on a terminal as a bar, with `message` before the first call; otherwise as a
+    line for each call.
+    """
+    if not stderr.is_terminal:
+        yield lambda count, total, name: stderr.print(f"{count}/{total} {name}")
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
+    with Progress(*columns, console=stderr, transient=True) as bar:
         task = bar.add_task(message, total=None)
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
+        yield lambda count, total, name: bar.update(task, completed=count, total=total, description=name)
 
 
-def progress(hearing: Hearing) -> Iterator[list[Envelope]]:
-    """What the hearing gives; meanwhile how far it is, where that would not stand in the way of the result."""
-    if not err.is_terminal or out.is_terminal:
-        yield from hearing
+def iterate_and_show_status(session: Session) -> Iterator[list[Envelope]]:
+    """Yield each list of new events of a session; meanwhile show the session's stream time and speed on standard error.
+
+    Time and speed are shown only if standard error is a terminal and standard output is not.
+    """
+    if not stderr.is_terminal or stdout.is_terminal:
+        yield from session
         return
-    began = time.perf_counter()
-    with err.status(Text(f"{hearing.source.name}: opening ({slow_start()})")) as status:
-        for envelopes in hearing:
-            t = hearing.position.t
-            speed = t / (time.perf_counter() - began)
-            status.update(Text(f"{hearing.source.name}: {clock(t)} ({speed:.0f} × real time)"))
+    start = time.perf_counter()
+    with stderr.status(Text(f"{session.source.name}: opening ({explain_slow_start()})")) as status:
+        for envelopes in session:
+            t = session.progress.t
+            speed = t / (time.perf_counter() - start)
+            status.update(Text(f"{session.source.name}: {format_clock(t)} ({speed:.0f} × real time)"))
             yield envelopes
 
 
-def print_address(page: str) -> None:
-    """Where the page and the WebSocket are."""
-    socket = "ws" + page.removeprefix("http") + "ws"
-    err.print(f"page: {page}   WebSocket: {socket}   (Ctrl-C ends)")
+def print_server_addresses(page_url: str) -> None:
+    """Print the URLs of the server's page and of its WebSocket to standard error."""
+    socket = "ws" + page_url.removeprefix("http") + "ws"
+    stderr.print(f"page: {page_url}   WebSocket: {socket}   (Ctrl-C ends)")
+
+
+class _WarningPrinter(logging.Handler):
+    """Prints log records of level WARNING and above to standard error, each on one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message of one log record."""
+        stderr.print(f"streamseg: {record.getMessage()}")
+
+
+@contextmanager
+def print_warnings() -> Iterator[None]:
+    """In the `with` block, print to standard error each warning that streamseg logs."""
+    logger = logging.getLogger("streamseg")
+    printer = _WarningPrinter(logging.WARNING)
+    logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)

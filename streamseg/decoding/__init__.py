@@ -1,12 +1,12 @@
-"""Decoding with FFmpeg, in a process of its own: this package is what that child process runs.
+"""The program of the child process that decodes a sound file with FFmpeg.
 
     parent: streamseg.sources.decoder                child: process.py
-      starts it ─────────────────────────────────▶  opens the file (container.py), decodes
-      ◀──────── one line a block: its length ─────  converts it into shared memory (converter.py, slots.py)
-      copies it out, sends one byte ─────────────▶  may use that slot again
-      ◀──────────────────── how it ended ─────────  looks whether the file was cut off (truncation.py)
+      starts the child ──────────────────────────▶  opens the file (container.py), decodes it
+      ◀──────── one line per block: its length ───  converts samples into shared memory (converter.py, slots.py)
+      copies the samples, sends one byte ────────▶  may use that slot again
+      ◀──────────────── how decoding ended ───────  checks whether the file is truncated (truncation.py)
 
-FFmpeg reads what strangers made, in C. A decoder that crashes, spins or asks for all memory ends the child alone
-(limits.py), and its parent makes that one stream's error of it. So the child imports `av` and little of the standard
-library: no NumPy, nothing else of streamseg. Only `slots` and `messages` are used on both sides.
+FFmpeg is C code that reads files from strangers. A decoder that crashes, loops for ever or asks for all memory ends the
+child process only (limits.py), and the parent reports an error of that one stream. The child imports `av` and little of
+the standard library: no NumPy, nothing else of streamseg. Both processes use `slots` and `messages`.
 """

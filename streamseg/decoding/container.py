@@ -1,8 +1,8 @@
-"""Opening a file with FFmpeg: what it may be, and what to call what it is not.
+"""Opens a sound file with FFmpeg, and describes why a file cannot be opened.
 
-FFmpeg also "plays" lists of other files, descriptions of network sessions and devices. A local file that names other
-places is no recording, and following it would let a stranger's file open others (or itself, for ever). So only the
-`file` protocol is allowed, and every format that opens something else is refused.
+FFmpeg also "plays" lists of other files, descriptions of network sessions, and devices. Such a file is not a recording,
+and following it would let a stranger's file open other files (or itself, in an endless loop). So only the `file`
+protocol is allowed, and every format that opens something else is refused.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.format import ContainerFormat, formats_available
 
-from streamseg.decoding.messages import FAILED, NOT_AUDIO, TRUNCATED
+from streamseg.decoding.messages import FAILURE, NOT_AUDIO, TRUNCATION
 
-# They open other files, sessions or devices, or run a script
-REFUSED = frozenset(
+# Formats that open other files, sessions or devices, or run a script
+REFUSED_DEMUXERS = frozenset(
     {
         "avisynth",
         "concat",
@@ -35,10 +35,13 @@ REFUSED = frozenset(
         "rtp",
         "rtsp",
         "sap",
+        "sdp",
+        "vapoursynth",
+        "vobsub",
+        "webm_dash_manifest",
     }
-    | {"sdp", "vapoursynth", "vobsub", "webm_dash_manifest"}
 )
-_SIGNATURES = (  # how the refused ones begin
+_SIGNATURES = (  # first bytes of files in the refused formats
     (b"#EXTM3U", "a playlist (HLS or M3U)"),
     (b"ffconcat", "a list of files (ffconcat)"),
     (b"v=0", "the description of a network session (SDP)"),
@@ -51,32 +54,35 @@ _HEAD_BYTES = 4096
 _TAG_OPTIONS: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
-class Unreadable(Exception):
-    """The file cannot be opened. kind: of `messages.ENDINGS`; text: a predicate whose subject is the file."""
+class UnreadableFileError(Exception):
+    """FFmpeg cannot open the sound file; `text` is the reason.
 
-    def __init__(self, kind: str, text: str) -> None:
+    ending: one of `messages.ENDINGS`. text: the reason, a predicate whose subject is the file, such as "is empty".
+    """
+
+    def __init__(self, ending: str, text: str) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.ending = ending
         self.text = text
 
 
 def open_container(path: Path) -> InputContainer:
-    """The file, opened for reading. Raises Unreadable, MemoryError."""
-    options = {"protocol_whitelist": "file", "format_whitelist": _allowed_formats()}
+    """Open a sound file with FFmpeg for reading. Raises UnreadableFileError, MemoryError."""
+    options = {"protocol_whitelist": "file", "format_whitelist": _list_allowed_formats()}
     try:
-        # "file:" keeps a name such as `mix:1.mp3` from being read as an address
+        # "file:": a name such as `mix:1.mp3` is not parsed as an address
         container: InputContainer = av.open(f"file:{path}", container_options=options, **_TAG_OPTIONS)
         return container
     except av.error.PermissionError:
-        raise Unreadable(FAILED, "may not be read by this user; change its permissions") from None
+        raise UnreadableFileError(FAILURE, "may not be read by this user; change its permissions") from None
     except MemoryError:
         raise
     except (FFmpegError, OSError):
-        raise _explain(path) from None
+        raise diagnose_open_failure(path) from None
 
 
-def is_plain_file(path: Path) -> bool:
-    """Whether it is a file on a disk, which may be read twice: no pipe, no device."""
+def is_regular_file(path: Path) -> bool:
+    """Return whether the path is a file on a disk; False for a pipe or a device, which cannot be read twice."""
     try:
         return path.is_file()
     except OSError:
@@ -84,36 +90,36 @@ def is_plain_file(path: Path) -> bool:
 
 
 @cache
-def _allowed_formats() -> str:
-    """Names of all formats that read one file and nothing else."""
-    allowed = []
+def _list_allowed_formats() -> str:
+    """List the formats that read one file and nothing else, as FFmpeg's option expects it: names with commas."""
+    names = []
     for name in formats_available:
         try:
-            known = ContainerFormat(name, "r")
-        except ValueError:  # it can only be written
+            demuxer = ContainerFormat(name, "r")
+        except ValueError:  # FFmpeg can only write this format
             continue
-        if not known.no_file and name not in REFUSED:
-            allowed.append(name)
-    return ",".join(sorted(allowed))
+        if not demuxer.no_file and name not in REFUSED_DEMUXERS:
+            names.append(name)
+    return ",".join(sorted(names))
 
 
-def _explain(path: Path) -> Unreadable:
-    """What to say of a file that FFmpeg does not open."""
+def diagnose_open_failure(path: Path) -> UnreadableFileError:
+    """Find out why FFmpeg could not open a file; returns the error for the caller to raise."""
     if not os.path.lexists(path):
-        return Unreadable(FAILED, "has been deleted or renamed meanwhile")
-    if not is_plain_file(path):
-        return Unreadable(NOT_AUDIO, "gives no sound that FFmpeg knows")
+        return UnreadableFileError(FAILURE, "has been deleted or renamed meanwhile")
+    if not is_regular_file(path):
+        return UnreadableFileError(NOT_AUDIO, "gives no sound that FFmpeg knows")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-    except OSError as unread:
-        return Unreadable(FAILED, f"cannot be read: {unread.strerror}")
+    except OSError as error:
+        return UnreadableFileError(FAILURE, f"cannot be read: {error.strerror}")
     if not head:
-        return Unreadable(NOT_AUDIO, "is empty (0 bytes)")
+        return UnreadableFileError(NOT_AUDIO, "is empty (0 bytes)")
     if head[4:8] == b"ftyp":
-        return Unreadable(TRUNCATED, "is cut off: its index, which stands at the end, is missing")
+        return UnreadableFileError(TRUNCATION, "is cut off: its index, which stands at the end, is missing")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for signature, kind in _SIGNATURES:
         if start.startswith(signature) or (signature[:1] == b"<" and signature in head):
-            return Unreadable(NOT_AUDIO, f"is {kind}, not a recording; name a sound file itself")
-    return Unreadable(NOT_AUDIO, "is not a sound file that FFmpeg knows, whatever its name says")
+            return UnreadableFileError(NOT_AUDIO, f"is {kind}, not a recording; name a sound file itself")
+    return UnreadableFileError(NOT_AUDIO, "is not a sound file that FFmpeg knows, whatever its name says")

@@ -1,4 +1,4 @@
-"""Frames of whatever format become interleaved float32 samples of the first frame's rate and channels."""
+"""Converts decoded frames of any format to interleaved float32 samples with the first frame's rate and channels."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ if TYPE_CHECKING:
 
     FrameFormat: TypeAlias = tuple[str, int, str, int, object]
 
-BLOCK_S = 1.0  # converting a second at once costs a third less than packet by packet
+BLOCK_S = 1.0  # converting one second at a time costs a third less than packet by packet
 SAMPLE_BYTES = 4
-LOWEST_HZ, HIGHEST_HZ = 1000, 3_072_000  # the upper one is 64 times that of a DVD, as DSD has it
-MOST_CHANNELS = 128
+LOWEST_HZ, HIGHEST_HZ = 1000, 3_072_000  # the upper limit is 64 times the rate of a DVD, a rate of DSD
+MAX_CHANNELS = 128
 
 
-class ImpossibleFormat(Exception):
-    """A frame claims a rate or a channel count that no recording has. The text is a predicate on the file."""
+class UnsupportedFormatError(Exception):
+    """A decoded frame has a sample rate or a channel count outside the supported range.
+
+    Its text is a predicate whose subject is the file.
+    """
 
 
-class Converter:
-    """Gives about a second at a time.
+class SampleConverter:
+    """Converts decoded frames to float32 samples of one rate and channel count, about a second at a time.
 
-    A stream may change its format on the way (chained radio captures, HE-AAC, broadcasts that go from 5.1 to stereo):
-    what comes is converted to the first frame's rate and channels. FFmpeg's queue takes frames of one format only and
-    looks at fewer channels or more beyond their memory, so every change is looked for here.
+    A stream may change its format in the middle (chained radio captures, HE-AAC, broadcasts that change from 5.1 to
+    stereo): every frame is converted to the first frame's rate and channels. FFmpeg's FIFO takes frames of one format
+    only; with another channel count it reads outside its memory. So every change of format is detected here.
     """
 
     def __init__(self) -> None:
@@ -44,22 +47,26 @@ class Converter:
         self._resampler = AudioResampler()
 
     def push(self, frame: AudioFrame) -> Iterator[memoryview]:
-        """Interleaved samples as bytes, valid until the next step. Raises ImpossibleFormat, FFmpegError."""
+        """Add a decoded frame; when about a second of sound has been collected, convert it and yield the samples.
+
+        Each item has interleaved float32 samples as bytes, and is valid until the next step of the iteration.
+        Raises UnsupportedFormatError, FFmpegError.
+        """
         rate, channels = frame.sample_rate, frame.layout.nb_channels
         if not frame.samples:
             return
-        if not (LOWEST_HZ <= rate <= HIGHEST_HZ and 1 <= channels <= MOST_CHANNELS):
-            raise ImpossibleFormat(
-                f"claims {channels:,} channels at {rate:,} Hz; sound of up to {MOST_CHANNELS} channels and "
+        if not (LOWEST_HZ <= rate <= HIGHEST_HZ and 1 <= channels <= MAX_CHANNELS):
+            raise UnsupportedFormatError(
+                f"claims {channels:,} channels at {rate:,} Hz; sound of up to {MAX_CHANNELS} channels and "
                 f"{LOWEST_HZ:,} to {HIGHEST_HZ:,} Hz can be read"
             )
         if not self.sample_rate:
             self.sample_rate, self.channels, self._layout = rate, channels, frame.layout.name
-        frame.pts = None  # encoder delay makes them start elsewhere; samples are counted here
-        its_format = (frame.format.name, channels, frame.layout.name, rate, frame.time_base)
-        if its_format != self._format:
+        frame.pts = None  # with encoder delay the times do not start at 0; samples are counted here
+        frame_format = (frame.format.name, channels, frame.layout.name, rate, frame.time_base)
+        if frame_format != self._format:
             yield from self.finish()
-            self._format = its_format
+            self._format = frame_format
             self._fifo = AudioFifo()
             self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self.sample_rate)
         self._fifo.write(frame)
@@ -67,7 +74,7 @@ class Converter:
             yield from self._convert(self._fifo.read())
 
     def finish(self) -> Iterator[memoryview]:
-        """What is left."""
+        """Convert and yield the samples that `push` has not yielded yet. Call it after the last frame."""
         if self._format is None:
             return
         if self._fifo.samples:
@@ -76,27 +83,31 @@ class Converter:
 
     def _convert(self, frame: AudioFrame | None) -> Iterator[memoryview]:
         try:
-            converted = self._resampler.resample(frame)
+            frames = self._resampler.resample(frame)
         except MemoryError:
             raise
         except FFmpegError:
-            # nobody knows where to put channels without names: keep their numbers
+            # FFmpeg cannot map channels that have no names: keep their numbers
             if frame is None or frame.layout.name == self._layout:
                 raise
             self._resampler = AudioResampler(format="flt", layout=frame.layout.name, rate=self.sample_rate)
-            converted = self._resampler.resample(frame)
-        for each in converted:
+            frames = self._resampler.resample(frame)
+        for each in frames:
             if each is None or not each.samples:
                 continue
             count = each.layout.nb_channels
             samples = memoryview(each.planes[0])[: each.samples * count * SAMPLE_BYTES]
-            yield samples if count == self.channels else _renumber(samples, count, self.channels)
+            yield samples if count == self.channels else change_channel_count(samples, count, self.channels)
 
 
-def _renumber(samples: memoryview, count: int, wanted: int) -> memoryview:
-    """Interleaved samples with another channel count: mono goes to every channel, else each keeps its number."""
-    given = array("f", bytes(samples))
-    taken = array("f", bytes(len(given) // count * wanted * SAMPLE_BYTES))
-    for channel in range(wanted if count == 1 else min(count, wanted)):
-        taken[channel::wanted] = given[0 if count == 1 else channel :: count]
-    return memoryview(taken).cast("B")
+def change_channel_count(samples: memoryview, channels: int, new_channels: int) -> memoryview:
+    """Convert interleaved float32 samples from `channels` to `new_channels` channels; returns a new array as bytes.
+
+    Mono is copied to every channel. Otherwise each channel keeps its number; surplus channels are dropped, and new ones
+    are silent.
+    """
+    source = array("f", bytes(samples))
+    target = array("f", bytes(len(source) // channels * new_channels * SAMPLE_BYTES))
+    for channel in range(new_channels if channels == 1 else min(channels, new_channels)):
+        target[channel::new_channels] = source[0 if channels == 1 else channel :: channels]
+    return memoryview(target).cast("B")

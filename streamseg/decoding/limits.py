@@ -1,12 +1,12 @@
-"""What the decoding child may use: memory, and processor time without giving any sound.
+"""Limits the memory of the decoding child, and the processor time that the child may use without decoding a sample.
 
-Memory on Linux is limited by the kernel (RLIMIT_DATA: private writable memory, which counts neither the code of the
-libraries nor the shared slots, as RLIMIT_AS would). An allocation beyond it fails, so most of the time the child itself
-can say what happened. Elsewhere a thread looks at the memory in use ten times a second.
+On Linux the kernel limits the memory (RLIMIT_DATA: private writable memory; unlike RLIMIT_AS it does not count the code
+of libraries or the shared slots). An allocation beyond the limit fails, so the child can usually report the reason
+itself. On other systems a thread measures the memory in use ten times a second.
 
-Time is processor time: an input that delivers slowly, or nothing for hours, uses none and is waited for; a decoder that
-spins uses it up. On POSIX systems the kernel ends the child (RLIMIT_CPU, SIGXCPU), even one that never lets Python
-run again; elsewhere the same thread looks.
+Time is processor time. An input that delivers data slowly, or none for hours, uses no processor time, and the child
+waits for it; a decoder in an endless loop uses it up. On POSIX systems the kernel ends the child (RLIMIT_CPU, SIGXCPU),
+also when Python code never runs again; on other systems the same thread measures the time.
 """
 
 from __future__ import annotations
@@ -19,62 +19,64 @@ from collections.abc import Callable
 
 from streamseg.decoding.messages import OUT_OF_MEMORY, SPINNING
 
-_LOOK_EVERY_S = 0.1
+_CHECK_INTERVAL_S = 0.1
 
 
-class Allowance:
-    """Limits of this process, in force from the moment this is made."""
+class ResourceLimiter:
+    """Limits this process: above the memory limit, allocations fail or it ends; above the CPU-time limit, it ends."""
 
     def __init__(
-        self, memory_bytes: int, cpu_s: int, say: Callable[[str], None], *, by_kernel: bool | None = None
+        self, memory_bytes: int, cpu_s: int, send_ending: Callable[[str], None], *, by_kernel: bool | None = None
     ) -> None:
-        """memory_bytes, cpu_s: the most that may be used; the latter again after each `renew`.
+        """Set the limits; they are in force from now on.
 
-        say: called with the kind of ending before this process ends itself. by_kernel: whether the kernel watches,
-        by default wherever it can.
+        memory_bytes: the memory that this process may use. cpu_s: the processor time in seconds that this process may
+        use until the next `renew_cpu_limit`.
+        send_ending: called with one of `messages.ENDINGS` before this process ends itself.
+        by_kernel: whether the kernel enforces the limits, else a thread; None: the kernel where it can.
         """
         self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
-        self._say = say
+        self._send_ending = send_ending
         kernel_memory = sys.platform == "linux" if by_kernel is None else by_kernel
-        self._kernel_cpu = sys.platform != "win32" if by_kernel is None else by_kernel
+        self._limit_cpu = sys.platform != "win32" if by_kernel is None else by_kernel
         self._cpu_until = 0.0
         if sys.platform != "win32":
             import resource
 
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             if kernel_memory:
-                hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # may be lower already, and cannot be raised
-                least = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
-                resource.setrlimit(resource.RLIMIT_DATA, (least, least))
-        self._watched_memory = not kernel_memory
-        self.renew()
-        if self._watched_memory or not self._kernel_cpu:
-            threading.Thread(target=self._watch, name="limits", daemon=True).start()
+                hard = resource.getrlimit(resource.RLIMIT_DATA)[1]  # may already be lower, and cannot be raised
+                limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        self._monitors_memory = not kernel_memory
+        self.renew_cpu_limit()
+        if self._monitors_memory or not self._limit_cpu:
+            threading.Thread(target=self._monitor_resources, name="limits", daemon=True).start()
 
-    def renew(self) -> None:
-        """Sound was given: the processor time is counted from here on."""
+    def renew_cpu_limit(self) -> None:
+        """Allow `cpu_s` seconds (set at creation) of processor time from now on; call this when decoding progresses."""
         self._cpu_until = time.process_time() + self._cpu_s
-        if sys.platform != "win32" and self._kernel_cpu:
+        if sys.platform != "win32" and self._limit_cpu:
             import resource
 
             hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
             soft = int(self._cpu_until) + 1
             resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
-    def _watch(self) -> None:
+    def _monitor_resources(self) -> None:
         while True:
-            time.sleep(_LOOK_EVERY_S)
-            if self._watched_memory and _resident_bytes() > self._memory_bytes:
-                self._say(OUT_OF_MEMORY)
+            time.sleep(_CHECK_INTERVAL_S)
+            if self._monitors_memory and _measure_memory() > self._memory_bytes:
+                self._send_ending(OUT_OF_MEMORY)
                 os._exit(1)
-            if not self._kernel_cpu and time.process_time() > self._cpu_until:
-                self._say(SPINNING)
+            if not self._limit_cpu and time.process_time() > self._cpu_until:
+                self._send_ending(SPINNING)
                 os._exit(1)
 
 
-def _resident_bytes() -> int:
-    """Memory that this process uses now, or at most has used."""
+def _measure_memory() -> int:
+    """Measure the memory of this process: its present size on Linux, its peak on other systems."""
     if sys.platform == "win32":
         import ctypes
         from ctypes import wintypes
@@ -100,10 +102,10 @@ def _resident_bytes() -> int:
         counters = Counters(cb=ctypes.sizeof(Counters))
         kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
         return int(counters.PeakPagefileUsage)
-    if sys.platform == "linux":  # its peak starts with that of the parent
+    if sys.platform == "linux":  # the peak would start with that of the parent
         with open("/proc/self/statm", "rb") as counts:  # noqa: PTH123
             return int(counts.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # in bytes on macOS alone
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS reports bytes, other systems KiB

@@ -1,8 +1,8 @@
-"""Whether a file ended before it said it would.
+"""Detects truncated sound files: those that are shorter than they declare.
 
-No one sign serves all formats, and a false alarm on an ordinary file is worse than a missed cut: a length
-that was only estimated from the bit rate says nothing, a few frames of encoder delay do not count, and what
-players write into a header they cannot go back to (0, or the largest number) is no promise.
+Each format needs its own test, and a false alarm on an intact file is worse than a missed truncation. So a length that
+FFmpeg only estimated from the bit rate is ignored, as are a few frames of encoder delay, and the placeholders (0, or
+the largest number) that programs write into a header which they cannot update later.
 """
 
 from __future__ import annotations
@@ -16,45 +16,50 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-_SLACK_S = 0.5  # encoder delay, padding, edit lists
-_SLACK_BYTES = 4096
-_NO_PROMISE = 0x7FFF_0000  # RIFF sizes from here on are what a pipe's writer puts in
-_PROMISES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
+_TOLERANCE_S = 0.5  # encoder delay, padding, edit lists
+_TOLERANCE_BYTES = 4096
+_WITHOUT_DURATION = 0x7FFF_0000  # RIFF sizes from this value on are placeholders of programs that write to a pipe
+_DECLARES_DURATION = ("flac", "aiff", "au", "asf", "mov,mp4,m4a,3gp,3g2,mj2")
 
 
 @dataclass(slots=True)
-class Decoded:
-    """What came out of a file so far."""
+class DecodingState:
+    """How many seconds of a file have been decoded so far, the newest packet, and whether that packet could be decoded.
 
-    seconds: float = 0.0
+    duration_s: seconds decoded so far. last_packet: the newest packet, None before the first one. last_packet_failed:
+    whether that packet could not be decoded.
+    """
+
+    duration_s: float = 0.0
     last_packet: Packet[AudioStream] | None = None
     last_packet_failed: bool = False
 
 
-def missing_end(path: Path, container: InputContainer, stream: AudioStream, decoded: Decoded) -> str | None:
-    """Why the file must be taken for cut off, or None."""
+def find_truncation(path: Path, container: InputContainer, stream: AudioStream, state: DecodingState) -> str | None:
+    """Return why a decoded file seems truncated, such as "its last frame is cut off"; None if it seems complete."""
     kind = container.format.name
-    promised_s = _promised_s(path, container, stream)
-    if promised_s is not None:
-        if decoded.seconds < promised_s - max(_SLACK_S, 0.002 * promised_s):
-            return f"it promises {promised_s:.1f} s and {decoded.seconds:.1f} s could be read"
+    declared_s = _read_declared_duration(path, container, stream)
+    if declared_s is not None:
+        if state.duration_s < declared_s - max(_TOLERANCE_S, 0.002 * declared_s):
+            return f"it promises {declared_s:.1f} s and {state.duration_s:.1f} s could be read"
         return None
-    if kind in ("wav", "w64") and _riff_is_cut(path):
+    if kind in ("wav", "w64") and _is_riff_truncated(path):
         return "its header promises more bytes than there are"
-    if kind == "ogg" and _ogg_is_cut(path):
+    if kind == "ogg" and _is_ogg_truncated(path):
         return "its last page is cut off, or not marked as the last"
     if (
         kind == "mp3"
-        and decoded.last_packet
-        and _mp3_frame_bytes(bytes(decoded.last_packet)) > decoded.last_packet.size
+        and state.last_packet
+        and _compute_mp3_frame_bytes(bytes(state.last_packet)) > state.last_packet.size
     ):
         return "its last frame is cut off"
-    if decoded.last_packet_failed and kind != "mp3":
+    if state.last_packet_failed and kind != "mp3":
         return "its last packet cannot be decoded"
     return None
 
 
-def _promised_s(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+def _read_declared_duration(path: Path, container: InputContainer, stream: AudioStream) -> float | None:
+    """Return the duration in seconds that the file declares; None where it declares none that can be relied on."""
     kind = container.format.name
     if kind == "caf" and stream.frames and stream.codec_context.name.startswith("pcm_"):
         return stream.frames / stream.codec_context.sample_rate
@@ -62,30 +67,33 @@ def _promised_s(path: Path, container: InputContainer, stream: AudioStream) -> f
         return container.duration / 1e6
     if not stream.duration or not stream.time_base:
         return None
-    if kind in _PROMISES_DURATION or (kind == "mp3" and _mp3_counts_frames(path)):
+    if kind in _DECLARES_DURATION or (kind == "mp3" and _has_mp3_frame_count(path)):
         return float(stream.duration * stream.time_base)
     return None
 
 
-def _riff_is_cut(path: Path) -> bool:
-    """RIFF: the size after the first four letters; RF64: in the chunk `ds64`; Sony's w64: after its 16-byte name."""
+def _is_riff_truncated(path: Path) -> bool:
+    """Compare the size in the header with that of the file.
+
+    RIFF has it after the first four letters, RF64 in the chunk `ds64`, Sony's w64 after its 16-byte name.
+    """
     with path.open("rb") as file:
         head = file.read(32)
     if head[:4] == b"RIFF":
-        promised = int.from_bytes(head[4:8], "little") + 8
-        if promised >= _NO_PROMISE:
+        declared_bytes = int.from_bytes(head[4:8], "little") + 8
+        if declared_bytes >= _WITHOUT_DURATION:
             return False
     elif head[:4] == b"RF64":
-        promised = int.from_bytes(head[20:28], "little") + 8
+        declared_bytes = int.from_bytes(head[20:28], "little") + 8
     elif head[:4] == b"riff":
-        promised = int.from_bytes(head[16:24], "little")
+        declared_bytes = int.from_bytes(head[16:24], "little")
     else:
         return False
-    return promised < 1 << 62 and promised > path.stat().st_size + _SLACK_BYTES
+    return declared_bytes < 1 << 62 and declared_bytes > path.stat().st_size + _TOLERANCE_BYTES
 
 
-def _ogg_is_cut(path: Path) -> bool:
-    """Every page says how long it is, and the last one that it is the last (RFC 3533, section 6)."""
+def _is_ogg_truncated(path: Path) -> bool:
+    """Check the last page: each page has its length, and the last one a flag (RFC 3533, section 6)."""
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 1 << 17), 2)  # a page is at most 65,307 bytes
         tail = file.read()
@@ -94,15 +102,15 @@ def _ogg_is_cut(path: Path) -> bool:
         return True
     segments = tail[page + 27 : page + 27 + tail[page + 26]]
     end = page + 27 + tail[page + 26] + sum(segments)
-    marked_last = bool(tail[page + 5] & 4)
-    return end > len(tail) or not marked_last
+    is_last_page = bool(tail[page + 5] & 4)
+    return end > len(tail) or not is_last_page
 
 
-def _mp3_counts_frames(path: Path) -> bool:
-    """Whether the first frame is a Xing, Info or VBRI header; without one a duration is only an estimate."""
+def _has_mp3_frame_count(path: Path) -> bool:
+    """Whether the first frame is a Xing, Info or VBRI header; without one the duration is only an estimate."""
     with path.open("rb") as file:
         head = file.read(10)
-        if head[:3] == b"ID3":  # its length is in four bytes of seven bits
+        if head[:3] == b"ID3":  # the length of the tag is in four bytes of seven bits
             file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0))))
         else:
             file.seek(0)
@@ -115,8 +123,8 @@ _MP3_KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
 
 
-def _mp3_frame_bytes(header: bytes) -> int:
-    """Length of an MPEG layer III frame by its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 where it is none."""
+def _compute_mp3_frame_bytes(header: bytes) -> int:
+    """Compute the length of an MPEG layer III frame from its header (ISO 11172-3, 2.4.2.3; 13818-3); 0 if invalid."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return 0
     version = header[1] >> 3 & 3  # 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5

@@ -1,8 +1,8 @@
-"""Alarms: dead air, clipping, lost stereo, a frozen stream.
+"""Detects alarm conditions: dead air, clipping, lost stereo, a frozen stream.
 
-Told from what `Loudness` measures of each tenth of a second, in all channels at the source's rate, because a downmix
-hides clipping and stereo. A condition must hold for a while before its alarm is raised, and be away for a while before
-it is cleared. Dead air is quiet that has stopped falling: the tail of a fade-out is not dead air yet.
+The input is what `LoudnessMeter` measures in each tenth of a second, in all channels at the source's rate, because a
+downmix hides clipping and stereo. A condition must hold for a while before its alarm is raised, and be absent for a
+while before it is cleared. Dead air is silence whose level has stopped falling: the end of a fade-out is not dead air.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.loudness import APART, BLOCKS_PER_SECOND, CUT, FROZEN, LEVEL
-from streamseg.events import AlarmCleared, AlarmKind, AlarmRaised, Event
+from streamseg.engine.features.loudness.meter import CHANNEL_DIFFERENCE, CLIPPING, FROZEN, LEVEL, ROWS_PER_SECOND
 from streamseg.settings import Settings
+from streamseg.wire.events import AlarmCleared, AlarmKind, AlarmRaised, Event
 
-_TENTHS = BLOCKS_PER_SECOND
 _FLOOR_DB = -100.0
-_CLIPPED_TENTHS = 3  # of the last second
-_SAME = 1e-6  # -60 dB: channels that differ by less are one channel
-_FALLING_DB = 1.0  # between the halves of a second: quiet that falls faster is a fade-out
-_STILL_HALF = 5
+_MIN_CLIPPED_ROWS = 3  # of the last second
+_MONO_RATIO = 1e-6  # -60 dB: channels that differ by less are one channel
+_FALLING_DB = 1.0  # between the halves of a second: a level that falls faster is a fade-out
+_HALF_ROWS = 5
 
-# How long each must hold until it is raised, and be away until it is cleared, seconds.
-# Dead air has its own settings: `dead_air_s`, `silence_db`.
-_HOLD_OFF_S: dict[AlarmKind, tuple[float, float]] = {
+# Seconds that each condition must hold until the alarm is raised, and be absent until it is cleared.
+# Silence is raised after the setting `dead_air_s`.
+_HYSTERESIS_S: dict[AlarmKind, tuple[float, float]] = {
     "silence": (0.0, 1.0),
     "clipping": (2.0, 10.0),
     "mono": (30.0, 3.0),
@@ -36,102 +35,111 @@ _HOLD_OFF_S: dict[AlarmKind, tuple[float, float]] = {
 
 
 @dataclass(slots=True)
-class _HoldOff:
-    """A condition, and whether its alarm is raised. All counts in tenths of a second."""
+class _AlarmHysteresis:
+    """Raises and clears the alarm of one condition. All counts are in tenths of a second."""
 
     raise_after: int
     clear_after: int
-    held: int = 0
-    away: int = 0
+    rows_true: int = 0
+    rows_false: int = 0
     since: float = 0.0
-    raised: bool = False
+    is_raised: bool = False
 
-    def follow(self, now: bool | None, t: float) -> bool:
-        """Take the condition of the tenth that ended at t (None: cannot be told). True when the alarm turned."""
-        if now is None:
+    def update(self, condition: bool | None, t: float) -> bool:
+        """Process the condition in the tenth that ended at t, None if unknown; True when the alarm changed."""
+        if condition is None:
             return False
-        if now == self.raised:
-            # Silence must be unbroken to be dead air; talk that ends it has its pauses.
-            self.held, self.away = 0, max(0, self.away - 1)
+        if condition == self.is_raised:
+            # Silence must be unbroken to be dead air, but the speech that ends it may pause.
+            self.rows_true, self.rows_false = 0, max(0, self.rows_false - 1)
             return False
-        if not self.raised:
-            if self.held == 0:
-                self.since = t - 1 / _TENTHS
-            self.held += 1
-            if self.held < self.raise_after:
+        if not self.is_raised:
+            if self.rows_true == 0:
+                self.since = t - 1 / ROWS_PER_SECOND
+            self.rows_true += 1
+            if self.rows_true < self.raise_after:
                 return False
         else:
-            self.away += 1
-            if self.away < self.clear_after:
+            self.rows_false += 1
+            if self.rows_false < self.clear_after:
                 return False
-        self.raised, self.held, self.away = not self.raised, 0, 0
+        self.is_raised, self.rows_true, self.rows_false = not self.is_raised, 0, 0
         return True
 
 
-class Alarms:
-    """Rows of loudness in; alarms out, with the stream time at which each was decided."""
+class AlarmDetector:
+    """Detects silence, clipping, lost stereo and frozen sound that last too long, and queues alarm events for them."""
 
     def __init__(self, settings: Settings) -> None:
-        self._quiet_db = settings.silence_db
+        """Start at stream time 0 with all alarms cleared."""
+        self._silence_db = settings.silence_db
         self._alarms = {
-            kind: _HoldOff(round(raise_s * _TENTHS), round(clear_s * _TENTHS))
-            for kind, (raise_s, clear_s) in _HOLD_OFF_S.items()
+            kind: _AlarmHysteresis(round(raise_s * ROWS_PER_SECOND), round(clear_s * ROWS_PER_SECOND))
+            for kind, (raise_s, clear_s) in _HYSTERESIS_S.items()
         }
-        # Two tenths less: sound that ends or begins within a tenth makes that tenth loud.
-        self._alarms["silence"].raise_after = max(1, round(settings.dead_air_s * _TENTHS) - 2)
-        self._levels_db: deque[float] = deque(maxlen=_TENTHS)
-        self._clipped: deque[bool] = deque(maxlen=_TENTHS)
-        self._waiting: deque[tuple[float, Event]] = deque()
-        self.begin_stretch(0.0)
+        # Two tenths less, because sound that ends or starts within a tenth makes that tenth loud.
+        self._alarms["silence"].raise_after = max(1, round(settings.dead_air_s * ROWS_PER_SECOND) - 2)
+        self._levels_db: deque[float] = deque(maxlen=ROWS_PER_SECOND)
+        self._clipped_rows: deque[bool] = deque(maxlen=ROWS_PER_SECOND)
+        self._pending_events: deque[tuple[float, Event]] = deque()
+        self.start_stretch(0.0)
 
-    def begin_stretch(self, start: float) -> None:
-        """Hear afresh from stream time `start` on; what is raised stays raised until it is seen to be over."""
+    def start_stretch(self, start: float) -> None:
+        """Continue at stream time `start`, in seconds, after a gap; raised alarms stay until their condition ends."""
         self._start = start
-        self._tenths = 0
+        self._rows = 0
         self._levels_db.clear()
-        self._clipped.clear()
+        self._clipped_rows.clear()
 
-    def push(self, rows: NDArray[np.float64]) -> None:
-        """Take rows as of `Loudness`, one for each tenth of a second."""
-        for square, differing, cut, frozen in rows[:, [LEVEL, APART, CUT, FROZEN]].tolist():
-            self._follow(square, differing, clipped=cut > 0.0, frozen=frozen > 0.0)
+    def push(self, loudness_rows: NDArray[np.float64]) -> None:
+        """Process rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`.
 
-    def until(self, t: float) -> list[Event]:
-        """What became known up to stream time t; asked at fixed times, so that blocks do not order the events."""
+        `take_events_until` returns the resulting events.
+        """
+        columns = [LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN]
+        for level, difference, clip_flag, frozen_flag in loudness_rows[:, columns].tolist():
+            self._update(level, difference, is_clipped=clip_flag > 0.0, is_frozen=frozen_flag > 0.0)
+
+    def take_events_until(self, t: float) -> list[Event]:
+        """Return the queued alarm events decided up to stream time t, in seconds, and remove them from the queue.
+
+        The caller passes times that do not depend on the sizes of blocks, so the order of events does not either.
+        """
         events = []
-        while self._waiting and self._waiting[0][0] <= t:
-            events.append(self._waiting.popleft()[1])
+        while self._pending_events and self._pending_events[0][0] <= t:
+            events.append(self._pending_events.popleft()[1])
         return events
 
-    def _follow(self, square: float, differing: float, *, clipped: bool, frozen: bool) -> None:
-        level_db = max(_FLOOR_DB, 10 * math.log10(square)) if square > 0.0 else _FLOOR_DB
+    def _update(self, level: float, difference: float, *, is_clipped: bool, is_frozen: bool) -> None:
+        """Process one row. level, difference: mean squares of all channels, and of what they differ by."""
+        level_db = max(_FLOOR_DB, 10 * math.log10(level)) if level > 0.0 else _FLOOR_DB
         self._levels_db.append(level_db)
-        self._clipped.append(clipped)
-        self._tenths += 1
-        t = self._start + self._tenths / _TENTHS
-        quiet = level_db < self._quiet_db
+        self._clipped_rows.append(is_clipped)
+        self._rows += 1
+        t = self._start + self._rows / ROWS_PER_SECOND
+        is_silent = level_db < self._silence_db
         conditions: dict[AlarmKind, bool | None] = {
-            "silence": self._still() if quiet else False,
-            "clipping": sum(self._clipped) >= _CLIPPED_TENTHS,
-            "mono": None if quiet or math.isnan(differing) else differing < _SAME * square,
-            "frozen": frozen,
+            "silence": self._silence_is_steady() if is_silent else False,
+            "clipping": sum(self._clipped_rows) >= _MIN_CLIPPED_ROWS,
+            "mono": None if is_silent or math.isnan(difference) else difference < _MONO_RATIO * level,
+            "frozen": is_frozen,
         }
         for kind, condition in conditions.items():
-            if self._alarms[kind].follow(condition, t):
-                self._say(kind, t)
+            if self._alarms[kind].update(condition, t):
+                self._queue_event(kind, t)
 
-    def _still(self) -> bool | None:
-        """Whether the quiet is there to stay; None while it still falls: a fade-out is neither sound nor dead air."""
+    def _silence_is_steady(self) -> bool | None:
+        """Whether silence is dead air; None while its level still falls: a fade-out is neither sound nor dead air."""
         levels = list(self._levels_db)
-        before, after = levels[:_STILL_HALF], levels[_STILL_HALF:]
-        if len(after) < _STILL_HALF or max(before) >= self._quiet_db:
+        before, after = levels[:_HALF_ROWS], levels[_HALF_ROWS:]
+        if len(after) < _HALF_ROWS or max(before) >= self._silence_db:
             return True
-        return True if sum(before) - sum(after) < _FALLING_DB * _STILL_HALF else None
+        return True if sum(before) - sum(after) < _FALLING_DB * _HALF_ROWS else None
 
-    def _say(self, kind: AlarmKind, t: float) -> None:
+    def _queue_event(self, kind: AlarmKind, t: float) -> None:
         alarm = self._alarms[kind]
         level_db = sum(self._levels_db) / len(self._levels_db)
-        fact = (AlarmRaised if alarm.raised else AlarmCleared)(
+        data = (AlarmRaised if alarm.is_raised else AlarmCleared)(
             alarm=kind, since=round(alarm.since, 6), level_db=round(level_db, 2)
         )
-        self._waiting.append((t, Event(f"alarm-{kind}", fact)))
+        self._pending_events.append((t, Event(f"alarm-{kind}", data)))

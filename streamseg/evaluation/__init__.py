@@ -1,5 +1,5 @@
-"""How good it is: scores against annotated sound, and pictures of them."""
+"""Scores the program on annotated sound, draws the results, and trains and tunes boundary classifiers."""
 
-from streamseg.evaluation.evaluate import Evaluation, TrackScore, evaluate
+from streamseg.evaluation.evaluate import Evaluation, TrackScore, evaluate_folder
 
-__all__ = ["Evaluation", "TrackScore", "evaluate"]
+__all__ = ["Evaluation", "TrackScore", "evaluate_folder"]

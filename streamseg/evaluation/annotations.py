@@ -1,28 +1,31 @@
-"""Annotated audio: a folder of sound files with tab-separated truth beside each.
+"""Reads annotated sound: a folder of sound files with tab-separated annotation beside each.
 
-`NAME.transitions.tsv` (start, end, `kind:from>to`) says where one track of a mix gives way to the next;
-`NAME.sections.tsv` and `NAME.segments.tsv` (start, end, label) cover the file. A label `_` is "not labelled" and is
-left out of the scoring.
+`NAME.transitions.tsv` (start, end, `kind:from>to`) lists the transitions between the tracks of a mix;
+`NAME.sections.tsv` and `NAME.segments.tsv` (start, end, label) cover the file. The label `_` means "not labelled";
+such spans are not scored.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from streamseg.errors import NotAudio, SourceNotFound
+from streamseg.errors import SourceNotFoundError, UsageError
 
 TruthKind: TypeAlias = Literal["auto", "sections", "transitions", "segments"]
 _SOUND_ENDINGS = (".ogg", ".flac", ".wav", ".mp3", ".m4a", ".opus", ".aac")
 _PREFERENCE = ("transitions", "sections", "segments")
-_NOT_LABELLED = "_"
+_NO_LABEL = "_"
+_EXPECTED_ROW = "expected start, end (seconds) and label, separated by tabs"
+_END_TOLERANCE_S = 5.0  # annotations made with another copy of the sound may end a few seconds later
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the truth, stream seconds."""
+class LabelledSpan:
+    """A labelled part of a sound file, from `start` to `end` in stream seconds."""
 
     start: float
     end: float
@@ -30,66 +33,112 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
-    """One sound file with its truth.
+class AnnotatedFile:
+    """A sound file with its annotation: labelled spans, and their kind (sections, segments or transitions).
 
-    spans: what boundaries are scored against, in order. segments: flat labels, empty where there are none.
+    audio: the sound file. spans: sections, segments or transitions, in order, against which boundaries are scored.
+    segments: labelled spans against which labels are scored; empty if there are none.
     """
 
     audio: Path
     kind: Literal["sections", "transitions", "segments"]
-    spans: tuple[Span, ...]
-    segments: tuple[Span, ...]
+    spans: tuple[LabelledSpan, ...]
+    segments: tuple[LabelledSpan, ...]
 
 
-def read_spans(path: Path) -> tuple[Span, ...]:
-    """Rows of `start  end  label`. Raises NotAudio naming the line that is none."""
+def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
+    """Read an annotation file; return a span for each row of start, end (seconds) and label, separated by tabs.
+
+    Raises UsageError, which names the line, for a row of another form, and for a file that is not UTF-8.
+    """
     spans = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
-            try:
-                spans.append(Span(float(row[0]), float(row[1]), row[2]))
-            except (ValueError, IndexError):
-                raise NotAudio(f"{path.name}, line {number}: expected start, end, label; found {row}") from None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.reader(file, delimiter="\t"), 1):
+                try:
+                    spans.append(LabelledSpan(float(row[0]), float(row[1]), row[2]))
+                except (ValueError, IndexError):
+                    content = f"found {row}" if row else "found an empty line"
+                    raise _make_line_error(path, number, f"{_EXPECTED_ROW}; {content}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text; save it in that encoding") from None
     return tuple(spans)
 
 
-def labelled(spans: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Without what is not labelled."""
-    return tuple(span for span in spans if span.label != _NOT_LABELLED)
+def check_annotation_ends_with_sound(file: AnnotatedFile, duration_s: float) -> None:
+    """Raise UsageError, which names the line, if a span ends more than 5 s after the sound, `duration_s` s long."""
+    has_two_annotations = file.kind == "transitions" and file.segments
+    for kind in (file.kind, "segments") if has_two_annotations else (file.kind,):
+        path = file.audio.with_suffix(f".{kind}.tsv")
+        for number, span in enumerate(read_spans(path), 1):
+            if span.end > duration_s + _END_TOLERANCE_S:
+                sound = f"{file.audio.name} is only about {duration_s:.0f} s long"
+                raise _make_line_error(path, number, f"ends at {span.end:g} s, but {sound}; correct the end")
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The sound and the truth in a folder; nothing where there is no such folder."""
+def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
+    """Return the spans without those whose label is `_` (not labelled)."""
+    return tuple(span for span in spans if span.label != _NO_LABEL)
+
+
+def list_sound_and_annotation_files(folder: Path) -> list[Path]:
+    """List the sound files and annotation files of a folder, sorted by path; [] if the folder is missing."""
     endings = (*_SOUND_ENDINGS, ".tsv")
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings) if folder.is_dir() else []
 
 
-def annotated_files(folder: Path, truth: TruthKind = "auto") -> list[Annotated]:
-    """Every sound file in `folder` that has truth of the wanted kind, by name.
+def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
+    """Find the sound files of a folder that have an annotation file, sorted by name, and read their annotation.
 
-    Raises SourceNotFound when the folder is missing or holds none.
+    truth: the kind of annotation; "auto" takes for each file the first of transitions, sections, segments that exists.
+    Raises SourceNotFoundError when the folder is missing or has none, UsageError when an annotation cannot be scored.
     """
     if not folder.is_dir():
-        raise SourceNotFound(f"no folder {folder}")
-    found = []
+        raise SourceNotFoundError(f"no folder {folder}")
+    files = []
     for audio in sorted(path for path in folder.iterdir() if path.suffix.lower() in _SOUND_ENDINGS):
         kinds = _PREFERENCE if truth == "auto" else (truth,)
         kind = next((kind for kind in kinds if audio.with_suffix(f".{kind}.tsv").exists()), None)
         if kind is None:
             continue
-        spans = labelled(read_spans(audio.with_suffix(f".{kind}.tsv")))
-        flat = next(
-            (
-                audio.with_suffix(f".{name}.tsv")
-                for name in ("sections", "segments")
-                if kind != "transitions" or name == "segments"
-            ),
-            None,
-        )
-        segments = labelled(read_spans(flat)) if flat is not None and flat.exists() else ()
-        found.append(Annotated(audio, kind, spans, segments if kind == "transitions" else spans))  # type: ignore[arg-type]
-    if not found:
-        wanted = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
-        raise SourceNotFound(f"no annotated sound in {folder}: looked for sound files with {wanted} beside them")
-    return found
+        spans = _read_annotation(audio.with_suffix(f".{kind}.tsv"), is_of_transitions=kind == "transitions")
+        segments = spans
+        if kind == "transitions":
+            path = audio.with_suffix(".segments.tsv")
+            segments = _read_annotation(path) if path.exists() else ()
+        files.append(AnnotatedFile(audio, kind, spans, segments))  # type: ignore[arg-type]
+    if not files:
+        names = " or ".join(f"NAME.{kind}.tsv" for kind in (_PREFERENCE if truth == "auto" else (truth,)))
+        raise SourceNotFoundError(f"no annotated sound in {folder}: looked for sound files with {names} beside them")
+    return files
+
+
+def _read_annotation(path: Path, *, is_of_transitions: bool = False) -> tuple[LabelledSpan, ...]:
+    """Read the labelled spans of an annotation file. Raises UsageError, which names the line, if they make no sense.
+
+    A transition may end where it starts; a section or a segment may not.
+    """
+    spans = read_spans(path)
+    latest_start = 0.0
+    for number, span in enumerate(spans, 1):
+        reason = ""
+        if not (math.isfinite(span.start) and math.isfinite(span.end) and span.start >= 0):
+            reason = (
+                f"{span.start:g} to {span.end:g} is no part of a sound; times are seconds from its start, 0 or more"
+            )
+        elif span.end < span.start or (span.end == span.start and not is_of_transitions):
+            reason = f"starts at {span.start:g} s and ends at {span.end:g} s; the end must be after the start"
+        elif span.start < latest_start:
+            reason = f"starts at {span.start:g} s, before the line above ({latest_start:g} s); sort the lines by start"
+        if reason:
+            raise _make_line_error(path, number, reason)
+        latest_start = span.start
+    labelled_spans = drop_unlabelled(spans)
+    if not labelled_spans:
+        content = f"all labels are {_NO_LABEL} (not labelled)" if spans else "the file is empty"
+        raise _make_line_error(path, 1, f"{_EXPECTED_ROW}; {content}")
+    return labelled_spans
+
+
+def _make_line_error(path: Path, number: int, reason: str) -> UsageError:
+    return UsageError(f"{path}, line {number}: {reason}")

@@ -1,7 +1,6 @@
-"""`streamseg evaluate`: the program run as a user runs it, against annotated sound.
+"""Runs the program over annotated sound and scores its events, for `streamseg evaluate`.
 
-Every file goes through the source and the segmenter that `analyze` uses, from the first sample to the last; no
-figure here has seen the future.
+Every file goes through the source and the segmenter that `analyze` uses, in one causal pass.
 """
 
 from __future__ import annotations
@@ -12,17 +11,27 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
-from streamseg.destinations import write_whole
+from streamseg.atomic_files import write_atomically
 from streamseg.engine import segment
-from streamseg.evaluation import promptness, scores, sound_class
-from streamseg.evaluation.annotations import Annotated, Span, TruthKind, annotated_files
-from streamseg.evaluation.parallel import each
-from streamseg.evaluation.promptness import Promptness, Saying
-from streamseg.evaluation.scores import Boundary
-from streamseg.events import (
+from streamseg.engine.models.weights import BoundaryModel
+from streamseg.evaluation import scores, sound_class_scores, timeliness
+from streamseg.evaluation.annotations import (
+    AnnotatedFile,
+    LabelledSpan,
+    TruthKind,
+    check_annotation_ends_with_sound,
+    find_annotated_files,
+)
+from streamseg.evaluation.parallel import run_parallel
+from streamseg.evaluation.scores import DetectedBoundary
+from streamseg.evaluation.timeliness import BoundaryPrediction, TimelinessCounts
+from streamseg.settings import Settings
+from streamseg.sources import open_source
+from streamseg.wire.events import (
     BoundaryConfirmed,
     BoundaryProvisional,
     BoundaryRetracted,
@@ -32,26 +41,32 @@ from streamseg.events import (
     SoundChanged,
     StreamStopped,
 )
-from streamseg.settings import Settings
-from streamseg.sources import open_source
-from streamseg.weights import ChangeModel
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the program said of one file. novelty: (stream seconds, how new the sound is)."""
+class TrackPredictions:
+    """What the program predicted for one file: boundaries, labelled sections, and changes of the sound classes.
+
+    boundaries: confirmed ones. sections: closed ones with their labels, `?` without one. sound: changes of the sound
+    classes. boundary_history: all decisions about boundaries, in order. novelty: pairs of (stream seconds, novelty).
+    """
 
     duration_s: float
-    boundaries: tuple[Boundary, ...]
-    sections: tuple[Span, ...]
+    boundaries: tuple[DetectedBoundary, ...]
+    sections: tuple[LabelledSpan, ...]
     sound: tuple[SoundChanged, ...] = ()
-    sayings: tuple[Saying, ...] = ()
+    boundary_history: tuple[BoundaryPrediction, ...] = ()
     novelty: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """The figures of one file. `None` where the kind of truth does not give them."""
+    """The scores of one file; a score that the kind of annotation does not allow is None.
+
+    true, estimated: number of boundaries annotated, and predicted. precision, recall, f: of boundaries, at 3 s. f_05: F
+    at 0.5 s. delays_s: from each boundary that was found to its decision, in seconds. pairwise_f, v_measure: of labels.
+    realtime_factor: seconds of sound per second of computing.
+    """
 
     track: str
     kind: str
@@ -74,19 +89,22 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All files of a folder."""
+    """The scores of all files of a folder, with predictions and annotations by track name (the stem of the file)."""
 
     tracks: tuple[TrackScore, ...]
-    heard: dict[str, Heard]
-    truth: dict[str, Annotated]
+    predictions: dict[str, TrackPredictions]
+    truth: dict[str, AnnotatedFile]
 
     @property
-    def promptness(self) -> list[Promptness]:
-        """What was said before it was certain, track by track."""
-        return [promptness.promptness(truth, self.heard[name].sayings) for name, truth in self.truth.items()]
+    def timeliness(self) -> list[TimelinessCounts]:
+        """For each track, the counts of early and of retracted boundaries, and whether each prediction came true."""
+        return [
+            timeliness.measure_timeliness(truth, self.predictions[name].boundary_history)
+            for name, truth in self.truth.items()
+        ]
 
-    def summary(self) -> list[tuple[str, str, str]]:
-        """(what, value, 95 % interval over tracks) for each figure that exists."""
+    def summary_rows(self) -> list[tuple[str, str, str]]:
+        """Format each score that exists as a row of (title, mean or median, 95 % interval over tracks or "")."""
         rows = []
         for name, title in (
             ("f", "F (3 s)"),
@@ -107,12 +125,12 @@ class Evaluation:
         if delays:
             rows.append(("delay, median", f"{np.median(delays):.1f} s", ""))
             rows.append(("delay, p90", f"{np.percentile(delays, 90):.1f} s", ""))
-        rows += promptness.summary(self.promptness)
-        rows += sound_class.summary(
+        rows += timeliness.summarise_timeliness(self.timeliness)
+        rows += sound_class_scores.summarise_sound_class(
             [
-                sound_class.Programme(truth.segments, self.heard[name].sound)
+                sound_class_scores.ScoredProgramme(truth.segments, self.predictions[name].sound)
                 for name, truth in self.truth.items()
-                if sound_class.is_programme(truth.segments)
+                if sound_class_scores.is_programme(truth.segments)
             ]
         )
         speed = [track.realtime_factor for track in self.tracks]
@@ -120,7 +138,10 @@ class Evaluation:
         return rows
 
     def write_csv(self, path: Path, *, replace: bool = False) -> None:
-        """One row a track. replace: an existing file gives way. Raises OutputFailed, AskedWrongly."""
+        """Write the scores as a CSV file with one row for each track.
+
+        replace: whether an existing file may be replaced. Raises OutputError, UsageError.
+        """
         rows = [asdict(track) for track in self.tracks]
         for row in rows:
             row["delays_s"] = " ".join(f"{delay:.2f}" for delay in row["delays_s"])
@@ -128,75 +149,96 @@ class Evaluation:
         writer = csv.DictWriter(table, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-        with write_whole(path, replace=replace) as file:
+        with write_atomically(path, replace=replace) as file:
             file.write(table.getvalue().encode())
 
 
-def listen_to(path: Path, settings: Settings, model: ChangeModel | None = None) -> tuple[Heard, float]:
-    """Run the program over one file; returns what it said and how many times faster than real time."""
+class TrackRun(NamedTuple):
+    """The predictions for one file, and the speed: seconds of sound per second of computing."""
+
+    predictions: TrackPredictions
+    realtime_factor: float
+
+
+def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> TrackRun:
+    """Run the program over one sound file; return the predictions and the speed.
+
+    model: the boundary model; None: the one that is shipped for the settings' profile.
+    """
     began = perf_counter()
-    heard = gather(segment(open_source(str(path)), settings, model=model, telemetry=True))
-    return heard, heard.duration_s / (perf_counter() - began)
+    predictions = collect_predictions(segment(open_source(str(path)), settings, model=model, telemetry=True))
+    return TrackRun(predictions, predictions.duration_s / (perf_counter() - began))
 
 
-def gather(events: Iterable[Event]) -> Heard:
-    """What matters for the scores among events."""
-    boundaries, sections, sound, sayings, novelty, duration_s = [], [], [], [], [], 0.0
+def collect_predictions(events: Iterable[Event]) -> TrackPredictions:
+    """Convert the events of one run to the predictions that are scored."""
+    boundaries, sections, sound, history, novelty, duration_s = [], [], [], [], [], 0.0
     for event in events:
         match event.data:
             case BoundaryProvisional(boundary_id=name, t=t, decided_t=decided_t, stability=stability):
-                sayings.append(Saying(name, "provisional", t, decided_t, stability))
-            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as fact:
-                boundaries.append(Boundary(t, decided_t))
-                sayings.append(Saying(name, "confirmed", t, decided_t, fact.confidence, fact.at_end))
+                history.append(BoundaryPrediction(name, "provisional", t, decided_t, stability))
+            case BoundaryConfirmed(boundary_id=name, t=t, decided_t=decided_t) as confirmation:
+                boundaries.append(DetectedBoundary(t, decided_t))
+                history.append(
+                    BoundaryPrediction(name, "confirmed", t, decided_t, confirmation.confidence, confirmation.at_end)
+                )
             case BoundaryRetracted(boundary_id=name, decided_t=decided_t, at_end=at_end):
-                sayings.append(Saying(name, "retracted", None, decided_t, 0.0, at_end))
+                history.append(BoundaryPrediction(name, "retracted", None, decided_t, 0.0, at_end))
             case SectionClosed(start=start, end=end, label=label):
-                sections.append(Span(start, end, label or "?"))
+                sections.append(LabelledSpan(start, end, label or "?"))
             case SoundChanged() as change:
                 sound.append(change)
             case Novelty(t=t, value=value):
                 novelty.append((t, value))
             case StreamStopped(t=t):
                 duration_s = t
-    return Heard(duration_s, tuple(boundaries), tuple(sections), tuple(sound), tuple(sayings), tuple(novelty))
+    return TrackPredictions(
+        duration_s, tuple(boundaries), tuple(sections), tuple(sound), tuple(history), tuple(novelty)
+    )
 
 
-def score(track: Annotated, heard: Heard, realtime_factor: float = float("nan")) -> TrackScore:
-    """Judge what was said of one file."""
+def score_track(
+    track: AnnotatedFile, predictions: TrackPredictions, realtime_factor: float = float("nan")
+) -> TrackScore:
+    """Score the predictions for one file against its annotation.
+
+    realtime_factor: speed of the run, copied to the score; NaN if it was not measured.
+    """
     start, end = track.spans[0].start, track.spans[-1].end
     if track.kind == "transitions":
         truth = [(span.start + span.end) / 2 for span in track.spans]
-        inside = list(heard.boundaries)
-        found, pairs = scores.transitions(track.spans, [boundary.t for boundary in inside])
+        inside = list(predictions.boundaries)
+        score, pairs = scores.score_mix_transitions(track.spans, [boundary.t for boundary in inside])
         narrow = whole = narrow_whole = None
     else:
         truth = scores.inner_boundaries(track.spans)
-        inside = [boundary for boundary in heard.boundaries if start < boundary.t < end]
+        inside = [boundary for boundary in predictions.boundaries if start < boundary.t < end]
         estimates = [boundary.t for boundary in inside]
-        found = scores.detection(truth, estimates, 3.0)
-        narrow = scores.detection(truth, estimates, 0.5)
-        whole = scores.untrimmed(truth, estimates, start, end, 3.0)
-        narrow_whole = scores.untrimmed(truth, estimates, start, end, 0.5)
-        pairs = scores.matches(truth, estimates, 3.0)
+        score = scores.score_detection(truth, estimates, 3.0)
+        narrow = scores.score_detection(truth, estimates, 0.5)
+        whole = scores.score_untrimmed(truth, estimates, start, end, 3.0)
+        narrow_whole = scores.score_untrimmed(truth, estimates, start, end, 0.5)
+        pairs = scores.match_boundaries(truth, estimates, 3.0)
     delays = tuple(inside[estimate].decided_t - truth[true] for true, estimate in pairs)
     pairwise, v = (None, None)
-    if track.segments and heard.sections:
-        pairwise, v = scores.labels(track.segments, list(heard.sections))
+    if track.segments and predictions.sections:
+        pairwise, v = scores.score_labels(track.segments, list(predictions.sections))
     return TrackScore(
         track=track.audio.stem,
         kind=track.kind,
-        duration_s=heard.duration_s,
+        duration_s=predictions.duration_s,
         realtime_factor=realtime_factor,
         true=len(truth),
         estimated=len(inside),
-        precision=found.precision,
-        recall=found.recall,
-        f=found.f,
+        precision=score.precision,
+        recall=score.recall,
+        f=score.f,
         f_05=narrow.f if narrow else None,
         f_untrimmed=whole.f if whole else None,
         f_05_untrimmed=narrow_whole.f if narrow_whole else None,
-        false_alarms_per_h=(len(inside) - len(pairs)) / heard.duration_s * 3600 if heard.duration_s else 0.0,
+        false_alarms_per_h=(len(inside) - len(pairs)) / predictions.duration_s * 3600
+        if predictions.duration_s
+        else 0.0,
         delay_median_s=float(np.median(delays)) if delays else None,
         pairwise_f=pairwise,
         v_measure=v,
@@ -204,33 +246,35 @@ def score(track: Annotated, heard: Heard, realtime_factor: float = float("nan"))
     )
 
 
-def evaluate(
+def evaluate_folder(
     folder: Path,
     settings: Settings,
     *,
     truth: TruthKind = "auto",
-    model: ChangeModel | Mapping[str, ChangeModel] | None = None,
+    model: BoundaryModel | Mapping[str, BoundaryModel] | None = None,
     jobs: int = 1,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
-    """Run and score every annotated file of a folder.
+    """Run the program over every annotated file of a folder and score the predictions.
 
-    model: judges changes instead of the shipped one; or, by a file's stem, one that has not seen that file.
-    jobs: processes at a time. progress: called with (files done, files in all, name) after each.
-    Raises SourceNotFound when there is nothing to score.
+    model: the boundary model; a mapping has one for each file's stem, for example trained without that file; None: the
+    shipped one. truth: the kind of annotation, see `find_annotated_files`. jobs: number of processes. progress: called
+    after each file with (files done, files in all, name). Raises SourceNotFoundError when there is nothing to score,
+    UsageError when an annotation cannot be scored.
     """
-    files = annotated_files(folder, truth)
+    files = find_annotated_files(folder, truth)
     work = [
         (file.audio, settings, model.get(file.audio.stem) if isinstance(model, Mapping) else model) for file in files
     ]
-    results: dict[str, tuple[Heard, float]] = {}
-    for number, result in each(listen_to, work, jobs):
+    runs: dict[str, TrackRun] = {}
+    for number, run in run_parallel(run_track, work, jobs):
+        check_annotation_ends_with_sound(files[number], run.predictions.duration_s)
         name = files[number].audio.stem
-        results[name] = result
+        runs[name] = run
         if progress is not None:
-            progress(len(results), len(files), name)
+            progress(len(runs), len(files), name)
     return Evaluation(
-        tracks=tuple(score(file, *results[file.audio.stem]) for file in files),
-        heard={file.audio.stem: results[file.audio.stem][0] for file in files},
+        tracks=tuple(score_track(file, *runs[file.audio.stem]) for file in files),
+        predictions={file.audio.stem: runs[file.audio.stem].predictions for file in files},
         truth={file.audio.stem: file for file in files},
     )

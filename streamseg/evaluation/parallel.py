@@ -1,33 +1,33 @@
-"""Many files at a time, each in a process of its own."""
+"""Calls a function for many files at a time, in several processes."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
 from typing import Any, TypeVar
 
+from joblib import Parallel, delayed
+
 Result = TypeVar("Result")
-_Task = tuple[int, Callable[..., Any], tuple[Any, ...]]
 
 
-def each(function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[tuple[int, Result]]:
-    """Call function with each of these arguments; gives (which, result) as they become ready, in any order.
+def run_parallel(
+    function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[int, Result]]:
+    """Call a function in several processes, once for each tuple of arguments; yield each call's (index, result).
 
-    jobs: processes at a time; with one, everything happens here. Closing the iterator, or Ctrl-C, ends them.
+    work: the tuples of arguments; index: of a tuple in `work`. Results come in the order of completion. jobs: number of
+    processes; with 1 the calls run in this process. Ctrl-C ends the processes.
     """
-    tasks = [(number, function, arguments) for number, arguments in enumerate(work)]
-    if jobs == 1 or len(work) < 2:
-        yield from map(_done, tasks)
-        return
-    with get_context().Pool(min(jobs, len(work)), _leave_ctrl_c_to_the_parent) as pool:
-        yield from pool.imap_unordered(_done, tasks)
+    processes = max(1, min(jobs, len(work)))
+    parallel = Parallel(n_jobs=processes, return_as="generator_unordered", initializer=_ignore_interrupt)
+    yield from parallel(delayed(_run_task)(index, function, arguments) for index, arguments in enumerate(work))
 
 
-def _done(task: _Task) -> tuple[int, Any]:
-    number, function, arguments = task
-    return number, function(*arguments)
+def _run_task(index: int, function: Callable[..., Result], arguments: tuple[Any, ...]) -> tuple[int, Result]:
+    return index, function(*arguments)
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process, to the process that waits for the results."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,121 +1,150 @@
-"""Scores, as the field counts them.
+"""Scores boundaries and labels with the usual measures of music structure analysis.
 
-Sections: `mir_eval.segment.detection`, trimmed (the first and last boundary, which everybody finds, left out).
-Transitions of a mix: hit by an estimate from 3 s before its start to 3 s after its end, one to one; every other
-estimate is a false alarm. Labels: `mir_eval.segment.pairwise` and `vmeasure`.
+Sections: `mir_eval.segment.detection`, trimmed (without the first and the last boundary, which are trivial).
+Transitions of a mix: an estimate from 3 s before the start to 3 s after the end of a transition is a hit, one to one;
+every other estimate is a false alarm. Labels: `mir_eval.segment.pairwise` and `vmeasure`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import mir_eval
 import numpy as np
 from mir_eval.util import match_events
 from numpy.typing import NDArray
+from scipy.stats import bootstrap
 
-from streamseg.evaluation.annotations import Span
+from streamseg.evaluation.annotations import LabelledSpan
 
 _TRANSITION_MARGIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Boundary:
-    """An estimate: stream seconds of the change and of the decision."""
+class DetectedBoundary:
+    """A predicted boundary at stream time `t`, about which the program decided at `decided_t`; both in seconds."""
 
     t: float
     decided_t: float
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
-    """Precision, recall and F at one tolerance."""
+class DetectionScore:
+    """Precision, recall and F-measure of boundaries at one tolerance, 0 to 1."""
 
     precision: float
     recall: float
     f: float
 
 
-def detection(truth: list[float], estimates: list[float], window_s: float) -> Detection:
-    """Boundaries inside the piece against boundaries inside the piece, one to one, within window_s."""
+class MixTransitionScore(NamedTuple):
+    """How well estimated boundaries match the transitions of a mix. pairs: indices of each (transition, estimate)."""
+
+    detection: DetectionScore
+    pairs: list[tuple[int, int]]
+
+
+class LabelScores(NamedTuple):
+    """Pairwise F-measure and V-measure of labels, 0 to 1."""
+
+    pairwise_f: float
+    v_measure: float
+
+
+def score_detection(truth: list[float], estimates: list[float], window_s: float) -> DetectionScore:
+    """Score estimated boundaries against true ones, in seconds, matched one to one with a tolerance of `window_s`.
+
+    Neither list has the ends of the piece, so the score is trimmed.
+    """
     if not truth and not estimates:
-        return Detection(1.0, 1.0, 1.0)
+        return DetectionScore(1.0, 1.0, 1.0)
     if not truth or not estimates:
-        return Detection(0.0, 0.0, 0.0)
+        return DetectionScore(0.0, 0.0, 0.0)
     hits = len(match_events(np.array(truth), np.array(estimates), window_s))
-    return _from_counts(hits, len(estimates), len(truth))
+    return _score_from_counts(hits, len(estimates), len(truth))
 
 
-def inner_boundaries(spans: tuple[Span, ...]) -> list[float]:
-    """Where one labelled span gives way to the next: trimmed."""
+def inner_boundaries(spans: tuple[LabelledSpan, ...]) -> list[float]:
+    """Return the boundaries between spans, in seconds: the starts of all spans but the first."""
     return [span.start for span in spans[1:]]
 
 
-def untrimmed(truth: list[float], estimates: list[float], start: float, end: float, window_s: float) -> Detection:
-    """As `detection`, the piece's two ends counted as found: mir_eval's default, flattering and often published."""
-    reference = _intervals(truth, start, end)
-    estimate = _intervals(estimates, start, end)
+def score_untrimmed(
+    truth: list[float], estimates: list[float], start: float, end: float, window_s: float
+) -> DetectionScore:
+    """Score estimated boundaries against true ones, in seconds, with both ends of the piece counted as hits.
+
+    start, end: of the piece. window_s: as in `score_detection`. This is the default of mir_eval; it is often published
+    and higher than the trimmed score.
+    """
+    reference = _intervals_between(truth, start, end)
+    estimate = _intervals_between(estimates, start, end)
     precision, recall, f = mir_eval.segment.detection(reference, estimate, window=window_s)
-    return Detection(precision, recall, f)
+    return DetectionScore(precision, recall, f)
 
 
-def transitions(spans: tuple[Span, ...], estimates: list[float]) -> tuple[Detection, list[tuple[int, int]]]:
-    """Transitions of a mix against estimates; and which estimate hit which transition (transition, estimate)."""
+def score_mix_transitions(spans: tuple[LabelledSpan, ...], estimates: list[float]) -> MixTransitionScore:
+    """Score estimated boundaries, in seconds, against the annotated transitions between the tracks of a mix."""
     graph: dict[int, list[int]] = {}
     for i, t in enumerate(estimates):
-        near = [
+        candidates = [
             j
             for j, span in enumerate(spans)
             if span.start - _TRANSITION_MARGIN_S <= t <= span.end + _TRANSITION_MARGIN_S
         ]
-        if near:
-            graph[i] = near
-    # mir_eval's matching of events is this one, given the pairs that may match.
-    matched = mir_eval.util._bipartite_match(graph)
-    pairs = sorted((transition, estimate) for transition, estimate in matched.items())
+        if candidates:
+            graph[i] = candidates
+    # `mir_eval.util.match_events` does the same, but its pairs lie within a fixed window.
+    matching = mir_eval.util._bipartite_match(graph)
+    pairs = sorted((transition, estimate) for transition, estimate in matching.items())
     if not spans and not estimates:
-        return Detection(1.0, 1.0, 1.0), []
-    return _from_counts(len(pairs), len(estimates), len(spans)), pairs
+        return MixTransitionScore(DetectionScore(1.0, 1.0, 1.0), [])
+    return MixTransitionScore(_score_from_counts(len(pairs), len(estimates), len(spans)), pairs)
 
 
-def matches(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
-    """Which estimate hit which boundary (boundary, estimate)."""
+def match_boundaries(truth: list[float], estimates: list[float], window_s: float) -> list[tuple[int, int]]:
+    """Match true and estimated boundaries, in seconds, one to one; return the indices (true, estimate) of each pair.
+
+    window_s: largest distance of a pair, seconds.
+    """
     if not truth or not estimates:
         return []
     return [(int(i), int(j)) for i, j in match_events(np.array(truth), np.array(estimates), window_s)]
 
 
-def labels(truth: tuple[Span, ...], estimate: list[Span]) -> tuple[float, float]:
-    """Pairwise F and V-measure of labels, over the labelled part."""
+def score_labels(truth: tuple[LabelledSpan, ...], estimate: list[LabelledSpan]) -> LabelScores:
+    """Score estimated labels against true ones by pairwise F-measure and V-measure, in the annotated part."""
     start, end = truth[0].start, truth[-1].end
     reference = np.array([[span.start, span.end] for span in truth])
     reference, names = mir_eval.util.adjust_intervals(reference, [span.label for span in truth], start, end)
     estimate = [span for span in estimate if span.start < end and span.end > start]
     intervals = np.array([[span.start, span.end] for span in estimate])
-    intervals, estimated = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
-    reference, intervals = reference - start, intervals - start  # mir_eval wants a piece that begins at 0
-    pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimated)[2]
-    v = mir_eval.segment.vmeasure(reference, names, intervals, estimated)[2]
-    return float(pairwise), float(v)
+    intervals, estimate_names = mir_eval.util.adjust_intervals(intervals, [span.label for span in estimate], start, end)
+    reference, intervals = reference - start, intervals - start  # mir_eval needs a piece that begins at 0
+    pairwise = mir_eval.segment.pairwise(reference, names, intervals, estimate_names)[2]
+    v = mir_eval.segment.vmeasure(reference, names, intervals, estimate_names)[2]
+    return LabelScores(float(pairwise), float(v))
 
 
 def bootstrap_interval(values: list[float], *, draws: int = 2000) -> tuple[float, float]:
-    """95 % interval of the mean over tracks; the seed is fixed, so that a table can be made again."""
+    """Return the 95 % confidence interval (low, high) of the mean of values, by bootstrap with a fixed seed.
+
+    draws: number of resamples. NaN without values; one value is both ends.
+    """
     if len(values) < 2:
         return (values[0], values[0]) if values else (float("nan"), float("nan"))
-    rng = np.random.default_rng(0)
-    means = rng.choice(np.array(values), size=(draws, len(values))).mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = bootstrap((values,), np.mean, n_resamples=draws, method="percentile", rng=0).confidence_interval
     return float(low), float(high)
 
 
-def _from_counts(hits: int, estimated: int, true: int) -> Detection:
-    precision = hits / estimated if estimated else 0.0
-    recall = hits / true if true else 0.0
+def _score_from_counts(hits: int, n_estimates: int, n_true: int) -> DetectionScore:
+    precision = hits / n_estimates if n_estimates else 0.0
+    recall = hits / n_true if n_true else 0.0
     f = 2 * precision * recall / (precision + recall) if hits else 0.0
-    return Detection(precision, recall, f)
+    return DetectionScore(precision, recall, f)
 
 
-def _intervals(inner: list[float], start: float, end: float) -> NDArray[np.float64]:
+def _intervals_between(inner: list[float], start: float, end: float) -> NDArray[np.float64]:
     edges = np.unique([start, *(t for t in inner if start < t < end), end])
     return np.column_stack([edges[:-1], edges[1:]])

@@ -1,4 +1,4 @@
-"""Tracks to train on: their texture, as the engine hears it, with their truth."""
+"""Computes the texture vectors of annotated tracks by the code of the engine."""
 
 from __future__ import annotations
 
@@ -9,51 +9,40 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.blocks import Block
-from streamseg.engine.features import Features
-from streamseg.engine.resampling import Resampler
-from streamseg.engine.texture import HOP_FRAMES, SPAN_FRAMES, VECTOR_DIMS, Texture
-from streamseg.evaluation.annotations import Annotated
-from streamseg.settings import ENGINE_RATE, FRAME, HOP
-from streamseg.sources import AudioFile
+from streamseg.engine.features import FeatureExtractor
+from streamseg.engine.features.mono import resample_to_mono
+from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
+from streamseg.engine.timeline import step_to_time, time_after_steps
+from streamseg.evaluation.annotations import AnnotatedFile
+from streamseg.sources import AudioFileSource
+
+__all__ = ["TrackTexture", "extract_feature_frames", "extract_texture", "step_to_time", "time_after_steps"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
-    """A file's texture with its truth."""
+class TrackTexture:
+    """An annotated sound file with its texture vectors, one each half second.
 
-    truth: Annotated
+    vectors: shape (n, VECTOR_DIMS). source: name of what the track was made from; tracks of one source are never on
+    both sides of a fold.
+    """
+
+    truth: AnnotatedFile
     vectors: Floats
-    source: str  # tracks of one source never stand on both sides of a fold
+    source: str
 
 
-def texture_of(path: Path) -> Floats:
-    """All texture vectors of a file, as the engine hears them; shape (n, VECTOR_DIMS)."""
-    texture = Texture()
-    found = [vector[None] for frames in frames_of(path) for _, vector in texture.push(frames)]
-    return np.concatenate([np.zeros((0, VECTOR_DIMS)), *found])
+def extract_texture(path: Path) -> Floats:
+    """Compute the texture vectors of a sound file, one each half second; return shape (n, VECTOR_DIMS)."""
+    texture = TextureExtractor()
+    rows = [vector[None] for frames in extract_feature_frames(path) for _, vector in texture.push(frames)]
+    return np.concatenate([np.zeros((0, VECTOR_DIMS)), *rows])
 
 
-def frames_of(path: Path) -> Iterator[Floats]:
-    """All feature frames of a file, as the engine hears them, block by block."""
-    features = Features()
-    resampler: Resampler | None = None
-    for item in AudioFile(str(path)):
-        if isinstance(item, Block):
-            resampler = resampler or Resampler(item.sample_rate)
-            yield features.push(resampler.push(item.samples))
-
-
-def boundary_time(step: int | NDArray[np.int64]) -> Floats:
-    """Stream seconds of a change before texture vector `step`."""
-    last_frame = SPAN_FRAMES - 1 + np.asarray(step) * HOP_FRAMES
-    frame = last_frame + 1 - (SPAN_FRAMES + HOP_FRAMES) // 2
-    seconds: Floats = (frame * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
-    return seconds
-
-
-def heard_time(step: int) -> float:
-    """Stream seconds at which the texture vector before `step` is complete."""
-    return float(((SPAN_FRAMES - 1 + (step - 1) * HOP_FRAMES) * HOP + FRAME) / ENGINE_RATE)
+def extract_feature_frames(path: Path) -> Iterator[Floats]:
+    """Compute the features of a sound file; yield those of each block, one row per frame, shape (n, COLUMNS_TOTAL)."""
+    features = FeatureExtractor()
+    for samples in resample_to_mono(AudioFileSource(path)):
+        yield features.push(samples)

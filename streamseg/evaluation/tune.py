@@ -1,14 +1,12 @@
-"""`streamseg tune`: the judge of changes fitted to somebody's own annotated sound, and honestly compared.
+"""Fits the boundary model to a user's annotated sound and cross-validates the gain, for `streamseg tune`.
 
-Three steps, each tried in folds by file, so that nothing is scored by what was fitted to it:
+Three steps are scored in folds by file, so that no file is scored by a model that was fitted to it:
 
-- as it is: the model it starts from;
-- fitted: its probabilities calibrated (Platt 1999: log-odds times a slope plus a shift, held near 1 and 0 where there
-  is little to learn from) and new thresholds for when to be sure;
-- grown: new trees for this sound alone, then fitted likewise. Only with hours enough, since a few tracks teach trees
-  no more than themselves.
+- as it is: the initial model;
+- fitted: its probabilities calibrated (Platt 1999, with a ridge towards the identity) and its policies chosen anew;
+- grown: new trees for this sound alone, then fitted likewise. Only with enough hours, since trees overfit a few tracks.
 
-The simplest step wins that no other beats by more than `WORTH`.
+The simplest step is chosen that no other step exceeds by more than `MIN_GAIN`.
 """
 
 from __future__ import annotations
@@ -22,227 +20,274 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine.changepoints import ChangePoints
-from streamseg.errors import AskedWrongly
+from streamseg.engine.boundaries.tracker import BoundaryTracker
+from streamseg.engine.models.loader import SHIPPED_BOUNDARY_MODELS
+from streamseg.engine.models.weights import IDENTITY_CALIBRATION, BoundaryModel
+from streamseg.errors import UsageError
 from streamseg.evaluation import scores
-from streamseg.evaluation.annotations import Annotated, TruthKind, annotated_files
-from streamseg.evaluation.calibration import platt
-from streamseg.evaluation.evaluate import Heard, TrackScore, score
-from streamseg.evaluation.parallel import each
-from streamseg.evaluation.policies import best_policies, decided, judged, outcome
-from streamseg.evaluation.scores import Boundary
-from streamseg.evaluation.tracks import Track, boundary_time, heard_time, texture_of
-from streamseg.evaluation.train_changes import RECIPES, train
+from streamseg.evaluation.annotations import (
+    AnnotatedFile,
+    TruthKind,
+    check_annotation_ends_with_sound,
+    find_annotated_files,
+)
+from streamseg.evaluation.boundary_training import RECIPES, train_boundary_model
+from streamseg.evaluation.calibration import PlattScaling, fit_platt_scaling
+from streamseg.evaluation.evaluate import TrackPredictions, TrackScore, score_track
+from streamseg.evaluation.parallel import run_parallel
+from streamseg.evaluation.thresholds import (
+    choose_policies,
+    compute_boundary_probabilities,
+    confirm_boundaries,
+    score_policy,
+)
+from streamseg.evaluation.tracks import TrackTexture, extract_texture, step_to_time, time_after_steps
 from streamseg.settings import Settings
-from streamseg.weights import AS_JUDGED, SHIPPED, ChangeModel
 
 Floats = NDArray[np.float64]
-Step: TypeAlias = Literal["as it is", "fitted", "grown"]
-Progress: TypeAlias = Callable[[int, int, str], None]
+TuningStep: TypeAlias = Literal["as it is", "fitted", "grown"]
+ProgressCallback: TypeAlias = Callable[[int, int, str], None]
 
-FEWEST_FILES, FEWEST_CHANGES = 2, 8
-GROWN_FROM_HOURS, GROWN_FROM_FILES = 1.5, 10
-WORTH = 0.005  # of F
-_MOST_FOLDS = 5
+MIN_FILES, MIN_CHANGES = 2, 8
+MIN_HOURS_FOR_TREES, MIN_FILES_FOR_TREES = 1.5, 10
+MIN_GAIN = 0.005  # of F
+_MAX_FOLDS = 5
 _POLICIES = [(threshold, rise) for threshold in (0.15, 0.25, 0.35, 0.5, 0.65, 0.8) for rise in (0.0, 0.3, 0.6)]
-_BARELY = 0.05  # said from this probability on, to be calibrated
+_LOWEST_PROBABILITY = 0.05  # of the predictions to calibrate on
 _MARGIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One step, scored in folds: a track's score comes from what was fitted to the other files only."""
+class StepScore:
+    """The cross-validated scores of one tuning step: the model "as it is", "fitted", or "grown" (with new trees).
 
-    step: Step
+    Each track is predicted by a model fitted to other files.
+    """
+
+    step: TuningStep
     tracks: tuple[TrackScore, ...]
 
     @property
-    def f(self) -> float:
-        """Mean over tracks."""
+    def mean_f_measure(self) -> float:
+        """The mean over tracks of the F-measure of boundaries at a tolerance of 3 s."""
         return float(np.mean([track.f for track in self.tracks]))
 
-    def row(self) -> tuple[str, ...]:
-        """Step, F with its 95 % interval, precision, recall, false alarms an hour, delay median and p90."""
+    def table_row(self) -> tuple[str, ...]:
+        """Return a table row: step, F, 95 % interval of F, precision, recall, false alarms per hour, delays.
+
+        The delays from boundary to decision: median and 90th percentile.
+        """
         low, high = scores.bootstrap_interval([track.f for track in self.tracks])
         hours = sum(track.duration_s for track in self.tracks) / 3600
         alarms = sum(track.false_alarms_per_h * track.duration_s for track in self.tracks) / 3600 / hours
         delays = [delay for track in self.tracks for delay in track.delays_s]
-        late = [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none", "none"]
-        precision, recall = (
-            np.mean([getattr(track, part) for track in self.tracks]) for part in ("precision", "recall")
+        median_and_p90 = (
+            [f"{np.median(delays):.1f} s", f"{np.percentile(delays, 90):.1f} s"] if delays else ["none", "none"]
         )
+        precision = np.mean([track.precision for track in self.tracks])
+        recall = np.mean([track.recall for track in self.tracks])
         return (
             self.step,
-            f"{self.f:.3f}",
+            f"{self.mean_f_measure:.3f}",
             f"{low:.3f} to {high:.3f}",
             f"{precision:.3f}",
             f"{recall:.3f}",
             f"{alarms:.1f}",
-            *late,
+            *median_and_p90,
         )
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What came of it: every step that was tried, the best, and its model, fitted to all files."""
+class TuningResult:
+    """The scores of all tuning steps, the best step, and the model of that step, fitted to all files.
 
-    tried: tuple[Tried, ...]
-    best: Step
-    model: ChangeModel
+    hours: of sound. changes: annotated boundaries.
+    """
+
+    steps: tuple[StepScore, ...]
+    best: TuningStep
+    model: BoundaryModel
     folds: int
     hours: float
     changes: int
 
 
-def tune(
+def tune_model(
     folder: Path,
     settings: Settings,
-    start: ChangeModel,
+    initial_model: BoundaryModel,
     *,
     truth: TruthKind = "auto",
     jobs: int = 1,
-    progress: Progress = lambda done, total, name: None,  # noqa: ARG005  silent unless told
-) -> Tuned:
-    """Fit the judge to a folder of annotated sound.
+    progress: ProgressCallback = lambda number, total, name: None,  # noqa: ARG005  no report by default
+) -> TuningResult:
+    """Fit a boundary model to a folder of annotated sound, and measure the gain by cross-validation.
 
-    start: the model to begin with. jobs: processes at a time.
-    Raises SourceNotFound when there is nothing to learn from, AskedWrongly when it is too little to be tried in folds.
+    initial_model: the model that is fitted. truth: the kind of annotation, see `find_annotated_files`. jobs: number of
+    processes. progress: called with (parts done, parts in all, name of the part).
+    Raises SourceNotFoundError when the folder has no annotated sound, UsageError when it has too little to
+    cross-validate or an annotation makes no sense.
     """
-    files = annotated_files(folder, truth)
-    changes = sum(_changes(file) for file in files)
-    if len(files) < FEWEST_FILES or changes < FEWEST_CHANGES:
-        raise AskedWrongly(
-            f"{folder} has {len(files)} annotated files with {changes} changes; to tell whether tuning helps takes "
-            f"{FEWEST_FILES} files and {FEWEST_CHANGES} changes: annotate more"
+    files = find_annotated_files(folder, truth)
+    changes = sum(_count_changes(file) for file in files)
+    if len(files) < MIN_FILES or changes < MIN_CHANGES:
+        raise UsageError(
+            f"to tell whether tuning helps takes {MIN_FILES} annotated files with {MIN_CHANGES} changes; {folder} has "
+            f"{len(files)} with {changes}: annotate more"
         )
-    tracks = _listened(files, jobs, progress)
-    folds = min(_MOST_FOLDS, len(files))
-    held = [np.arange(len(files)) % folds == fold for fold in range(folds)]
-    hours = sum(heard_time(len(track.vectors)) for track in tracks) / 3600
+    tracks = _extract_tracks(files, jobs, progress)
+    folds = min(_MAX_FOLDS, len(files))
+    test_masks = [np.arange(len(files)) % folds == fold for fold in range(folds)]
+    hours = sum(time_after_steps(len(track.vectors)) for track in tracks) / 3600
 
-    testimony = _testimonies([(track, start) for track in tracks], jobs, progress, "judging")
-    tried = [Tried("as it is", tuple(map(_scored(settings), tracks, testimony, [start] * len(tracks))))]
-    tried.append(Tried("fitted", _in_folds(tracks, testimony, [start] * folds, held, settings, progress)))
-    models = {"as it is": start}
-    if hours >= GROWN_FROM_HOURS and len(files) >= GROWN_FROM_FILES:
-        recipe = RECIPES[SHIPPED[settings.profile]]
-        grown = []
-        for fold, out in enumerate(held):
-            progress(fold, folds + 1, "growing trees")
-            grown.append(train([track for track, o in zip(tracks, out) if not o], start.classes, recipe))
-        unseen = [grown[int(np.argmax([out[i] for out in held]))] for i in range(len(tracks))]
-        regrown = _testimonies(list(zip(tracks, unseen)), jobs, progress, "judging by new trees")
-        tried.append(Tried("grown", _in_folds(tracks, regrown, grown, held, settings, progress)))
-    best = tried[0]
-    for one in tried[1:]:
-        if one.f > best.f + WORTH:
-            best = one
+    probabilities = _predict_tracks([(track, initial_model) for track in tracks], jobs, progress, "predicting")
+    scorer = _make_scorer(settings)
+    steps = [
+        StepScore("as it is", tuple(map(scorer, tracks, probabilities, [initial_model] * len(tracks)))),
+        StepScore(
+            "fitted", _cross_validate(tracks, probabilities, [initial_model] * folds, test_masks, settings, progress)
+        ),
+    ]
+    if hours >= MIN_HOURS_FOR_TREES and len(files) >= MIN_FILES_FOR_TREES:
+        recipe = RECIPES[SHIPPED_BOUNDARY_MODELS[settings.profile]]
+        fold_models = []
+        for fold, mask in enumerate(test_masks):
+            progress(fold, folds + 1, "training trees")
+            train = [track for track, is_test in zip(tracks, mask) if not is_test]
+            fold_models.append(train_boundary_model(train, initial_model.classes, recipe))
+        # Fold k tests the files k, k + folds, …
+        work = [(track, fold_models[i % folds]) for i, track in enumerate(tracks)]
+        grown_probabilities = _predict_tracks(work, jobs, progress, "predicting with new trees")
+        grown_scores = _cross_validate(tracks, grown_probabilities, fold_models, test_masks, settings, progress)
+        steps.append(StepScore("grown", grown_scores))
+    best = steps[0]
+    for step in steps[1:]:
+        if step.mean_f_measure > best.mean_f_measure + MIN_GAIN:
+            best = step
+    model = initial_model
     if best.step == "fitted":
-        models["fitted"] = _fitted(tracks, testimony, start, settings)[0]
+        model = _fit_step(tracks, probabilities, initial_model, settings)[0]
     elif best.step == "grown":
-        progress(folds, folds + 1, "growing trees")
-        models["grown"] = _fitted(tracks, regrown, train(tracks, start.classes, recipe), settings)[0]
-    return Tuned(tuple(tried), best.step, models[best.step], folds, hours, changes)
+        progress(folds, folds + 1, "training trees")
+        model = train_boundary_model(tracks, initial_model.classes, recipe)
+        model = _fit_step(tracks, grown_probabilities, model, settings)[0]
+    return TuningResult(tuple(steps), best.step, model, folds, hours, changes)
 
 
-def calibrated(model: ChangeModel, slope: float, shift: float) -> ChangeModel:
-    """The same model, its log-odds times a slope plus a shift; what it dismisses at first glance it still dismisses."""
-    glancing = int(model.first[int(model.glance_trees)]) if int(model.glance_trees) < len(model.first) else None
-    children = np.concatenate([model.left[:glancing], model.right[:glancing]])
-    times = np.full(len(model.value), slope)
-    times[-1 - children[children < 0]] = 1.0  # the leaves of the first glance, which is evidence for the closer look
+def calibrate_model(model: BoundaryModel, slope: float, shift: float) -> BoundaryModel:
+    """Return a copy of the model in which predicted log-odds are multiplied by `slope`, then increased by `shift`.
+
+    The glance trees reject the same candidates as before.
+    """
+    n_glance = int(model.glance_trees)
+    glance_nodes = int(model.first[n_glance]) if n_glance < len(model.first) else None
+    children = np.concatenate([model.left[:glance_nodes], model.right[:glance_nodes]])
+    factors = np.full(len(model.value), slope)
+    factors[-1 - children[children < 0]] = 1.0  # leaves of the glance trees, whose sum is a feature of the close look
     prior = np.exp(slope * np.log(model.prior) + shift)
-    return replace(model, value=times * model.value, prior=prior, spoken=AS_JUDGED)
+    return replace(model, value=factors * model.value, prior=prior, calibration=IDENTITY_CALIBRATION)
 
 
-def _fitted(
-    tracks: list[Track], testimony: list[Floats], model: ChangeModel, settings: Settings
-) -> tuple[ChangeModel, tuple[float, float]]:
-    """The model calibrated and its policies chosen, by testimonies that are honest; and the calibration."""
-    said: list[float] = []
-    held: list[bool] = []
-    for track, table in zip(tracks, testimony, strict=True):
-        for t, probability in _said(table, model, settings):
-            said.append(probability)
-            held.append(_true(track.truth, t))
-    slope, shift = platt(np.clip(np.array(said), 1e-6, 1 - 1e-6), np.array(held)) if said else (1.0, 0.0)
-    mended = [_mended(table, slope, shift) for table in testimony]
+def _fit_step(
+    tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
+) -> tuple[BoundaryModel, PlattScaling]:
+    """Calibrate the model and choose its policies; return the new model and the calibration.
+
+    probabilities: of each track, predicted by a model that was not trained on it.
+    """
+    predictions: list[float] = []
+    outcomes: list[bool] = []
+    for track, table in zip(tracks, probabilities, strict=True):
+        for t, probability in _all_predictions(table, model, settings):
+            predictions.append(probability)
+            outcomes.append(_is_true_boundary(track.truth, t))
+    scaling = PlattScaling(1.0, 0.0)
+    if predictions:
+        scaling = fit_platt_scaling(np.clip(np.array(predictions), 1e-6, 1 - 1e-6), np.array(outcomes))
+    calibrated_tables = [_calibrate_table(table, *scaling) for table in probabilities]
     lookaheads = tuple(model.policies[:, 0]) if len(model.policies) > 1 else (2.0, 5.0, 10.0, 20.0)
-    found = [
-        outcome(tracks, mended, model, (0.0, threshold, rise, float(youngest)), settings)
+    policy_scores = [
+        score_policy(tracks, calibrated_tables, model, (0.0, threshold, rise, float(youngest)), settings)
         for threshold, rise in _POLICIES
         for youngest in model.ages[::3]
     ]
-    fitted = replace(calibrated(model, slope, shift), policies=best_policies(found, lookaheads))
-    return fitted, (slope, shift)
+    fitted_model = replace(calibrate_model(model, *scaling), policies=choose_policies(policy_scores, lookaheads))
+    return fitted_model, scaling
 
 
-def _in_folds(
-    tracks: list[Track],
-    testimony: list[Floats],
-    models: list[ChangeModel],
-    held: list[NDArray[np.bool_]],
+def _cross_validate(
+    tracks: list[TrackTexture],
+    probabilities: list[Floats],
+    models: list[BoundaryModel],
+    test_masks: list[NDArray[np.bool_]],
     settings: Settings,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> tuple[TrackScore, ...]:
-    """Each track's score by what was fitted to the other folds. models: one a fold, which has not seen its tracks."""
-    found: dict[int, TrackScore] = {}
-    for fold, (out, model) in enumerate(zip(held, models, strict=True)):
-        progress(fold, len(held), "fitting")
-        seen = [i for i in range(len(tracks)) if not out[i]]
-        fitted, (slope, shift) = _fitted([tracks[i] for i in seen], [testimony[i] for i in seen], model, settings)
-        for i in np.flatnonzero(out):
-            found[int(i)] = _scored(settings)(tracks[i], _mended(testimony[i], slope, shift), fitted)
-    return tuple(found[i] for i in range(len(tracks)))
+    """Score each track by a model that was fitted to the other folds; models: one for each fold."""
+    scorer = _make_scorer(settings)
+    track_scores: dict[int, TrackScore] = {}
+    for fold, (mask, model) in enumerate(zip(test_masks, models, strict=True)):
+        progress(fold, len(test_masks), "fitting")
+        train = np.flatnonzero(~mask)
+        fitted_model, scaling = _fit_step(
+            [tracks[i] for i in train], [probabilities[i] for i in train], model, settings
+        )
+        for i in np.flatnonzero(mask):
+            track_scores[int(i)] = scorer(tracks[i], _calibrate_table(probabilities[i], *scaling), fitted_model)
+    return tuple(track_scores[i] for i in range(len(tracks)))
 
 
-def _scored(settings: Settings) -> Callable[[Track, Floats, ChangeModel], TrackScore]:
-    def scored(track: Track, table: Floats, model: ChangeModel) -> TrackScore:
-        boundaries = tuple(Boundary(t, known) for t, known in decided(table, model, None, settings))
-        return score(track.truth, Heard(heard_time(len(track.vectors)), boundaries, ()))
+def _make_scorer(settings: Settings) -> Callable[[TrackTexture, Floats, BoundaryModel], TrackScore]:
+    def score_table(track: TrackTexture, table: Floats, model: BoundaryModel) -> TrackScore:
+        boundaries = tuple(confirm_boundaries(table, model, None, settings))
+        return score_track(track.truth, TrackPredictions(time_after_steps(len(track.vectors)), boundaries, ()))
 
-    return scored
+    return score_table
 
 
-def _said(table: Floats, model: ChangeModel, settings: Settings) -> Iterator[tuple[float, float]]:
-    """(t, probability) of everything that would be said if it took next to nothing to say it."""
-    changes = ChangePoints(
-        msgspec.structs.replace(settings, provisional_probability=_BARELY), replace(model, spoken=AS_JUDGED)
+def _all_predictions(table: Floats, model: BoundaryModel, settings: Settings) -> Iterator[tuple[float, float]]:
+    """Yield (t, probability) of the boundaries that are predicted with a very low threshold, without calibration."""
+    tracker = BoundaryTracker(
+        msgspec.structs.replace(settings, provisional_probability=_LOWEST_PROBABILITY),
+        replace(model, calibration=IDENTITY_CALIBRATION),
     )
     for probabilities in table:
-        for change in changes.push(probabilities):
-            if change.state != "retracted":
-                yield float(boundary_time(change.step)), change.probability
+        for decision in tracker.push(probabilities):
+            if decision.state != "retracted":
+                yield float(step_to_time(decision.step)), decision.probability
 
 
-def _mended(table: Floats, slope: float, shift: float) -> Floats:
+def _calibrate_table(table: Floats, slope: float, shift: float) -> Floats:
     with np.errstate(divide="ignore"):
         log_odds = np.log(table) - np.log1p(-table)
-    mended: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
-    return mended
+    new_table: Floats = np.where(table > 0.0, 1.0 / (1.0 + np.exp(-slope * log_odds - shift)), 0.0)
+    return new_table
 
 
-def _true(truth: Annotated, t: float) -> bool:
+def _is_true_boundary(truth: AnnotatedFile, t: float) -> bool:
     if truth.kind == "transitions":
         return any(span.start - _MARGIN_S <= t <= span.end + _MARGIN_S for span in truth.spans)
     return any(abs(t - boundary) <= _MARGIN_S for boundary in scores.inner_boundaries(truth.spans))
 
 
-def _changes(file: Annotated) -> int:
+def _count_changes(file: AnnotatedFile) -> int:
     return len(file.spans) - (file.kind != "transitions")
 
 
-def _listened(files: list[Annotated], jobs: int, progress: Progress) -> list[Track]:
+def _extract_tracks(files: list[AnnotatedFile], jobs: int, progress: ProgressCallback) -> list[TrackTexture]:
     vectors: dict[int, Floats] = {}
-    for number, found in each(texture_of, [(file.audio,) for file in files], jobs):
-        vectors[number] = found
-        progress(len(vectors), len(files), f"listening: {files[number].audio.stem}")
-    return [Track(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]
+    for number, texture in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
+        check_annotation_ends_with_sound(files[number], time_after_steps(len(texture)))
+        vectors[number] = texture
+        progress(len(vectors), len(files), f"extracting features: {files[number].audio.stem}")
+    return [TrackTexture(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]
 
 
-def _testimonies(work: list[tuple[Track, ChangeModel]], jobs: int, progress: Progress, what: str) -> list[Floats]:
+def _predict_tracks(
+    work: list[tuple[TrackTexture, BoundaryModel]], jobs: int, progress: ProgressCallback, stage: str
+) -> list[Floats]:
     tables: dict[int, Floats] = {}
-    for number, table in each(judged, work, jobs):
+    for number, table in run_parallel(compute_boundary_probabilities, work, jobs):
         tables[number] = table
-        progress(len(tables), len(work), what)
+        progress(len(tables), len(work), stage)
     return [tables[number] for number in range(len(work))]

@@ -1,7 +1,7 @@
-"""Facts going out to files: one small module per format, and `FORMATS`, which knows them all.
+"""File formats for the results: one module per format, and `FORMATS`, the table of all of them.
 
-A format is a function from events to text, piece by piece. JSON lines are written as the events come; the
-others are written from the whole `Recording`, since a later event may rename an earlier section.
+A format is a function from events to pieces of text. JSON lines are written as the events come; the other formats are
+written from the whole `Recording`, since a later event can relabel an earlier section.
 """
 
 from __future__ import annotations
@@ -9,39 +9,45 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from streamseg.envelope import Envelope
 from streamseg.outputs import audacity, csv, cue, jams, jsonl, lab, podcast_chapters, rekordbox, rttm, subtitles
-from streamseg.outputs.recording import Recording, Section, recording_of
+from streamseg.outputs.recording import RecordedSection, Recording, collect_recording
+from streamseg.wire.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How events become one kind of file: its usual suffix, its media type, and the writer."""
+class OutputFormat:
+    """A file format for results: its file suffix, its media type, and the function that renders events in it.
+
+    suffix: the usual one, with its dot. media_type: for HTTP. render: the function that converts the events of a stream
+    to the text of the file, in pieces.
+    """
 
     suffix: str
     media_type: str
-    write: Callable[[Iterable[Envelope]], Iterator[str]]
+    render: Callable[[Iterable[Envelope]], Iterator[str]]
 
 
-def _sheet(suffix: str, media_type: str, write: Callable[[Recording], str]) -> Format:
-    def pieces(envelopes: Iterable[Envelope]) -> Iterator[str]:
-        yield write(recording_of(envelopes))
+def _make_recording_format(suffix: str, media_type: str, render_recording: Callable[[Recording], str]) -> OutputFormat:
+    """Make the format of a function that renders a whole recording."""
 
-    return Format(suffix, media_type, pieces)
+    def render(envelopes: Iterable[Envelope]) -> Iterator[str]:
+        yield render_recording(collect_recording(envelopes))
+
+    return OutputFormat(suffix, media_type, render)
 
 
-FORMATS: dict[str, Format] = {
-    "jsonl": Format(".jsonl", "application/x-ndjson", jsonl.write),
-    "audacity": _sheet(".txt", "text/plain", audacity.write),
-    "cue": _sheet(".cue", "application/x-cue", cue.write),
-    "csv": _sheet(".csv", "text/csv", csv.write),
-    "jams": _sheet(".jams", "application/json", jams.write),
-    "lab": _sheet(".lab", "text/plain", lab.write),
-    "podcast-chapters": _sheet(".json", "application/json+chapters", podcast_chapters.write),
-    "rekordbox": _sheet(".xml", "application/xml", rekordbox.write),
-    "rttm": _sheet(".rttm", "text/plain", rttm.write),
-    "srt": _sheet(".srt", "application/x-subrip", subtitles.write_srt),
-    "webvtt": _sheet(".vtt", "text/vtt", subtitles.write_webvtt),
+FORMATS: dict[str, OutputFormat] = {
+    "jsonl": OutputFormat(".jsonl", "application/x-ndjson", jsonl.render),
+    "audacity": _make_recording_format(".txt", "text/plain", audacity.render),
+    "cue": _make_recording_format(".cue", "application/x-cue", cue.render),
+    "csv": _make_recording_format(".csv", "text/csv", csv.render),
+    "jams": _make_recording_format(".jams", "application/json", jams.render),
+    "lab": _make_recording_format(".lab", "text/plain", lab.render),
+    "podcast-chapters": _make_recording_format(".json", "application/json+chapters", podcast_chapters.render),
+    "rekordbox": _make_recording_format(".xml", "application/xml", rekordbox.render),
+    "rttm": _make_recording_format(".rttm", "text/plain", rttm.render),
+    "srt": _make_recording_format(".srt", "application/x-subrip", subtitles.render_srt),
+    "webvtt": _make_recording_format(".vtt", "text/vtt", subtitles.render_webvtt),
 }
 
-__all__ = ["FORMATS", "Format", "Recording", "Section", "recording_of"]
+__all__ = ["FORMATS", "OutputFormat", "RecordedSection", "Recording", "collect_recording"]

@@ -1,20 +1,20 @@
-"""JAMS: the annotation format of music research, written by its own library (`pip install 'streamseg[jams]'`)."""
+"""JAMS, an annotation format of music research; needs the library `jams` (`pip install 'streamseg[jams]'`)."""
 
 from __future__ import annotations
 
-from streamseg.errors import OutputFailed
+from streamseg.errors import OutputError
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
-    """One annotation of namespace `segment_open`, a section an observation, with the label's confidence.
+def render(recording: Recording) -> str:
+    """Render a JAMS document: one annotation of the namespace `segment_open`, with one observation per section.
 
-    Raises OutputFailed when the library is not installed.
+    Raises OutputError when the library is not installed.
     """
     try:
         import jams
     except ImportError:
-        raise OutputFailed("JAMS needs a library of its own: pip install 'streamseg[jams]'") from None
+        raise OutputError("JAMS needs the library jams: pip install 'streamseg[jams]'") from None
     end = recording.sections[-1].end
     segments = jams.Annotation(namespace="segment_open", duration=end)
     segments.annotation_metadata.annotation_tools = "streamseg"
@@ -22,7 +22,7 @@ def write(recording: Recording) -> str:
         segments.append(
             time=section.start,
             duration=section.end - section.start,
-            value=section.called,
+            value=section.display_name,
             confidence=section.label_confidence,
         )
     document = jams.JAMS()

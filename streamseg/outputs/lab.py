@@ -1,13 +1,16 @@
-"""MIREX `.lab`: `start end label`, seconds; what mir_eval and the annotation sets of the field read."""
+"""MIREX `.lab`: `start end label`, in seconds; read by mir_eval and used by most annotated data sets."""
 
 from __future__ import annotations
 
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
-    """One line a section, with the bare label: white space separates columns, so a label has none."""
+def render(recording: Recording) -> str:
+    """Render the text of a `.lab` file: one line per section, with start, end, and name or label.
+
+    Times are in seconds. White space in a name becomes `_`.
+    """
     return "".join(
-        f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.called.split())}\n"
+        f"{section.start:.6f}\t{section.end:.6f}\t{'_'.join(section.display_name.split())}\n"
         for section in recording.sections
     )

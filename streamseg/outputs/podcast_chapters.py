@@ -1,4 +1,4 @@
-"""Podcasting 2.0 JSON chapters, version 1.2.0: podcast apps show and jump to them."""
+"""Podcasting 2.0 JSON chapters, version 1.2.0, for podcast apps."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
-    """One chapter a section."""
+def render(recording: Recording) -> str:
+    """Render podcast chapters as a JSON document, with one chapter per section; times are in seconds."""
     chapters = [
         {"startTime": round(section.start, 3), "endTime": round(section.end, 3), "title": section.title}
         for section in recording.sections

@@ -1,4 +1,4 @@
-"""rekordbox XML collection: sections as memory cues on the track; File > Import, in preferences the XML's path."""
+"""rekordbox XML collection: one memory cue per section. The path of the XML is set in the preferences of rekordbox."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from xml.etree import ElementTree
 
 from streamseg.outputs.recording import Recording
 
-_MEMORY_CUE = "-1"  # hot cues would be 0 to 7, fewer than most mixes have sections
+_MEMORY_CUE = "-1"  # hot cues are 0 to 7; most mixes have more sections
 
 
-def write(recording: Recording) -> str:
-    """One `POSITION_MARK` a section; the track is found by its absolute `file://` address."""
+def render(recording: Recording) -> str:
+    """Render a rekordbox XML collection of one track, with one memory cue (`POSITION_MARK`) per section.
+
+    The absolute `file://` address of the sound file identifies the track.
+    """
     root = ElementTree.Element("DJ_PLAYLISTS", Version="1.0.0")
     ElementTree.SubElement(root, "PRODUCT", Name="streamseg", Version="1", Company="")
     collection = ElementTree.SubElement(root, "COLLECTION", Entries="1")
@@ -22,7 +25,7 @@ def write(recording: Recording) -> str:
         TrackID="1",
         Name=recording.stem,
         TotalTime=str(round(recording.sections[-1].end)),
-        Location=_location(recording.audio),
+        Location=_make_address(recording.audio),
     )
     for section in recording.sections:
         ElementTree.SubElement(
@@ -32,8 +35,8 @@ def write(recording: Recording) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _location(audio: str) -> str:
-    """The file's address with its host named; bytes of a name that are no UTF-8 stay the bytes they are."""
+def _make_address(audio: str) -> str:
+    """The `file://localhost` address of the file; bytes of the name that are not UTF-8 are kept."""
     path = Path(audio).absolute()
     try:
         address = path.as_uri()

@@ -1,15 +1,18 @@
-"""RTTM (NIST): what diarization tools read; each label stands where they have a speaker."""
+"""RTTM (NIST), the format of speaker diarization, with the label in place of the speaker."""
 
 from __future__ import annotations
 
 from streamseg.outputs.recording import Recording
 
 
-def write(recording: Recording) -> str:
-    """One `SPEAKER` line a section: file, channel, start, duration, label."""
+def render(recording: Recording) -> str:
+    """Render the text of an RTTM file, one `SPEAKER` line per section: file, channel, start, duration, label.
+
+    Times are in seconds. White space in a name becomes `_`.
+    """
     file = "_".join(recording.stem.split())
     return "".join(
         f"SPEAKER {file} 1 {section.start:.3f} {section.end - section.start:.3f} "
-        f"<NA> <NA> {'_'.join(section.called.split())} <NA> <NA>\n"
+        f"<NA> <NA> {'_'.join(section.display_name.split())} <NA> <NA>\n"
         for section in recording.sections
     )

@@ -1,7 +1,8 @@
-"""The server room: events in at one door, every client served at the other. It never sees samples."""
+"""The server: records the events of live streams and sends them to clients. It never processes samples."""
 
 from streamseg.server.hub import Hub
-from streamseg.server.stream import Controls, Position
 from streamseg.server.websocket import Server, serve
+from streamseg.wire.controls import StreamControls
+from streamseg.wire.progress import StreamProgress
 
-__all__ = ["Controls", "Hub", "Position", "Server", "serve"]
+__all__ = ["Hub", "Server", "StreamControls", "StreamProgress", "serve"]

@@ -1,15 +1,15 @@
-"""One connection's side of the conversation, without a socket and without a clock.
+"""The server's side of the protocol for one connection, as a state machine without socket and clock.
 
 ::
 
                  hello ▶                 ▶ identified
-    (connected) ────────▶ GREETED ───────────────────▶ OPEN ──┐ request ▶ response
+    (connected) ──────▶ HELLO_SENT ──────────────────▶ OPEN ──┐ request ▶ response
                              │   identify                │ ◀──┘
                              └── anything wrong ─▶ CLOSED ◀── too fast, unreadable, unknown op
 
-Messages and times go in; actions come out: text to send, a code to close with, a client to let in, a request to
-meet. The adapter performs them and calls back. Whatever is wrong with a *message* closes the connection; whatever
-is wrong with a *request* is answered, because the client named the request and can be told.
+Messages and times go in; actions come out: text to send, a code to close with, a client to join, a request to handle.
+`ClientConnection` performs them and calls back. A fault of a *message* closes the connection; a fault of a *request* is
+answered with an error response, because the request has an id.
 """
 
 from __future__ import annotations
@@ -20,195 +20,227 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from streamseg.printable import one_line
-from streamseg.server import messages as m
-from streamseg.server.allowance import Allowance
-from streamseg.server.interest import Interest
-from streamseg.server.tokens import Role, Tokens
+from streamseg.server.access_tokens import AccessTokens
+from streamseg.server.rate_limiter import RateLimiter
 from streamseg.settings import ServerSettings
+from streamseg.wire import frames
+from streamseg.wire import messages as m
+from streamseg.wire import requests as r
+from streamseg.wire.codes import CloseCode, RequestErrorCode
+from streamseg.wire.printable import make_one_line
+from streamseg.wire.topics import TopicFilter
+
+_WITHOUT_CONTROL_ADVICE = (
+    "this server has none, so nobody can control it: start it with a token of your choice in STREAMSEG_CONTROL_TOKEN, "
+    "and give the client the same"
+)
+_WITH_CONTROL_ADVICE = (
+    "this client gave no token, or the read token: give the token that the server was started with, on the command "
+    "line in STREAMSEG_CONTROL_TOKEN or with --token"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Send:
-    """Send this text."""
+class SendMessageAction:
+    """An action that the caller of `ServerProtocol` must perform: send the message `text` (JSON) to the client."""
 
     text: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Close:
-    """Close with this code; nothing more will be said."""
+class CloseConnectionAction:
+    """An action for the caller of `ServerProtocol`: close the connection with this code and reason; send no more."""
 
-    code: m.CloseCode
+    code: CloseCode
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class LetIn:
-    """The client identified itself: join it to its streams, then call `identified`."""
+class JoinStreamsAction:
+    """An action for the caller of `ServerProtocol`: add the client to `streams`, then call `send_identified`.
 
-    interest: Interest
+    resume: by stream, the last event that the client received.
+    """
+
+    topic_filter: TopicFilter
     streams: tuple[str, ...]
-    resume: dict[str, m.Cursor]
+    resume: dict[str, m.EventCursor]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Meet:
-    """Meet this request, then call `respond` or `refuse` with its id."""
+class HandleRequestAction:
+    """An action for the caller of `ServerProtocol`: carry out `request`, then call `send_response` or `send_error`.
+
+    id: of the request; the response or error has the same one.
+    """
 
     id: int | str
-    request: m.Request
+    request: r.ClientRequest
 
 
-Action: TypeAlias = Send | Close | LetIn | Meet
+ProtocolAction: TypeAlias = SendMessageAction | CloseConnectionAction | JoinStreamsAction | HandleRequestAction
 
 
-class State(enum.Enum):
-    """Where the conversation stands."""
+class ProtocolState(enum.Enum):
+    """The state of one connection: HELLO_SENT, then OPEN (the client is accepted), then CLOSED (by the server)."""
 
-    GREETED = enum.auto()
+    HELLO_SENT = enum.auto()
     OPEN = enum.auto()
     CLOSED = enum.auto()
 
 
-class Connection:
-    """One client's conversation."""
+class ServerProtocol:
+    """The server's side of the protocol, without a socket: turns one client's messages into actions for the caller.
 
-    def __init__(self, hello: m.Hello, tokens: Tokens, settings: ServerSettings, now: float) -> None:
-        """hello: what to say first. now: seconds on any clock that does not jump, as all `now` below."""
+    client (its name), role and topic_filter are set when it identifies itself.
+    """
+
+    def __init__(self, hello: m.Hello, tokens: AccessTokens, settings: ServerSettings, now: float) -> None:
+        """hello: the first message, made for this client. now: seconds on a monotonic clock, here and below."""
         self._hello = hello
         self._tokens = tokens
         self._settings = settings
         self._deadline = now + settings.identify_timeout_s
-        self._allowance = Allowance(settings.messages_per_s, settings.message_burst, now)
-        self.state = State.GREETED
+        self._rate_limiter = RateLimiter(settings.messages_per_s, settings.message_burst, now)
+        self.state = ProtocolState.HELLO_SENT
         self.client = ""
-        self.role: Role = "read"
-        self.interest = Interest()
+        self.role: m.Role = "read"
+        self.topic_filter = TopicFilter()
 
-    def greet(self) -> list[Action]:
-        """The server speaks first."""
-        return [Send(m.message("hello", self._hello))]
+    def send_hello(self) -> list[ProtocolAction]:
+        """Return the action that sends `hello`, the first message of the connection."""
+        return [SendMessageAction(frames.encode_message("hello", self._hello))]
 
-    def expire(self, now: float) -> list[Action]:
-        """Close when the client has not identified itself in time."""
-        if self.state is State.GREETED and now >= self._deadline:
-            return self._close(m.CloseCode.NOT_IDENTIFIED, "no identify in time")
+    def close_if_unidentified(self, now: float) -> list[ProtocolAction]:
+        """Return the action that closes the connection if the client is not identified in time; otherwise no action."""
+        if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
+            return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
-    def receive(self, text: str | bytes, now: float) -> list[Action]:
-        """Take in one message."""
-        if self.state is State.CLOSED:
+    def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
+        """Process one message of the client; return the actions to perform, in order. text: bytes if it was binary."""
+        if self.state is ProtocolState.CLOSED:
             return []
-        if not self._allowance.take(now):
-            return self._close(m.CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
+        if not self._rate_limiter.spend(now):
+            return self._close(CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
-            return self._close(m.CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
+            return self._close(CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
         try:
-            received = msgspec.json.decode(text)
+            message = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
-            return self._close(m.CloseCode.UNREADABLE, "not JSON")
-        if not isinstance(received, dict):
-            return self._close(m.CloseCode.WRONG_TYPE, "a message is an object with `op` and `d`")
-        for field, kind in (("op", str), ("d", dict)):
-            if field not in received:
-                return self._close(m.CloseCode.MISSING_FIELD, f"no `{field}`")
-            if not isinstance(received[field], kind):
-                return self._close(m.CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
-        match received["op"]:
-            case "identify" if self.state is State.GREETED:
-                return self._identify(received["d"])
+            return self._close(CloseCode.UNREADABLE, "not JSON")
+        if not isinstance(message, dict):
+            return self._close(CloseCode.WRONG_TYPE, "a message is an object with `op` and `d`")
+        for field, field_type in (("op", str), ("d", dict)):
+            if field not in message:
+                return self._close(CloseCode.MISSING_FIELD, f"no `{field}`")
+            if not isinstance(message[field], field_type):
+                return self._close(CloseCode.WRONG_TYPE, f"`{field}` is of the wrong type")
+        match message["op"]:
+            case "identify" if self.state is ProtocolState.HELLO_SENT:
+                return self._identify(message["d"])
             case "identify":
-                return self._close(m.CloseCode.ALREADY_IDENTIFIED, "identified already")
-            case "request" if self.state is State.OPEN:
-                return self._request(received["d"])
+                return self._close(CloseCode.ALREADY_IDENTIFIED, "identified already")
+            case "request" if self.state is ProtocolState.OPEN:
+                return self._request(message["d"])
             case "request":
-                return self._close(m.CloseCode.NOT_IDENTIFIED, "identify first")
+                return self._close(CloseCode.NOT_IDENTIFIED, "identify first")
             case _:
-                return self._close(m.CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
+                return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
-    def identified(self, session: str, streams: dict[str, m.Joined]) -> list[Action]:
-        """The client was joined to its streams."""
-        if self.state is State.CLOSED:
+    def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
+        """Return the action that sends `identified` (client accepted); call this after the client joined its streams.
+
+        session: id of the connection. streams: by name, where the client starts in each.
+        """
+        if self.state is ProtocolState.CLOSED:
             return []
-        said = m.Identified(protocol=m.PROTOCOL, session=session, role=self.role, streams=streams)
-        return [Send(m.message("identified", said))]
+        message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
+        return [SendMessageAction(frames.encode_message("identified", message))]
 
-    def respond(self, answer: m.Answer) -> list[Action]:
-        """A request was met, or not."""
-        return [Send(m.message("response", answer))]
+    def send_response(self, response: r.Response) -> list[ProtocolAction]:
+        """Return the action that sends the response to a request."""
+        return [SendMessageAction(frames.encode_message("response", response))]
 
-    def refuse(self, id: int | str, code: m.Refusal, reason: str) -> list[Action]:
-        """A request was not met."""
-        return self.respond(m.Refused(id=id, error=m.Error(int(code), reason)))
+    def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
+        """Return the action that sends an error response to the request `id`. reason: a sentence for a person."""
+        return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
-    def _identify(self, d: dict[str, Any]) -> list[Action]:
+    def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
         version = d.get("protocol")
-        if isinstance(version, int) and not m.PROTOCOL >= version >= m.PROTOCOL:
-            return self._close(m.CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL}")
+        if isinstance(version, int) and version != m.PROTOCOL_VERSION:
+            return self._close(
+                CloseCode.UNSUPPORTED_VERSION, f"protocol {version}; this server speaks {m.PROTOCOL_VERSION}"
+            )
         try:
-            asked = msgspec.convert(d, m.Identify)
+            identify = msgspec.convert(d, m.Identify)
         except msgspec.ValidationError as error:
-            return self._close(_close_code(error), str(error))
-        role = self._tokens.role(self._hello.auth.challenge if self._hello.auth else "", asked.auth)
+            return self._close(_close_code_of(error), str(error))
+        role = self._tokens.role_for_proof(self._hello.auth.challenge if self._hello.auth else "", identify.auth)
         if role is None:
-            return self._close(m.CloseCode.NOT_AUTHORISED, "no valid token")
-        streams = tuple(dict.fromkeys(self._hello.streams if asked.streams is None else asked.streams))
+            return self._close(CloseCode.NOT_AUTHORISED, "no valid token")
+        streams = tuple(dict.fromkeys(self._hello.streams if identify.streams is None else identify.streams))
         unknown = [name for name in streams if name not in self._hello.streams]
         if unknown:
             return self._close(
-                m.CloseCode.WRONG_VALUE, f"no stream {unknown[0]!r}; streams: {', '.join(self._hello.streams)}"
+                CloseCode.WRONG_VALUE, f"no stream {unknown[0]!r}; streams: {', '.join(self._hello.streams)}"
             )
         if len(streams) > self._settings.max_streams_per_client:
-            return self._close(m.CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
-        self.state, self.role, self.client = State.OPEN, role, one_line(asked.client)  # it is said in events
-        self.interest = Interest.of(asked.subscribe, asked.min_state)
-        resume = {name: cursor for name, cursor in asked.resume.items() if name in streams}
-        return [LetIn(self.interest, streams, resume)]
+            return self._close(CloseCode.WRONG_VALUE, f"more than {self._settings.max_streams_per_client} streams")
+        self.state, self.role = ProtocolState.OPEN, role
+        self.client = make_one_line(identify.client)  # events contain it
+        self.topic_filter = TopicFilter.from_identify(identify.subscribe, identify.min_state)
+        resume = {name: cursor for name, cursor in identify.resume.items() if name in streams}
+        return [JoinStreamsAction(self.topic_filter, streams, resume)]
 
-    def _request(self, d: dict[str, Any]) -> list[Action]:
+    def _request(self, d: dict[str, Any]) -> list[ProtocolAction]:
         id = d.get("id")
         if "id" not in d:
-            return self._close(m.CloseCode.MISSING_FIELD, "no `id` in the request")
+            return self._close(CloseCode.MISSING_FIELD, "no `id` in the request")
         if isinstance(id, bool) or not isinstance(id, int | str) or (isinstance(id, str) and len(id) > 200):
-            return self._close(m.CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
+            return self._close(CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
         if "type" not in d:
-            return self.refuse(id, m.Refusal.MISSING_FIELD, f"no `type`; known: {', '.join(m.REQUESTS)}")
-        kind = m.REQUESTS.get(d["type"]) if isinstance(d["type"], str) else None
-        if kind is None:
-            return self.refuse(id, m.Refusal.UNKNOWN_TYPE, f"unknown type; known: {', '.join(m.REQUESTS)}")
+            return self.send_error(
+                id, RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(r.REQUEST_TYPES)}"
+            )
+        request_class = r.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
+        if request_class is None:
+            return self.send_error(
+                id, RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(r.REQUEST_TYPES)}"
+            )
         try:
-            request: m.Request = msgspec.convert(d, kind)  # type: ignore[assignment]
+            request: r.ClientRequest = msgspec.convert(d, request_class)  # type: ignore[assignment]
         except msgspec.ValidationError as error:
-            return self.refuse(id, _refusal(error), str(error))
-        if isinstance(request, m.Control) and self.role != "control":
-            return self.refuse(id, m.Refusal.NOT_ALLOWED, f"`{d['type']}` takes the control token")
-        if isinstance(request, m.Subscribe):
-            self.interest = self.interest.plus(request.subscribe)
-        elif isinstance(request, m.Unsubscribe):
-            self.interest = self.interest.minus(request.subscribe)
-        return [Meet(id, request)]
+            return self.send_error(id, _error_code_of(error), str(error))
+        if isinstance(request, r.ControlRequest) and self.role != "control":
+            advice = _WITH_CONTROL_ADVICE if self._tokens.has_control_token else _WITHOUT_CONTROL_ADVICE
+            return self.send_error(id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token; {advice}")
+        if isinstance(request, r.SubscribeRequest):
+            self.topic_filter = self.topic_filter.with_topics(request.subscribe)
+        elif isinstance(request, r.UnsubscribeRequest):
+            self.topic_filter = self.topic_filter.without_topics(request.subscribe)
+        return [HandleRequestAction(id, request)]
 
-    def _close(self, code: m.CloseCode, reason: str) -> list[Action]:
-        self.state = State.CLOSED
+    def _close(self, code: CloseCode, reason: str) -> list[ProtocolAction]:
+        self.state = ProtocolState.CLOSED
         # RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code.
-        return [Close(code, reason.encode()[:120].decode(errors="ignore"))]
+        return [CloseConnectionAction(code, reason.encode()[:120].decode(errors="ignore"))]
 
 
-def _close_code(error: msgspec.ValidationError) -> m.CloseCode:
+def _close_code_of(error: msgspec.ValidationError) -> CloseCode:
     return {
-        m.Refusal.MISSING_FIELD: m.CloseCode.MISSING_FIELD,
-        m.Refusal.WRONG_TYPE: m.CloseCode.WRONG_TYPE,
-        m.Refusal.WRONG_VALUE: m.CloseCode.WRONG_VALUE,
-    }[_refusal(error)]
+        RequestErrorCode.MISSING_FIELD: CloseCode.MISSING_FIELD,
+        RequestErrorCode.WRONG_TYPE: CloseCode.WRONG_TYPE,
+        RequestErrorCode.WRONG_VALUE: CloseCode.WRONG_VALUE,
+    }[_error_code_of(error)]
 
 
-def _refusal(error: msgspec.ValidationError) -> m.Refusal:
-    # msgspec tells the kinds of fault apart by its sentences alone (tests/test_dependencies.py knows them). Only their
-    # beginnings count: further on stands what the client sent.
-    said = str(error)
-    if said.startswith("Object missing required field"):
-        return m.Refusal.MISSING_FIELD
-    if said.startswith("Expected") and ", got " in said:
-        return m.Refusal.WRONG_TYPE
-    return m.Refusal.WRONG_VALUE
+def _error_code_of(error: msgspec.ValidationError) -> RequestErrorCode:
+    # Only its messages tell msgspec's kinds of fault apart (tests/integration/test_dependencies.py checks them).
+    # Only their beginnings count: the rest may contain what the client sent.
+    text = str(error)
+    if text.startswith("Object missing required field"):
+        return RequestErrorCode.MISSING_FIELD
+    if text.startswith("Expected") and ", got " in text:
+        return RequestErrorCode.WRONG_TYPE
+    return RequestErrorCode.WRONG_VALUE

@@ -1,7 +1,7 @@
-"""One stream as its listeners see it: what was sent, up to where, and to whom.
+"""One stream on the server: its state, its cursor, and the clients that receive it.
 
 Everything here happens on the event loop, and only for events that may be sent (committed to the history, where
-there is one). So the state, the cursor in heartbeats and the snapshot always agree with what listeners have got.
+there is one). So the state, the cursor in heartbeats and the snapshot always agree with what clients have received.
 """
 
 from __future__ import annotations
@@ -13,244 +13,176 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
-from streamseg.envelope import Envelope, encode
-from streamseg.events import AlarmKind, Event, topic
-from streamseg.server.interest import Interest
-from streamseg.server.messages import (
-    HIGH_VOLUME,
-    Beat,
-    CloseCode,
-    Joined,
-    StreamSnapshot,
-    Verdict,
-    event_message,
-    message,
-    text_frame,
-)
-from streamseg.server.snapshot import Fold
-from streamseg.server.subjects import Subjects
-
-_BATCH_EVENTS = 64
+from streamseg.history.batches import EncodedEvent, EventBatch
+from streamseg.server.label_alarm_registry import LabelAndAlarmRegistry
+from streamseg.wire.codes import CloseCode
+from streamseg.wire.controls import StreamControls
+from streamseg.wire.frames import encode_event_message, encode_message, make_text_frame
+from streamseg.wire.messages import EventCursor, HeartbeatEntry, JoinedStream, StreamSnapshot
+from streamseg.wire.progress import StreamProgress
+from streamseg.wire.snapshot import SnapshotBuilder
+from streamseg.wire.topics import TopicFilter
 
 
-class Position(msgspec.Struct, frozen=True):
-    """How far a stream was heard.
+class StreamClient(Protocol):
+    """The interface by which a stream sends to one connected client; `ClientConnection` implements it."""
 
-    t, watermark: stream seconds; nothing at or before the watermark changes any more.
-    lag_s: how far the engine is behind the sound. dropped_samples: lost so far, per channel.
-    engine_s: seconds the engine has worked so far.
+    def send_frames(self, frames: bytes) -> None:
+        """Send WebSocket frames at once; close the connection if the client is too slow. Never waits."""
+
+    def send_paced_frames(self, frames: bytes) -> None:
+        """Send frames not counted towards the slow-client limit; await `wait_until_drained` between calls.
+
+        Never waits itself.
+        """
+
+    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
+        """Send high-volume events of a topic; drop and count them if the client is slow. Never waits.
+
+        event_count: how many events `frames` contains.
+        """
+
+    async def wait_until_drained(self) -> bool:
+        """Wait until the client has read most of the waiting bytes; return False if the client has disconnected."""
+
+    def send_identified(self, streams: dict[str, JoinedStream]) -> None:
+        """Send the message `identified`: it tells the client that it is accepted and where it starts in each stream.
+
+        streams: by name, where the client starts in each.
+        """
+
+    def close_connection(self, code: CloseCode, reason: str) -> None:
+        """Close the connection with this code. reason: a sentence for a person."""
+
+
+class ServedStream:
+    """Keeps the state of one stream, and sends its events to the clients that receive it.
+
+    epoch, offset: of the last event sent. controls: carries out control requests; None refuses them. has_ended: whether
+    the stream had controls and has ended. source: where the sound comes from, shown only to clients that may control.
+    is_recorded: whether the newest events are in the history.
     """
 
-    t: float
-    watermark: float
-    lag_s: float = 0.0
-    dropped_samples: int = 0
-    engine_s: float = 0.0
-
-
-class Controls(Protocol):
-    """What clients and the history may ask of whoever feeds a stream.
-
-    Called on the event loop: take note and return at once. A method raises AskedWrongly to refuse.
-    What follows (`label.named`, `alarm.acknowledged`, a new epoch) comes back through `Hub.publish`.
-    """
-
-    def finish(self) -> None:
-        """Say everything pending, then stop the stream."""
-
-    def reset(self) -> None:
-        """Say everything pending, then begin a new epoch over the same source."""
-
-    def mark(self, t: float, verdict: Verdict) -> None:
-        """Judge the boundary at `t` (stream seconds), or say that there is one."""
-
-    def name(self, label: str, name: str, by: str) -> None:
-        """Give a label a name."""
-
-    def acknowledge(self, alarm: AlarmKind, by: str) -> None:
-        """Take notice of an alarm."""
-
-    def set_sensitivity(self, sensitivity: float) -> None:
-        """Report more or fewer changes (0 to 1) from the next epoch on."""
-
-    def say(self, event: Event) -> None:
-        """Stamp this event in order with the stream's own and publish it (`history.failed`, `history.restored`)."""
-
-
-class Listener(Protocol):
-    """A client, as a stream sees it."""
-
-    def send(self, frames: bytes) -> None:
-        """Send these frames, or hang up. Never blocks."""
-
-    def send_piece(self, frames: bytes) -> None:
-        """Send a piece of what is sent only as fast as it is read (see `drained`). Never blocks, never hangs up."""
-
-    def send_high_volume(self, topic: str, n: int, frames: bytes) -> None:
-        """Send these n events of a topic, or count them as dropped. Never blocks."""
-
-    async def drained(self) -> bool:
-        """Wait until little is left to send, and let others have their turn; false when the client is gone."""
-
-    def joined(self, streams: dict[str, Joined]) -> None:
-        """Tell the client that it is in, and where it stands in each stream."""
-
-    def hang_up(self, code: CloseCode, reason: str) -> None:
-        """Close the connection."""
-
-
-class Said(msgspec.Struct, frozen=True):
-    """One event on its way out: encoded once, for everybody."""
-
-    envelope: Envelope
-    json: bytes
-    topic: str
-
-    @property
-    def high_volume(self) -> bool:
-        """Whether it goes unnumbered, unkept, and first overboard."""
-        return self.topic in HIGH_VOLUME
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What a stream said at once, all of one epoch, and how far it was then.
-
-    Without events it only tells the position, or that an epoch begins.
-    """
-
-    stream: str
-    epoch: str | None
-    said: tuple[Said, ...]
-    position: Position | None
-
-
-def say(envelope: Envelope) -> Said:
-    """Encode an event for sending."""
-    return Said(envelope, encode(envelope), topic(envelope.type))
-
-
-def by_epoch(stream: str, kept: list[Said], position: Position) -> list[Batch]:
-    """Batches of one epoch each, of bounded size; the position belongs to the last."""
-    batches: list[Batch] = []
-    for said in kept:
-        epoch = said.envelope.epoch
-        if batches and batches[-1].epoch == epoch and len(batches[-1].said) < _BATCH_EVENTS:
-            batches[-1] = Batch(stream, epoch, (*batches[-1].said, said), None)
-        else:
-            batches.append(Batch(stream, epoch, (said,), None))
-    if batches:
-        batches[-1] = Batch(stream, batches[-1].epoch, batches[-1].said, position)
-    return batches
-
-
-class Stream:
-    """One named stream."""
-
-    def __init__(self, name: str, epoch: str, controls: Controls | None) -> None:
+    def __init__(self, name: str, epoch: str, controls: StreamControls | None) -> None:
         self.name = name
         self.controls = controls
-        self.source: str | None = None  # where its sound comes from; for who may control
+        self.has_ended = False
+        self.source: str | None = None
         self.epoch = epoch
         self.offset = 0
-        self.position = Position(0.0, 0.0)
-        self.kept = True
-        self.fold = Fold()
-        self.fold.begin(epoch)
-        self.subjects = Subjects()
-        self.counts: Counter[str] = Counter()
-        self._listeners: dict[Interest, set[Listener]] = {}
-        self._snapshot_frame: bytes | None = None  # encoded once for all who join before the state changes
+        self.progress = StreamProgress(0.0, 0.0)
+        self.is_recorded = True
+        self.snapshot_builder = SnapshotBuilder()
+        self.snapshot_builder.start_epoch(epoch)
+        self.labels_and_alarms = LabelAndAlarmRegistry()
+        self.event_counts: Counter[str] = Counter()
+        self._clients: dict[TopicFilter, set[StreamClient]] = {}
+        self._snapshot_frame: bytes | None = None  # encoded once for all clients that join before the state changes
 
     @property
-    def head(self) -> tuple[str, int]:
-        """The cursor after everything sent so far."""
-        return self.epoch, self.offset
+    def cursor(self) -> EventCursor:
+        """The epoch and the offset of the last event sent; offset 0 if none was sent in this epoch."""
+        return EventCursor(self.epoch, self.offset)
 
-    def deliver(self, batch: Batch, *, kept: bool = True) -> None:
-        """Send events to whoever wants them; the position holds once they are sent."""
+    def deliver_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
+        """Apply a batch of events to the state of the stream, and send them to the clients that subscribe to them.
+
+        is_recorded: whether the batch is in the history, which its messages tell.
+        """
         self._snapshot_frame = None
         if batch.epoch is not None and batch.epoch != self.epoch:
             self.epoch, self.offset = batch.epoch, 0
-            self.position = Position(0.0, 0.0)
-            self.fold.begin(batch.epoch)
-        for said in batch.said:
-            if isinstance(said.envelope.offset, int):
-                self.offset = said.envelope.offset
-            self.fold.push(said.envelope)
-            self.subjects.push(said.envelope)
-        if batch.said:
-            self.kept = kept
-        if batch.position is not None:
-            self.position = batch.position
-            self.fold.advance(batch.position.t, batch.position.watermark)
-        self.send(batch.said, kept=kept)
+            self.progress = StreamProgress(0.0, 0.0)
+            self.snapshot_builder.start_epoch(batch.epoch)
+        for event in batch.events:
+            if isinstance(event.envelope.offset, int):
+                self.offset = event.envelope.offset
+            self.snapshot_builder.apply_event(event.envelope)
+            self.labels_and_alarms.apply_event(event.envelope)
+        if batch.events:
+            self.is_recorded = is_recorded
+        if batch.progress is not None:
+            self.progress = batch.progress
+            self.snapshot_builder.set_position(batch.progress.t, batch.progress.watermark)
+        self.send_events(batch.events, is_recorded=is_recorded)
 
-    def send(self, events: Sequence[Said], *, kept: bool = True) -> None:
-        """Send events to whoever wants them, each with one write a listener."""
+    def send_events(self, events: Sequence[EncodedEvent], *, is_recorded: bool = True) -> None:
+        """Send events to the clients that subscribe to them, without changing the state of the stream."""
         if not events:
             return
-        frames = [text_frame(event_message(said.json, kept=kept)) for said in events]
-        for said in events:
-            self.counts[said.envelope.type] += 1
-        for interest, listeners in list(self._listeners.items()):
-            _send(interest, listeners, events, frames)
+        frames = [make_text_frame(encode_event_message(event.json, is_recorded=is_recorded)) for event in events]
+        for event in events:
+            self.event_counts[event.envelope.type] += 1
+        for topic_filter, clients in list(self._clients.items()):
+            _send_to_clients(topic_filter, clients, events, frames)
 
-    def listen(self, listener: Listener, interest: Interest) -> None:
-        """From the next event on, this listener hears the stream."""
-        self._listeners.setdefault(interest, set()).add(listener)
+    def add_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
+        """Add a client: from the next event on, the client receives the events that `topic_filter` selects."""
+        self._clients.setdefault(topic_filter, set()).add(client)
 
-    def leave(self, listener: Listener, interest: Interest) -> None:
-        """It hears it no longer."""
-        listeners = self._listeners.get(interest, set())
-        listeners.discard(listener)
-        if not listeners:
-            self._listeners.pop(interest, None)
+    def remove_client(self, client: StreamClient, topic_filter: TopicFilter) -> None:
+        """Stop sending events to this client. topic_filter: the one with which it was added."""
+        clients = self._clients.get(topic_filter, set())
+        clients.discard(client)
+        if not clients:
+            self._clients.pop(topic_filter, None)
 
-    def beat(self) -> Beat:
-        """How far the stream is, for a heartbeat."""
-        at = self.position
-        return Beat(
+    def make_heartbeat(self) -> HeartbeatEntry:
+        """Return this stream's part of a heartbeat message: how far the stream has been processed and sent."""
+        progress = self.progress
+        return HeartbeatEntry(
             epoch=self.epoch,
-            t=at.t,
-            watermark=at.watermark,
-            lag_s=at.lag_s,
+            t=progress.t,
+            watermark=progress.watermark,
+            lag_s=progress.lag_s,
             offset=self.offset,
-            dropped_samples=at.dropped_samples,
-            kept=self.kept,
+            dropped_samples=progress.dropped_samples,
+            kept=self.is_recorded,
         )
 
-    def joined(self, *, recovered: bool, with_snapshot: bool) -> Joined:
-        """Where a client stands that joins now."""
-        snapshot = self.fold.snapshot() if with_snapshot else UNSET
-        return Joined(epoch=self.epoch, offset=self.offset, recovered=recovered, replayed=0, snapshot=snapshot)
+    def make_joined_stream(self, *, is_recovered: bool, with_snapshot: bool) -> JoinedStream:
+        """Return this stream's part of the message `identified`, for a client that joins after all events sent so far.
 
-    def snapshot_frame(self) -> bytes:
-        """The frame of the message `snapshot`: the state right after everything sent so far."""
+        is_recovered: whether the client gets every event since its cursor. with_snapshot: whether to include the state.
+        """
+        snapshot = self.snapshot_builder.make_snapshot() if with_snapshot else UNSET
+        return JoinedStream(epoch=self.epoch, offset=self.offset, recovered=is_recovered, replayed=0, snapshot=snapshot)
+
+    def encode_snapshot_frame(self) -> bytes:
+        """Return a `snapshot` message as a WebSocket frame: the state of the stream after all events sent so far."""
         if self._snapshot_frame is None:
-            now = StreamSnapshot(stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.fold.snapshot())
-            self._snapshot_frame = text_frame(message("snapshot", now))
+            snapshot = StreamSnapshot(
+                stream=self.name, epoch=self.epoch, offset=self.offset, snapshot=self.snapshot_builder.make_snapshot()
+            )
+            self._snapshot_frame = make_text_frame(encode_message("snapshot", snapshot))
         return self._snapshot_frame
 
-    def state(self) -> dict[str, Any]:
-        """For `/status`: position, cursor, and what sounds now."""
-        return {**msgspec.to_builtins(self.beat()), "snapshot": msgspec.to_builtins(self.fold.snapshot())}
+    def make_status(self) -> dict[str, Any]:
+        """Return the progress, cursor and state of the stream, as `/status` contains them."""
+        return {
+            **msgspec.to_builtins(self.make_heartbeat()),
+            "snapshot": msgspec.to_builtins(self.snapshot_builder.make_snapshot()),
+        }
 
 
-def _send(interest: Interest, listeners: set[Listener], events: Sequence[Said], frames: list[bytes]) -> None:
-    wanted: list[bytes] = []
-    extras: dict[str, list[bytes]] = {}
-    for said, frame in zip(events, frames):
-        if not interest.wants(said.topic, said.envelope.type):
+def _send_to_clients(
+    topic_filter: TopicFilter, clients: set[StreamClient], events: Sequence[EncodedEvent], frames: list[bytes]
+) -> None:
+    """Send to clients of one filter the frames that they want, joined into one write; high-volume ones by topic."""
+    wanted_frames: list[bytes] = []
+    high_volume: dict[str, list[bytes]] = {}
+    for event, frame in zip(events, frames):
+        if not topic_filter.matches_event(event.topic, event.envelope.type):
             continue
-        if said.high_volume:
-            extras.setdefault(said.topic, []).append(frame)
+        if event.high_volume:
+            high_volume.setdefault(event.topic, []).append(frame)
         else:
-            wanted.append(frame)
-    if wanted:
-        joined = b"".join(wanted)
-        for listener in tuple(listeners):
-            listener.send(joined)
-    for topic_, some in extras.items():
-        joined = b"".join(some)
-        for listener in tuple(listeners):
-            listener.send_high_volume(topic_, len(some), joined)
+            wanted_frames.append(frame)
+    if wanted_frames:
+        data = b"".join(wanted_frames)
+        for client in tuple(clients):
+            client.send_frames(data)
+    for topic, topic_frames in high_volume.items():
+        data = b"".join(topic_frames)
+        for client in tuple(clients):
+            client.send_high_volume_events(topic, len(topic_frames), data)

@@ -1,4 +1,4 @@
-"""The port: WebSocket at `/ws`, the page and the state beside it."""
+"""Serves a hub on a port: the WebSocket at `/ws`, and the page, the status and the metrics over HTTP."""
 
 from __future__ import annotations
 
@@ -24,113 +24,124 @@ from websockets.asyncio.server import serve as serve_sockets
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from streamseg.errors import AskedWrongly, PortInUse, ServerFailed
-from streamseg.printable import printable  # a path that is no UTF-8 is no JSON either
-from streamseg.server import messages as m
-from streamseg.server import protocol, tokens
-from streamseg.server.accepting import counts_connections, listening, without_accept_tracebacks
-from streamseg.server.client import Client
-from streamseg.server.descriptors import fit_connections
-from streamseg.server.door import BESIDE, Door, household, visitor
+from streamseg.errors import PortInUseError, ServerError, UsageError
+from streamseg.server import protocol
+from streamseg.server.access_tokens import AccessTokens
+from streamseg.server.connection import ClientConnection
+from streamseg.server.file_descriptors import choose_connection_limit
+from streamseg.server.http import HttpBody, HttpPages, make_refusal
 from streamseg.server.hub import Hub
-from streamseg.server.metrics import Measurements
-from streamseg.server.pages import Body, Pages, refuse
-from streamseg.server.schemas import asyncapi, json_schemas
-from streamseg.server.tokens import Role, Tokens
+from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, make_limited_connection_class
+from streamseg.server.listening_sockets import bind_listeners, loop_calls_accept, suppress_accept_tracebacks
+from streamseg.server.metrics import HubMetrics
+from streamseg.wire import messages as m
+from streamseg.wire import token_proof
+from streamseg.wire.printable import make_printable  # a path may be no UTF-8, which JSON must be
+from streamseg.wire.schemas import make_asyncapi, make_json_schemas
 
-_LONG_TOKEN = 16  # characters
-PAGE = Path(__file__).parent / "page"
+_MIN_TOKEN_LENGTH = 16  # characters
+PAGE_FOLDER = Path(__file__).parents[1] / "page"
 
 log = logging.getLogger(__name__)
 
 
 class Server:
-    """A running server. `port` is the real one when 0 was asked for."""
+    """The running server that `serve` yields: serves WebSocket clients, and makes the bodies of HTTP responses.
 
-    def __init__(self, hub: Hub, allowed: Tokens, host: str, *, secure: bool) -> None:
+    port: the one that it listens on, even where 0 was requested. secure: whether it uses TLS. max_clients: how many may
+    be connected at the same time.
+    """
+
+    def __init__(self, hub: Hub, tokens: AccessTokens, host: str, *, secure: bool) -> None:
         self.hub = hub
         self.host = host
         self.port = 0
         self.secure = secure
-        self.measurements = Measurements(hub, lambda: [client.queue_bytes for client in self.clients])
-        self.clients: set[Client] = set()
-        self.most_clients = hub.settings.max_connections
-        self._tokens = allowed
-        self._addresses: Counter[str] = Counter()
+        self.metrics = HubMetrics(hub, lambda: [client.queue_bytes for client in self.clients])
+        self.clients: set[ClientConnection] = set()
+        self.max_clients = hub.settings.max_connections
+        self._tokens = tokens
+        self._clients_by_address: Counter[str] = Counter()
 
-    def status(self, role: Role) -> dict[str, Any]:
-        """For `/status`; paths on this machine are told only to who may control."""
-        told = role == "control"
-        history: dict[str, Any] = {"kept": self.hub.keeps, "failure": self.hub.failure}
-        if told:
-            history["path"] = printable(str(path)) if (path := self.hub.history_path) else None
+    def make_status(self, role: m.Role) -> dict[str, Any]:
+        """Return the content of `/status`; paths of this machine are included only for the role `control`."""
+        may_control = role == "control"
+        history: dict[str, Any] = {"kept": self.hub.has_history, "failure": self.hub.failure}
+        if may_control:
+            history["path"] = make_printable(str(path)) if (path := self.hub.history_path) else None
         return {
-            "server": m.SERVER,
+            "server": m.SERVER_NAME,
             "clients": len(self.clients),
             "history": history,
             "streams": {
-                name: {**stream.state(), **({"source": printable(stream.source or "")} if told else {})}
+                name: {
+                    **stream.make_status(),
+                    **({"source": make_printable(stream.source or "")} if may_control else {}),
+                }
                 for name, stream in self.hub.streams.items()
             },
         }
 
-    def health(self) -> Body:
-        """For `/healthz`: that the event loop answers is the news; whether events are kept is said too."""
-        return "text/plain; charset=utf-8", b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
+    def make_health_text(self) -> HttpBody:
+        """Return the body of `/healthz`, which says whether the history can be written."""
+        content = b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
+        return HttpBody("text/plain; charset=utf-8", content)
 
-    def asyncapi(self) -> Body:
-        """For `/asyncapi.json`."""
+    def make_asyncapi_body(self) -> HttpBody:
+        """Return the body of `/asyncapi.json`: the AsyncAPI document with this server's address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return _as_json(_asyncapi_text(f"{host}:{self.port}", secure=self.secure))
+        return _json_body(_encode_asyncapi(f"{host}:{self.port}", secure=self.secure))
 
-    def hello(self) -> m.Hello:
-        """The first word to a client, with a challenge of its own."""
+    def make_hello(self) -> m.Hello:
+        """Make `hello`, the first message to a client, with a new challenge for its token proof."""
         settings = self.hub.settings
         return m.Hello(
-            server=m.SERVER,
-            protocol=m.PROTOCOL,
-            min_protocol=m.PROTOCOL,
-            auth=m.Auth("hmac-sha256", tokens.challenge()) if self._tokens.any else None,
+            server=m.SERVER_NAME,
+            protocol=m.PROTOCOL_VERSION,
+            min_protocol=m.PROTOCOL_VERSION,
+            auth=m.AuthChallenge("hmac-sha256", token_proof.make_challenge()) if self._tokens.has_any_token else None,
             heartbeat_s=settings.heartbeat_s,
             max_queue_bytes=settings.max_queue_bytes,
-            history=m.Kept(settings.history_events, settings.history_s) if self.hub.keeps else m.Kept(0, 0),
+            history=m.HistoryLimits(settings.history_events, settings.history_s)
+            if self.hub.has_history
+            else m.HistoryLimits(0, 0),
             streams=list(self.hub.streams),
         )
 
-    def room_for(self, address: str) -> Response | None:
-        """None when another client of this address may come in; a refusal otherwise."""
+    def check_capacity(self, address: str) -> Response | None:
+        """Return an HTTP error response if too many clients are connected, in total or from this address; else None."""
         settings = self.hub.settings
-        if len(self.clients) >= self.most_clients:
-            return refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
-        if self._addresses[address] >= settings.max_connections_per_address:
-            return refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
+        if len(self.clients) >= self.max_clients:
+            return make_refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
+        if self._clients_by_address[address] >= settings.max_connections_per_address:
+            return make_refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
         return None
 
-    async def converse(self, connection: ServerConnection) -> None:
-        """Serve one client from its first to its last message."""
-        address = _address(connection)
-        conversation = protocol.Connection(
-            self.hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
+    async def handle_connection(self, connection: ServerConnection) -> None:
+        """Serve one client until its connection ends. Called by `websockets` for each connection."""
+        address = _client_address(connection)
+        server_protocol = protocol.ServerProtocol(
+            self.make_hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
         )
-        client = Client(connection, conversation, self.hub, str(ULID()))
+        client = ClientConnection(connection, server_protocol, self.hub, str(ULID()))
         self.clients.add(client)
-        self._addresses[address] += 1
+        self._clients_by_address[address] += 1
         try:
-            await client.converse()
+            await client.serve_until_closed()
         finally:
             self.clients.discard(client)
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
+            self._clients_by_address[address] -= 1
+            if not self._clients_by_address[address]:
+                del self._clients_by_address[address]
 
-    async def keep_time(self) -> None:
-        """Heartbeats, and an eye on clients that stopped reading."""
+    async def run_heartbeats(self) -> None:
+        """Until cancelled: every `heartbeat_s` seconds send heartbeats, and disconnect clients that stopped reading."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.hub.settings.heartbeat_s)
-            self.hub.beat()
+            self.hub.send_heartbeats()
             for client in tuple(self.clients):
-                client.look_after(loop.time())
+                client.close_if_stalled(loop.time())
 
 
 @contextlib.asynccontextmanager
@@ -139,41 +150,42 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     *,
-    page_dir: Path = PAGE,
+    page_dir: Path = PAGE_FOLDER,
     read_token: str | None = None,
     control_token: str | None = None,
     origins: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve the hub's streams until the block is left; pending messages are sent before it ends.
+    """Serve a hub's streams over WebSocket and HTTP until the `async with` block ends; then send pending events.
 
-    host: only a loopback address works without a token; any other needs TLS too, or `insecure`.
-    port: 0 picks a free one. origins: further pages that may connect (`https://example.org`).
-    Raises AskedWrongly for an address that would be open to strangers, PortInUse, or ServerFailed.
+    host: only a loopback address works without a token; any other needs TLS too, or `insecure`. port: 0 picks a free
+    one. page_dir: the files of the web page. read_token, control_token: what a client must know to read, and to send
+    control requests. origins: further pages that may connect (`https://example.org`). tls: None serves without TLS.
+    Raises UsageError for an address that would be open to everybody, PortInUseError, or ServerError.
     """
-    allowed = Tokens(read_token, control_token)
+    tokens = AccessTokens(read_token, control_token)
     if not _is_loopback(host):
-        if not allowed.any:
-            raise AskedWrongly(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
+        if not tokens.has_any_token:
+            raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
         if tls is None and not insecure:
-            raise AskedWrongly(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
-        allowed = allowed.guarded()
-        if allowed.shortest < _LONG_TOKEN:
-            log.warning("a token of fewer than %d characters can be guessed by strangers", _LONG_TOKEN)
-    server = Server(hub, allowed, host, secure=tls is not None)
-    pages = Pages(
+            raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
+        tokens = tokens.with_control_token_for_reading()
+        if tokens.shortest_length < _MIN_TOKEN_LENGTH:
+            log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
+    server = Server(hub, tokens, host, secure=tls is not None)
+    pages = HttpPages(
         page_dir,
-        allowed,
+        tokens,
         origins,
         open_routes={
-            "/healthz": server.health,
-            "/asyncapi.json": server.asyncapi,
-            **{path: functools.partial(_as_json, text) for path, text in json_schemas().items()},
+            "/healthz": server.make_health_text,
+            "/asyncapi.json": server.make_asyncapi_body,
+            **{path: functools.partial(_json_body, text) for path, text in make_json_schemas().items()},
         },
         guarded_routes={
-            "/status": lambda role: _as_json(msgspec.json.encode(server.status(role))),
-            "/metrics": lambda _: server.measurements.text(),
+            "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),
+            "/metrics": lambda _: server.metrics.render(),
         },
     )
 
@@ -181,60 +193,61 @@ async def serve(
         connection: ServerConnection, request: Request
     ) -> Response | Coroutine[Any, Any, Response] | None:
         if connection.protocol.eof_sent:
-            return _let_go(connection)
-        if (refusal := pages.admits(request)) is not None:
+            return _abort_connection(connection)
+        if (refusal := pages.check_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
-            return pages.answer(request)
-        return server.room_for(_address(connection))
+            return pages.respond_to_request(request)
+        return server.check_capacity(_client_address(connection))
 
-    most = fit_connections(hub.settings.max_connections + BESIDE, len(hub.streams))
-    server.most_clients = min(hub.settings.max_connections, most - min(BESIDE, most // 2))
-    door = Door(hub.settings, most)
+    max_sockets = choose_connection_limit(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
+    server.max_clients = min(hub.settings.max_connections, max_sockets - min(EXTRA_SOCKETS, max_sockets // 2))
+    counter = ConnectionCounter(hub.settings, max_sockets)
     try:
-        bound = await _bind(server, process_request, host, port, tls, door)
+        socket_servers = await _bind_servers(server, process_request, host, port, tls, counter)
     except BaseException:
-        door.close()
+        counter.close_spare_descriptor()
         raise
-    server.port = next(iter(bound[0].sockets)).getsockname()[1]
+    server.port = next(iter(socket_servers[0].sockets)).getsockname()[1]
     try:
         await hub.open()
-        async with contextlib.AsyncExitStack() as serving:
-            serving.enter_context(without_accept_tracebacks())
-            for sockets in bound:
-                await serving.enter_async_context(sockets)
-                await sockets.start_serving()
-            clock = asyncio.create_task(server.keep_time())
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(suppress_accept_tracebacks())
+            for socket_server in socket_servers:
+                await stack.enter_async_context(socket_server)
+                await socket_server.start_serving()
+            heartbeats = asyncio.create_task(server.run_heartbeats())
             try:
                 yield server
             finally:
                 await hub.close()
-                clock.cancel()
+                heartbeats.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await clock
+                    await heartbeats
     finally:
-        for sockets in bound:
-            sockets.close()
-        door.close()
+        for socket_server in socket_servers:
+            socket_server.close()
+        counter.close_spare_descriptor()
         await hub.close()
 
 
-async def _bind(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, door: Door
+async def _bind_servers(
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, counter: ConnectionCounter
 ) -> list[SocketServer]:
-    """A server for each address of the host, not yet serving."""
+    """Make a server for each address of the host; none is serving yet."""
     settings = server.hub.settings
-    connection = visitor(settings, None if counts_connections(asyncio.get_running_loop()) else door)
+    counts_on_accept = loop_calls_accept(asyncio.get_running_loop())
+    connection_class = make_limited_connection_class(settings, None if counts_on_accept else counter)
     try:
         return [
             await serve_sockets(
-                server.converse,
-                sock=threshold,
+                server.handle_connection,
+                sock=listener,
                 ssl=tls,
                 start_serving=False,
                 process_request=process_request,
                 select_subprotocol=_select_subprotocol,
-                create_connection=connection,
+                create_connection=connection_class,
                 compression=None,
                 server_header=None,
                 open_timeout=settings.identify_timeout_s,
@@ -242,40 +255,40 @@ async def _bind(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for threshold in await listening(host, port, door)
+            for listener in await bind_listeners(host, port, counter)
         ]
     except OSError as error:
-        # Windows calls it a lack of permission where another program, or the system, has the port for itself.
+        # Windows reports EACCES where another program, or the system, has the port for itself.
         if error.errno == errno.EADDRINUSE or (sys.platform == "win32" and error.errno == errno.EACCES):
-            raise PortInUse(
+            raise PortInUseError(
                 f"port {port} on {host} is in use; choose another with --port (0 picks a free one)"
             ) from None
-        raise ServerFailed(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+        raise ServerError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
 
 
-async def _let_go(connection: ServerConnection) -> Response:
-    """A visitor that asked and hung up is not answered: `websockets` takes the second end of file for a fault."""
+async def _abort_connection(connection: ServerConnection) -> Response:
+    """Abort a connection whose client has hung up: `websockets` would take the second end of file for a fault."""
     connection.transport.abort()
     await connection.wait_closed()
-    return refuse(HTTPStatus.BAD_REQUEST, "hung up")
+    return make_refusal(HTTPStatus.BAD_REQUEST, "hung up")
 
 
-@functools.cache  # thirty milliseconds of work, which anybody may ask for
-def _asyncapi_text(where: str, *, secure: bool) -> bytes:
-    return msgspec.json.encode(asyncapi(where, secure=secure))
+@functools.cache  # 30 ms of work, which any client can request without a token
+def _encode_asyncapi(host: str, *, secure: bool) -> bytes:
+    return msgspec.json.encode(make_asyncapi(host, secure=secure))
 
 
-def _as_json(text: bytes) -> Body:
-    return "application/json", text
+def _json_body(text: bytes) -> HttpBody:
+    return HttpBody("application/json", text)
 
 
-def _select_subprotocol(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in offered else None
+def _select_subprotocol(_: ServerConnection, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+    return Subprotocol(m.SUBPROTOCOL) if m.SUBPROTOCOL in subprotocols else None
 
 
-def _address(connection: ServerConnection) -> str:
+def _client_address(connection: ServerConnection) -> str:
     remote = connection.remote_address
-    return household(remote[0]) if remote else ""
+    return address_group(remote[0]) if remote else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,8 +1,8 @@
-"""A file decoded in a child process, as its parent sees it (`streamseg.decoding` is the child).
+"""Starts a child process that decodes a sound file, and reads the samples from it (`streamseg.decoding` is its code).
 
-A decoder that has crashed is not started again: the input that crashed it would do so at the same place, a decoder that
-skips ahead would give sound whose place in the file nobody can tell, and no cause of `stream.gap` says "damaged". What
-came before stands, and the stream ends with the reason.
+A crashed decoder is not started again: the same input would crash it at the same place; after skipping a part, the
+position of the next sample in the file would be unknown; and `stream.gap` has no cause "damaged". What was decoded
+before the crash is kept, and the stream ends with the reason.
 """
 
 from __future__ import annotations
@@ -22,38 +22,42 @@ from typing import IO, Any, Final, cast
 
 import numpy as np
 
-from streamseg.blocks import Away, Block, Item
+from streamseg.blocks import Block, SourceAway, SourceItem
 from streamseg.decoding import messages, slots
-from streamseg.errors import NotAudio, SourceFailed, SourceTruncated
+from streamseg.errors import NotAudioError, SourceError, TruncatedSourceError
 
-MEMORY_BYTES: Final = 512 << 20  # the index of 80 hours of AAC takes 300 MB; ordinary files take 5
+MEMORY_BYTES: Final = 512 << 20  # the index of 80 hours of AAC takes 300 MB; an ordinary file takes 5 MB
 CPU_WITHOUT_SOUND_S: Final = 20
-_ROOT = str(Path(__file__).parents[2])
-_START = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.process import main; main()"
-_LOOK_EVERY_S = 0.2
+_PACKAGE_PARENT = str(Path(__file__).parents[2])
+_START_COMMAND = "import sys; sys.path[:0] = sys.argv[1:3]; from streamseg.decoding.child_process import main; main()"
+_CHECK_INTERVAL_S = 0.2
 _STANDARD_STREAMS = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
-_MOST_LINKS = 40  # as Linux follows
-_PATIENCE_S = 2.0  # with a process that was killed, and may hang in the system's own input and output
-# glibc's: it would give back the memory of every second of sound and fetch it again, a third of the time for MP3
-_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(16 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
+_MAX_LINKS = 40  # the limit of Linux
+_EXIT_TIMEOUT_S = 2.0  # a killed process may hang in input or output of the system
+# For glibc, which would free and allocate the memory of every second of sound: a third of the time for MP3
+_MALLOC_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(16 << 20), "MALLOC_MMAP_THRESHOLD_": str(4 << 20)}
 
 
-class Decoder:
-    """One child process that decodes one file from its beginning. Begins at once, and reads ahead by four blocks."""
+class DecoderProcess:
+    """A child process that decodes one file; iterate it once to get the samples. It decodes up to four blocks ahead."""
 
     def __init__(
         self, path: Path, name: str, *, memory_bytes: int = MEMORY_BYTES, cpu_s: int = CPU_WITHOUT_SOUND_S
     ) -> None:
-        """name: of the file, in messages. memory_bytes, cpu_s: the child's limits. Raises SourceFailed."""
+        """Start the child process.
+
+        name: of the file, for messages. memory_bytes: the memory that the child may use. cpu_s: the processor time in
+        seconds that the child may use without decoding a sample. Raises SourceError.
+        """
         self.name = name
         self._limits = memory_bytes, cpu_s
-        self._closed = threading.Event()
+        self._close_event = threading.Event()
         self._sample_rate = self._channels = 0
-        self._samples_given = 0  # per channel
+        self._sample_count = 0  # per channel, decoded so far
         try:
-            self._slots, handle = slots.create()
+            self._slots, handle = slots.create_slots()
             try:
-                self._process = _start(path, handle, self._limits)
+                self._process = _start_process(path, handle, self._limits)
             except BaseException:
                 self._slots.close()
                 raise
@@ -61,175 +65,186 @@ class Decoder:
                 if sys.platform != "win32":
                     os.close(int(handle))
         except OSError as error:
-            raise SourceFailed(f"{name}: no process to decode it can be started: {error.strerror or error}") from None
-        self._freed = cast("IO[bytes]", self._process.stdin)
+            raise SourceError(f"{name}: no process to decode it can be started: {error.strerror or error}") from None
+        self._free_slots = cast("IO[bytes]", self._process.stdin)
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        # A thread of its own reads: on Windows a read cannot be interrupted, and so not by Ctrl-C either.
+        # A thread reads the lines: on Windows nothing can interrupt a read, not even Ctrl-C
         threading.Thread(
-            target=_read, args=(self._process.stdout, self._lines), name=f"decode {name}", daemon=True
+            target=_read_lines, args=(self._process.stdout, self._lines), name=f"decode {name}", daemon=True
         ).start()
 
     @property
     def pid(self) -> int:
-        """The child's process number."""
+        """The process id of the child."""
         return self._process.pid
 
     def close(self) -> None:
-        """End the child at once, from any thread or signal handler; the iteration ends cleanly."""
-        self._closed.set()
+        """Kill the child and end the iteration, without an error. May be called from any thread or signal handler."""
+        self._close_event.set()
         with contextlib.suppress(OSError):
             self._process.kill()
 
-    def release(self) -> None:
-        """End the child and give everything back. Nobody may be iterating."""
+    def free_resources(self) -> None:
+        """Kill the child, wait for it, and free pipes and shared memory. Call it only after the iteration has ended."""
         self.close()
         with contextlib.suppress(OSError):
-            self._freed.close()
+            self._free_slots.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(_EXIT_TIMEOUT_S)
         self._slots.close()
 
-    def __iter__(self) -> Iterator[Item]:
-        """Blocks of about a second, to be iterated once.
+    def __iter__(self) -> Iterator[SourceItem]:
+        """Yield the samples of the file in blocks of about a second. Only one iteration is possible.
 
-        Raises NotAudio, SourceFailed, SourceTruncated; a crash is said as `Away` before that.
+        Raises NotAudioError, SourceError, TruncatedSourceError. If the child crashes or exceeds a limit, a `SourceAway`
+        is yielded before SourceError is raised.
         """
         number = 0
-        while (line := self._next_line()) is not None:
+        while (line := self._read_line()) is not None:
             match line.split(maxsplit=2):
                 case [b"format", rate, channels]:
                     self._sample_rate, self._channels = int(rate), int(channels)
                 case [b"block", frames]:
-                    yield self._take(number, int(frames))
+                    yield self._read_block(number, int(frames))
                     number += 1
-                case [b"end", kind, *text]:
-                    yield from self._end(kind.decode(), b"".join(text).decode("utf-8", "replace").strip())
+                case [b"end", ending, *text]:
+                    yield from self._report_ending(ending.decode(), b"".join(text).decode("utf-8", "replace").strip())
                     return
                 case _:
-                    yield from self._died()
+                    yield from self._report_crash()
                     return
 
-    def _next_line(self) -> bytes | None:
-        """What the child says next, b"" when it has gone; None when this was closed."""
-        while not self._closed.is_set():
+    def _read_line(self) -> bytes | None:
+        """Return the child's next line, b"" after it has ended; None after `close`."""
+        while not self._close_event.is_set():
             try:
-                line = self._lines.get(timeout=_LOOK_EVERY_S)
+                line = self._lines.get(timeout=_CHECK_INTERVAL_S)
             except queue.Empty:
                 continue
-            return None if self._closed.is_set() else line
+            return None if self._close_event.is_set() else line
         return None
 
-    def _take(self, number: int, frames: int) -> Block:
+    def _read_block(self, number: int, frames: int) -> Block:
         count = frames * self._channels
-        samples = np.frombuffer(self._slots.slot(number), np.float32, count).reshape(frames, self._channels).copy()
-        with contextlib.suppress(OSError):  # it may have ended by now
-            self._freed.write(b"\0")
-        self._samples_given += frames
+        samples = np.frombuffer(self._slots.get_slot(number), np.float32, count).reshape(frames, self._channels).copy()
+        with contextlib.suppress(OSError):  # the child may have ended
+            self._free_slots.write(b"\0")
+        self._sample_count += frames
         return Block(samples, self._sample_rate)
 
-    def _end(self, kind: str, text: str) -> Iterator[Item]:
-        if kind == messages.COMPLETE:
+    def _report_ending(self, ending: str, text: str) -> Iterator[SourceItem]:
+        if ending == messages.COMPLETE:
             return
-        if kind == messages.OUT_OF_MEMORY:
-            yield from self._stopped(f"needs more than {self._limits[0] >> 20} MiB of memory to be decoded")
-        elif kind == messages.SPINNING:
-            yield from self._stopped(self._spinning())
-        elif kind == messages.TRUNCATED:
-            raise SourceTruncated(f"{self.name} {text}")
-        elif kind == messages.NOT_AUDIO:
-            raise NotAudio(f"{self.name} {text}")
+        if ending == messages.OUT_OF_MEMORY:
+            yield from self._report_failure(f"needs more than {self._limits[0] >> 20} MiB of memory to be decoded")
+        elif ending == messages.SPINNING:
+            yield from self._report_spinning()
+        elif ending == messages.TRUNCATION:
+            raise TruncatedSourceError(f"{self.name} {text}")
+        elif ending == messages.NOT_AUDIO:
+            raise NotAudioError(f"{self.name} {text}")
         else:
-            raise SourceFailed(f"{self.name} {text}")
+            raise SourceError(f"{self.name} {text}")
 
-    def _died(self) -> Iterator[Item]:
-        """It ended without a word."""
+    def _report_crash(self) -> Iterator[SourceItem]:
+        """Report a child that ended without the line `end`."""
         try:
-            code = self._process.wait(_PATIENCE_S)
+            code = self._process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             code = 0
         if sys.platform != "win32" and code == -signal.SIGXCPU:
-            yield from self._stopped(self._spinning())
+            yield from self._report_spinning()
             return
-        yield from self._stopped(f"crashed its decoder ({_death(code)})")
+        yield from self._report_failure(f"crashed its decoder ({_describe_exit(code)})")
 
-    def _spinning(self) -> str:
-        return f"kept its decoder busy for {self._limits[1]} s without giving any sound"
+    def _report_spinning(self) -> Iterator[SourceItem]:
+        yield from self._report_failure(f"kept its decoder busy for {self._limits[1]} s without giving any sound")
 
-    def _stopped(self, what: str) -> Iterator[Item]:
-        """The decoder's failure, to listeners and then to whoever iterates."""
-        yield Away(f"the source {what}")
-        if not self._samples_given:
-            raise SourceFailed(f"{self.name} {what}; nothing of it was heard")
-        heard_s = self._samples_given / self._sample_rate
-        raise SourceFailed(f"{self.name} {what} at {heard_s:.1f} s; everything before was analysed")
+    def _report_failure(self, predicate: str) -> Iterator[SourceItem]:
+        """Yield the failure as an absence of the source, then raise it. predicate: a sentence without its subject."""
+        yield SourceAway(f"the source {predicate}")
+        if not self._sample_count:
+            raise SourceError(f"{self.name} {predicate}; nothing of it was heard")
+        decoded_s = self._sample_count / self._sample_rate
+        raise SourceError(f"{self.name} {predicate} at {decoded_s:.1f} s; everything before was analysed")
 
 
-def _start(path: Path, handle: str, limits: tuple[int, int]) -> subprocess.Popen[bytes]:
-    """The child. It sees `av`, the standard library and this package, whatever else is installed."""
-    found = importlib.util.find_spec("av")
-    if found is None or found.origin is None:
+def _start_process(path: Path, handle: str, limits: tuple[int, int]) -> subprocess.Popen[bytes]:
+    """Start the child, with access to `av`, the standard library and this package, and to no other package."""
+    av_spec = importlib.util.find_spec("av")
+    if av_spec is None or av_spec.origin is None:
         raise OSError("the package `av` is not installed")
-    opened, inherited = _inherited_path(path)
+    child_path, descriptors = _duplicate_descriptor(path)
     options: dict[str, Any] = {}
     if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NO_WINDOW  # so Ctrl-C does not reach it
+        options["creationflags"] = subprocess.CREATE_NO_WINDOW  # so that Ctrl-C does not reach it
     else:
-        options["pass_fds"] = (int(handle), *inherited)
-    command = [sys.executable, "-I", "-S", "-c", _START, _ROOT, str(Path(found.origin).parents[1]), opened, handle]
+        options["pass_fds"] = (int(handle), *descriptors)
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _START_COMMAND,
+        _PACKAGE_PARENT,
+        str(Path(av_spec.origin).parents[1]),
+        child_path,
+        handle,
+    ]
     try:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter
+        return subprocess.Popen(  # noqa: S603 - this interpreter
             [*command, *map(str, limits)],
             bufsize=0,
-            env=_MALLOC | os.environ,
+            env=_MALLOC_ENVIRONMENT | os.environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # the C library's last words of a crash
+            stderr=subprocess.DEVNULL,  # where the C library writes when it aborts
             **options,
         )
     finally:
-        for descriptor in inherited:
+        for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _inherited_path(path: Path) -> tuple[str, tuple[int, ...]]:
-    """The path by which the child opens the file, and descriptors for it to inherit, copies to be closed.
+def _duplicate_descriptor(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Return the path by which the child opens the file, and the descriptors that it must inherit (to be closed here).
 
-    `/dev/stdin` and `/dev/fd/63` (a shell's `<(…)`), and links to them, mean the descriptors of this process, which a
-    child has not got.
+    `/dev/stdin`, `/dev/fd/63` (a shell's `<(…)`) and links to them name descriptors of this process, which the child
+    does not have; it gets a duplicate. Any other path is returned as it is.
     """
-    named = None if sys.platform == "win32" else _named_descriptor(str(path))
-    if named is None:
+    source = None if sys.platform == "win32" else _find_descriptor(str(path))
+    if source is None:
         return str(path), ()
-    descriptor = os.dup(named)
+    descriptor = os.dup(source)
     return f"/dev/fd/{descriptor}", (descriptor,)
 
 
-def _named_descriptor(path: str) -> int | None:
-    """The descriptor of this process that a path stands for, itself or through links; None for any other path."""
-    for _ in range(_MOST_LINKS):
+def _find_descriptor(path: str) -> int | None:
+    """Return the descriptor of this process that a path names, directly or through links; None for other paths."""
+    for _ in range(_MAX_LINKS):
         if path in _STANDARD_STREAMS:
             return _STANDARD_STREAMS.index(path)
         folder, name = os.path.split(path)
-        folder = os.path.realpath(folder)  # on Linux that of /dev/fd and /proc/self/fd has our process number
+        folder = os.path.realpath(folder)  # on Linux /dev/fd and /proc/self/fd become /proc/PID/fd
         if name.isdecimal() and re.fullmatch(rf"/dev/fd|/proc/{os.getpid()}(/task/\d+)?/fd", folder):
             return int(name)
         try:
             path = str(Path(folder, Path(folder, name).readlink()))
-        except OSError:  # no link
+        except OSError:  # not a link
             return None
     return None
 
 
-def _read(pipe: Any, lines: queue.SimpleQueue[bytes]) -> None:
-    with contextlib.suppress(OSError, ValueError), open(pipe.fileno(), "rb", closefd=False) as buffered:
-        while line := buffered.readline(messages.LONGEST_LINE):
+def _read_lines(pipe: Any, lines: queue.SimpleQueue[bytes]) -> None:
+    with contextlib.suppress(OSError, ValueError), open(pipe.fileno(), "rb", closefd=False) as file:
+        while line := file.readline(messages.MAX_LINE_BYTES):
             lines.put(line)
     lines.put(b"")
     pipe.close()
 
 
-def _death(code: int) -> str:
-    """What a process died of, by its exit code."""
+def _describe_exit(code: int) -> str:
+    """Describe the exit code of a process; negative: the number of a signal."""
     if code < 0:
         with contextlib.suppress(ValueError):
             return signal.Signals(-code).name

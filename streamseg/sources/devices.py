@@ -1,7 +1,7 @@
-"""The input devices of this machine, and PortAudio itself.
+"""Lists and finds the input devices of this machine, and loads PortAudio.
 
-PortAudio is a library of the operating system, loaded at the first use of a microphone only: without it
-everything else works.
+PortAudio is a library of the operating system. It is loaded at the first use of a microphone, so that everything else
+works without it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
-from streamseg.errors import DeviceNotFound, SystemPartMissing
+from streamseg.errors import DeviceNotFoundError, MissingLibraryError
 
 
 @dataclass(frozen=True, slots=True)
-class InputDevice:
-    """One input of this machine. `index` is PortAudio's, good until the next rescan."""
+class InputDeviceInfo:
+    """The name, number of channels and sample rate of one input device, as PortAudio reports them.
+
+    index: PortAudio's number of the device, valid until `rescan_devices`. system: the host API, such as ALSA. channels:
+    the largest number of input channels. sample_rate: the default one, Hz.
+    """
 
     index: int
     name: str
@@ -29,27 +33,33 @@ class InputDevice:
     is_default: bool
 
 
-def portaudio() -> ModuleType:
-    """The `sounddevice` module. Raises SystemPartMissing where PortAudio is not installed."""
+def import_portaudio() -> ModuleType:
+    """Import and return the module `sounddevice`, which loads PortAudio.
+
+    Raises MissingLibraryError where PortAudio is not installed.
+    """
     try:
         return importlib.import_module("sounddevice")
     except OSError as error:
-        raise SystemPartMissing(
+        raise MissingLibraryError(
             f"a microphone needs the system library PortAudio, which was not found ({error}); "
             "install it: `apt-get install libportaudio2` (Debian, Ubuntu), `brew install portaudio` (macOS)"
         ) from None
 
 
-def list_devices() -> list[InputDevice]:
-    """The inputs of this machine, as PortAudio saw them when it was started. Raises SystemPartMissing."""
-    sounddevice = portaudio()
+def list_devices() -> list[InputDeviceInfo]:
+    """List the input devices of this machine, as PortAudio found them when it started (see `rescan_devices`).
+
+    Raises MissingLibraryError.
+    """
+    sounddevice = import_portaudio()
     default = sounddevice.default.device[0]
-    if default < 0:  # nobody chose one: the system's
+    if default < 0:  # not set by the program: use the system's default
         with contextlib.suppress(sounddevice.PortAudioError):
             default = sounddevice.query_devices(kind="input")["index"]
     systems = sounddevice.query_hostapis()
     return [
-        InputDevice(
+        InputDeviceInfo(
             index=device["index"],
             name=device["name"],
             system=systems[device["hostapi"]]["name"],
@@ -62,31 +72,31 @@ def list_devices() -> list[InputDevice]:
     ]
 
 
-def find_device(name: str | None) -> InputDevice:
-    """The device that bears the name, or whose name alone holds it (case aside); the default for None.
+def find_device(name: str | None) -> InputDeviceInfo:
+    """Find an input device by its name or a unique part of it, ignoring case; None finds the default device.
 
-    Raises DeviceNotFound, which lists what there is.
+    Raises DeviceNotFoundError, which lists the devices.
     """
     devices = list_devices()
     if not devices:
-        raise DeviceNotFound("no input device on this machine; plug one in, then see `streamseg devices`")
-    listed = f"{len(devices)} found: {', '.join(device.name for device in devices)} (streamseg devices)"
+        raise DeviceNotFoundError("no input device on this machine; plug one in, then see `streamseg devices`")
+    device_list = f"{len(devices)} found: {', '.join(device.name for device in devices)} (streamseg devices)"
     if name is None:
         default = next((device for device in devices if device.is_default), None)
         if default is None:
-            raise DeviceNotFound(f"no default input device; name one as mic:NAME; {listed}")
+            raise DeviceNotFoundError(f"no default input device; name one as mic:NAME; {device_list}")
         return default
-    wanted = name.casefold()
-    same = [device for device in devices if device.name.casefold() == wanted]
-    matches = same or [device for device in devices if wanted in device.name.casefold()]
+    folded_name = name.casefold()
+    exact_matches = [device for device in devices if device.name.casefold() == folded_name]
+    matches = exact_matches or [device for device in devices if folded_name in device.name.casefold()]
     if not matches:
-        raise DeviceNotFound(f"no input device matching {name!r}; {listed}")
-    if len(matches) > 1 and not same:
-        raise DeviceNotFound(
+        raise DeviceNotFoundError(f"no input device matching {name!r}; {device_list}")
+    if len(matches) > 1 and not exact_matches:
+        raise DeviceNotFoundError(
             f"{len(matches)} input devices match {name!r}: {', '.join(device.name for device in matches)}; "
             "write more of the name"
         )
-    return matches[0]  # one name under two host systems is one device: the first is the system's own choice
+    return matches[0]  # the same name under two host APIs is one device: take the one that the system lists first
 
 
 _open_streams = 0
@@ -94,8 +104,8 @@ _open_streams_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def stream_open() -> Iterator[None]:
-    """Say that a stream is open, so that no rescan pulls PortAudio away from under it."""
+def prevent_rescan() -> Iterator[None]:
+    """In the `with` block, make `rescan_devices` do nothing; use this while an audio stream is open."""
     global _open_streams
     with _open_streams_lock:
         _open_streams += 1
@@ -106,30 +116,33 @@ def stream_open() -> Iterator[None]:
             _open_streams -= 1
 
 
-def rescan() -> None:
-    """Make PortAudio look again for devices: it reads their list once, when it starts.
+def rescan_devices() -> None:
+    """Restart PortAudio, so that it reads the list of devices again; do nothing while a stream is open.
 
-    There is no other way than to restart it, and that ends every open stream of the process. So while another
-    microphone is running the old list stays, and a device comes back under its old entry or not at all.
+    PortAudio reads the list only when it starts, and a restart ends every open stream of the process. So while another
+    microphone is open the old list stays, and a device can only return under its old entry.
     """
-    sounddevice = portaudio()
+    sounddevice = import_portaudio()
     with _open_streams_lock:
         if _open_streams == 0:
-            with quiet_stderr():
-                if sounddevice._initialized:  # the documented way, in spite of the names
+            with silence_stderr():
+                if sounddevice._initialized:  # private names, but the documented way
                     sounddevice._terminate()
                 sounddevice._initialize()
 
 
 @contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep the system's sound libraries from writing to the terminal; they report to us by return value as well."""
-    sys_stderr = 2
-    kept = os.dup(sys_stderr)
+def silence_stderr() -> Iterator[None]:
+    """In the `with` block, discard what C code writes to standard error, so that sound libraries print nothing.
+
+    Their errors are also in their return values.
+    """
+    stderr = 2
+    stderr_copy = os.dup(stderr)
     try:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 — a device, not a path
-            os.dup2(nowhere.fileno(), sys_stderr)
+        with open(os.devnull, "w") as null_device:  # noqa: PTH123 — a device, not a path
+            os.dup2(null_device.fileno(), stderr)
         yield
     finally:
-        os.dup2(kept, sys_stderr)
-        os.close(kept)
+        os.dup2(stderr_copy, stderr)
+        os.close(stderr_copy)

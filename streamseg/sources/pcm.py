@@ -1,4 +1,4 @@
-"""Raw PCM on standard input, or any other byte stream with a file descriptor."""
+"""A source that reads raw PCM from standard input, or from another byte stream that has a file descriptor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from streamseg.blocks import Block, Item, Samples
-from streamseg.errors import AskedWrongly, NotAudio, SourceTruncated
-from streamseg.sources.pipe_reading import read_pipe
+from streamseg.blocks import Block, Samples, SourceItem
+from streamseg.errors import NotAudioError, TruncatedSourceError, UsageError
+from streamseg.sources.pipe_reader import read_pipe
 
 SampleFormat: TypeAlias = Literal["s16le", "s24le", "s32le", "f32le"]
 _BYTES: dict[SampleFormat, int] = {"s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4}
@@ -23,8 +23,8 @@ FIXED_PCM_ADVICE = (
 )
 
 
-class RawPcm:
-    """Interleaved samples without a header, handed on as they come."""
+class RawPcmSource:
+    """A source that reads raw PCM (interleaved samples without a header) from a byte stream, as it arrives."""
 
     def __init__(
         self,
@@ -35,62 +35,70 @@ class RawPcm:
         sample_format: SampleFormat = "s16le",
         advice: str = PCM_ADVICE,
     ) -> None:
-        """stream: standard input by default. sample_rate: Hz. advice: what to do when the bytes do not fit.
+        """Check the arguments. The iteration reads the data.
 
-        Raises AskedWrongly.
+        stream: None: standard input. sample_rate: Hz. advice: the last words of the error message when the data do not
+        end with a whole frame.
+        Raises UsageError.
         """
         if sample_format not in _BYTES:
-            raise AskedWrongly(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
+            raise UsageError(f"no sample format {sample_format!r}; choose from {', '.join(get_args(SampleFormat))}")
         if sample_rate < 1 or channels < 1:
-            raise AskedWrongly(f"raw PCM at {sample_rate} Hz with {channels} channels cannot be; both are at least 1")
+            raise UsageError(f"raw PCM at {sample_rate} Hz with {channels} channels cannot be; both are at least 1")
         self._stream = sys.stdin.buffer if stream is None else stream
         if self._stream.isatty():
-            raise AskedWrongly("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
+            raise UsageError("`-` reads raw PCM from standard input, which is a terminal; pipe something into it")
         self.name = "-"
-        self.dropped_samples = 0  # a pipe waits, it never drops
+        self.dropped_samples = 0  # always: a pipe waits for its reader
         self.sample_rate = sample_rate
         self.channels = channels
         self._format = sample_format
         self._advice = advice
-        self._closed = threading.Event()
+        self._close_event = threading.Event()
 
     def close(self) -> None:
-        """End the iteration, from any thread."""
-        self._closed.set()
+        """Stop reading: the iteration ends about 0.1 s later, without an error. The byte stream stays open.
 
-    def __iter__(self) -> Iterator[Item]:
-        """Read until the end. Raises NotAudio when nothing came, SourceTruncated when the last frame is cut."""
+        It may be called from any thread.
+        """
+        self._close_event.set()
+
+    def __iter__(self) -> Iterator[SourceItem]:
+        """Yield a block for each piece of data that arrives, until the data end or `close` is called.
+
+        Raises NotAudioError when there was not one frame, TruncatedSourceError when the last frame is incomplete.
+        """
         frame_bytes = _BYTES[self._format] * self.channels
-        left = b""
-        heard = False
-        for read in read_pipe(self._stream.fileno(), self._closed):
-            data = left + read
-            whole = len(data) - len(data) % frame_bytes
-            left = data[whole:]
-            if whole:
-                heard = True
-                samples = _to_float(data[:whole], self._format).reshape(-1, self.channels)
+        remainder = b""
+        is_empty = True
+        for chunk in read_pipe(self._stream.fileno(), self._close_event):
+            data = remainder + chunk
+            end = len(data) - len(data) % frame_bytes
+            remainder = data[end:]
+            if end:
+                is_empty = False
+                samples = _convert_samples(data[:end], self._format).reshape(-1, self.channels)
                 yield Block(samples, self.sample_rate, time.time())
-        if self._closed.is_set():
+        if self._close_event.is_set():
             return
-        if left:
-            raise SourceTruncated(
-                f"standard input ended {len(left)} bytes into a frame of {frame_bytes} "
+        if remainder:
+            raise TruncatedSourceError(
+                f"standard input ended {len(remainder)} bytes into a frame of {frame_bytes} "
                 f"({self.channels} channels of {self._format}); {self._advice}"
             )
-        if not heard:
-            raise NotAudio("standard input ended before the first frame; pipe raw PCM into it")
+        if is_empty:
+            raise NotAudioError("standard input ended before the first frame; pipe raw PCM into it")
 
 
-def _to_float(data: bytes, sample_format: SampleFormat) -> Samples:
-    """Full scale ±1, shape (n * channels,)."""
+def _convert_samples(data: bytes, sample_format: SampleFormat) -> Samples:
+    """Convert bytes to float32 samples: full scale ±1, shape (n * channels,)."""
     if sample_format == "f32le":
         return np.frombuffer(data, "<f4").astype(np.float32)
     if sample_format == "s16le":
         return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(1 << 15)
     if sample_format == "s32le":
         return (np.frombuffer(data, "<i4") / (1 << 31)).astype(np.float32)
-    # three bytes, put into the upper three of four, so that the sign comes along
-    wide = np.zeros((len(data) // 3, 4), np.uint8)
-    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    return (wide.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)
+    # s24le: the three bytes become the upper three of four, which keeps the sign
+    padded_bytes = np.zeros((len(data) // 3, 4), np.uint8)
+    padded_bytes[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return (padded_bytes.view("<i4")[:, 0] / (1 << 31)).astype(np.float32)

@@ -14,10 +14,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from ulid import ULID
 
-from streamseg.envelope import Sequencer
-from streamseg.events import Event
-from streamseg.server import Hub, Position, serve
+from streamseg.server import Hub, StreamProgress, serve
 from streamseg.settings import ServerSettings
+from streamseg.wire.envelope import EventSequencer
+from streamseg.wire.events import Event
 
 FLAGS = [
     "--no-sandbox",
@@ -43,19 +43,19 @@ class Wishes:
     def reset(self) -> None:
         self.asked.append(("reset",))
 
-    def mark(self, t: float, verdict: str) -> None:
+    def mark_boundary(self, t: float, verdict: str) -> None:
         self.asked.append(("mark", t, verdict))
 
-    def name(self, label: str, name: str, by: str) -> None:
+    def name_label(self, label: str, name: str, by: str) -> None:
         self.asked.append(("name", label, name))
 
     def set_sensitivity(self, sensitivity: float) -> None:
         self.asked.append(("set", sensitivity))
 
-    def acknowledge(self, alarm: str, by: str) -> None:
+    def acknowledge_alarm(self, alarm: str, by: str) -> None:
         self.asked.append(("acknowledge", alarm))
 
-    def say(self, event: Event) -> None:
+    def publish_event(self, event: Event) -> None:
         self.asked.append(("say", event))
 
 
@@ -66,7 +66,7 @@ class Stage:
         self.port = 0
         self.wishes = Wishes()
         self._open = contextlib.AsyncExitStack()
-        self._sequencers: dict[str, Sequencer] = {}
+        self._sequencers: dict[str, EventSequencer] = {}
         self.new_hub()
 
     @property
@@ -80,14 +80,16 @@ class Stage:
     def begin(self, *streams: str) -> None:
         """A new epoch of these streams."""
         for stream in streams or ("mic",):
-            self._sequencers[stream] = Sequencer(stream, str(ULID()), time.time)
+            self._sequencers[stream] = EventSequencer(stream, str(ULID()), time.time)
             self.hub.add_stream(stream, self._sequencers[stream].epoch, self.wishes)
 
     def epoch(self, stream: str = "mic") -> str:
         return self._sequencers[stream].epoch
 
     def say(self, t: float, events: Iterable[Event], stream: str = "mic") -> None:
-        self.hub.publish(stream, self._sequencers[stream].stamp(events), Position(t, max(0.0, t - 5.0), 0.02))
+        self.hub.publish(
+            stream, self._sequencers[stream].stamp_events(events), StreamProgress(t, max(0.0, t - 5.0), 0.02)
+        )
 
     def play(self, script: Iterable[tuple[float, list[Event]]], stream: str = "mic") -> None:
         for t, events in script:

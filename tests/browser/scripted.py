@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from streamseg import events as facts
-from streamseg.events import Event
+from streamseg.wire import events as facts
+from streamseg.wire.events import Event
 
 # label, seconds, what it sounds like, level in dB
 SCENES = [
@@ -97,10 +97,10 @@ def boundary_events(n: int, t: float, previous_start: float) -> list[Event]:
         decided_t=t + CONFIRMED_AFTER_S,
         t_uncertainty=0.25,
         confidence=0.6 + 0.39 * abs(math.sin(n)),
-        evidence=facts.Evidence(timbre=0.9, harmony=0.3 + 0.6 * (n % 2), rhythm=0.2, level=0.4 + 0.3 * (n % 3)),
+        evidence=facts.FeatureDistances(timbre=0.9, harmony=0.3 + 0.6 * (n % 2), rhythm=0.2, level=0.4 + 0.3 * (n % 3)),
         snapped_to="downbeat" if n % 3 == 0 else None,
-        prev=facts.Before(section_id=f"s-{n - 1}", label=before),
-        next=facts.After(section_id=f"s-{n}", label=label, seen_before=_seen(n), last_seen=_last_seen(n)),
+        prev=facts.PreviousSection(section_id=f"s-{n - 1}", label=before),
+        next=facts.NextSection(section_id=f"s-{n}", label=label, seen_before=_seen(n), last_seen=_last_seen(n)),
     )
     closed = facts.SectionClosed(
         section_id=f"s-{n - 1}",
@@ -190,7 +190,7 @@ def _high_volume(tick: int, t: float, played: list[tuple[int, float, float]]) ->
     said = [
         Event(
             "meter",
-            facts.Meter(
+            facts.MeterReading(
                 t=t,
                 rms_db=rms_db,
                 peak_db=min(0.0, rms_db + 9),

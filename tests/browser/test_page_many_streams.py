@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from load.join_full import fill, names
 from playwright.async_api import expect
+
+from tools.load.join_full import fill, names
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 

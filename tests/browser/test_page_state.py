@@ -13,8 +13,8 @@ import pytest_asyncio
 from scripted import programme
 from ulid import ULID
 
-from streamseg.envelope import Sequencer, encode
-from streamseg.server.snapshot import Fold
+from streamseg.wire.envelope import EventSequencer, encode_envelope
+from streamseg.wire.snapshot import SnapshotBuilder
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 
@@ -33,8 +33,8 @@ async def module(stage, window):
 
 
 def envelopes(scenes=10):
-    sequencer = Sequencer("mic", str(ULID()), time.time)
-    return [envelope for _, said in programme(scenes) for envelope in sequencer.stamp(said)]
+    sequencer = EventSequencer("mic", str(ULID()), time.time)
+    return [envelope for _, said in programme(scenes) for envelope in sequencer.stamp_events(said)]
 
 
 async def test_a_snapshot_and_what_follows_are_the_whole(module):
@@ -42,16 +42,18 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
     said = [envelope for envelope in envelopes() if envelope.offset is not msgspec.UNSET]
     cases = []
     for back in range(3, len(said), 7):
-        fold = Fold()
+        fold = SnapshotBuilder()
         for envelope in said[:back]:
-            fold.push(envelope)
-        fold.advance(max(getattr(e.data, "decided_t", 0.0) for e in said[:back]), 0.0)
+            fold.apply_event(envelope)
+        fold.set_position(max(getattr(e.data, "decided_t", 0.0) for e in said[:back]), 0.0)
         for left, kept in ((0, 0), (back // 2, back // 2), (back // 2, back - 1), (back - 1, 0)):
-            cases.append({"left": left, "back": back, "kept": kept, "snapshot": msgspec.to_builtins(fold.snapshot())})
+            cases.append(
+                {"left": left, "back": back, "kept": kept, "snapshot": msgspec.to_builtins(fold.make_snapshot())}
+            )
     wrong = await module(
         """async ({ said, cases }) => {
           const { applyEvent, emptyStream } = await import("/state.js");
-          const { rejoined } = await import("/rejoin.js");
+          const { applySnapshot } = await import("/snapshot.js");
           const fold = (events, s = emptyStream("mic")) => (events.forEach((e) => applyEvent(s, e)), s);
           const settled = (s) => JSON.stringify([
             s.sections.map(({ key, start, end, label }) => [key, start, end, label]),
@@ -64,12 +66,12 @@ async def test_a_snapshot_and_what_follows_are_the_whole(module):
           for (const { left, back, kept, snapshot } of cases) {
             const known = fold(said.slice(0, left));
             const start = { epoch: said[0].epoch, snapshot, past: said.slice(back - kept, back) };
-            const s = fold(said.slice(back), rejoined(known, start));
+            const s = fold(said.slice(back), applySnapshot(known, start));
             if (settled(s) !== whole) wrong.push([left, back, kept, settled(s)]);
           }
           return [wrong.slice(0, 2), wrong.length, whole];
         }""",
-        {"said": [json.loads(encode(envelope)) for envelope in said], "cases": cases},
+        {"said": [json.loads(encode_envelope(envelope)) for envelope in said], "cases": cases},
     )
     assert wrong[:2] == [[], 0], wrong
 
@@ -79,9 +81,9 @@ async def test_an_event_heard_twice_counts_once(module):
         """async () => {
           const { Cursors } = await import("/protocol.js");
           const cursors = new Cursors();
-          const news = ([epoch, offset]) => cursors.admits("mic", { epoch, offset });
+          const news = ([epoch, offset]) => cursors.advance("mic", { epoch, offset });
           const first = [["01A", 1], ["01A", 2], ["01A", 2], ["01A", 1], ["01A", undefined]].map(news);
-          cursors.heard("mic", { epoch: "01A", offset: 7 });
+          cursors.skipTo("mic", { epoch: "01A", offset: 7 });
           const then = [["01A", 7], ["01A", 8], ["01B", 1], ["01A", 9], ["01A", undefined]].map(news);
           return [first, then, cursors.resume(["mic", "other"])];
         }"""
@@ -128,7 +130,7 @@ async def test_a_stream_that_cannot_be_begun_keeps_no_other_from_beginning(modul
           return heard;
         }"""
     )
-    complaint = "stream broken could not be begun"
+    complaint = "stream broken could not be started"
     assert heard == [["event", "broken"], complaint, ["joined", "whole"], ["event", "whole"], ["joined", "late"]]
 
 
@@ -180,8 +182,8 @@ async def test_signs_like_the_server_with_and_without_webcrypto(module, token):
 async def test_a_label_looks_the_same_wherever_it_is_seen(module):
     looks = await module(
         """async () => {
-          const { look } = await import("/labels.js");
-          return ["A", "B", "Z", "AA", "section-12", "Jingle", null].map(look);
+          const { labelLook } = await import("/labels.js");
+          return ["A", "B", "Z", "AA", "section-12", "Jingle", null].map(labelLook);
         }"""
     )
     assert [entry["letters"] for entry in looks] == ["A", "B", "Z", "AA", "S12", "Ji", "?"]

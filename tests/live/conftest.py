@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from live.virtual_card import virtual_card
 from streamseg.sources import devices
+from tools.virtual_card import virtual_card
 
 
 def pytest_collection_modifyitems(items):
@@ -23,9 +23,11 @@ def card():
 
 
 @pytest.fixture
-def card_here(card, monkeypatch):
-    """The card, seen by this very process."""
-    for key, value in card.env.items():
-        monkeypatch.setenv(key, value)
-    devices.rescan()
-    return card
+def card_here(card):
+    """The card, seen by this very process until the test ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in card.env.items():
+            patch.setenv(key, value)
+        devices.rescan_devices()
+        yield card
+    devices.rescan_devices()  # else later tests would find a device that they cannot open

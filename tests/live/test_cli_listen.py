@@ -9,10 +9,10 @@ import subprocess
 import time
 
 import soundfile
-from command import PATIENCE_S, command, run, start
 
-from live.virtual_card import NAME, RATE
-from streamseg.sources.programme import render
+from streamseg.sources.demo_programme import render_programme
+from tools.command import PATIENCE_S, command, run, start
+from tools.virtual_card import NAME, RATE
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -27,7 +27,7 @@ def test_devices_marks_the_default(card):
 
 def test_listen_draws_what_it_hears(card, tmp_path):
     sound = tmp_path / "talk.wav"
-    soundfile.write(sound, render()[: 8 * RATE], RATE, subtype="FLOAT")
+    soundfile.write(sound, render_programme()[: 8 * RATE], RATE, subtype="FLOAT")
     ours, theirs = pty.openpty()
     env = card.env | {"TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"}
     with subprocess.Popen(
@@ -39,7 +39,7 @@ def test_listen_draws_what_it_hears(card, tmp_path):
             with card.play(sound):
                 screen = read_until(ours, "▪▪▪▪▪")
             listening.send_signal(signal.SIGINT)
-            rest = read_until(ours, r"0:\d\d\.\d heard, 0 changes, 1 sections")
+            rest = read_until(ours, r"0:\d\d\.\d processed, 0 changes, 1 section\b")
             assert listening.wait(30) == 0
         finally:
             listening.kill()

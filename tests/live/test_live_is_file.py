@@ -2,15 +2,15 @@
 
 import soundfile
 
-from live.five_minutes import CONFIRMED, compare
-from live.virtual_card import RATE
-from streamseg.sources.programme import SAMPLE_RATE, render
+from streamseg.sources.demo_programme import SAMPLE_RATE, render_programme
+from tools.load.live_is_file import CONFIRMED, compare
+from tools.virtual_card import RATE
 
 
 def test_forty_seconds_from_the_sound_card_to_a_client(card, tmp_path):
     assert SAMPLE_RATE == RATE
     played = tmp_path / "played.wav"
-    soundfile.write(played, render()[8 * RATE : 48 * RATE], RATE, subtype="FLOAT")
+    soundfile.write(played, render_programme()[8 * RATE : 48 * RATE], RATE, subtype="FLOAT")
     found = compare(card, played, tmp_path, "broadcast")
     assert (found.lost_samples, found.differing_samples) == (0, 0)
     assert found.live == found.replayed

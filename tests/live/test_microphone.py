@@ -5,13 +5,13 @@ import time
 
 import numpy as np
 import pytest
-import sound
 
-from live.alignment import differing, start_of
-from live.virtual_card import NAME, RATE
-from streamseg.blocks import Away, Block, Gap
-from streamseg.errors import AskedWrongly, DeviceNotFound
-from streamseg.sources import AudioFile, list_devices, open_source
+from streamseg.blocks import Block, Gap, SourceAway
+from streamseg.errors import DeviceNotFoundError, UsageError
+from streamseg.sources import AudioFileSource, list_devices, open_source
+from tools import sound_files as sound
+from tools.alignment import count_differing, find_start
+from tools.virtual_card import NAME, RATE
 
 
 class Listener:
@@ -74,13 +74,13 @@ def test_the_card_is_listed_and_found_by_a_part_of_its_name(card_here):
 
 
 def test_a_name_that_no_device_bears(card_here):
-    with pytest.raises(DeviceNotFound, match=rf"'USB'.*{NAME}.*streamseg devices") as raised:
+    with pytest.raises(DeviceNotFoundError, match=rf"'USB'.*{NAME}.*streamseg devices") as raised:
         open_source("mic:USB")
     assert raised.value.exit_code == 2
 
 
 def test_more_channels_than_there_are(card_here):
-    with pytest.raises(AskedWrongly, match="channels"):
+    with pytest.raises(UsageError, match="channels"):
         open_source(f"mic:{NAME}", channels=99)
 
 
@@ -98,8 +98,8 @@ def test_not_one_sample_is_lost(card_here, listen, tmp_path):
     captured = listener.samples()
     assert listener.said() == []
     assert listener.source.dropped_samples == 0
-    assert differing(played, captured, start_of(played, captured, RATE), RATE) == 0
-    again = np.concatenate([item.samples for item in AudioFile(capture)])
+    assert count_differing(played, captured, find_start(played, captured, RATE), RATE) == 0
+    again = np.concatenate([item.samples for item in AudioFileSource(capture)])
     np.testing.assert_array_equal(again, captured)
 
 
@@ -123,16 +123,16 @@ def test_an_unplugged_card_is_missed_waited_for_and_counted(card_here, listen):
     unplugged = time.monotonic()
     card_here.unplug()
     try:
-        at, _ = listener.wait_for(lambda item: isinstance(item, Away), 5)
+        at, _ = listener.wait_for(lambda item: isinstance(item, SourceAway), 5)
         assert at - unplugged < 1.0
         time.sleep(3)
     finally:
         card_here.plug_in()
-    at_back, back = listener.wait_for(lambda item: isinstance(item, Away) and item.back)
+    at_back, back = listener.wait_for(lambda item: isinstance(item, SourceAway) and item.back)
     time.sleep(1)
     listener.stop()
     lost, gap, _ = listener.said()
-    assert isinstance(lost, Away)
+    assert isinstance(lost, SourceAway)
     assert "gone" in lost.reason
     assert isinstance(gap, Gap)
     assert gap.cause == "device-lost"
@@ -149,12 +149,12 @@ def test_a_frozen_sound_server_is_said_and_what_it_kept_is_heard(card_here, list
     time.sleep(2)
     card_here.freeze()
     try:
-        _, away = listener.wait_for(lambda item: isinstance(item, Away), 6)
+        _, away = listener.wait_for(lambda item: isinstance(item, SourceAway), 6)
         assert "no sound has come" in away.reason
         time.sleep(1)
     finally:
         card_here.thaw()
-    _, back = listener.wait_for(lambda item: isinstance(item, Away) and item.back, 6)
+    _, back = listener.wait_for(lambda item: isinstance(item, SourceAway) and item.back, 6)
     assert back.away_s > 2.5
     time.sleep(1)
     player.terminate()
@@ -169,7 +169,7 @@ def test_closing_ends_a_microphone_that_waits_for_its_device(card_here, listen):
     listener = listen()
     card_here.unplug()
     try:
-        listener.wait_for(lambda item: isinstance(item, Away), 5)
+        listener.wait_for(lambda item: isinstance(item, SourceAway), 5)
         listener.stop()
     finally:
         card_here.plug_in()

@@ -1,4 +1,4 @@
-"""What is heard in a frame: timbre, harmony, level, shape of the spectrum.
+"""Computes one row of features for each frame of mono sound: timbre, harmony, level, spectrum, rhythm, pitch.
 
 Frame i covers the samples from 512·i to 512·i + 2,047 of a 22,050 Hz signal (librosa's `center=False`).
 """
@@ -11,33 +11,33 @@ import numpy as np
 import rocket_fft  # noqa: F401  (gives np.fft to nopython code)
 from numpy.typing import NDArray
 
-from streamseg.engine.features import layout, spectral
+from streamseg.engine.features import kernel_memory, spectrum
 from streamseg.engine.features.columns import COLUMNS, COLUMNS_TOTAL, UNITS
 from streamseg.settings import FRAME, HOP
 
-__all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "Features"]
+__all__ = ["COLUMNS", "COLUMNS_TOTAL", "UNITS", "FeatureExtractor"]
 
-_TABLES = layout.tables()
+_FEATURE_TABLES = kernel_memory.make_feature_tables()
 
 
-class Features:
-    """Samples in, a row of features for each frame they complete out.
+class FeatureExtractor:
+    """Computes a feature frame (a row of numbers) for every 512 samples of mono sound at 22,050 Hz that are pushed.
 
-    Results are the same bits whatever the sizes of the pushes. Pickles between pushes.
+    The frames do not depend on how many samples each push has. An extractor can be pickled between pushes.
     """
 
     def __init__(self) -> None:
-        self._state, self._scratch = layout.state(), layout.scratch()
+        self._state, self._scratch = kernel_memory.make_feature_state(), kernel_memory.make_feature_scratch()
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Take mono samples at 22,050 Hz, shape (n,); full scale is ±1.
+        """Process the next samples; return the feature frames that are now complete, float64 (frames, COLUMNS_TOTAL).
 
-        Returns shape (frames, COLUMNS_TOTAL), float64, the columns as in `COLUMNS`; no frame where the samples
-        complete none. Samples that are not numbers count as 0, those beyond ±8 as ±8.
+        samples: float32 (n,), mono at 22,050 Hz, full scale ±1; NaN counts as 0, values beyond ±8 as ±8. `COLUMNS`
+        tells which columns hold which feature.
         """
-        held = int(self._state["counts"][0, 0])
-        out = np.empty((max(0, (held + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
-        spectral.advance(samples, _TABLES, self._state, self._scratch, out)
+        pending = int(self._state["counts"][0, 0])
+        out = np.empty((max(0, (pending + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
+        spectrum.push_samples(samples, _FEATURE_TABLES, self._state, self._scratch, out)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -45,4 +45,4 @@ class Features:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._scratch = layout.scratch()
+        self._scratch = kernel_memory.make_feature_scratch()

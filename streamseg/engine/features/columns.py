@@ -1,4 +1,4 @@
-"""What a frame of features holds: names, places, units."""
+"""The columns of a feature frame: `COLUMNS` (positions by name), `UNITS` (units by name), `COLUMNS_TOTAL`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MFCCS: Final = 20
 CHROMA: Final = 12
 CONTRAST_BANDS: Final = 7
 
-# name: (columns, unit). The order is the order in a frame.
+# name: (number of columns, unit), in the order of a frame.
 _DEFINITIONS: Final = {
     "mfcc": (MFCCS, "dB"),
     "chroma": (CHROMA, "0 to 1, C first"),
@@ -33,7 +33,7 @@ _DEFINITIONS: Final = {
 }
 
 
-def _laid_out() -> tuple[dict[str, slice], int]:
+def _lay_out_columns() -> tuple[dict[str, slice], int]:
     columns, at = {}, 0
     for name, (width, _) in _DEFINITIONS.items():
         columns[name] = slice(at, at + width)
@@ -41,7 +41,7 @@ def _laid_out() -> tuple[dict[str, slice], int]:
     return columns, at
 
 
-_LAID_OUT: Final = _laid_out()
-COLUMNS: Final[dict[str, slice]] = _LAID_OUT[0]
-COLUMNS_TOTAL: Final[int] = _LAID_OUT[1]
+_LAYOUT: Final = _lay_out_columns()
+COLUMNS: Final[dict[str, slice]] = _LAYOUT[0]
+COLUMNS_TOTAL: Final[int] = _LAYOUT[1]
 UNITS: Final[dict[str, str]] = {name: unit for name, (_, unit) in _DEFINITIONS.items()}

@@ -1,1 +1,1 @@
-"""Trained numbers, and how they were trained."""
+"""Trained weights (npz files), a card for each that describes its training, and their loader."""

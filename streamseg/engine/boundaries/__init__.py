@@ -1,0 +1,1 @@
+"""Detection of boundaries: candidate features, classifier, tracker, refinement in time, feedback."""

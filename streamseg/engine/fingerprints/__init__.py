@@ -1,0 +1,1 @@
+"""Detection of taught jingles: fingerprint, matcher, detector."""

@@ -1,0 +1,1 @@
+"""Labels sections: descriptor, similarity, store, clusterer, HMM filter, roles."""

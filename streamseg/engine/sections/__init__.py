@@ -1,0 +1,1 @@
+"""Sections between boundaries: their life cycle, report, statistics and key."""

@@ -1,0 +1,1 @@
+"""Classification of the sound as speech, music and silence, each decided independently."""

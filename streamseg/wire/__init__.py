@@ -1,0 +1,1 @@
+"""The protocol between server and clients: events, envelope, messages, topics, schemas, token proof. No I/O."""

@@ -1,1 +1,0 @@
-"""The figures of docs/accuracy.md, measured again by one command."""

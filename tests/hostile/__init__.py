@@ -1,1 +1,0 @@
-"""Sound in which nothing changes, for as long as one likes."""

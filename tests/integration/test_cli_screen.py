@@ -1,0 +1,109 @@
+"""What the terminal shows of a stream, drawn without one."""
+
+import io
+
+import pytest
+from rich.console import Console
+from unit.test_outputs import run
+
+from streamseg.cli import terminal
+from streamseg.cli.screen import LiveScreen
+from streamseg.wire.envelope import EventSequencer
+from streamseg.wire.events import (
+    BoundaryConfirmed,
+    BoundaryProvisional,
+    Event,
+    FeatureDistances,
+    LabelNamed,
+    MeterReading,
+    NextSection,
+    PreviousSection,
+    SectionClosed,
+    SectionUpdated,
+    StreamGap,
+    StreamTitle,
+)
+
+
+def stamped(*facts):
+    return EventSequencer("mic", "e", lambda: 0.0).stamp_events(Event("x", fact) for fact in facts)
+
+
+def change(t, prev, to, last_seen=None):
+    return BoundaryConfirmed(
+        boundary_id="b",
+        t=t,
+        decided_t=t + 5,
+        t_uncertainty=0.1,
+        confidence=0.9,
+        evidence=FeatureDistances(timbre=0, harmony=0, rhythm=0, level=0),
+        snapped_to=None,
+        prev=PreviousSection(section_id="s", label=prev),
+        next=NextSection(section_id="s", label=to, seen_before=last_seen is not None, last_seen=last_seen),
+    )
+
+
+def drawn(screen, width=80):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(screen.render(width))
+    return console.export_text()
+
+
+def test_the_screen_follows():
+    screen = LiveScreen("mic:USB")
+    screen.show_address("http://127.0.0.1:1/")
+    first = next(envelope.data for envelope in run() if isinstance(envelope.data, SectionClosed))
+    screen.push(stamped(MeterReading(t=20.0, rms_db=-30.0, peak_db=None), change(12.3, "A", "B"), first))
+    screen.push(stamped(BoundaryProvisional(boundary_id="b-2", t=18.0, decided_t=19.0, stability=0.5, score=1.0)))
+    text = drawn(screen)
+    rows = text.splitlines()
+    assert "mic:USB" in rows[0]
+    assert "0:20.0" in rows[0]
+    assert "B  for 0:07.7" in rows[1]
+    assert "perhaps a new one since 0:18.0" in rows[1]
+    assert rows[2].strip("│ ").split() == ["A", "B"]
+    assert rows[3].count("▪") == pytest.approx(38, abs=1)  # half the way from -60 to 0 dB
+    assert "A → B" in text
+    assert "http://127.0.0.1:1/" in rows[-1]
+    assert {len(row) for row in rows} == {80}
+
+
+@pytest.mark.parametrize("width", [24, 40, 200])
+def test_it_fits_any_terminal(width):
+    screen = LiveScreen("a very long name of a device that nobody could have foreseen")
+    for n in range(300):
+        screen.push(stamped(MeterReading(t=n * 4.0, rms_db=None, peak_db=None), change(n * 4.0, "A", "B", 0.0)))
+    assert max(len(row) for row in drawn(screen, width).splitlines()) <= width
+
+
+def test_lines_for_people():
+    gap = StreamGap(t=3.0, missing_s=0.5, cause="overflow")
+    again = SectionUpdated(
+        section_id="s", label="B", name="Chorus", label_probabilities={"B": 1.0}, seen_before=True, last_seen=30.0
+    )
+    said = [terminal.event_line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0), again)]
+    assert [text.plain for text in said] == [
+        "   0:03.0  0.50 s of sound lost (overflow)",
+        "1:01:01.0  A → B   confirmed after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
+        "           now Chorus   again, last heard at 0:30.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("t", "shown"), [(0, "0:00.0"), (59.96, "1:00.0"), (3599.99, "1:00:00.0"), (7325.5, "2:02:05.5")]
+)
+def test_clock(t, shown):
+    assert terminal.format_clock(t) == shown
+
+
+def test_titles_and_names_cannot_command_the_terminal(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(terminal, "stdout", Console(file=shown, markup=False, emoji=False, width=200))
+    said = stamped(
+        StreamTitle(t=1.0, title="\x1b]0;owned\x07\x1b[2J\x9b31m[/bold] :smile: [red]News"),
+        LabelNamed(label="A", name="\x1b[31mred\r", by="x"),
+    )
+    terminal.print_event_lines(said, "mic ")
+    assert not {"\x1b", "\x07", "\x9b", "\r"} & set(shown.getvalue())
+    assert "[/bold] :smile: [red]News" in shown.getvalue()
+    assert not terminal.stdout.is_terminal

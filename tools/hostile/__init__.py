@@ -1,0 +1,1 @@
+"""Damaged sound files and random command lines."""

@@ -1,0 +1,1 @@
+"""Comparison of the features with other programs on annotated sound: `python -m tools.reference.figures DIR`."""

@@ -1,0 +1,1 @@
+"""Corpora and trainers of the shipped models."""
