@@ -91,6 +91,8 @@ async def test_who_recovered_gets_no_snapshots_that_follow(full_streams, tmp_pat
         await joiner.run(0.0)
         assert joiner.progress.faults == []
         feeds[3].step()
+        while hub.streams[full_streams[3]].offset != feeds[3].sequencer.offset:
+            await asyncio.sleep(0.01)  # sent, and so written: it can be replayed
         resume = {name: {"epoch": at.epoch, "offset": at.offset} for name, at in joiner.cursors.items()}
         del resume[full_streams[7]]
         async with client(server.port, resume=resume) as listener:
