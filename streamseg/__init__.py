@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
         Block as Block,
         Gap as Gap,
         Source as Source,
-        SourceAway as SourceAway,
+        SourceAvailabilityChange as SourceAvailabilityChange,
         Title as Title,
     )
     from streamseg.client import (
@@ -136,7 +136,7 @@ if TYPE_CHECKING:  # the names of `_HOMES` again, for type checkers; a test comp
 # isort: on
 
 _HOMES = {  # module: its public names
-    "streamseg.blocks": "Block Gap Source SourceAway Title",
+    "streamseg.blocks": "Block Gap Source SourceAvailabilityChange Title",
     "streamseg.client": "send_request subscribe subscribe_sync",
     "streamseg.engine": "Segmenter segment",
     "streamseg.errors": (

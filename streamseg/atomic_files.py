@@ -36,10 +36,10 @@ def would_replace_file(path: Path) -> bool:
 
 
 def check_file_can_be_written(path: Path, *, replace: bool) -> None:
-    """Raise UsageError or OutputError when no file can be written to `path`. Call it before other work begins.
+    """Check that a file can be written to `path`, without creating it; raise UsageError or OutputError if it cannot.
 
     replace: an existing file is allowed. UsageError: it is a folder, or an existing file without `replace`.
-    OutputError: the folder that contains `path` is missing or not writable. Creates nothing.
+    OutputError: the folder that contains `path` is missing or not writable. Call it before other work begins.
     """
     try:
         mode = path.stat().st_mode
@@ -63,7 +63,7 @@ def check_file_can_be_written(path: Path, *, replace: bool) -> None:
 
 
 def check_folder_can_be_written(folder: Path) -> None:
-    """Raise OutputError when no file can be written into `folder`. A missing folder is allowed if it can be created.
+    """Raise OutputError if no file can be written into `folder`. A missing folder is allowed if it can be created.
 
     Creates nothing.
     """
@@ -104,10 +104,10 @@ def write_atomically(path: Path, *, replace: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | None]:
-    """Yield the path of an empty temporary file to write to; the file is renamed to `path` when the `with` block ends.
+    """Yield the path of a temporary file, which is renamed to `path` when the `with` block ends; None for a device.
 
-    If the block raises, the temporary file is removed. Yields None when `path` is a pipe, a device or a descriptor: the
-    caller then writes to `path` directly. replace: an existing file is replaced. Raises as `write_atomically`.
+    The temporary file is empty; if the block raises, it is removed. None: `path` is a pipe, a device or a descriptor,
+    and the caller writes to `path` directly. replace: an existing file is replaced. Raises as `write_atomically`.
     """
     check_file_can_be_written(path, replace=replace)
     if not would_replace_file(path) and (path.exists() or _is_descriptor(path)):
@@ -134,8 +134,9 @@ def write_via_temporary_file(path: Path, *, replace: bool) -> Iterator[Path | No
 def write_growing_file(path: Path, *, replace: bool) -> Iterator[Callable[[bytes], None]]:
     """Yield a function that appends bytes to a new file at `path`, which other programs can read while it grows.
 
-    The function writes the whole piece or nothing. If the `with` block raises, the pieces written so far stay. With
-    `replace`, an existing file is replaced when the block ends, as `write_atomically` does. Raises as that function.
+    The function writes the whole piece or nothing. If the `with` block raises, the pieces of a new file stay. With
+    `replace`, an existing file is replaced when the block ends, as `write_atomically` does, and stays as it was if the
+    block raises. Raises as that function.
     """
     check_file_can_be_written(path, replace=replace)
     if path.exists() or _is_descriptor(path):
@@ -146,7 +147,7 @@ def write_growing_file(path: Path, *, replace: bool) -> Iterator[Callable[[bytes
     with convert_write_errors(path):
         file = _create_new(target)
         try:
-            yield lambda piece: write_all_or_nothing(file, piece)
+            yield lambda piece: append_all_or_nothing(file, piece)
         finally:
             empty = file.tell() == 0
             file.close()
@@ -154,7 +155,7 @@ def write_growing_file(path: Path, *, replace: bool) -> Iterator[Callable[[bytes
                 target.unlink(missing_ok=True)
 
 
-def write_all_or_nothing(file: io.FileIO, piece: bytes) -> None:
+def append_all_or_nothing(file: io.FileIO, piece: bytes) -> None:
     """Append `piece` to an unbuffered file; if that fails, leave the file as before and raise OSError."""
     before = file.tell()
     view = memoryview(piece)

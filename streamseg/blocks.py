@@ -42,8 +42,8 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceAway:
-    """A source yields this when it becomes unavailable, and with `back=True` when it is available again.
+class SourceAvailabilityChange:
+    """A source yields this when it becomes unavailable, and again, with `back=True`, when it is available again.
 
     reason: why it became unavailable, for people; empty with `back`. away_s: with `back`, how long it was unavailable,
     seconds.
@@ -61,14 +61,14 @@ class Title:
     title: str
 
 
-SourceItem: TypeAlias = Block | Gap | SourceAway | Title
+SourceItem: TypeAlias = Block | Gap | SourceAvailabilityChange | Title
 
 
 class Source(Protocol):
     """The interface of a source of sound: iterating over it yields blocks until the sound ends or `close` is called.
 
-    Between blocks it may yield `Gap`, `SourceAway` and `Title`. In both cases the iteration ends without an error. A
-    source that ends too early raises `TruncatedSourceError` after its last block.
+    Between blocks it may yield `Gap`, `SourceAvailabilityChange` and `Title`. In both cases the iteration ends without
+    an error. A source that ends too early raises `TruncatedSourceError` after its last block.
     """
 
     @property

@@ -62,7 +62,7 @@ class NotAudioError(SourceError):
 
 
 class TruncatedSourceError(SourceError):
-    """The sound ended before the end that the file declares, or events end in the middle of a line.
+    """The sound ended before the end that its file declares, or a file of events ends in the middle of a line.
 
     All that comes before was delivered.
     """

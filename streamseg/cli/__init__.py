@@ -15,9 +15,9 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    from streamseg.cli.standard_streams import finish_standard_streams, prepare_standard_streams
+    from streamseg.cli.standard_streams import flush_standard_output_ignoring_errors, open_closed_streams_and_set_utf8
 
-    prepare_standard_streams()
+    open_closed_streams_and_set_utf8()
     from streamseg.cli.app import app
 
     try:
@@ -29,4 +29,4 @@ def main() -> None:
     except OSError as error:  # from what typer itself prints, such as help
         sys.exit(f"streamseg: cannot write standard output: {error.strerror or error}")
     finally:
-        finish_standard_streams()
+        flush_standard_output_ignoring_errors()

@@ -9,7 +9,7 @@ from streamseg.errors import UsageError
 
 
 @contextmanager
-def require_extra(extra: str) -> Iterator[None]:
+def convert_missing_module_errors(extra: str) -> Iterator[None]:
     """In the `with` block, turn a ModuleNotFoundError into a UsageError that contains the `pip install` command.
 
     extra: the extra of streamseg that installs the package. A missing module of streamseg itself is not converted.

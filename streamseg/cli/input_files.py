@@ -43,14 +43,14 @@ class InputFiles:
             self._files.setdefault((status.st_dev, status.st_ino), name)
 
     def find_same_file(self, path: Path | str) -> str | None:
-        """Return the name under which the command reads the file at `path`; None if the command does not read it."""
+        """Return the path of the input, or `standard input`, that is the same file as `path`; None if no input is."""
         try:
             status = os.stat(path)  # noqa: PTH116
         except (OSError, ValueError):
             return self._absent_paths.get(_normalise_path(path))
         return self._files.get((status.st_dev, status.st_ino))
 
-    def refuse_input_as_standard_output(self) -> None:
+    def refuse_redirection_to_input(self) -> None:
         """Raise UsageError when standard output or standard error is redirected to a file of this set."""
         for stream, stream_name in ((sys.stdout, "standard output"), (sys.stderr, "standard error")):
             try:
@@ -76,7 +76,7 @@ class InputFiles:
         ask: Callable[[str], bool] | None = None,
         folder_to_make: Path | None = None,
     ) -> bool:
-        """Return True if output files exist and may be replaced, False if none exists; raise an error if not allowed.
+        """Return True if output files exist and may be replaced, False if none exists; otherwise raise UsageError.
 
         The result is passed on as `replace`. force: existing files may be replaced. ask: without `force`, called with a
         question if a file exists, returns whether to replace it; with None an existing file is refused.

@@ -126,7 +126,7 @@ ForceOption = Annotated[
 def settings_from_options(
     profile: Profile, changes: list[str] | None, lookahead_s: float | None, sensitivity: float | None = None
 ) -> Settings:
-    """Return the settings of the profile with the options `--set`, `--lookahead` and `--sensitivity` applied.
+    """Return the settings of the profile, changed by the options `--set`, `--lookahead` and `--sensitivity`.
 
     changes: the values of `--set`, each `name=value`. None for a parameter means that the option was not given.
     Raises UnknownSettingError or SettingRangeError.
@@ -199,7 +199,7 @@ class LiveStores(NamedTuple):
 
 
 def choose_stores(history: Path | None, memory: Path | None, feedback: Path | None, *, no_history: bool) -> LiveStores:
-    """Return the stores for the options `--history`, `--memory` and `--lessons`; None stands for the default file.
+    """Return the stores for the options `--history`, `--memory` and `--lessons`; None means the option's default.
 
     no_history: there is no history, and of the other two only files that are given are used. Raises UsageError when a
     file is not a store of its kind, or cannot be read.

@@ -41,22 +41,22 @@ def collect_inputs(
     stores = [] if feedback_file is None else [[feedback_file]]
     for database in databases:
         if database is not None:
-            from streamseg.history.sqlite_file import database_files
+            from streamseg.history.sqlite_file import list_database_paths
 
-            stores.append(database_files(database))
+            stores.append(list_database_paths(database))
     for store in stores:
         for path in store:
             inputs.refuse_input_as_output(path)
         for path in store:
             inputs.add_path(path)
-    inputs.refuse_input_as_standard_output()
+    inputs.refuse_redirection_to_input()
     return inputs
 
 
 def decide_replacing_outputs(
     paths: Sequence[Path], inputs: InputFiles, *, force: bool, folder_to_make: Path | None = None
 ) -> bool:
-    """Return True if output files exist and may be replaced, False if none exists; raise an error if not allowed.
+    """Return True if output files exist and may be replaced, False if none exists; otherwise raise UsageError.
 
     The result is the `replace` argument of the functions that write the files. force: replace without a question;
     otherwise the user is asked on a terminal, and elsewhere an existing file is an error.
@@ -76,7 +76,7 @@ def decide_replacing_output(out: Path | None, inputs: InputFiles, *, force: bool
 
 
 def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
-    """Raise UsageError if the WAV file `capture`, which is to be written, or its marks file is read by the command."""
+    """Raise UsageError if the command reads the WAV file `capture` that it will write, or the marks file beside it."""
     from streamseg.sources.capture import capture_marks_path
 
     inputs.refuse_input_as_output(capture)
@@ -84,12 +84,12 @@ def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
 
 
 def is_interactive() -> bool:
-    """Return whether standard input and standard error are both a terminal, so that the user can answer a question."""
+    """Return whether standard input and standard error are terminals, so that the user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask_user(question: str) -> bool:
-    """Print a question and wait for a line from standard input; returns whether the answer is yes."""
+    """Print a question to standard error, wait for a line from standard input, and return True if the answer is yes."""
     from streamseg.cli import terminal
 
     terminal.stderr.print(f"{question} [y/N] ", end="")

@@ -51,13 +51,13 @@ class LiveScreen:
         self._lines: deque[Text] = deque(maxlen=_LINES)
         self._live = Live(console=terminal.stdout, auto_refresh=False)
 
-    def show_address(self, page_url: str) -> None:
+    def set_page_url(self, page_url: str) -> None:
         """Set the URL of the server's page, which every later drawing shows."""
         self._address = page_url
 
     def show_events(self, _: Session, envelopes: list[Envelope]) -> None:
-        """Update the state with the new events of the session, and draw it unless the last drawing was too recent."""
-        self.push(envelopes)
+        """Update the state with new events of the session, and draw it unless the last drawing was too recent."""
+        self.add_events_without_drawing(envelopes)
         start = time.monotonic()
         if start >= self._draw_at:
             self._draw()
@@ -69,9 +69,9 @@ class LiveScreen:
             self._live.start()
         self._live.update(self.render(terminal.stdout.width), refresh=True)
 
-    def push(self, envelopes: list[Envelope]) -> None:
-        """Update the state with new events, without drawing."""
-        self.summary.push(envelopes)
+    def add_events_without_drawing(self, envelopes: list[Envelope]) -> None:
+        """Update the state to be drawn next with new events of the stream; draw nothing."""
+        self.summary.add_events(envelopes)
         for envelope in envelopes:
             match envelope.data:
                 case MeterReading(t=t, rms_db=rms_db):
@@ -90,7 +90,7 @@ class LiveScreen:
             if text is not None:
                 self._lines.append(text)
 
-    def close(self) -> None:
+    def draw_final_state_and_print_summary(self) -> None:
         """Draw the final state, which stays on the terminal, and print the summary to standard error."""
         self._draw()
         self._live.stop()

@@ -28,7 +28,7 @@ DEFAULT_PORT = 8765
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """The address and other options of the server on which a command serves its sessions to clients.
+    """Options of the server that a command starts to serve its sessions: host, port, settings, history.
 
     any_free_port: use another port when `port` is in use. keep_serving: continue to serve after the last source has
     ended. settings: None for the defaults. history: the file in which the server stores events; None stores none.
@@ -133,18 +133,18 @@ def run_and_print_sessions(sessions: Sequence[Session], serving: ServeOptions | 
     prefixes = {session.stream: f"{session.stream:>12} " if len(sessions) > 1 else "" for session in sessions}
 
     def print_events(session: Session, envelopes: list[Envelope]) -> None:
-        summaries[session.stream].push(envelopes)
+        summaries[session.stream].add_events(envelopes)
         terminal.print_event_lines(envelopes, prefixes[session.stream])
 
     run_sessions(sessions, print_events, serving, terminal.print_server_addresses)
     for session in sessions:
         if session.progress.t or not session.failure:  # where no sound was processed, the error is enough
             terminal.stderr.print(f"{session.stream}: {summaries[session.stream]}")
-    raise_failures(sessions)
+    raise_session_failures(sessions)
 
 
-def raise_failures(sessions: Sequence[Session]) -> None:
-    """Raise the error of a session that failed, or of an incomplete capture (saved recording); otherwise do nothing.
+def raise_session_failures(sessions: Sequence[Session]) -> None:
+    """Raise the error of a session that failed, or OutputError if a recording is incomplete; otherwise do nothing.
 
     Call it after the sessions have ended. With several sessions, a SourceError lists the streams that failed. An
     incomplete capture raises OutputError.

@@ -36,7 +36,7 @@ def _end_at_once(exit_code: int) -> None:
 
 @contextmanager
 def handle_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """In the `with` block, call `stop` at the first Ctrl-C or other stop signal; end the process at the second.
+    """In the `with` block, call `stop` at the first Ctrl-C, SIGTERM or SIGHUP; end the process at the second.
 
     stop: must return at once.
     """

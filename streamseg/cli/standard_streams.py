@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO, cast
 
 
-def prepare_standard_streams() -> None:
-    """Connect closed standard streams to /dev/null; set UTF-8 for standard input and output that are no terminal.
+def open_closed_streams_and_set_utf8() -> None:
+    """Connect closed standard streams to /dev/null; set UTF-8 where standard input or output is not a terminal.
 
-    Call it once, before any file is opened.
+    Call it once, before any file is opened. Afterwards writing to standard error never raises OSError.
 
     A closed descriptor is opened first: otherwise the next file that is opened would get its number, and the output of
     a C library would go into that file.
@@ -63,7 +63,7 @@ def _set_encoding(stream: io.TextIOWrapper) -> None:
         stream.reconfigure(errors="replace")
 
 
-def finish_standard_streams() -> None:
+def flush_standard_output_ignoring_errors() -> None:
     """Flush standard output at the end of the program, without raising an error when that fails.
 
     If flushing fails, the buffer is discarded; otherwise Python would try again and exit with code 120.

@@ -36,7 +36,7 @@ class _SubscriptionPrinter:
         match message:
             case Envelope(data=data):
                 stream = message.source.removeprefix("/streams/")
-                self.summary.push([message])
+                self.summary.add_events([message])
                 if self._as_json:
                     terminal.print_event_json(message)
                 else:
@@ -71,7 +71,7 @@ def _describe_missed_events(message: StreamJoined) -> str:
     return "no event was missed"
 
 
-async def print_subscription(subscription: Subscription, *, as_json: bool, until_stopped: bool) -> None:
+async def print_subscribed_events(subscription: Subscription, *, as_json: bool, until_stopped: bool) -> None:
     """Print the events of a server until a stop signal, such as Ctrl-C, arrives; then print a summary.
 
     subscription: the connection to the server. as_json: print JSON lines instead of text. until_stopped: also end when

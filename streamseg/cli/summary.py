@@ -19,8 +19,8 @@ class EventSummary:
         self.missing_s = 0.0
         self._sections: Counter[str] = Counter()
 
-    def push(self, envelopes: Iterable[Envelope]) -> None:
-        """Add the new events of the stream to the counts."""
+    def add_events(self, envelopes: Iterable[Envelope]) -> None:
+        """Count the boundaries, sections and lost seconds in these new events of the stream."""
         for envelope in envelopes:
             match envelope.data:
                 case BoundaryConfirmed():

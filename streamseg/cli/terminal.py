@@ -132,7 +132,7 @@ def show_busy(message: str) -> AbstractContextManager[object]:
 
 
 def explain_slow_start() -> str:
-    """Return a text that explains to the user why a start is slow: kernels are compiled, for half a minute."""
+    """Return a text that tells the user why a start takes half a minute: kernels (numba functions) are compiled."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
@@ -145,7 +145,7 @@ def explain_slow_start() -> str:
 
 @contextmanager
 def show_progress(message: str) -> Iterator[Callable[[int, int, str], None]]:
-    """In the `with` block, show progress on files; yields the function to call after each file, `(count, total, name)`.
+    """In the `with` block, show how many files are done; yield a function to call after each: `f(count, total, name)`.
 
     Progress is shown on standard error: on a terminal as a bar, with `message` before the first call; otherwise as a
     line for each call.

@@ -13,7 +13,7 @@ from streamseg.atomic_files import make_write_error, write_atomically, write_gro
 
 
 def write_output(pieces: Iterable[str], out: Path | None, *, replace: bool = False, growing: bool = False) -> None:
-    """Write the pieces of a result to the file `out`, or to standard output if `out` is None.
+    """Write the pieces of a text, one after the other, to the file `out`, or to standard output if `out` is None.
 
     Each piece is written when the iterable yields it. The file appears when it is complete; with `growing`, it appears
     at the first piece and grows. replace: an existing file is replaced. If the iterable raises before its first piece,
@@ -38,7 +38,7 @@ def _write_each(pieces: Iterable[str], write_piece: Callable[[bytes], object]) -
 
 
 def write_standard_output(pieces: Iterable[str]) -> None:
-    """Write each piece to standard output at once. Raises OutputError; BrokenPipeError when the reader has ended."""
+    """Write and flush each piece; raise OutputError if that fails, BrokenPipeError if the pipe's reader has ended."""
     for piece in pieces:
         try:
             sys.stdout.write(piece)
@@ -46,11 +46,11 @@ def write_standard_output(pieces: Iterable[str]) -> None:
         except BrokenPipeError:
             raise
         except OSError as error:
-            discard_standard_output()
+            redirect_standard_output_to_null()
             raise make_write_error("to standard output", error) from None
 
 
-def discard_standard_output() -> None:
+def redirect_standard_output_to_null() -> None:
     """Redirect standard output to /dev/null, so that flushing its buffer at exit does not fail again."""
     with suppress(OSError, ValueError, AttributeError):
         null = os.open(os.devnull, os.O_WRONLY)

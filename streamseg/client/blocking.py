@@ -26,9 +26,10 @@ class BlockingSubscription(ClientProtocol):
                 yield message
 
     def messages(self) -> Iterator[Message]:
-        """Yield each `Message`, without end: events, joined streams, heartbeats, dropped events, lost connections.
+        """Connect to the server and yield what it sends, without end, as one of the `Message` types.
 
-        Raises ServerRefusedError when it is useless to reconnect.
+        Those are events, joined streams, heartbeats, counts of dropped events, and lost connections. Raises
+        ServerRefusedError when it is useless to reconnect.
         """
         while True:
             try:
@@ -47,8 +48,8 @@ class BlockingSubscription(ClientProtocol):
 
 
 def subscribe_sync(url: str, **options: Any) -> BlockingSubscription:
-    """Return an endless, blocking iterator of a server's events. After a lost connection it reconnects and resumes.
+    """Return an endless, blocking iterator of a server's events, which connects when iterated, and again after a loss.
 
-    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It connects when the iteration begins.
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It resumes after the last event.
     """
     return BlockingSubscription(url, **options)

@@ -9,7 +9,7 @@ import websockets.sync.client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from streamseg.client.connect_options import CONNECT_OPTIONS
-from streamseg.client.protocol import ClientProtocol, ReceivedMessage, shorten_server_text
+from streamseg.client.protocol import ClientProtocol, RawServerMessage, sanitize_server_text
 from streamseg.errors import NotFoundOnServerError, ServerRefusedError
 from streamseg.wire.codes import RequestErrorCode
 
@@ -17,7 +17,7 @@ from streamseg.wire.codes import RequestErrorCode
 def send_request(
     url: str, type: str, *, stream: str | None = None, token: str | None = None, timeout_s: float = 10.0, **fields: Any
 ) -> dict[str, Any]:
-    """Connect to a server, send one request, wait for the response, and return it.
+    """Connect to a server, send one request, return the response; raise ServerRefusedError if the server refuses.
 
     url: such as `ws://127.0.0.1:8765/ws`. type: `name`, `mark`, `acknowledge`, `set`, `finish`, `reset` … stream: a
     name; may be None if the server has only one stream, which the response then names. token: of the server, None
@@ -34,7 +34,7 @@ def send_request(
             while True:
                 text = connection.recv(timeout_s)
                 _, reply = protocol.receive_message(text)
-                message = msgspec.json.decode(text, type=ReceivedMessage)
+                message = msgspec.json.decode(text, type=RawServerMessage)
                 if message.op == "response":
                     return {**_read_response(url, message.d), "stream": stream}
                 if message.op == "identified":
@@ -45,7 +45,7 @@ def send_request(
                     connection.send(reply, text=True)
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
         raise protocol.find_refusal(error) or ServerRefusedError(
-            f"no answer from {url}: {shorten_server_text(str(error))}"
+            f"no answer from {url}: {sanitize_server_text(str(error))}"
         ) from None
 
 
@@ -55,14 +55,14 @@ def _read_response(url: str, d: msgspec.Raw) -> dict[str, Any]:
         return response
     error = response["error"]
     refusal = NotFoundOnServerError if error.get("code") == RequestErrorCode.NOT_FOUND else ServerRefusedError
-    raise refusal(f"{url} refuses: {shorten_server_text(error['message'])}")
+    raise refusal(f"{url} refuses: {sanitize_server_text(error['message'])}")
 
 
 def _choose_stream(url: str, stream: str | None, names: list[str]) -> str:
     """Return the stream that was named, or the only one there is. Raises NotFoundOnServerError."""
     if stream is None and len(names) == 1:
         return names[0]
-    listing = shorten_server_text(", ".join(names)) or "none"
+    listing = sanitize_server_text(", ".join(names)) or "none"
     if stream is None:
         raise NotFoundOnServerError(
             f"{url} has {len(names)} streams and none was named; choose one with stream=NAME, on the "

@@ -49,7 +49,7 @@ _MAX_TEXT_LENGTH = 300  # characters of the server's text in an error message
 
 
 class StreamJoined(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that `messages()` yields when a subscription starts or resumes to receive a stream, before its events.
+    """A message that `messages()` yields after each connection, before a stream's events; it tells if any were lost.
 
     is_recovered: whether every event since the last one that was returned follows, the first `replayed_count` of them
     from the history. If not, `snapshot` is the state right after `offset`: discard what was known of the stream and
@@ -103,7 +103,7 @@ class MessagesAndReply(NamedTuple):
     reply: bytes | None
 
 
-class ReceivedMessage(msgspec.Struct):
+class RawServerMessage(msgspec.Struct):
     """A message received from the server: its kind `op` is decoded, its content `d` is still JSON text.
 
     op: the kind of message. is_recorded: false for an event that is not in the history.
@@ -161,7 +161,7 @@ class ClientProtocol:
         self._is_identified = False  # on the present connection
 
     def receive_message(self, text: str | bytes) -> MessagesAndReply:
-        """Process one message of the server; return the messages for the user and the reply to send to the server.
+        """Decode one message from the server and update this client; return the messages for the user and the reply.
 
         Raises ServerRefusedError when the server needs a token that this client does not have, or uses another
         protocol.
@@ -170,11 +170,11 @@ class ClientProtocol:
             return self._process_message(text)
         except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError) as error:
             # A server that breaks the protocol is not a streamseg server.
-            why = shorten_server_text(f"{type(error).__name__}: {error}")
+            why = sanitize_server_text(f"{type(error).__name__}: {error}")
             raise ServerRefusedError(f"{self.url} does not speak streamseg's protocol ({why})") from error
 
     def _process_message(self, text: str | bytes) -> MessagesAndReply:
-        message = msgspec.json.decode(text, type=ReceivedMessage)
+        message = msgspec.json.decode(text, type=RawServerMessage)
         if message.op == "event":
             return MessagesAndReply(self._receive_event(message.d, message.is_recorded), None)
         d = msgspec.json.decode(message.d)
@@ -194,9 +194,9 @@ class ClientProtocol:
                 return MessagesAndReply([], None)  # a newer server may send operations that this client does not know
 
     def record_disconnection(self, error: Exception) -> list[Message]:
-        """Register that the connection ended with `error`; return the messages for the user.
+        """Mark the client as disconnected; return one `Disconnected`, or nothing if the server had not accepted it yet.
 
-        That is one `Disconnected`; nothing if the server had not accepted this client yet.
+        error: with which the connection ended.
         """
         was_identified, self._is_identified = self._is_identified, False
         if not was_identified:
@@ -212,12 +212,12 @@ class ClientProtocol:
             if code in _FATAL_CLOSE_CODES or code in _NO_RECONNECT_CODES:
                 is_unknown = code == CloseCode.WRONG_VALUE and self._names_unknown_stream()
                 refusal = NotFoundOnServerError if is_unknown else ServerRefusedError
-                return refusal(f"{self.url} closed with {code}: {shorten_server_text(error.rcvd.reason)}")
+                return refusal(f"{self.url} closed with {code}: {sanitize_server_text(error.rcvd.reason)}")
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
             if error.response.status_code == 429:
                 return None
             why = (error.response.body or b"")[:_MAX_REFUSAL_BYTES].decode(errors="replace")
-            return ServerRefusedError(f"{self.url} answered {error.response.status_code}: {shorten_server_text(why)}")
+            return ServerRefusedError(f"{self.url} answered {error.response.status_code}: {sanitize_server_text(why)}")
         if isinstance(error, InvalidURI):
             return ServerRefusedError(f"not a WebSocket address: {self.url} (ws://host:port/ws)")
         return None
@@ -288,6 +288,6 @@ class ClientProtocol:
         return list(heartbeats)
 
 
-def shorten_server_text(text: str) -> str:
-    """Return a server's text made fit for an error message: one line, no control characters, at most 300 characters."""
+def sanitize_server_text(text: str) -> str:
+    """Return a text from a server as one line without control characters, cut to 300 characters, for error messages."""
     return make_one_line(text, _MAX_TEXT_LENGTH)

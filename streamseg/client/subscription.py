@@ -31,9 +31,10 @@ class Subscription(ClientProtocol):
                     yield message
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """Yield each `Message`, without end: events, joined streams, heartbeats, dropped events, lost connections.
+        """Connect to the server and yield what it sends, without end, as one of the `Message` types.
 
-        Raises ServerRefusedError when it is useless to reconnect.
+        Those are events, joined streams, heartbeats, counts of dropped events, and lost connections. Raises
+        ServerRefusedError when it is useless to reconnect.
         """
         while True:
             try:
@@ -54,8 +55,8 @@ class Subscription(ClientProtocol):
 
 
 def subscribe(url: str, **options: Any) -> Subscription:
-    """Return an endless asynchronous iterator of a server's events. It reconnects and resumes after a lost connection.
+    """Return an endless async iterator of a server's events, which connects when iterated, and again after a loss.
 
-    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It connects when the iteration begins.
+    url: such as `ws://127.0.0.1:8765/ws`. options: those of `ClientProtocol`. It resumes after the last event.
     """
     return Subscription(url, **options)

@@ -138,8 +138,8 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimiter) -> t
                 state.last_packet_failed = True
                 continue
             for frame in frames:
-                send_blocks(converter.push(frame))
-        send_blocks(converter.finish())
+                send_blocks(converter.add_frame(frame))
+        send_blocks(converter.flush())
     except MemoryError:
         raise
     except FFmpegError as error:

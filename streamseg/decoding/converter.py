@@ -46,7 +46,7 @@ class SampleConverter:
         self._fifo = AudioFifo()
         self._resampler = AudioResampler()
 
-    def push(self, frame: AudioFrame) -> Iterator[memoryview]:
+    def add_frame(self, frame: AudioFrame) -> Iterator[memoryview]:
         """Add a decoded frame; when about a second of sound has been collected, convert it and yield the samples.
 
         Each item has interleaved float32 samples as bytes, and is valid until the next step of the iteration.
@@ -65,7 +65,7 @@ class SampleConverter:
         frame.pts = None  # with encoder delay the times do not start at 0; samples are counted here
         frame_format = (frame.format.name, channels, frame.layout.name, rate, frame.time_base)
         if frame_format != self._format:
-            yield from self.finish()
+            yield from self.flush()
             self._format = frame_format
             self._fifo = AudioFifo()
             self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self.sample_rate)
@@ -73,8 +73,8 @@ class SampleConverter:
         if self._fifo.samples >= min(BLOCK_S * rate, SLOT_BYTES // (SAMPLE_BYTES * channels)):
             yield from self._convert(self._fifo.read())
 
-    def finish(self) -> Iterator[memoryview]:
-        """Convert and yield the samples that `push` has not yielded yet. Call it after the last frame."""
+    def flush(self) -> Iterator[memoryview]:
+        """Convert and yield the samples that `add_frame` has not yielded yet. Call it after the last frame."""
         if self._format is None:
             return
         if self._fifo.samples:

@@ -68,7 +68,7 @@ class _AlarmHysteresis:
 
 
 class AlarmDetector:
-    """Detects silence, clipping, lost stereo and frozen sound that last too long, and queues alarm events for them."""
+    """Detects lasting silence, clipping, lost stereo and frozen sound; queues events that raise and clear alarms."""
 
     def __init__(self, settings: Settings) -> None:
         """Start at stream time 0 with all alarms cleared."""
@@ -82,19 +82,19 @@ class AlarmDetector:
         self._levels_db: deque[float] = deque(maxlen=ROWS_PER_SECOND)
         self._clipped_rows: deque[bool] = deque(maxlen=ROWS_PER_SECOND)
         self._pending_events: deque[tuple[float, Event]] = deque()
-        self.start_stretch(0.0)
+        self.continue_after_gap(0.0)
 
-    def start_stretch(self, start: float) -> None:
+    def continue_after_gap(self, start: float) -> None:
         """Continue at stream time `start`, in seconds, after a gap; raised alarms stay until their condition ends."""
         self._start = start
         self._rows = 0
         self._levels_db.clear()
         self._clipped_rows.clear()
 
-    def push(self, loudness_rows: NDArray[np.float64]) -> None:
-        """Process rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`.
+    def push_loudness(self, loudness_rows: NDArray[np.float64]) -> None:
+        """Process the next rows of a `LoudnessMeter`, one per tenth of a second, and queue the resulting alarm events.
 
-        `take_events_until` returns the resulting events.
+        loudness_rows: shape (n, len(LOUDNESS_COLUMNS)). `take_events_until` returns the queued events.
         """
         columns = [LEVEL, CHANNEL_DIFFERENCE, CLIPPING, FROZEN]
         for level, difference, clip_flag, frozen_flag in loudness_rows[:, columns].tolist():

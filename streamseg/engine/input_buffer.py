@@ -51,7 +51,7 @@ class InputBuffer:
         return False
 
     def push(self, samples: Samples | NDArray[np.floating]) -> list[Samples]:
-        """Check an array, add it, and return the blocks that are ready to process, in order: float32, (n, channels).
+        """Add an array; return the blocks that are now ready to process, in order, as float32 of shape (n, channels).
 
         samples: shape (n,) or (n, channels). Arrays shorter than 5 ms are copied; their block is returned with the
         array that completes 5 ms, or before the next longer array. Blocks are views of `samples` where possible.
@@ -83,7 +83,7 @@ class InputBuffer:
         return [*self.take_all(), *parts]
 
     def take_all(self) -> list[Samples]:
-        """Empty the buffer and return its content as a list of one block, or an empty list if the buffer was empty."""
+        """Remove and return the content of the buffer: a list of one block, or an empty list if there is none."""
         if not self._content:
             return []
         content, self._content = self._content, bytearray()

@@ -44,25 +44,22 @@ _UNREADABLE_CACHE_ERRORS = (ImportError, AttributeError, EOFError, UnpicklingErr
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function with numba for calls from Python code; compilation fails if the function allocates memory.
+    """Decorator: numba compiles the function when Python code first calls it; fails if the function allocates memory.
 
-    A decorator. The function is compiled when it is first called.
+    The error is raised at that first call.
     """
     return _compile_with_cache(function, _NO_ALLOCATION)
 
 
 def allocating_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function with numba for calls from Python code; the function may allocate memory.
-
-    A decorator. The function is compiled when it is first called.
-    """
+    """Decorator: numba compiles the function when Python code first calls it; the function may allocate memory."""
     return _compile_with_cache(function, {})
 
 
 def subkernel(function: Callable[..., Any]) -> Any:
-    """Compile a function with numba for calls from kernels only; a call from Python code crashes the process.
+    """Decorator: numba compiles the function for calls from kernels only; a call from Python code crashes the process.
 
-    A decorator. Compilation fails if the function allocates memory.
+    Compilation fails if the function allocates memory.
     """
     return njit(function, **_OPTIONS, **_NO_ALLOCATION, **_NO_PYTHON_ENTRY)
 

@@ -34,10 +34,10 @@ class StreamMeter:
         key = self._report_builder.key
         self._key = key.name if key else None
 
-    def measure_frames(self, first_frame: int, frames: NDArray[np.float64]) -> list[MeterReading]:
-        """Return the data of a `meter` event for each of `frames` whose number in the stretch is a multiple of 5.
+    def measure_every_fifth_frame(self, first_frame: int, frames: NDArray[np.float64]) -> list[MeterReading]:
+        """Return the data of a `meter` event for each frame whose number since the last gap is a multiple of 5.
 
-        first_frame: number of the first frame in this stretch. frames: features, shape (n, COLUMNS_TOTAL).
+        first_frame: number of the first of `frames`, since the last gap. frames: features, shape (n, COLUMNS_TOTAL).
         """
         return [
             self._measure_frame(self._timeline.frame_end_time(number), frames[number - first_frame])

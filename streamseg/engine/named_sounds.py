@@ -41,5 +41,5 @@ class NamedSounds(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self.entries)).hexdigest()[:12]
 
     def of_kind(self, kind: NamedSoundKind) -> tuple[NamedSound, ...]:
-        """Return the named sounds of one kind (`section` or `cue`), in the order in which they were named."""
+        """Return the named sounds of one kind (`section`, or `cue` for jingles), in the order of naming."""
         return tuple(entry for entry in self.entries if entry.kind == kind)

@@ -21,7 +21,7 @@ from streamseg.blocks import Block, Gap, GapCause, Samples, SourceItem
 from streamseg.engine.alarms import AlarmDetector
 from streamseg.engine.boundaries.detector import BoundaryDetector
 from streamseg.engine.boundaries.feedback import CandidateObservation, FeedbackModel
-from streamseg.engine.features.front_end import FramesAndVector, FrontEnd
+from streamseg.engine.features.front_end import FramesUpToTextureVector, FrontEnd
 from streamseg.engine.fingerprints.jingle_boundaries import JingleStartDetector
 from streamseg.engine.input_buffer import InputBuffer
 from streamseg.engine.labels.labeller import RELABEL_WINDOW_S
@@ -51,7 +51,7 @@ _REPORT_MARGIN_S = 15.0  # sections start up to this much before the oldest step
 
 
 class Segmenter:
-    """Finds boundaries and sections in one stream: `push` takes samples and returns events, `finish` the last ones."""
+    """Finds boundaries and sections in one stream: `push` takes samples, `finish` ends it, and both return events."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Segmenter:
         return max(0.0, self._timeline.position_samples / self.sample_rate - reach_s)
 
     def push_item(self, item: SourceItem) -> list[Event]:
-        """Process an item of a source (block, gap, title, loss or return of the source); return the events caused."""
+        """Process an item of a source (block, gap, title, loss or return of the source); return the new events."""
         if isinstance(item, Block):
             if item.sample_rate != self.sample_rate:
                 raise UsageError(f"a block of {item.sample_rate} Hz in a stream of {self.sample_rate} Hz")
@@ -171,7 +171,7 @@ class Segmenter:
         return [*events, gap]
 
     def finish(self, reason: str = "end") -> list[Event]:
-        """End the stream and return its last events: pending boundaries, the last section, `stream.stopped`.
+        """Decide the pending boundaries, close the last section, and return these events and, last, `stream.stopped`.
 
         reason: text for `stream.stopped`. Afterwards `push` raises UsageError, and `finish` returns no events.
         """
@@ -185,18 +185,18 @@ class Segmenter:
         return [*events, make_stream_stopped(self._timeline, self._sections.boundaries_confirmed, reason)]
 
     def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the likeliest boundary candidate near t, stream seconds, which a listener marked; None without one.
+        """Return the likeliest boundary candidate near `t`, the time that a listener marked; None if none is near.
 
-        verdict: of the listener; it determines how many seconds around t are searched. There is no candidate over
-        10 minutes ago, before a long gap, or at the very newest step.
+        t: stream seconds. verdict: of the listener; it determines how many seconds around t are searched. There is no
+        candidate over 10 minutes ago, before a long gap, or at the very newest step.
         """
         return self._boundaries.find_marked_candidate(t, verdict)
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, bytes for `NamedSound.content`; None if none is stored."""
+        """Return the descriptor of the newest section with this label, for `NamedSound.content`; None if unknown."""
         return self._sections.descriptor_of_label(label)
 
-    def name_of_label(self, label: str) -> str | None:
+    def earlier_name_of_label(self, label: str) -> str | None:
         """Return the name that a person gave this label in an earlier run; None if the label has no name."""
         return self._sections.name_of_label(label)
 
@@ -204,11 +204,11 @@ class Segmenter:
         """Process samples of the source, shape (n, channels)."""
         self._timeline.push_samples(len(block))
         loudness = self._front_end.measure_loudness(block)
-        self._alarms.push(loudness)
+        self._alarms.push_loudness(loudness)
         self._report_builder.push_loudness(loudness)
         return self._process_spans(self._front_end.push(block))
 
-    def _process_spans(self, spans: list[FramesAndVector]) -> list[Event]:
+    def _process_spans(self, spans: list[FramesUpToTextureVector]) -> list[Event]:
         events: list[Event] = []
         for frames, vector in spans:
             events += self._process_frames(frames)
@@ -218,12 +218,14 @@ class Segmenter:
 
     def _process_frames(self, frames: NDArray[np.float64]) -> list[Event]:
         first = self._timeline.push_frames(len(frames))
-        self._boundaries.push_frames(frames)
+        self._boundaries.store_frames(frames)
         self._jingles.push(frames)
         self._report_builder.push_frames(frames)
         events = [(change.decided_t, Event("sound", change)) for change in self._sound_class.push(frames)]
         if self._meter:
-            events += [(meter.t, Event("meter", meter)) for meter in self._meter.measure_frames(first, frames)]
+            events += [
+                (meter.t, Event("meter", meter)) for meter in self._meter.measure_every_fifth_frame(first, frames)
+            ]
         return [event for _, event in sorted(events, key=lambda each: each[0])]  # the order of single frames
 
     def _process_vector(self, vector: NDArray[np.float64]) -> list[Event]:
@@ -238,7 +240,7 @@ class Segmenter:
             events += self._sections.name_section_by_jingle(jingle.name, jingle.t)
         if self._meter:
             self._meter.update_musical_key()
-            events.append(Event("novelty", self._sections.measure_novelty(self._timeline.decision_time)))
+            events.append(Event("novelty", self._sections.make_novelty_event(self._timeline.decision_time)))
         return events
 
     def _process_buffered(self) -> list[Event]:
@@ -252,15 +254,15 @@ class Segmenter:
     def _close_section(self, ended_by: Literal["gap", "end"]) -> list[Event]:
         """Decide all pending boundaries and close the current section."""
         events, at_end = list[Event](), ended_by == "end"
-        for decision in self._boundaries.settle_pending():
+        for decision in self._boundaries.confirm_or_retract_pending():
             events += self._sections.apply_decision(*decision, at_end=at_end)
         return events + self._sections.close_section(self._timeline.now, ended_by, at_end=at_end)
 
     def _start_stretch(self, start: float) -> None:
         """Start the stages that process frames again, at stream time `start`: no frame reaches across a gap."""
         self._front_end = FrontEnd(self.sample_rate)
-        self._alarms.start_stretch(start)
-        self._sound_class.start_stretch(start)
-        self._jingles.start_stretch(start)
-        self._boundaries.start_stretch()
-        self._report_builder.start_stretch(start)
+        self._alarms.continue_after_gap(start)
+        self._sound_class.continue_after_gap(start)
+        self._jingles.continue_after_gap(start)
+        self._boundaries.continue_after_gap()
+        self._report_builder.continue_after_gap(start)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from streamseg.blocks import GapCause, SourceAway, Title
+from streamseg.blocks import GapCause, SourceAvailabilityChange, Title
 from streamseg.engine.boundaries.feedback import FeedbackModel
 from streamseg.engine.models.weights import BoundaryModel, LabelModel
 from streamseg.engine.named_sounds import NamedSounds
@@ -41,34 +41,34 @@ class StreamConfiguration(NamedTuple):
     feedback: FeedbackModel | None
 
 
-def make_stream_started(inputs: StreamConfiguration, channels: int) -> Event:
+def make_stream_started(configuration: StreamConfiguration, channels: int) -> Event:
     """Make the event `stream.started`, with settings and with hashes of settings, models, named sounds and feedback."""
     data = StreamStarted(
-        sample_rate=inputs.sample_rate,
+        sample_rate=configuration.sample_rate,
         channels=channels,
-        source=inputs.source,
-        profile=inputs.settings.profile,
-        settings=msgspec.to_builtins(inputs.settings),
-        latency_s=inputs.settings.lookahead_s,
+        source=configuration.source,
+        profile=configuration.settings.profile,
+        settings=msgspec.to_builtins(configuration.settings),
+        latency_s=configuration.settings.lookahead_s,
         hashes={
-            "settings": hash_settings(inputs.settings),
-            "model": inputs.model.hash,
-            "label_model": inputs.label_model.hash,
-            "memory": inputs.named_sounds.hash,
-            "lessons": inputs.feedback.hash if inputs.feedback else "none",
+            "settings": hash_settings(configuration.settings),
+            "model": configuration.model.hash,
+            "label_model": configuration.label_model.hash,
+            "memory": configuration.named_sounds.hash,
+            "lessons": configuration.feedback.hash if configuration.feedback else "none",
         },
     )
     return Event(_SUBJECT, data)
 
 
-def make_source_event(item: Title | SourceAway, t: float) -> Event:
+def make_source_event(item: Title | SourceAvailabilityChange, t: float) -> Event:
     """Make the event `stream.title`, `stream.lost` or `stream.resumed` for an item of the source. t: stream seconds."""
     match item:
         case Title(title=title):
             return Event(_SUBJECT, StreamTitle(t=t, title=title))
-        case SourceAway(reason=reason, back=False):
+        case SourceAvailabilityChange(reason=reason, back=False):
             return Event(_SUBJECT, StreamLost(t=t, reason=reason))
-        case SourceAway(away_s=away_s):
+        case SourceAvailabilityChange(away_s=away_s):
             return Event(_SUBJECT, StreamResumed(t=t, away_s=away_s))
 
 
@@ -78,7 +78,7 @@ def make_stream_gap(t: float, missing_s: float, cause: GapCause) -> Event:
 
 
 def make_stream_stopped(timeline: Timeline, boundaries_confirmed: int, reason: str) -> Event:
-    """Make the event `stream.stopped` with totals: seconds received, seconds missing, confirmed boundaries."""
+    """Make the event `stream.stopped` with its reason and the totals: seconds received and missing, boundaries."""
     totals = {
         "heard_s": timeline.received_s,
         "missing_s": timeline.missing_s,

@@ -23,7 +23,10 @@ _FRAME_OFFSET = (FRAME - HOP) // 2  # samples from the start of a frame to the b
 
 
 class Stretch(NamedTuple):
-    """A part of the stream between two gaps. first_step: number of its first texture vector. start: stream seconds."""
+    """A part of the stream between two gaps.
+
+    first_step: number of its first texture vector. start: its start, in stream seconds.
+    """
 
     first_step: int
     start: float
@@ -85,7 +88,7 @@ class Timeline:
         self._samples += n
 
     def push_gap(self, n: int) -> None:
-        """Count n missing samples per channel, at the source's rate. The caller then calls `start_stretch`."""
+        """Count n missing samples per channel, at the source's rate; the caller must call `start_stretch` next."""
         self._samples += n
         self._missing_samples += n
 
@@ -118,7 +121,7 @@ class Timeline:
         return round(self.stretch_start + (frame * HOP + FRAME) / ENGINE_RATE, 6)
 
     def nearest_step(self, t: float) -> int:
-        """Return the number of the texture step whose boundary time is nearest to t, in stream seconds.
+        """Return the number of the texture step (each half a second) whose boundary is nearest to t, in stream seconds.
 
         Steps are counted on from the last stretch that began by t, so the number may lie beyond the newest step.
         """
@@ -133,9 +136,9 @@ class Timeline:
 
 
 def boundary_time(stretch_start: float, frame: int) -> float:
-    """Return the stream time, in seconds, of a boundary just before this feature frame of a stretch.
+    """Return the stream time, in seconds, of a boundary just before a feature frame.
 
-    frame: number in the stretch that starts at `stretch_start`, stream seconds.
+    stretch_start: stream time of the last gap's end, or 0, in seconds. frame: number of the frame since then, from 0.
     """
     return stretch_start + max(0, frame * HOP + _FRAME_OFFSET) / ENGINE_RATE
 

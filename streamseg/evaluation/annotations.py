@@ -65,8 +65,11 @@ def read_spans(path: Path) -> tuple[LabelledSpan, ...]:
     return tuple(spans)
 
 
-def check_annotation_ends_with_sound(file: AnnotatedFile, duration_s: float) -> None:
-    """Raise UsageError, which names the line, if a span ends more than 5 s after the sound, `duration_s` s long."""
+def check_annotation_within_sound(file: AnnotatedFile, duration_s: float) -> None:
+    """Raise UsageError, which names the line, if the annotation has a span that ends more than 5 s after the sound.
+
+    duration_s: length of the sound.
+    """
     has_two_annotations = file.kind == "transitions" and file.segments
     for kind in (file.kind, "segments") if has_two_annotations else (file.kind,):
         path = file.audio.with_suffix(f".{kind}.tsv")
@@ -76,7 +79,7 @@ def check_annotation_ends_with_sound(file: AnnotatedFile, duration_s: float) -> 
                 raise _make_line_error(path, number, f"ends at {span.end:g} s, but {sound}; correct the end")
 
 
-def drop_unlabelled(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
+def drop_unlabelled_spans(spans: tuple[LabelledSpan, ...]) -> tuple[LabelledSpan, ...]:
     """Return the spans without those whose label is `_` (not labelled)."""
     return tuple(span for span in spans if span.label != _NO_LABEL)
 
@@ -88,7 +91,7 @@ def list_sound_and_annotation_files(folder: Path) -> list[Path]:
 
 
 def find_annotated_files(folder: Path, truth: TruthKind = "auto") -> list[AnnotatedFile]:
-    """Find the sound files of a folder that have an annotation file, sorted by name, and read their annotation.
+    """Find the sound files of a folder that have an annotation, and read it; return the files sorted by name.
 
     truth: the kind of annotation; "auto" takes for each file the first of transitions, sections, segments that exists.
     Raises SourceNotFoundError when the folder is missing or has none, UsageError when an annotation cannot be scored.
@@ -133,7 +136,7 @@ def _read_annotation(path: Path, *, is_of_transitions: bool = False) -> tuple[La
         if reason:
             raise _make_line_error(path, number, reason)
         latest_start = span.start
-    labelled_spans = drop_unlabelled(spans)
+    labelled_spans = drop_unlabelled_spans(spans)
     if not labelled_spans:
         content = f"all labels are {_NO_LABEL} (not labelled)" if spans else "the file is empty"
         raise _make_line_error(path, 1, f"{_EXPECTED_ROW}; {content}")

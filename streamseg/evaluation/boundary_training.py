@@ -72,8 +72,7 @@ def fit_projection(
 ) -> Floats:
     """Fit a projection that brings texture vectors of one label together and separates those of different labels.
 
-    Returns shape (TEXTURE_DIMS, projection_dims).
-    excluded_labels: labels that are not used, because a fold is tested on them.
+    Returns shape (TEXTURE_DIMS, projection_dims). excluded_labels: not used, because a fold is tested on them.
     """
     vectors: list[Floats] = []
     groups: list[NDArray[np.int64]] = []
@@ -132,21 +131,21 @@ def collect_examples(
     recipe: TrainingRecipe,
     negative_share: float,
     rng: np.random.Generator,
-    floor: float = -np.inf,
+    min_log_odds: float = -np.inf,
     excluded_labels: frozenset[str] = frozenset(),
 ) -> TrainingExamples:
-    """Collect training examples from a track: the features and targets of candidates at each age in `recipe.ages`.
+    """Return the features and targets of a track's boundary candidates: all positives, a random share of the negatives.
 
-    model: computes the features. negative_share: share of the negatives that is collected, at random. floor: candidates
-    are left out whose log-odds by the model's glance trees are not above it. excluded_labels: as in
-    `make_boundary_targets`.
+    A candidate gives an example at each age in `recipe.ages`. model: computes the features. negative_share: share of
+    the negatives that is collected. min_log_odds: candidates are left out whose log-odds by the model's glance trees
+    are not above it. excluded_labels: as in `make_boundary_targets`.
     """
     candidates = CandidateScorer(model)
     ages = np.array(recipe.ages)
     features, targets = [np.zeros((0, candidates.n_features), np.float32)], [np.zeros(0, np.int8)]
     track_targets = make_boundary_targets(track, np.arange(len(track.vectors) + 1), recipe, excluded_labels)
     for step, vector in enumerate(track.vectors, 1):
-        mask = candidates.push(vector) > floor
+        mask = candidates.push(vector) > min_log_odds
         target = track_targets[np.maximum(step - ages, 0)]
         mask &= (target == 1) | ((target == 0) & (rng.random(len(ages)) < negative_share))
         features.append(candidates.features[mask].astype(np.float32))
@@ -157,10 +156,9 @@ def collect_examples(
 def fit_trees(
     examples: list[TrainingExamples], weights: list[float], n_trees: int, n_leaves: int, n_features: int
 ) -> lightgbm.Booster:
-    """Train boosted trees that predict whether a candidate is a boundary.
+    """Train boosted trees that predict whether a candidate is a boundary; return them as a LightGBM booster.
 
-    examples: of each track. weights: of each track. n_trees: number of trees. n_leaves: of each tree. n_features:
-    only the first `n_features` features are used.
+    examples, weights: of each track. n_trees: number. n_leaves: of each tree. n_features: the first ones are used.
     """
     options = {
         "objective": "binary",
@@ -235,8 +233,8 @@ def make_untrained_model(recipe: TrainingRecipe, projection: Floats, classes: Fl
     )
 
 
-def set_glance_trees(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
-    """Return a copy of the model with only the trees of `booster`, which reject candidates of log-odds below `gate`."""
+def with_glance_trees_only(model: BoundaryModel, booster: lightgbm.Booster, gate: float) -> BoundaryModel:
+    """Return a copy of the model with only the trees of `booster`, to reject candidates with log-odds below `gate`."""
     return replace(
         model,
         **flatten_trees([booster]),  # type: ignore[arg-type]
@@ -253,10 +251,9 @@ def train_boundary_model(
     weight: Callable[[TrackTexture], float] = lambda track: 1.0,  # noqa: ARG005  the same for every track
     excluded_labels: frozenset[str] = frozenset(),
 ) -> BoundaryModel:
-    """Train a boundary model on annotated tracks of one kind of material.
+    """Train a boundary model on annotated tracks; its confirmation policies and calibration are only placeholders.
 
-    The policies and the calibration of the model are placeholders: choose them afterwards, see `choose_policies` and
-    `calibrate_model`.
+    All tracks are of one kind of material. For policies and calibration see `choose_policies` and `calibrate_model`.
     classes: directions of sound classes, as in `BoundaryModel`. weight: returns the weight of a track's examples.
     excluded_labels: labels that are not used, because a fold is tested on them.
 
@@ -281,7 +278,7 @@ def train_boundary_model(
             [glances[i] for i in train], [weights[i] for i in train], _GLANCE_TREES, _GLANCE_LEAVES, width
         )
         gates.append(_choose_gate(booster, [glances[i] for i in test], width, recipe.close_look_share))
-        glance_model = set_glance_trees(model, booster, gates[-1])
+        glance_model = with_glance_trees_only(model, booster, gates[-1])
         for i in test:
             examples[i] = collect_examples(
                 tracks[i], glance_model, recipe, CLOSE_LOOK_NEGATIVE_SHARE, rng, _REJECTION_FLOOR, excluded_labels
@@ -291,7 +288,7 @@ def train_boundary_model(
     close_look_trees = fit_trees(
         close_look_examples, weights, recipe.trees, recipe.leaves, CandidateScorer(model).n_features
     )
-    glance_model = set_glance_trees(model, glance_trees, float(np.mean(gates)))
+    glance_model = with_glance_trees_only(model, glance_trees, float(np.mean(gates)))
     return replace(glance_model, **flatten_trees([glance_trees, close_look_trees]))  # type: ignore[arg-type]
 
 

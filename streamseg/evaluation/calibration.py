@@ -28,7 +28,7 @@ class ReliabilityDiagram:
     count: tuple[int, ...]
 
     @property
-    def error(self) -> float:
+    def calibration_error(self) -> float:
         """Expected calibration error, 0 to 1 (Naeini, Cooper & Hauskrecht 2015); NaN without predictions."""
         if not self.count:
             return float("nan")

@@ -16,7 +16,7 @@ class RidgeCovariance:
     """A covariance estimator for scikit-learn: the empirical covariance with 0.05 added to the diagonal."""
 
     def fit(self, vectors: Floats) -> RidgeCovariance:
-        """Store the covariance of vectors (n, d), with a constant added to its diagonal, as `covariance_` (d, d)."""
+        """Compute the covariance of vectors (n, d), add 0.05 to its diagonal, and store it as `covariance_` (d, d)."""
         self.covariance_: Floats = empirical_covariance(vectors) + _RIDGE * np.eye(vectors.shape[1])
         return self
 

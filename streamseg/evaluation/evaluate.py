@@ -23,7 +23,7 @@ from streamseg.evaluation.annotations import (
     AnnotatedFile,
     LabelledSpan,
     TruthKind,
-    check_annotation_ends_with_sound,
+    check_annotation_within_sound,
     find_annotated_files,
 )
 from streamseg.evaluation.parallel import run_parallel
@@ -128,7 +128,7 @@ class Evaluation:
         rows += timeliness.summarise_timeliness(self.timeliness)
         rows += sound_class_scores.summarise_sound_class(
             [
-                sound_class_scores.ScoredProgramme(truth.segments, self.predictions[name].sound)
+                sound_class_scores.ProgrammeToScore(truth.segments, self.predictions[name].sound)
                 for name, truth in self.truth.items()
                 if sound_class_scores.is_programme(truth.segments)
             ]
@@ -268,7 +268,7 @@ def evaluate_folder(
     ]
     runs: dict[str, TrackRun] = {}
     for number, run in run_parallel(run_track, work, jobs):
-        check_annotation_ends_with_sound(files[number], run.predictions.duration_s)
+        check_annotation_within_sound(files[number], run.predictions.duration_s)
         name = files[number].audio.stem
         runs[name] = run
         if progress is not None:

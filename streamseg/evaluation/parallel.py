@@ -14,9 +14,9 @@ Result = TypeVar("Result")
 def run_parallel(
     function: Callable[..., Result], work: Sequence[tuple[Any, ...]], jobs: int
 ) -> Iterator[tuple[int, Result]]:
-    """Call a function in several processes, once for each tuple of arguments; yield each call's (index, result).
+    """Call a function in several processes, once for each tuple in `work`; yield (index, result) when a call ends.
 
-    work: the tuples of arguments; index: of a tuple in `work`. Results come in the order of completion. jobs: number of
+    work: tuples of arguments. index: of the tuple in `work`; results come in the order of completion. jobs: number of
     processes; with 1 the calls run in this process. Ctrl-C ends the processes.
     """
     processes = max(1, min(jobs, len(work)))

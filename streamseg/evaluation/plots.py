@@ -53,7 +53,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = Tru
         paths.append(_save(figure, folder / f"{track.track}.png", replace=replace))
     diagrams = {name: one for name, one in make_reliability_diagrams(evaluation.timeliness).items() if one.count}
     if diagrams:
-        paths.append(_save(draw_reliability(diagrams), folder / _RELIABILITY, replace=replace))
+        paths.append(_save(draw_reliability_diagrams(diagrams), folder / _RELIABILITY, replace=replace))
     return paths
 
 
@@ -103,7 +103,7 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
     return figure
 
 
-def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
+def draw_reliability_diagrams(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
     """Draw reliability diagrams side by side: the share of predictions that came true over the predicted probability.
 
     diagrams: by title. Each point is marked with its number of predictions.
@@ -128,7 +128,7 @@ def draw_reliability(diagrams: dict[str, ReliabilityDiagram]) -> Figure:
                 ha="center",
                 fontsize=8,
             )
-        axes.set_title(f"{name}\nerror {diagram.error:.3f}, {sum(diagram.count)} predictions", fontsize=10)
+        axes.set_title(f"{name}\nerror {diagram.calibration_error:.3f}, {sum(diagram.count)} predictions", fontsize=10)
         axes.set_xlabel("predicted probability")
         axes.set_ylabel("observed share")
         axes.set_xlim(-0.03, 1.03)

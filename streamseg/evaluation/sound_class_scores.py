@@ -30,8 +30,8 @@ ClassGrid = NDArray[np.bool_]  # shape (cells, 3), a column for each of KINDS
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredProgramme:
-    """A broadcast programme to be scored: its annotation, and the predicted changes of speech, music and silence."""
+class ProgrammeToScore:
+    """A broadcast programme before scoring: its annotation, and the predicted changes of speech, music and silence."""
 
     truth: tuple[LabelledSpan, ...]
     predictions: tuple[SoundChanged, ...]
@@ -69,7 +69,7 @@ def sample_predictions_on_grid(predictions: tuple[SoundChanged, ...], spans: tup
     return states[which]
 
 
-def measure_decision_delays(programme: ScoredProgramme) -> list[float]:
+def measure_decision_delays(programme: ProgrammeToScore) -> list[float]:
     """Return the seconds from each true change of speech, music or silence to its decision, missed changes excluded."""
     delays = []
     for k, kind in enumerate(KINDS):
@@ -91,7 +91,7 @@ def measure_decision_delays(programme: ScoredProgramme) -> list[float]:
     return delays
 
 
-def summarise_sound_class(programmes: list[ScoredProgramme]) -> list[tuple[str, str, str]]:
+def summarise_sound_class(programmes: list[ProgrammeToScore]) -> list[tuple[str, str, str]]:
     """Format the scores of all programmes together as rows of (title, value, ""); [] if there are no programmes."""
     if not programmes:
         return []

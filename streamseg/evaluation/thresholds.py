@@ -50,7 +50,7 @@ class PolicyScore:
 
 
 def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) -> Floats:
-    """Classify the boundary candidates of a track at each texture vector; return probabilities, shape (vectors, ages).
+    """Compute how probably each candidate of a track is a boundary, after each texture vector; shape (vectors, ages).
 
     Column k is of the candidate that is `model.ages[k]` vectors old.
     """
@@ -61,9 +61,9 @@ def compute_boundary_probabilities(track: TrackTexture, model: BoundaryModel) ->
 def confirm_boundaries(
     probabilities: Floats, model: BoundaryModel, policy: ThresholdPolicy | None, settings: Settings
 ) -> list[DetectedBoundary]:
-    """Return the boundaries of a track that a confirmation policy confirms, in order of decision.
+    """Return the boundaries of a track that a confirmation policy (None: the model's) confirms, in order of decision.
 
-    probabilities: from `compute_boundary_probabilities`. policy: None takes the policies of the model.
+    probabilities: from `compute_boundary_probabilities`.
     """
     if policy is not None:
         model = replace(model, policies=np.array([policy]))
@@ -81,7 +81,7 @@ def run_boundary_tracker(
     """
     tracker = BoundaryTracker(settings, model)
     decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
-    decisions += [(decision, len(probabilities), True) for decision in tracker.settle_pending()]
+    decisions += [(decision, len(probabilities), True) for decision in tracker.confirm_or_retract_pending()]
     return tuple(
         BoundaryStateChange(
             str(decision.number),
@@ -133,7 +133,7 @@ def score_policy(
     )
 
 
-def score_candidate_policies(
+def score_policy_grid(
     tracks: list[TrackTexture], probabilities: list[Floats], model: BoundaryModel, settings: Settings
 ) -> list[PolicyScore]:
     """Score a fixed set of confirmation policies (threshold, rise of the threshold, youngest age) on annotated tracks.
@@ -150,9 +150,10 @@ def score_candidate_policies(
 def choose_policies(
     policy_scores: list[PolicyScore], lookaheads_s: tuple[float, ...] = (2.0, 5.0, 10.0, 20.0)
 ) -> Floats:
-    """Choose for each look-ahead the policy of highest F whose median delay is within the look-ahead, else the fastest.
+    """Return for each look-ahead a row of `BoundaryModel.policies`: the policy of highest F that is fast enough.
 
-    policy_scores: of the policies to choose from. Returns rows as in `BoundaryModel.policies`, shape (look-aheads, 4).
+    Fast enough: its median delay is within the look-ahead; if that of no policy is, the fastest is taken.
+    policy_scores: of the policies to choose from. Returns shape (look-aheads, 4).
     """
     rows = []
     for lookahead_s in lookaheads_s:

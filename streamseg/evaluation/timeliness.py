@@ -129,5 +129,11 @@ def summarise_timeliness(tracks: list[TimelinessCounts]) -> list[tuple[str, str,
         rows.append(("provisional, retracted", f"{sum(t.retractions for t in tracks) / provisional:.3f}", ""))
     for name, diagram in make_reliability_diagrams(tracks).items():
         if diagram.count:
-            rows.append((f"calibration error of {name}", f"{diagram.error:.3f}", f"{sum(diagram.count)} predictions"))
+            rows.append(
+                (
+                    f"calibration error of {name}",
+                    f"{diagram.calibration_error:.3f}",
+                    f"{sum(diagram.count)} predictions",
+                )
+            )
     return rows

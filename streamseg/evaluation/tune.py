@@ -28,7 +28,7 @@ from streamseg.evaluation import scores
 from streamseg.evaluation.annotations import (
     AnnotatedFile,
     TruthKind,
-    check_annotation_ends_with_sound,
+    check_annotation_within_sound,
     find_annotated_files,
 )
 from streamseg.evaluation.boundary_training import RECIPES, train_boundary_model
@@ -58,7 +58,7 @@ _MARGIN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class StepScore:
+class TuningStepScore:
     """The cross-validated scores of one tuning step: the model "as it is", "fitted", or "grown" (with new trees).
 
     Each track is predicted by a model fitted to other files.
@@ -104,7 +104,7 @@ class TuningResult:
     hours: of sound. changes: annotated boundaries.
     """
 
-    steps: tuple[StepScore, ...]
+    steps: tuple[TuningStepScore, ...]
     best: TuningStep
     model: BoundaryModel
     folds: int
@@ -121,7 +121,7 @@ def tune_model(
     jobs: int = 1,
     progress: ProgressCallback = lambda number, total, name: None,  # noqa: ARG005  no report by default
 ) -> TuningResult:
-    """Fit a boundary model to a folder of annotated sound, and measure the gain by cross-validation.
+    """Fit a boundary model to a folder of annotated sound; return the best model and its gain by cross-validation.
 
     initial_model: the model that is fitted. truth: the kind of annotation, see `find_annotated_files`. jobs: number of
     processes. progress: called with (parts done, parts in all, name of the part).
@@ -143,8 +143,8 @@ def tune_model(
     probabilities = _predict_tracks([(track, initial_model) for track in tracks], jobs, progress, "predicting")
     scorer = _make_scorer(settings)
     steps = [
-        StepScore("as it is", tuple(map(scorer, tracks, probabilities, [initial_model] * len(tracks)))),
-        StepScore(
+        TuningStepScore("as it is", tuple(map(scorer, tracks, probabilities, [initial_model] * len(tracks)))),
+        TuningStepScore(
             "fitted", _cross_validate(tracks, probabilities, [initial_model] * folds, test_masks, settings, progress)
         ),
     ]
@@ -159,7 +159,7 @@ def tune_model(
         work = [(track, fold_models[i % folds]) for i, track in enumerate(tracks)]
         grown_probabilities = _predict_tracks(work, jobs, progress, "predicting with new trees")
         grown_scores = _cross_validate(tracks, grown_probabilities, fold_models, test_masks, settings, progress)
-        steps.append(StepScore("grown", grown_scores))
+        steps.append(TuningStepScore("grown", grown_scores))
     best = steps[0]
     for step in steps[1:]:
         if step.mean_f_measure > best.mean_f_measure + MIN_GAIN:
@@ -277,7 +277,7 @@ def _count_changes(file: AnnotatedFile) -> int:
 def _extract_tracks(files: list[AnnotatedFile], jobs: int, progress: ProgressCallback) -> list[TrackTexture]:
     vectors: dict[int, Floats] = {}
     for number, texture in run_parallel(extract_texture, [(file.audio,) for file in files], jobs):
-        check_annotation_ends_with_sound(files[number], time_after_steps(len(texture)))
+        check_annotation_within_sound(files[number], time_after_steps(len(texture)))
         vectors[number] = texture
         progress(len(vectors), len(files), f"extracting features: {files[number].audio.stem}")
     return [TrackTexture(file, vectors[number], file.audio.stem) for number, file in enumerate(files)]

@@ -25,7 +25,7 @@ class EncodedEvent(msgspec.Struct, frozen=True):
         return cls(envelope, encode_envelope(envelope), topic_of_type(envelope.type))
 
     @property
-    def high_volume(self) -> bool:
+    def is_high_volume(self) -> bool:
         """Whether the event's topic is high-volume: such events are not recorded, and are dropped for slow clients."""
         return self.topic in HIGH_VOLUME_TOPICS
 

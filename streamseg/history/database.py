@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamseg.errors import HistoryError, UsageError
-from streamseg.history.file_lock import HistoryLock
-from streamseg.history.file_watch import HistoryFileWatch, HistoryLoss
+from streamseg.history.file_lock import HistoryLockFile
+from streamseg.history.file_watch import HistoryFileLoss, HistoryFileWatch
 from streamseg.history.migrations import NewerVersionError, migrate_database, write_transaction
 from streamseg.history.sqlite_file import (
     DatabaseKind,
@@ -82,30 +82,30 @@ _COLUMNS = (
 
 
 class WritableHistory:
-    """A history file that is open for writing: intact, locked, and migrated to this version. Made by `open_history`.
+    """A history file that `open_history` has opened for writing: checked, locked, and migrated to this version.
 
-    path: not the requested one if another process used that.
+    path: the requested one, or one beside it if another process used that.
     """
 
     def __init__(
-        self, path: Path, lock: HistoryLock, connection: sqlite3.Connection, file_watch: HistoryFileWatch
+        self, path: Path, lock: HistoryLockFile, connection: sqlite3.Connection, file_watch: HistoryFileWatch
     ) -> None:
         self.path = path
         self.connection = connection
         self.lock = lock
         self._file_watch = file_watch
 
-    def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return how the history file was lost or damaged since it was opened; None if it is intact.
+    def find_file_loss(self, *, check_content_now: bool = False) -> HistoryFileLoss | None:
+        """Check whether the history file was deleted, replaced, damaged or locked by others; return how, None if not.
 
-        thorough: read its content now, not only once a second.
+        A deleted lock file is made again. check_content_now: read the content now, not only once a second.
         """
-        loss = self._file_watch.find_loss(thorough=thorough)
-        if loss is None and not self.lock.relock_if_deleted():
-            return HistoryLoss("taken", "its lock was taken by another process")
+        loss = self._file_watch.find_file_loss(check_content_now=check_content_now)
+        if loss is None and not self.lock.relock_if_deleted_or_replaced():
+            return HistoryFileLoss("taken", "its lock was taken by another process")
         return loss
 
-    def close_and_set_aside(self, loss: HistoryLoss) -> None:
+    def close_and_move_to_backup(self, loss: HistoryFileLoss) -> None:
         """Close a history whose file was lost, and rename what is left of the file, so that the path is free again.
 
         A file that another process uses now (kind "taken") is not renamed.
@@ -121,7 +121,7 @@ class WritableHistory:
             if sys.platform == "win32":
                 self.connection.close()
             if loss.kind != "taken":
-                backup = self._file_watch.set_aside(loss)
+                backup = self._file_watch.move_files_to_backup(loss)
                 log.warning("history %s is lost (%s); what is left was set aside as %s", self.path, loss.reason, backup)
         finally:
             self.close()
@@ -142,7 +142,7 @@ def refuse_foreign_history(path: Path) -> None:
 
 
 def open_history(asked_path: Path, *, durable: bool = False, after_loss: bool = False) -> WritableHistory:
-    """Open or make the history file at `asked_path` and lock it for writing; if that is in use, open one beside it.
+    """Open or make the history file at `asked_path` and lock it; if another process uses it, open one beside it.
 
     A file that another process uses is left alone, and the next of `name-2`, `name-3` … is opened; a damaged one of
     ours, or one of a newer version, is renamed and a new one made. Both are logged as warnings.
@@ -218,9 +218,9 @@ def _open_if_free(path: Path, durable: bool) -> WritableHistory | None:
         raise
 
 
-def _acquire_lock(path: Path, lock_path: Path) -> HistoryLock | None:
+def _acquire_lock(path: Path, lock_path: Path) -> HistoryLockFile | None:
     try:
-        return HistoryLock(lock_path)
+        return HistoryLockFile(lock_path)
     except BlockingIOError:
         return None
     except OSError as error:

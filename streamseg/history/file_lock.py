@@ -21,8 +21,8 @@ _LOCKED_BYTE: Final = 1 << 30  # Windows can lock bytes beyond the end of a file
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | int(getattr(os, "O_BINARY", 0))
 
 
-class HistoryLock:
-    """The lock file beside a history, open and locked. Its first byte tells whether the history is complete."""
+class HistoryLockFile:
+    """The open and locked file `NAME.lock` beside a history; its first byte tells whether the history is complete."""
 
     def __init__(self, path: Path) -> None:
         """Open the lock file at this path, or make it, and lock it.
@@ -42,18 +42,21 @@ class HistoryLock:
 
     @property
     def is_history_complete(self) -> bool:
-        """Whether the history has every event of the epochs that have not ended. Setting it writes to the disk."""
+        """Whether the lock file says that no event is missing in the epochs (runs of a stream) that have not ended."""
         return _read_byte(self._descriptor) != b"0"
 
-    @is_history_complete.setter
-    def is_history_complete(self, is_complete: bool) -> None:
+    def write_completeness(self, is_complete: bool) -> None:
+        """Write into the lock file whether the history is complete, and wait until it is on the disk.
+
+        Raises OSError.
+        """
         _write_byte(self._descriptor, b"1" if is_complete else b"0")
         os.fsync(self._descriptor)
 
-    def relock_if_deleted(self) -> bool:
-        """Make and lock the lock file again if it was deleted; return false if that is impossible, true otherwise.
+    def relock_if_deleted_or_replaced(self) -> bool:
+        """Lock a new lock file if the old one was deleted or replaced; return False if that fails, otherwise True.
 
-        It is impossible when another process has locked a new file at this path, or when none can be made.
+        It fails when another process has locked a file at this path, or when none can be made.
         """
         if sys.platform == "win32":  # an open file cannot be deleted or renamed there
             return True
@@ -66,8 +69,8 @@ class HistoryLock:
             if (path_status.st_dev, path_status.st_ino) == (lock_status.st_dev, lock_status.st_ino):
                 return True
         try:
-            successor = HistoryLock(self._path)
-            successor.is_history_complete = self.is_history_complete
+            successor = HistoryLockFile(self._path)
+            successor.write_completeness(self.is_history_complete)
         except OSError:
             return False
         os.close(self._descriptor)

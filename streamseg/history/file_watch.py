@@ -20,8 +20,8 @@ _CHECK_INTERVAL_S = 1.0
 FileIdentity = tuple[int, int] | None  # device and inode
 
 
-class HistoryLoss(NamedTuple):
-    """How the file of an open history was lost: the kind of loss, and the reason in words.
+class HistoryFileLoss(NamedTuple):
+    """How the file of a history was lost while it was open: the kind of loss, and the reason in words.
 
     kind: `gone` (deleted, moved or replaced), `log` (complete except for the log beside it), `damaged`, or `taken`
     (another process uses it). reason: for the log and for clients.
@@ -32,7 +32,7 @@ class HistoryLoss(NamedTuple):
 
 
 class HistoryFileWatch:
-    """Detects that the files of one open history were deleted, replaced or damaged."""
+    """Detects, at each call of `find_file_loss`, if the files of one open history were deleted, replaced or damaged."""
 
     def __init__(self, path: Path, generation: str) -> None:
         """path: of the file, just opened. generation: the token that this opening wrote into the table `generation`."""
@@ -43,42 +43,42 @@ class HistoryFileWatch:
         self._size = path.stat().st_size
         self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
 
-    def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return how the history's files were lost since they were opened; None if they are the same and intact.
+    def find_file_loss(self, *, check_content_now: bool = False) -> HistoryFileLoss | None:
+        """Check whether the history's files were deleted, replaced or damaged; return how, None if not.
 
-        thorough: read the token now, not only once a second.
+        check_content_now: read the token now, not only once a second.
         """
-        loss = self._find_missing_file() or self._find_damage(thorough=thorough)
+        loss = self._find_missing_file() or self._find_damage(check_content_now=check_content_now)
         # The file may have been replaced during the check: then the damage is not in the file that was opened.
         return loss and (self._find_missing_file() or loss)
 
-    def _find_missing_file(self) -> HistoryLoss | None:
+    def _find_missing_file(self) -> HistoryFileLoss | None:
         """Return a loss where another file, or none, lies at the path."""
         present = _file_identity(self._path)
         if present is None:
-            return HistoryLoss("gone", "its file was deleted")
-        return None if present == self._identity else HistoryLoss("gone", "its file was replaced by another")
+            return HistoryFileLoss("gone", "its file was deleted")
+        return None if present == self._identity else HistoryFileLoss("gone", "its file was replaced by another")
 
-    def _find_damage(self, *, thorough: bool) -> HistoryLoss | None:
+    def _find_damage(self, *, check_content_now: bool) -> HistoryFileLoss | None:
         try:
             size = self._path.stat().st_size
         except OSError:
-            return HistoryLoss("gone", "its file was deleted")
+            return HistoryFileLoss("gone", "its file was deleted")
         for ending, identity in self._wal_identities.items():
             if _file_identity(companion_path(self._path, ending)) != identity:
-                return HistoryLoss("log", f"its {ending} file was deleted or replaced")
+                return HistoryFileLoss("log", f"its {ending} file was deleted or replaced")
         if size < self._size:
             self._size = size
             if not self._is_intact():  # it may have been vacuumed
-                return HistoryLoss("damaged", "its file was truncated")
+                return HistoryFileLoss("damaged", "its file was truncated")
         self._size = size
-        if thorough or time.monotonic() >= self._next_check_at:
+        if check_content_now or time.monotonic() >= self._next_check_at:
             self._next_check_at = time.monotonic() + _CHECK_INTERVAL_S
             if (damage := self._check_generation()) is not None:
-                return HistoryLoss("damaged", damage)
+                return HistoryFileLoss("damaged", damage)
         return None
 
-    def set_aside(self, loss: HistoryLoss) -> Path:
+    def move_files_to_backup(self, loss: HistoryFileLoss) -> Path:
         """Rename what is left of a lost history's files to a new path in the same folder; return that path.
 
         Of a file that is gone, that is what still lies beside its path: SQLite would use it with the next file there.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class NewerVersionError(Exception):
-    """The SQLite file was written by a newer version of streamseg."""
+    """Raised for an SQLite file of a newer version of streamseg, which this version cannot use."""
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def write_transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def read_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
+def read_schema_version(db: sqlite3.Connection, migrations: Sequence[str]) -> int:
     """Return how many of `migrations` were applied to a database. Raises NewerVersionError if it has more."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
@@ -40,7 +40,7 @@ def migrate_database(db: sqlite3.Connection, migrations: Sequence[str]) -> None:
 
     Raises NewerVersionError, or sqlite3.Error where the tables are not those of the file's version.
     """
-    version = read_version(db, migrations)
+    version = read_schema_version(db, migrations)
     for number, script in enumerate(migrations[version:], version + 1):
         for statement in script.split(";"):  # no statement of ours contains one
             db.execute(statement)

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from streamseg.history.sqlite_file import connect_existing_database
+from streamseg.history.sqlite_file import connect_beside_writer
 from streamseg.wire import requests as r
 from streamseg.wire.event_data import topic_of_type
 from streamseg.wire.messages import EventCursor
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class StoredEvent(NamedTuple):
-    """One event that was read from the history. json: its envelope, as it was sent to clients."""
+    """One event read from the history: epoch, offset, type, and the envelope as JSON text, as clients received it."""
 
     epoch: str
     offset: int
@@ -39,7 +39,7 @@ class StoredEvent(NamedTuple):
 
 
 class HistoryReader:
-    """Reads events from one history file, in a thread of its own. A method that cannot read returns None."""
+    """Reads events from one history file, in a thread of its own; a method returns None if the file cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,19 +49,20 @@ class HistoryReader:
     async def count_events_after(
         self, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
     ) -> int | None:
-        """Count the events from `cursor` to `head` that the filter selects; None if one in between is not recorded."""
+        """Count the events that the filter selects after `cursor`, up to `head`; None if one between is missing."""
         return await self._run_query(lambda db: _count_wanted_events(db, stream, cursor, head, topic_filter))
 
     async def read_events_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:
-        """Read up to 100 events after `cursor`, none after `head`; return None if one in between is not recorded."""
+        """Return the next events after `cursor`, up to `head` and at most 100; None if an event between is missing."""
         return await self._run_query(lambda db: _read_events_after(db, stream, cursor, head))
 
-    async def answer_history_request(
+    async def make_history_response(
         self, id: int | str, request: r.HistoryRequest, limit_bytes: int
     ) -> r.HistoryResponse | None:
-        """Read the events that a client requests; return the response, or None if the epoch is not recorded.
+        """Read the events that `request` asks for; return the response to send, or None if the epoch is not recorded.
 
-        id: of the request. limit_bytes: of the events' JSON together; a first event that is longer is returned too.
+        id: of the request. limit_bytes: of the events' JSON together; a first event that is longer is returned too. At
+        most 1000 events are returned; `next` in the response is the offset of the next one.
         """
         rows = await self._run_query(
             lambda db: _read_epoch(db, request.stream, request.epoch, request.first, request.last)
@@ -93,7 +94,7 @@ class HistoryReader:
         def read() -> _T | None:
             try:
                 if self._connection is None:
-                    self._connection = connect_existing_database(self._path)
+                    self._connection = connect_beside_writer(self._path)
                     self._connection.execute("PRAGMA query_only=1")
                 self._connection.execute("BEGIN")  # one state of the history for all statements of a query
                 try:

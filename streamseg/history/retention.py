@@ -8,10 +8,10 @@ _PRUNE_ROWS = 2000  # deleted at a time: a commit must not wait long behind a de
 _MAX_EMPTY_EPOCHS = 1000  # kept after their last event is deleted, so that a cursor at their end is still valid
 
 
-def prune_oldest_events(db: sqlite3.Connection, max_events: int, since: float) -> bool:
-    """Delete per stream up to 2000 events beyond `max_events` or before `since`; return true if more may remain.
+def prune_oldest_events(db: sqlite3.Connection, max_events: int, since_unix_s: float) -> bool:
+    """Delete the oldest events that exceed the limits, at most 2000 per stream; return True if more may have to go.
 
-    max_events: how many events of a stream may stay. since: Unix seconds; events recorded before it are deleted. Always
+    max_events: how many events of a stream may stay. since_unix_s: events recorded before this time are deleted. Always
     the oldest are deleted, in order, whatever the clock did: what is left has no holes.
     """
     has_more = False
@@ -22,7 +22,9 @@ def prune_oldest_events(db: sqlite3.Connection, max_events: int, since: float) -
             (stream_id, _PRUNE_ROWS),
         ).fetchall()
         expired_count = 0
-        while expired_count < len(oldest) and (count - expired_count > max_events or oldest[expired_count][1] < since):
+        while expired_count < len(oldest) and (
+            count - expired_count > max_events or oldest[expired_count][1] < since_unix_s
+        ):
             expired_count += 1
         db.executemany("DELETE FROM event WHERE id=?", [(row[0],) for row in oldest[:expired_count]])
         has_more = has_more or expired_count == _PRUNE_ROWS

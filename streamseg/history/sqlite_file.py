@@ -43,7 +43,7 @@ _CONTENT_NAMES = {
 
 
 class DatabaseKind(NamedTuple):
-    """How streamseg recognises its SQLite files of one kind, such as the history, and names the kind in messages.
+    """A kind of SQLite file that streamseg writes, such as the history: how it is recognised and named in messages.
 
     noun: its name in messages. application_id: SQLite's mark in the file's header. tables: those that it has at least.
     option: the command-line option that names another path. is_locked: whether a file NAME.lock of ours lies
@@ -64,8 +64,8 @@ def connect_database(path: Path, *, durable: bool = False) -> sqlite3.Connection
     )
 
 
-def connect_existing_database(path: Path) -> sqlite3.Connection:
-    """Open an existing database to read it while another connection writes it. Changes no setting of the file.
+def connect_beside_writer(path: Path) -> sqlite3.Connection:
+    """Open an existing database to read it while another connection writes it; change no setting of the file.
 
     The file may be another program's by now. Raises sqlite3.OperationalError where there is none.
     """
@@ -89,10 +89,12 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]) -> QueryResult:
-    """Call `read` with a read-only connection to a database; return the result of `read`. Raises sqlite3.Error.
+    """Open a database read-only, call `read` with the connection, close it, and return the result of `read`.
 
     A file that is opened as immutable may be written at the same time, when another process copies its log into it.
     That looks like damage, so a damaged file is read twice: by then the log exists, and SQLite's locks are used.
+
+    Raises sqlite3.Error.
     """
     try:
         with contextlib.closing(connect_read_only(path)) as db:
@@ -105,7 +107,9 @@ def query_database(path: Path, read: Callable[[sqlite3.Connection], QueryResult]
 
 
 def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
-    """Return what lies at a path: "ours" (a file of this kind), "foreign", "damaged", "nothing" or "no file".
+    """Return what is at a path: "ours" (a file of this kind), "foreign", "damaged", "nothing" or "no file".
+
+    foreign: a database of another program. nothing: also an empty file. no file: a folder or a device.
 
     Raises sqlite3.OperationalError where it cannot be read now, OSError where the path cannot be accessed.
     """
@@ -131,7 +135,7 @@ def identify_file(path: Path, kind: DatabaseKind) -> FileContent:
 
 
 def refuse_foreign_file(path: Path, kind: DatabaseKind, *, allow_damaged: bool = False) -> None:
-    """Raise UsageError if `path` is taken by anything but a file of this kind, or a path beside it by a foreign file.
+    """Raise UsageError if `path` is not free for a file of this kind: another program's file is there or beside it.
 
     allow_damaged: accept a damaged file, because streamseg made it. For the files beside the path see
     `refuse_foreign_companions`.
@@ -169,8 +173,8 @@ def companion_path(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def database_files(path: Path) -> list[Path]:
-    """Return the paths of a database and of each file that SQLite or our lock may write beside it."""
+def list_database_paths(path: Path) -> list[Path]:
+    """Return the paths of a database and of all files that may lie beside it: log, index, journal, lock."""
     return [path, *(companion_path(path, ending) for ending in _MAGIC_PREFIXES)]
 
 
@@ -185,7 +189,7 @@ def make_backup_path(path: Path) -> Path:
 
 
 def move_to_backup(path: Path) -> Path:
-    """Rename a database that cannot be used, with its write-ahead log, to a new path beside it. Returns that path."""
+    """Rename a database that cannot be used, and its write-ahead log, to a new path beside it; return that path."""
     backup = make_backup_path(path)
     for ending in ("", *WAL_ENDINGS):
         with contextlib.suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from streamseg.history.batches import EventBatch
 from streamseg.history.database import open_history
-from streamseg.history.file_watch import HistoryLoss
+from streamseg.history.file_watch import HistoryFileLoss
 from streamseg.history.migrations import write_transaction
 from streamseg.history.retention import prune_oldest_events
 from streamseg.wire.envelope import encode_envelope, format_wall_time, make_envelope
@@ -44,14 +44,14 @@ class HistoryWriter:
                 if after_loss or not self._file.lock.is_history_complete:
                     self._db.execute("UPDATE epoch SET broken=1, closed=1 WHERE NOT closed")
                 close_interrupted_epochs(self._db)
-            self._file.lock.is_history_complete = True
+            self._file.lock.write_completeness(True)
         except BaseException:
             self._file.close()
             raise
 
     @property
     def path(self) -> Path:
-        """Path of the history file that is written; not the requested path if another process uses the file there."""
+        """The path of the history file: the requested path, or one beside it if another process uses that file."""
         return self._file.path
 
     def append_batches(self, batches: Sequence[EventBatch]) -> None:
@@ -62,9 +62,9 @@ class HistoryWriter:
                 self._append_batch(batch, now)
 
     def mark_epochs_incomplete(self, epochs: Iterable[tuple[str, str]]) -> None:
-        """Record that these epochs, given as (stream, epoch), lack events, and close them: they get no further events.
+        """Mark epochs, given as pairs (stream, epoch), in the history as lacking events and as ended.
 
-        Raises sqlite3.Error on a full disk.
+        Then removes the mark that `mark_history_incomplete` wrote. Raises sqlite3.Error on a full disk.
         """
         with self._transaction():
             for stream, epoch in epochs:
@@ -73,33 +73,33 @@ class HistoryWriter:
             self._db.execute("CREATE TABLE room (x)")  # this and the next fail on a full disk
             self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (_RESERVED_BYTES,))
             self._db.execute("DROP TABLE room")
-        self._file.lock.is_history_complete = True
+        self._file.lock.write_completeness(True)
 
     def mark_history_incomplete(self) -> None:
-        """Write into the lock file that the open epochs may lack events. This works on a full disk too.
+        """Write into the lock file that epochs which have not ended may lack events; this works on a full disk too.
 
         So the next start knows it after a crash. `mark_epochs_incomplete` removes the mark. Raises OSError.
         """
-        self._file.lock.is_history_complete = False
+        self._file.lock.write_completeness(False)
 
-    def prune_events(self, max_events: int, since: float) -> bool:
-        """Delete per stream up to 2000 events beyond `max_events` or before `since`; return true if more may remain.
+    def prune_events(self, max_events: int, since_unix_s: float) -> bool:
+        """Delete the oldest events that exceed the limits, at most 2000 per stream; return True if more may have to go.
 
-        max_events: how many of each stream to keep. since: Unix seconds; events recorded before it are deleted.
+        max_events: how many of each stream to keep. since_unix_s: events recorded before this time are deleted.
         """
         with self._transaction():
-            return prune_oldest_events(self._db, max_events, since)
+            return prune_oldest_events(self._db, max_events, since_unix_s)
 
-    def find_loss(self, *, thorough: bool = False) -> HistoryLoss | None:
-        """Return how the history file was lost or damaged since it was opened; None if it is intact.
+    def find_file_loss(self, *, check_content_now: bool = False) -> HistoryFileLoss | None:
+        """Check whether the history file was deleted, replaced, damaged or locked by others; return how, None if not.
 
-        thorough: check its content now; otherwise that is done once a second at most.
+        A deleted lock file is made again. check_content_now: otherwise the content is read once a second at most.
         """
-        return self._file.find_loss(thorough=thorough)
+        return self._file.find_file_loss(check_content_now=check_content_now)
 
-    def close_and_set_aside(self, loss: HistoryLoss) -> None:
-        """Close a history whose file was lost, and rename what is left of the file. Raises OSError if that fails."""
-        self._file.close_and_set_aside(loss)
+    def close_and_move_to_backup(self, loss: HistoryFileLoss) -> None:
+        """Close a history whose file was lost, and rename what is left of the file; raise OSError if that fails."""
+        self._file.close_and_move_to_backup(loss)
 
     def close(self) -> None:
         """Close the history file, and unlock it for other processes."""
@@ -151,7 +151,7 @@ class HistoryWriter:
 
 
 def close_interrupted_epochs(db: sqlite3.Connection) -> None:
-    """Add a `stream.stopped` event to each epoch that a crash interrupted, so that clients learn that it ended."""
+    """Mark each epoch that a crash left open as ended, and add a `stream.stopped` event to it if it has events."""
     open_epochs = db.execute(
         "SELECT epoch.id, stream.id, stream.name, epoch, last_offset, t FROM epoch"
         " JOIN stream ON stream.id = stream_id WHERE NOT closed"

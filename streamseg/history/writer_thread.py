@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from streamseg.errors import HistoryError, StreamsegError
 from streamseg.history.batches import EventBatch
-from streamseg.history.file_watch import HistoryLoss
+from streamseg.history.file_watch import HistoryFileLoss
 from streamseg.history.writer import HistoryWriter
 from streamseg.settings import ServerSettings
 from streamseg.wire.envelope import format_wall_time
@@ -42,7 +42,7 @@ class DeliverableBatch(NamedTuple):
 
 
 class HistoryRecorder:
-    """Writes event batches to a history in its own thread; each then goes to a callback, even if writing failed."""
+    """Writes event batches to a history in its own thread, then passes each to a callback, even if writing failed."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class HistoryRecorder:
         self._queue: queue.SimpleQueue[EventBatch | None] = queue.SimpleQueue()
         self._broken_epochs: dict[str, str] = {}  # by stream: its latest incomplete epoch
         self._epochs: dict[str, str] = {}  # by stream: its latest epoch
-        self._loss: HistoryLoss | None = None
+        self._loss: HistoryFileLoss | None = None
         self._lost_at: float | None = None
         self._unmarked_streams: dict[str, None] = {}  # whose incomplete epoch is not marked in the file yet, in order
         self._failing_since: str | None = None
@@ -80,7 +80,7 @@ class HistoryRecorder:
 
     @property
     def path(self) -> Path:
-        """Path of the history file that is written; not the requested path if another process uses the file there."""
+        """The path of the history file: the requested path, or one beside it if another process uses that file."""
         return self._writer.path if self._writer is not None else self._path
 
     def start(self) -> None:
@@ -107,7 +107,7 @@ class HistoryRecorder:
             self._prune_if_due()
             self._check_for_loss()
         if self._writer is not None:
-            if (loss := self._loss or self._writer.find_loss(thorough=True)) is None:
+            if (loss := self._loss or self._writer.find_file_loss(check_content_now=True)) is None:
                 self._writer.close()
             else:
                 self._close_lost(self._writer, loss)
@@ -144,13 +144,17 @@ class HistoryRecorder:
 
     def _check_for_loss(self) -> None:
         """Start a failure where the file at the path is no longer the one that is written."""
-        if self._failing_since is None and self._writer is not None and (loss := self._writer.find_loss()) is not None:
+        if (
+            self._failing_since is None
+            and self._writer is not None
+            and (loss := self._writer.find_file_loss()) is not None
+        ):
             self._on_failure(HistoryError(loss.reason), loss)
 
     def _is_complete(self, batch: EventBatch) -> bool:
         return batch.epoch is None or self._broken_epochs.get(batch.stream) != batch.epoch
 
-    def _on_failure(self, error: Exception, loss: HistoryLoss | None = None) -> None:
+    def _on_failure(self, error: Exception, loss: HistoryFileLoss | None = None) -> None:
         """Record nothing from now on; with a loss, earlier events are lost too."""
         now = time.monotonic()
         self._failing_since = format_wall_time(time.time())
@@ -163,7 +167,7 @@ class HistoryRecorder:
             except OSError as lock_error:
                 log.warning("history %s: a loss cannot be marked either (%s)", self.path, lock_error)
             if any(sign in self._failure_reason for sign in _DAMAGE_SIGNS):
-                loss = HistoryLoss("damaged", self._failure_reason)
+                loss = HistoryFileLoss("damaged", self._failure_reason)
         if loss is not None:
             self._loss = loss
             self._broken_epochs.update(self._epochs)
@@ -200,9 +204,9 @@ class HistoryRecorder:
         self._loss = None
         return self._writer
 
-    def _close_lost(self, writer: HistoryWriter, loss: HistoryLoss) -> None:
+    def _close_lost(self, writer: HistoryWriter, loss: HistoryFileLoss) -> None:
         try:
-            writer.close_and_set_aside(loss)
+            writer.close_and_move_to_backup(loss)
         except OSError as error:
             log.warning("history %s: what is left of it cannot be set aside (%s)", writer.path, error)
 

@@ -1,4 +1,4 @@
-r"""Live sound from Python: `Session` processes one source with the engine; `Supervisor` runs many sessions in threads.
+r"""Live sound from Python: `Session` processes one source with the engine; `Supervisor` runs many in threads.
 
 ::
 

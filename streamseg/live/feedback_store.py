@@ -24,7 +24,7 @@ _SAME_BOUNDARY_S = 1.0  # marks at most this far apart in one epoch are of one b
 class StoredObservation(
     FeedbackObservation, frozen=True, kw_only=True, rename={"distances": "moved", "is_boundary": "right"}
 ):
-    """One boundary that a client marked as right, wrong or missed, with the distances that the engine measured there.
+    """A boundary that a client marked as right, wrong or missed, with the feature changes measured at that boundary.
 
     epoch: the run of the stream in which the mark was made. t: stream time of the boundary, seconds.
     """
@@ -71,7 +71,9 @@ class FeedbackStore:
             self._write_all(observations)
 
     def delete_all(self) -> int:
-        """Delete the file, even a damaged one; returns the number of observations that could be read from it.
+        """Delete the file of observations, even a damaged one; return the number of observations read from it before.
+
+        A file without observations stays.
 
         Raises UsageError when the file is not a feedback file, OutputError when it cannot be deleted.
         """
@@ -89,7 +91,7 @@ class FeedbackStore:
         return count
 
     def read_all(self) -> dict[Profile, list[StoredObservation]]:
-        """Return the observations of every profile; empty when there is no file.
+        """Return {profile: its observations, the oldest first}; empty when there is no file.
 
         Raises UsageError when the file is damaged.
         """

@@ -15,13 +15,13 @@ from streamseg.errors import TruncatedSourceError, UsageError
 from streamseg.live.name_store import NameStore
 from streamseg.settings import ENGINE_RATE, FRAME
 from streamseg.sources import AudioFileSource
-from streamseg.wire.label_names import normalise_name
+from streamseg.wire.label_names import check_and_normalise_name
 
 
 def teach_jingle(
     store: NameStore, name: str, file: Path | str, start_s: float = 0.0, end_s: float | None = None
 ) -> Fingerprint:
-    """Store the fingerprint of a short sound from a file under a name; streams that start later recognise it.
+    """Compute and store the fingerprint of a short sound in a file; streams that start later recognise it by `name`.
 
     file: a recording that contains the sound. start_s, end_s: where the sound lies in the file, seconds; `end_s=None`
     is the end of the file. At least 1.5 s are needed; only the first 8 s are used. Returns the stored fingerprint.
@@ -30,7 +30,7 @@ def teach_jingle(
     too uniform; what `AudioFileSource` raises for the file, TruncatedSourceError only if the cut is before the end of
     what is needed; HistoryError when the store cannot be written.
     """
-    name = normalise_name(name)
+    name = check_and_normalise_name(name)
     if end_s is not None and end_s < start_s:
         raise UsageError(f"--to is before --from: the sound would go from {start_s:g} to {end_s:g} s; exchange them")
     fingerprint = make_fingerprint(name, _read_excerpt(Path(file), start_s, end_s))

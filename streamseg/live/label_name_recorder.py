@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class LabelNameRecorder:
-    """Stores the names that clients give to labels of one stream in the name store; one object for each epoch."""
+    """Writes to the name store the names that clients give to labels of one stream in one epoch (run)."""
 
     def __init__(self, stream: str, store: NameStore | None) -> None:
         """stream: the name of the stream. store: where to write; with None nothing is written."""
@@ -28,8 +28,8 @@ class LabelNameRecorder:
         self._names: dict[str, str] = {}  # label: name
         self._entry_ids: dict[str, int] = {}  # label: id of its entry in the store
 
-    def store_names(self, events: Iterable[Event], segmenter: Segmenter) -> None:
-        """Store the name of each `label.named` event in `events`; update the stored sound when a named section closes.
+    def store_names_and_sounds(self, events: Iterable[Event], segmenter: Segmenter) -> None:
+        """Store name and sound of each label in a `label.named` event; store the sound again at `section.closed`.
 
         segmenter: the engine of this epoch, which describes the sound of a label. If the store cannot be written, a
         warning is logged and the stream continues.
@@ -50,8 +50,8 @@ class LabelNameRecorder:
         try:
             if label in self._entry_ids:
                 self._store.replace_entry(self._entry_ids[label], entry)
-            elif (previous_name := segmenter.name_of_label(label)) is not None:
-                self._store.rename_entries(previous_name, entry.name)
+            elif (previous_name := segmenter.earlier_name_of_label(label)) is not None:
+                self._store.rename_section_entries(previous_name, entry.name)
             else:
                 self._entry_ids[label] = self._store.add_entry(entry, self._stream)
         except StreamsegError as error:

@@ -16,9 +16,9 @@ from pathlib import Path
 from streamseg.engine.named_sounds import NamedSound, NamedSounds
 from streamseg.errors import HistoryError, UsageError
 from streamseg.history import sqlite_file
-from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
+from streamseg.history.migrations import NewerVersionError, migrate_database, read_schema_version, write_transaction
 from streamseg.history.sqlite_file import connect_database
-from streamseg.wire.label_names import normalise_name
+from streamseg.wire.label_names import check_and_normalise_name
 from streamseg.wire.printable import make_printable
 
 KIND = sqlite_file.DatabaseKind("memory", 0x5353454D, frozenset({"remembered"}), "--memory")
@@ -39,8 +39,8 @@ MIGRATIONS = (
 )
 
 
-class NameEntry(NamedSound, frozen=True, kw_only=True):
-    """A named sound as the store holds it: with its id, the stream it came from, and when it was stored.
+class StoredNamedSound(NamedSound, frozen=True, kw_only=True):
+    """A named sound as it was read from the store, with its id, the stream it came from, and the time of storing.
 
     id: its number in the store. stream: the stream that it came from; empty for a sound from a recording. created_at:
     when it was stored or last replaced, Unix seconds.
@@ -52,7 +52,7 @@ class NameEntry(NamedSound, frozen=True, kw_only=True):
 
 
 class NameStore:
-    """Reads and writes the SQLite file of named sounds, which later streams recognise: named labels, jingles.
+    """Reads and writes the SQLite file of named sounds (sections and jingles), which later streams recognise by name.
 
     Every method opens the file, does one thing and closes the file; it raises HistoryError when that fails.
     """
@@ -61,8 +61,8 @@ class NameStore:
         """path: the file; it is created when the first entry is added."""
         self.path = path
 
-    def check_file_kind(self) -> None:
-        """Raise UsageError when the file exists and is not a name store. Changes nothing."""
+    def refuse_foreign_file(self) -> None:
+        """Raise UsageError if the file exists and is not a name store; change nothing."""
         sqlite_file.refuse_foreign_file(self.path, KIND)
 
     def load_named_sounds(self) -> NamedSounds:
@@ -71,7 +71,7 @@ class NameStore:
             tuple(NamedSound(name=entry.name, kind=entry.kind, content=entry.content) for entry in self.list_entries())
         )
 
-    def list_entries(self) -> list[NameEntry]:
+    def list_entries(self) -> list[StoredNamedSound]:
         """Return all stored sounds, the oldest first; empty when there is no file yet."""
         if not self.path.exists() or self.path.stat().st_size == 0:
             return []
@@ -87,7 +87,7 @@ class NameStore:
         Several sounds may have the same name; the engine recognises all of them. Above 1,000 entries the oldest is
         deleted. Raises UsageError for a sound of more than 1 MiB and for a name that is not allowed.
         """
-        name = normalise_name(entry.name)
+        name = check_and_normalise_name(entry.name)
         if len(entry.content) > _MAX_ENTRY_BYTES:
             raise UsageError(
                 f"the sound {entry.name!r} takes {len(entry.content)} bytes; at most {_MAX_ENTRY_BYTES} are stored"
@@ -104,19 +104,19 @@ class NameStore:
         assert id_ is not None  # noqa: S101  an INSERT has one
         return id_
 
-    def rename_entries(self, old_name: str, new_name: str) -> int:
-        """Rename every section sound from `old_name` to `new_name`; returns the number of renamed sounds.
+    def rename_section_entries(self, old_name: str, new_name: str) -> int:
+        """Rename the stored sections (not jingles) called `old_name` to `new_name`; return the number renamed.
 
         Raises UsageError when the new name is not allowed.
         """
-        new_name = normalise_name(new_name)
+        new_name = check_and_normalise_name(new_name)
         with self._transaction() as db:
             return db.execute(
                 "UPDATE remembered SET name=? WHERE name=? AND kind='section'", (new_name, old_name)
             ).rowcount
 
     def delete_entries(self, name: str) -> int:
-        """Delete every sound of this name, of any kind; returns the number of deleted sounds.
+        """Delete every sound of this name, section or jingle; return the number of deleted sounds.
 
         The name may be written as it is stored or as it is printed, because an older file may contain names that cannot
         be typed.
@@ -130,25 +130,25 @@ class NameStore:
             return sum(db.execute("DELETE FROM remembered WHERE name=?", match).rowcount for match in matches)
 
     def replace_entry(self, id_: int, entry: NamedSound) -> None:
-        """Replace name, kind and content of the stored sound with this id. Does nothing if there is none.
+        """Replace name, kind and content of the stored sound with this id; do nothing if there is none.
 
         Raises UsageError when the name is not allowed.
         """
-        name = normalise_name(entry.name)
+        name = check_and_normalise_name(entry.name)
         with self._transaction() as db:
             db.execute(
                 "UPDATE remembered SET kind=?, name=?, content=?, taught_at=? WHERE id=?",
                 (entry.kind, name, entry.content, time.time(), id_),
             )
 
-    def _read_entries(self, db: sqlite3.Connection) -> list[NameEntry]:
+    def _read_entries(self, db: sqlite3.Connection) -> list[StoredNamedSound]:
         try:
-            read_version(db, MIGRATIONS)
+            read_schema_version(db, MIGRATIONS)
         except NewerVersionError as error:
             raise self._newer_version_error(error) from None
         rows = db.execute("SELECT id, kind, name, stream, content, taught_at FROM remembered ORDER BY id")
         return [
-            NameEntry(id=id_, kind=kind, name=name, stream=stream, content=content, created_at=at)
+            StoredNamedSound(id=id_, kind=kind, name=name, stream=stream, content=content, created_at=at)
             for id_, kind, name, stream, content, at in rows
         ]
 
@@ -174,7 +174,7 @@ class NameStore:
 
     def _check_ours(self) -> None:
         try:
-            self.check_file_kind()
+            self.refuse_foreign_file()
         except UsageError as error:  # the file was replaced while the command ran
             raise HistoryError(str(error)) from None
 

@@ -56,8 +56,8 @@ class Session:
 
     Iterate it once, in one thread, to the end. The events are envelopes; a list is empty when a block gave none. When
     the source fails, the iteration ends without an exception, and `failure` is the error. The methods below (`finish`,
-    `reset`, `name_label` …) may be called from any thread; they take effect at the next block. They implement
-    `streamseg.wire.controls.StreamControls`, which a server's `Hub.add_stream` takes.
+    `request_new_epoch`, `name_label` …) may be called from any thread; they take effect at the next block. They are
+    those of `streamseg.wire.controls.StreamControls`, which a server's `Hub.add_stream` takes.
 
     Attributes
     ----------
@@ -171,7 +171,7 @@ class Session:
         return self._stamp_events(self._segmenter, events)
 
     def _stamp_events(self, segmenter: Segmenter, events: list[Event]) -> list[Envelope]:
-        self._label_names.store_names(events, segmenter)
+        self._label_names.store_names_and_sounds(events, segmenter)
         return self._sequencer.stamp_events(events)
 
     def _update_progress(self, segmenter: Segmenter, captured_at: float | None) -> None:
@@ -220,12 +220,12 @@ class Session:
         self.is_stopped = True
         self.source.close()
 
-    def reset(self) -> None:
-        """At the next block, emit all pending events; then start the engine anew on the same source, in a new epoch."""
+    def request_new_epoch(self) -> None:
+        """After the next block, emit all pending events, then start the engine anew on the same source: a new epoch."""
         self._reset_requested = True
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
-        """Store a client's mark of the boundary at `t` (stream seconds); the engine uses it from the next epoch on.
+        """Store a client's mark of a boundary at `t` (stream seconds); the engine uses it from the next epoch on.
 
         verdict: `confirm` (the boundary is right), `reject` (it is wrong) or `boundary` (one is missing here). Raises
         UsageError without a feedback store, or when `t` is too far in the past or in the future.
@@ -240,7 +240,9 @@ class Session:
         self._incoming_marks.put(_Mark(t, verdict))
 
     def name_label(self, label: str, name: str, by: str) -> None:
-        """Name a label: emit `label.named`; from the next epoch on, the engine recognises the label's sound by `name`.
+        """Emit `label.named` and store the name; from the next epoch (run) on, the engine recognises the sound by it.
+
+        Without a name store the name is not stored, and holds for this epoch only.
 
         by: who gave the name, such as the name of the client.
         """
@@ -250,13 +252,13 @@ class Session:
         """Emit `alarm.acknowledged` for an alarm. by: who acknowledged it, such as the name of the client."""
         self.publish_event(Event(alarm, AlarmAcknowledged(alarm=alarm, by=by)))
 
-    def set_sensitivity(self, sensitivity: float) -> None:
-        """Set how many boundaries are reported from the next epoch on: 0 the fewest, 1 the most.
+    def set_next_epoch_sensitivity(self, sensitivity: float) -> None:
+        """Set the sensitivity from the next epoch (run) on: 0 reports the fewest boundaries, 1 the most.
 
-        `reset` starts the next epoch.
+        `request_new_epoch` starts the next epoch.
         """
         self._next_settings = msgspec.structs.replace(self._next_settings, sensitivity=sensitivity)
 
     def publish_event(self, event: Event) -> None:
-        """Add an event to the stream; the iteration yields it with the events of the next block."""
+        """Queue an event for the stream; the iteration yields it with the events of the next block."""
         self._requested_events.put(event)

@@ -16,25 +16,25 @@ FEEDBACK_FILE: Final = "lessons.json"
 
 
 def default_history_path() -> Path:
-    """Return the path of the event history in the user's data folder. Creates nothing."""
+    """Return the path of the event history in the user's data folder; create nothing."""
     return platformdirs.user_data_path("streamseg") / HISTORY_FILE
 
 
 def open_name_store(path: Path | None = None, history: Path | None = None) -> NameStore:
-    """Return the name store at `path`; if `path` is None, the one in the same folder as the file `history`.
+    """Return the name store at `path`; if `path` is None, the one in the folder of the file `history`.
 
-    With `history=None` that is the folder of the default history. Raises UsageError when the file is not a name store.
+    With both None, that is the folder of the default history. Raises UsageError if the file is not a name store.
     Creates nothing.
     """
     store = NameStore(path or (history or default_history_path()).with_name(NAME_STORE_FILE))
-    store.check_file_kind()
+    store.refuse_foreign_file()
     return store
 
 
 def open_feedback_store(path: Path | None = None, history: Path | None = None) -> FeedbackStore:
-    """Return the feedback store at `path`; if `path` is None, the one in the same folder as the file `history`.
+    """Return the feedback store at `path`; if `path` is None, the one in the folder of the file `history`.
 
-    With `history=None` that is the folder of the default history. Raises UsageError when the file cannot be read.
+    With both None, that is the folder of the default history. Raises UsageError if the file cannot be read.
     Creates nothing.
     """
     store = FeedbackStore(path or (history or default_history_path()).with_name(FEEDBACK_FILE))

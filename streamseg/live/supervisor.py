@@ -4,8 +4,8 @@
 
     source ▸ Session (worker thread) ▸ call_soon_threadsafe ▸ on_events (event loop): hub, terminal, your own code
 
-A worker never waits for the event loop. `Supervisor.stop` closes the sources; the samples that they have delivered are
-processed and the pending events are emitted before `Supervisor.run` returns.
+A worker never waits for the event loop. `Supervisor.stop` closes the sources; the samples that they have delivered
+are processed and the pending events are emitted before `Supervisor.run` returns.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _PROGRESS_INTERVAL_S: Final = 0.1
 
 
 class Supervisor:
-    """Runs sessions in worker threads, and passes their events to a callback on the asyncio event loop; a session that
-    fails is not restarted, and the others continue.
+    """Runs each session in a worker thread and passes its events to a callback on the asyncio event loop.
+
+    A session that fails is not restarted; the others continue.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Supervisor:
         self._errors: list[Exception] = []
 
     async def run(self) -> None:
-        """Compile the kernels, then run all sessions until their sources end or `stop` is called.
+        """Compile the kernels, run all sessions, and return when every source has ended or `stop` was called.
 
         A source's own error ends its session only and stays in `Session.failure`. Any other exception is raised here
         after all sessions have ended. If this coroutine is cancelled, the sessions are stopped first, as by `stop`.
@@ -74,9 +75,9 @@ class Supervisor:
             raise self._errors[0]
 
     def stop(self) -> None:
-        """Finish every session: close its source, process the sound delivered so far, emit all pending events.
+        """Close the source of every session and return at once; `run` returns after all pending events are emitted.
 
-        It returns at once and may be called from any thread; `run` returns when all sessions have ended.
+        The sound delivered so far is still processed. It may be called from any thread.
         """
         for session in self.sessions:
             session.finish()

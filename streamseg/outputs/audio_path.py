@@ -24,7 +24,7 @@ def set_audio_path(envelopes: Iterable[Envelope], audio_path: str) -> Iterator[E
 
 
 def resolve_audio_path(envelopes: Iterable[Envelope], folder: Path) -> Iterator[Envelope]:
-    """Yield the same events, but replace the name of the sound file in `StreamStarted` by its path.
+    """Yield the same events, but replace the name of the sound file in `StreamStarted` by the path where it is found.
 
     The file is searched for in `folder`, then in the current folder. Raises UsageError when it is in neither.
     """

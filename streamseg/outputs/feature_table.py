@@ -28,7 +28,7 @@ _ROWS_PER_GROUP: Final = 4_096
 
 
 def make_feature_writer(out: Path, *, replace: bool = False) -> Callable[[Chunks, Columns], None]:
-    """Check that a feature file can be written, and return the function `write(chunks, columns)` that writes it.
+    """Check the suffix and the folder of a feature file; return the function `write(chunks, columns)` that writes it.
 
     out: the file; its suffix (.npz, .csv or .parquet) selects the format. replace: whether an existing file may be
     replaced. chunks: pairs of times in seconds, shape (n,), and rows, shape (n, columns). columns: the columns of each

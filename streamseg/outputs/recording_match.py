@@ -16,7 +16,7 @@ _NOT_FILE_NAMES: Final = ("mic", "-", "stream")
 
 
 def check_events_match_sound(recording: Recording, sound: Path, source: Source) -> None:
-    """Raise UsageError, which lists every difference, when the events cannot be those of the sound file.
+    """Read `source` to its end; raise UsageError, which lists every difference, if the events do not fit the sound.
 
     recording: collected from the events. sound: the path of the sound file. source: opened on that file; it is read to
     its end, since declared durations are not reliable, and what it raises is raised.

@@ -33,13 +33,13 @@ class AccessTokens:
         return bool(self._control)
 
     @property
-    def protects_reading(self) -> bool:
+    def is_token_needed_to_read(self) -> bool:
         """Whether a client needs a token to read."""
         return bool(self._read)
 
     @property
-    def shortest_length(self) -> int:
-        """The length of the shortest token, in characters; 0 where the server has none."""
+    def shortest_token_length(self) -> int:
+        """The length of the shortest token, in characters; 0 if the server has no token."""
         return min((len(token) for token in (self._read, self._control) if token), default=0)
 
     def with_control_token_for_reading(self) -> AccessTokens:
@@ -47,7 +47,7 @@ class AccessTokens:
         return AccessTokens(self._read or self._control, self._control)
 
     def role_for_proof(self, challenge: str, auth: str | None) -> Role | None:
-        """Check a WebSocket client's proof of a token; return the client's role, or None if the client must be refused.
+        """Return the role (read or control) of a WebSocket client by its proof of a token; None if it must be refused.
 
         challenge: sent to this client in `hello`. auth: the client's proof of a token, None where it sent none.
         Without a proof the role is "read", unless reading needs a token.
@@ -55,20 +55,20 @@ class AccessTokens:
         Both comparisons are always made, each in constant time, so the time tells nothing about either token.
         """
         if auth is None:
-            return None if self.protects_reading else "read"
+            return None if self.is_token_needed_to_read else "read"
         return self._choose_role(
             self._equal_in_constant_time(compute_proof(self._read or "", challenge), auth),
             self._equal_in_constant_time(compute_proof(self._control or "", challenge), auth),
         )
 
     def role_for_bearer(self, authorization: str | None) -> Role | None:
-        """Check the token of an HTTP request; return the client's role, or None if the request must be refused.
+        """Return the role (read or control) of an HTTP client by the token that it sent; None if it must be refused.
 
         authorization: the `Authorization` header, `Bearer TOKEN`; None where the request has none: then the role
         is "read", unless reading needs a token.
         """
         if authorization is None:
-            return None if self.protects_reading else "read"
+            return None if self.is_token_needed_to_read else "read"
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None

@@ -2,7 +2,7 @@
 
 A slow client must not affect the others. `websockets.broadcast` fills a buffer without bound for a client that stopped
 reading, and its keepalive waits behind that buffer. So the buffer is measured before and after each write
-(`SendLimit`): first high-volume events are dropped, then the connection is closed.
+(`SlowClientLimit`): first high-volume events are dropped, then the connection is closed.
 
 A task of its own sends the events that a client missed, as fast as the client reads, so that its requests are answered
 in the meantime.
@@ -22,7 +22,7 @@ from streamseg.errors import UsageError
 from streamseg.server import protocol
 from streamseg.server.hub import Hub
 from streamseg.server.label_alarm_registry import UnknownLabelOrAlarmError
-from streamseg.server.slow_client_limit import SendLimit
+from streamseg.server.slow_client_limit import SlowClientLimit
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
 from streamseg.wire.codes import CloseCode, RequestErrorCode
@@ -54,8 +54,8 @@ class ClientConnection:
         )
         self._stalled_bytes = 0  # that waited at the last check
         self._stalled_since: float | None = None  # when the client last read any of them
-        self._limit = SendLimit(hub.settings.max_queue_bytes)
-        self._missed_events_task: asyncio.Task[None] | None = None
+        self._limit = SlowClientLimit(hub.settings.max_queue_bytes)
+        self._catch_up_task: asyncio.Task[None] | None = None
 
     @property
     def queue_bytes(self) -> int:
@@ -63,16 +63,16 @@ class ClientConnection:
         return self._connection.transport.get_write_buffer_size()
 
     async def serve_until_closed(self) -> None:
-        """Serve the client until it or the server closes the connection; then remove it from the hub."""
+        """Send `hello` and answer the client's messages until the connection is closed; then remove it from the hub."""
         server_protocol, loop = self._protocol, self._loop
         expiry = loop.call_later(self._hub.settings.identify_timeout_s, self._close_if_unidentified)
         try:
-            await self._perform(server_protocol.send_hello())
+            await self._perform(server_protocol.make_hello_actions())
             async for text in self._connection:
                 before = server_protocol.topic_filter
                 actions = server_protocol.receive_message(text, loop.time())
                 if server_protocol.topic_filter != before:
-                    self._hub.subscribers.change_subscription(self, server_protocol.topic_filter)
+                    self._hub.subscribers.replace_topic_filter(self, server_protocol.topic_filter)
                 await self._perform(actions)
                 if server_protocol.state is protocol.ProtocolState.CLOSED:
                     break  # what it sent after that is not read
@@ -81,33 +81,35 @@ class ClientConnection:
         finally:
             expiry.cancel()
             try:
-                await self._stop_missed_events_task()
+                await self._stop_catch_up_task()
             finally:
                 self._hub.subscribers.remove_client(self)
 
-    def send_frames(self, frames: bytes, paced_bytes: int = 0) -> None:
-        """Send WebSocket frames at once; then close the connection if the client has left too many bytes unread.
+    def send_frames_or_disconnect(self, frames: bytes, exempt_bytes: int = 0) -> None:
+        """Send WebSocket frames without waiting; close the connection if too many bytes then wait for the client.
 
-        paced_bytes: how many bytes of them are paced data (see `SendLimit`).
+        exempt_bytes: how many bytes of them do not count towards that limit (see `SlowClientLimit`).
         """
         transport, limit = self._connection.transport, self._limit
         if self._connection.protocol.state is not SocketState.OPEN or transport.is_closing():
             return
         # Most clients read at once; for them nothing needs to be counted.
         before = transport.get_write_buffer_size()
-        if before or not limit.is_idle:
+        if before or not limit.was_queue_empty_after_write:
             limit.record_before_write(before, self._loop.time())
         transport.write(frames)
         after = transport.get_write_buffer_size()
-        if (after or not limit.is_idle) and not limit.is_within_limit_after_write(after, paced_bytes=paced_bytes):
-            self.close_connection(CloseCode.SLOW, "too slow; reconnect and resume")
+        if (after or not limit.was_queue_empty_after_write) and not limit.is_within_limit_after_write(
+            after, exempt_bytes=exempt_bytes
+        ):
+            self.start_closing_handshake(CloseCode.SLOW, "too slow; reconnect and resume")
 
-    def send_paced_frames(self, frames: bytes) -> None:
-        """Send frames not counted towards the slow-client limit; the caller must send them only when few bytes wait."""
-        self.send_frames(frames, paced_bytes=len(frames))
+    def send_frames_exempt_from_limit(self, frames: bytes) -> None:
+        """Send WebSocket frames that the slow-client limit does not count; call this only while few bytes wait."""
+        self.send_frames_or_disconnect(frames, exempt_bytes=len(frames))
 
-    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
-        """Send high-volume events of a topic; drop and count them if the client has left too many bytes unread.
+    def send_or_drop_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
+        """Send high-volume events of a topic to the client; drop and count them if too many bytes wait for the client.
 
         event_count: how many events `frames` contains.
         """
@@ -116,18 +118,20 @@ class ClientConnection:
             self._hub.dropped_events += event_count
             return
         for dropped_topic, count in self._dropped_counts.items():
-            self.send_frames(make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count))))
+            self.send_frames_or_disconnect(
+                make_text_frame(encode_message("dropped", m.EventsDropped(dropped_topic, count)))
+            )
         self._dropped_counts.clear()
-        self.send_frames(frames)
+        self.send_frames_or_disconnect(frames)
 
-    def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
+    def send_identified_message(self, joined_streams: dict[str, m.JoinedStream]) -> None:
         """Send the message `identified`: it tells the client that it is accepted and where it starts in each stream.
 
-        streams: by name, where the client starts in each.
+        joined_streams: by name, where the client starts in each.
         """
-        for action in self._protocol.send_identified(self._session, streams):
+        for action in self._protocol.make_identified_actions(self._session, joined_streams):
             if isinstance(action, protocol.SendMessageAction):
-                self.send_paced_frames(make_text_frame(action.text))
+                self.send_frames_exempt_from_limit(make_text_frame(action.text))
 
     async def wait_until_drained(self) -> bool:
         """Wait until the client has read most of the waiting bytes; return False if the client has disconnected."""
@@ -148,10 +152,10 @@ class ClientConnection:
             self._stalled_since = now
         self._stalled_bytes = queue_bytes
         if queue_bytes and now - self._stalled_since > self._hub.settings.stalled_s:
-            self.close_connection(CloseCode.SLOW, "stalled; reconnect and resume")
+            self.start_closing_handshake(CloseCode.SLOW, "stalled; reconnect and resume")
 
-    def close_connection(self, code: CloseCode, reason: str) -> None:
-        """Send a close frame with this code and reason; abort the connection if the client does not answer soon."""
+    def start_closing_handshake(self, code: CloseCode, reason: str) -> None:
+        """Send a close frame with this code and reason; abort the connection if the client does not answer in 5 s."""
         if self._connection.protocol.state is not SocketState.OPEN:
             return
         self._hub.slow_clients += code is CloseCode.SLOW
@@ -163,15 +167,15 @@ class ClientConnection:
         for action in actions:
             match action:
                 case protocol.SendMessageAction(text=text):
-                    self.send_paced_frames(make_text_frame(text))
+                    self.send_frames_exempt_from_limit(make_text_frame(text))
                 case protocol.CloseConnectionAction(code=code, reason=reason):
-                    self.close_connection(code, reason)
+                    self.start_closing_handshake(code, reason)
                 case protocol.JoinStreamsAction() as join:
                     subscribers = self._hub.subscribers
-                    pending = await subscribers.add_client(self, join.topic_filter, join.streams, join.resume)
+                    pending = await subscribers.accept_client(self, join.topic_filter, join.streams, join.resume)
                     if pending:
-                        self._missed_events_task = self._loop.create_task(subscribers.send_missed_events(self, pending))
-                        self._missed_events_task.add_done_callback(self._abort_if_failed)
+                        self._catch_up_task = self._loop.create_task(subscribers.catch_up_client(self, pending))
+                        self._catch_up_task.add_done_callback(self._abort_if_failed)
                 case protocol.HandleRequestAction(id=id, request=request):
                     await self._perform(await self._answer_request(id, request))
         await self._connection.drain()
@@ -181,24 +185,24 @@ class ClientConnection:
         if not task.cancelled() and task.exception() is not None:
             self._connection.transport.abort()
 
-    async def _stop_missed_events_task(self) -> None:
+    async def _stop_catch_up_task(self) -> None:
         """Stop sending missed events. Raises the exception of that task, if it failed."""
-        if self._missed_events_task is not None:
-            self._missed_events_task.cancel()
-            await asyncio.wait([self._missed_events_task])
-            if not self._missed_events_task.cancelled():
-                self._missed_events_task.result()
+        if self._catch_up_task is not None:
+            self._catch_up_task.cancel()
+            await asyncio.wait([self._catch_up_task])
+            if not self._catch_up_task.cancelled():
+                self._catch_up_task.result()
 
     async def _answer_request(self, id: int | str, request: r.ClientRequest) -> list[protocol.ProtocolAction]:
         server_protocol = self._protocol
         match request:
             case r.SubscribeRequest() | r.UnsubscribeRequest():
-                return server_protocol.send_response(
+                return server_protocol.make_response_actions(
                     r.SubscribedResponse(id=id, subscribe=server_protocol.topic_filter.sorted_topics())
                 )
             case r.SnapshotRequest(stream=name) if name in self._hub.streams:
                 stream = self._hub.streams[name]
-                return server_protocol.send_response(
+                return server_protocol.make_response_actions(
                     r.SnapshotResponse(
                         id=id,
                         stream=name,
@@ -208,26 +212,26 @@ class ClientConnection:
                     )
                 )
             case r.SnapshotRequest(stream=name):
-                return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
+                return server_protocol.make_error_actions(id, RequestErrorCode.NOT_FOUND, f"no stream {name!r}")
             case r.HistoryRequest():
-                response = await self._hub.read_history(id, request)
+                response = await self._hub.make_history_response(id, request)
                 if response is None:
                     why = f"no epoch {request.epoch!r} of a stream {request.stream!r} is kept"
-                    return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, why)
-                return server_protocol.send_response(response)
+                    return server_protocol.make_error_actions(id, RequestErrorCode.NOT_FOUND, why)
+                return server_protocol.make_response_actions(response)
             case _:
                 try:
-                    self._hub.handle_control(request, server_protocol.client or self._session)
+                    self._hub.execute_control_request(request, server_protocol.client or self._session)
                 except UnknownLabelOrAlarmError as error:
-                    return server_protocol.send_error(id, RequestErrorCode.NOT_FOUND, str(error))
+                    return server_protocol.make_error_actions(id, RequestErrorCode.NOT_FOUND, str(error))
                 except UsageError as error:
-                    return server_protocol.send_error(id, RequestErrorCode.FAILED, str(error))
-                return server_protocol.send_response(_make_control_response(id, request))
+                    return server_protocol.make_error_actions(id, RequestErrorCode.FAILED, str(error))
+                return server_protocol.make_response_actions(_make_control_response(id, request))
 
     def _close_if_unidentified(self) -> None:
-        for action in self._protocol.close_if_unidentified(self._loop.time()):
+        for action in self._protocol.make_identify_timeout_actions(self._loop.time()):
             if isinstance(action, protocol.CloseConnectionAction):
-                self.close_connection(action.code, action.reason)
+                self.start_closing_handshake(action.code, action.reason)
 
 
 def _make_control_response(id: int | str, request: r.ControlRequest) -> r.Response:

@@ -22,10 +22,10 @@ _ASSUMED_OPEN = 64  # where the system does not list the open descriptors
 _MACOS_MAX = 10_240  # macOS reports its hard limit as unlimited, and refuses more than OPEN_MAX
 
 
-def raise_descriptor_limit(wanted_limit: int) -> int | None:
-    """Increase the process's limit of open file descriptors to `wanted_limit`, or as far as the system allows.
+def increase_descriptor_limit(wanted_limit: int) -> int | None:
+    """Increase the process's limit of open file descriptors to `wanted_limit` or as near as allowed; return the limit.
 
-    Returns the resulting limit; None where it cannot be read, or there is none (Windows, unlimited).
+    Returns None where it cannot be read, or there is none (Windows, unlimited).
     """
     if sys.platform == "win32":
         return None
@@ -53,14 +53,14 @@ def count_open_descriptors() -> int:
     return _ASSUMED_OPEN
 
 
-def choose_connection_limit(wanted_sockets: int, stream_count: int) -> int:
-    """Return how many sockets the server may have open at once; increases the limit of descriptors if needed.
+def make_room_for_sockets(wanted_sockets: int, stream_count: int) -> int:
+    """Increase the limit of file descriptors if needed; return how many sockets the server may have open at once.
 
     At most `wanted_sockets`. Fewer if the limit cannot hold them beside the descriptors that are open and a reserve for
     `stream_count` streams; this is logged, as a warning if fewer than half fit.
     """
     reserve = count_open_descriptors() + RESERVED_DESCRIPTORS + RESERVED_DESCRIPTORS_PER_STREAM * stream_count
-    limit = raise_descriptor_limit(wanted_sockets + reserve)
+    limit = increase_descriptor_limit(wanted_sockets + reserve)
     if limit is None or limit >= wanted_sockets + reserve:
         return wanted_sockets
     fitting = max(_MIN_CONNECTIONS, limit - reserve)
@@ -83,13 +83,13 @@ class SpareDescriptor:
         self.reserve()
 
     def reserve(self) -> None:
-        """Open the reserved descriptor. Does nothing if it is open already or no descriptor is free."""
+        """Open the spare descriptor (of the null device); do nothing if it is open or the process has none free."""
         if self._descriptor is None:
             with contextlib.suppress(OSError):
                 self._descriptor = os.open(os.devnull, os.O_RDONLY)
 
     def release(self) -> None:
-        """Close the reserved descriptor, if there is one, so that the process has one free."""
+        """Close the spare descriptor, if it is open, so that the process has one free."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -105,7 +105,7 @@ class HttpPages:
         self._open_routes = open_routes
         self._guarded_routes = guarded_routes
 
-    def check_origin(self, request: Request) -> Response | None:
+    def refuse_wrong_host_or_origin(self, request: Request) -> Response | None:
         """Return an HTTP error response if the request's `Host` or `Origin` is not allowed; None if both are."""
         hosts = request.headers.get_all("Host")
         if len(hosts) != 1 or not self._is_allowed_host(hosts[0]):

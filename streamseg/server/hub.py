@@ -5,7 +5,7 @@ The hub lives on the event loop. The producer of a stream calls `publish` there 
 
 ::
 
-    publish ─▶ recorder (own thread: commit) ─▶ stream.deliver_batch ─▶ the buffer of every client
+    publish ─▶ recorder (own thread: commit) ─▶ stream.apply_and_send_batch ─▶ the buffer of every client
                                                     ▲
     a resuming client: history (own thread: read) ──┤ joins where the replay has reached the head, in one step
     any other client: a snapshot of the stream ─────┘ joins where the snapshot was taken, in one step
@@ -60,7 +60,7 @@ class Hub:
         self._recorder: HistoryRecorder | None = None
         self._history_reader: HistoryReader | None = None
         self._replaced_readers: list[HistoryReader] = []  # of files that were set aside
-        self._early_batches: list[EventBatch] = []  # published before `open`
+        self._early_batches: list[EventBatch] = []  # published before `open_history`
         self._written_batches: deque[DeliverableBatch] = deque()  # not delivered yet
         self._restored_events: dict[str, Event] = {}  # by stream: to publish in its next epoch
         self._in_flight = 0  # batches published and not delivered yet
@@ -79,7 +79,7 @@ class Hub:
         """
         return self._recorder.path if self._recorder is not None else self._history
 
-    async def open(self) -> None:
+    async def open_history(self) -> None:
         """Open the history; from now on record and deliver events, first those that were published before.
 
         Raises UsageError or HistoryError when its path can never be used.
@@ -103,7 +103,7 @@ class Hub:
         for batch in batches:
             self._queue_batch(batch)
 
-    async def close(self) -> None:
+    async def flush_and_close_history(self) -> None:
         """Record and deliver all events that were published, then close the history."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.finish_and_close)  # its last results are on the loop afterwards
@@ -139,7 +139,7 @@ class Hub:
         high_volume_events: list[EncodedEvent] = []
         for envelope in envelopes:
             event = EncodedEvent.from_envelope(envelope)
-            (high_volume_events if event.high_volume else recorded_events).append(event)
+            (high_volume_events if event.is_high_volume else recorded_events).append(event)
         if high_volume_events:
             self.streams[stream].send_events(high_volume_events)
         for batch in batch_events_by_epoch(stream, recorded_events, progress):
@@ -159,17 +159,16 @@ class Hub:
         """Send every client one heartbeat: how far each of its streams is processed. Called at regular intervals."""
         self.subscribers.send_heartbeats()
 
-    async def read_history(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
+    async def make_history_response(self, id: int | str, request: r.HistoryRequest) -> r.HistoryResponse | None:
         """Read recorded events for a client's request; return the response, or None if the epoch is not recorded."""
         if self._history_reader is None:
             return None
-        return await self._history_reader.answer_history_request(id, request, self.settings.max_queue_bytes // 2)
+        return await self._history_reader.make_history_response(id, request, self.settings.max_queue_bytes // 2)
 
-    def handle_control(self, request: r.ControlRequest, by: str) -> None:
-        """Pass a client's control request to the stream that the request names. by: the name of the client.
+    def execute_control_request(self, request: r.ControlRequest, client_name: str) -> None:
+        """Carry out a client's request to control a stream; raise UsageError if the stream has ended or refuses.
 
-        Raises UsageError if the stream does not run or refuses; UnknownLabelOrAlarmError if it lacks the label or
-        alarm.
+        UnknownLabelOrAlarmError, a subclass, if the stream lacks the label or alarm.
         """
         stream = self.streams.get(request.stream)
         if stream is not None and stream.has_ended:
@@ -183,28 +182,28 @@ class Hub:
             case r.FinishRequest():
                 stream.controls.finish()
             case r.ResetRequest():
-                stream.controls.reset()
+                stream.controls.request_new_epoch()
             case r.SetSensitivityRequest(sensitivity=sensitivity):
-                stream.controls.set_sensitivity(sensitivity)
+                stream.controls.set_next_epoch_sensitivity(sensitivity)
             case r.MarkBoundaryRequest(t=t, verdict=verdict):
                 stream.controls.mark_boundary(t, verdict)
             case r.NameLabelRequest(label=label, name=name):
-                stream.labels_and_alarms.check_label(stream.name, label)
-                stream.controls.name_label(label, name, by)
+                stream.labels_and_alarms.require_label(stream.name, label)
+                stream.controls.name_label(label, name, client_name)
             case r.AcknowledgeAlarmRequest(alarm=alarm):
-                stream.labels_and_alarms.check_alarm(stream.name, alarm)
-                stream.controls.acknowledge_alarm(alarm, by)
+                stream.labels_and_alarms.require_raised_alarm(stream.name, alarm)
+                stream.controls.acknowledge_alarm(alarm, client_name)
 
     def _queue_batch(self, batch: EventBatch) -> None:
         if self._history is None:
-            self.streams[batch.stream].deliver_batch(batch)
+            self.streams[batch.stream].apply_and_send_batch(batch)
         elif self._recorder is None:
             self._early_batches.append(batch)
         elif batch.events or batch.epoch or self._in_flight:
             self._in_flight += 1
             self._recorder.put_batch(batch)
         else:  # only the progress, and no batch before it: nothing to write
-            self.streams[batch.stream].deliver_batch(batch)
+            self.streams[batch.stream].apply_and_send_batch(batch)
 
     def _on_written(self, results: Sequence[DeliverableBatch]) -> None:
         was_idle = not self._written_batches
@@ -220,7 +219,7 @@ class Hub:
             self._in_flight -= 1
             stream = self.streams[batch.stream]
             starts_epoch = batch.epoch not in (None, stream.epoch)
-            stream.deliver_batch(batch, is_recorded=is_recorded)
+            stream.apply_and_send_batch(batch, is_recorded=is_recorded)
             if starts_epoch and is_recorded and stream.controls is not None and stream.name in self._restored_events:
                 stream.controls.publish_event(self._restored_events.pop(stream.name))
             size += sum(len(event.json) for event in batch.events)
@@ -245,6 +244,6 @@ class Hub:
                 continue
             if name in incomplete_streams:
                 self._restored_events[name] = event  # published in the new epoch, where it can be recorded
-                stream.controls.reset()
+                stream.controls.request_new_epoch()
             else:
                 stream.controls.publish_event(event)

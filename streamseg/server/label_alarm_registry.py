@@ -47,24 +47,24 @@ class LabelAndAlarmRegistry:
             case _:
                 pass
 
-    def check_label(self, stream: str, label: str) -> None:
+    def require_label(self, stream_name: str, label: str) -> None:
         """Raise UnknownLabelOrAlarmError unless an event of this epoch had this label.
 
-        stream: the name of the stream, for the error message.
+        stream_name: for the error message.
         """
         if label not in self._labels:
             raise UnknownLabelOrAlarmError(
-                f"{stream} has said no label {label!r}; {_format_list('labels', self._labels)}"
+                f"{stream_name} has said no label {label!r}; {_format_list('labels', self._labels)}"
             )
 
-    def check_alarm(self, stream: str, alarm: str) -> None:
+    def require_raised_alarm(self, stream_name: str, alarm: str) -> None:
         """Raise UnknownLabelOrAlarmError unless this alarm is raised now.
 
-        stream: the name of the stream, for the error message.
+        stream_name: for the error message.
         """
         if alarm not in self._alarms:
             raise UnknownLabelOrAlarmError(
-                f"alarm {alarm!r} of {stream} is not raised; {_format_list('raised', self._alarms)}"
+                f"alarm {alarm!r} of {stream_name} is not raised; {_format_list('raised', self._alarms)}"
             )
 
     def _add_label(self, label: str | None) -> None:

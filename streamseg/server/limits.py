@@ -37,7 +37,7 @@ _LINGER_BYTES = 2**22  # how many unwanted bytes are read and discarded, so that
 _REPORT_INTERVAL_S = 60.0
 
 
-class ConnectionCounter:
+class ConnectionLimiter:
     """Counts the open sockets, in total and for each client address, and refuses those above the limits."""
 
     def __init__(self, settings: ServerSettings, max_sockets: int | None = None) -> None:
@@ -53,7 +53,7 @@ class ConnectionCounter:
     def admit_socket(self, address: str) -> bool:
         """Count a new socket of `address` and return True; if a limit is reached, do not count it and return False."""
         if self._open_sockets >= self._max_sockets:
-            self.report_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
+            self.count_and_log_refusal(f"{self._open_sockets} sockets are open, more are not allowed")
             return False
         if self._sockets_by_address[address] >= self._max_sockets_per_address:
             return False
@@ -62,7 +62,7 @@ class ConnectionCounter:
         return True
 
     def release_socket(self, address: str) -> None:
-        """Count one socket of this address as closed."""
+        """Count one open socket of `address` less, because it was closed."""
         self._open_sockets -= 1
         self._sockets_by_address[address] -= 1
         if not self._sockets_by_address[address]:
@@ -72,7 +72,7 @@ class ConnectionCounter:
         """Close the file descriptor kept in reserve. Called once, after the server is closed."""
         self.spare_descriptor.release()
 
-    def report_refusal(self, why: str) -> None:
+    def count_and_log_refusal(self, why: str) -> None:
         """Count a refused connection; log the reason `why` and the count, at most once a minute."""
         self._refused_count += 1
         now = time.monotonic()
@@ -88,7 +88,7 @@ class LimitedConnection(ServerConnection):
     """
 
     settings: ServerSettings
-    counter: ConnectionCounter | None = None  # None where connections are counted as they are accepted
+    limiter: ConnectionLimiter | None = None  # None where connections are counted as they are accepted
     _counted_address: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -98,10 +98,10 @@ class LimitedConnection(ServerConnection):
         """
         super().connection_made(transport)
         self._is_refused = False
-        if self.counter is not None:
+        if self.limiter is not None:
             peer = transport.get_extra_info("peername")
             address = address_group(peer[0]) if peer else ""
-            if self.counter.admit_socket(address):
+            if self.limiter.admit_socket(address):
                 self._counted_address = address
             else:
                 self._is_refused = True
@@ -117,9 +117,9 @@ class LimitedConnection(ServerConnection):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection as closed. exc: why it was lost, None at a normal end. Called by asyncio."""
-        if self.counter is not None and self._counted_address is not None:
-            self.counter.release_socket(self._counted_address)
+        """Count one open connection less. exc: why it was lost, None at a normal end. Called by asyncio."""
+        if self.limiter is not None and self._counted_address is not None:
+            self.limiter.release_socket(self._counted_address)
             self._counted_address = None
         super().connection_lost(exc)
 
@@ -129,7 +129,7 @@ class LimitedConnection(ServerConnection):
             self._count_discarded(len(data))
             return
         if self._head_reader is not None:
-            head = self._head_reader.push(data)
+            head = self._head_reader.add_bytes(data)
             if (self._head_reader.size if head is None else len(head.head)) > _MAX_REQUEST_BYTES:
                 self.transport.abort()
                 return
@@ -137,7 +137,7 @@ class LimitedConnection(ServerConnection):
                 return
             self._head_reader = None
             data = self._read_head(head)
-        if not self._byte_limiter.spend(self.loop.time(), len(data)):
+        if not self._byte_limiter.spend_or_overdraw(self.loop.time(), len(data)):
             self._refuse()
         for start in range(0, len(data), _READ_BYTES):
             if self._is_refused:
@@ -159,7 +159,7 @@ class LimitedConnection(ServerConnection):
 
     def process_event(self, event: Any) -> None:
         """Process the HTTP request or one frame; close the connection on too many frames. Called by `websockets`."""
-        if self.request is not None and not self._frame_limiter.spend(self.loop.time()):
+        if self.request is not None and not self._frame_limiter.spend_or_overdraw(self.loop.time()):
             self._refuse()
         else:
             super().process_event(event)
@@ -228,10 +228,10 @@ def address_group(address: str) -> str:
 
 
 def make_limited_connection_class(
-    settings: ServerSettings, counter: ConnectionCounter | None = None
+    settings: ServerSettings, limiter: ConnectionLimiter | None = None
 ) -> type[LimitedConnection]:
-    """Make a subclass of `LimitedConnection` with these settings, for `websockets.serve(create_connection=…)`.
+    """Return a subclass of `LimitedConnection` with these settings, for `websockets.serve(create_connection=…)`.
 
-    counter: counts the connections; None if their listening socket counts them.
+    limiter: counts the connections; None if their listening socket counts them.
     """
-    return type("LimitedConnection", (LimitedConnection,), {"settings": settings, "counter": counter})
+    return type("LimitedConnection", (LimitedConnection,), {"settings": settings, "limiter": limiter})

@@ -57,9 +57,9 @@ class CloseConnectionAction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JoinStreamsAction:
-    """An action for the caller of `ServerProtocol`: add the client to `streams`, then call `send_identified`.
+    """An action for the caller of `ServerProtocol`: add the client to `streams`, then send it `identified`.
 
-    resume: by stream, the last event that the client received.
+    `make_identified_actions` makes that message. resume: by stream, the last event that the client received.
     """
 
     topic_filter: TopicFilter
@@ -69,9 +69,9 @@ class JoinStreamsAction:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HandleRequestAction:
-    """An action for the caller of `ServerProtocol`: carry out `request`, then call `send_response` or `send_error`.
+    """An action for the caller of `ServerProtocol`: carry out `request`, then send a response or an error.
 
-    id: of the request; the response or error has the same one.
+    `make_response_actions` or `make_error_actions` makes it. id: of the request; the response or error has the same.
     """
 
     id: int | str
@@ -82,7 +82,7 @@ ProtocolAction: TypeAlias = SendMessageAction | CloseConnectionAction | JoinStre
 
 
 class ProtocolState(enum.Enum):
-    """The state of one connection: HELLO_SENT, then OPEN (the client is accepted), then CLOSED (by the server)."""
+    """The state of one connection: `hello` is sent, then open (the client is accepted), then closed by the server."""
 
     HELLO_SENT = enum.auto()
     OPEN = enum.auto()
@@ -107,21 +107,24 @@ class ServerProtocol:
         self.role: m.Role = "read"
         self.topic_filter = TopicFilter()
 
-    def send_hello(self) -> list[ProtocolAction]:
+    def make_hello_actions(self) -> list[ProtocolAction]:
         """Return the action that sends `hello`, the first message of the connection."""
         return [SendMessageAction(frames.encode_message("hello", self._hello))]
 
-    def close_if_unidentified(self, now: float) -> list[ProtocolAction]:
+    def make_identify_timeout_actions(self, now: float) -> list[ProtocolAction]:
         """Return the action that closes the connection if the client is not identified in time; otherwise no action."""
         if self.state is ProtocolState.HELLO_SENT and now >= self._deadline:
             return self._close(CloseCode.NOT_IDENTIFIED, "no identify in time")
         return []
 
     def receive_message(self, text: str | bytes, now: float) -> list[ProtocolAction]:
-        """Process one message of the client; return the actions to perform, in order. text: bytes if it was binary."""
+        """Decode and check one message from the client; return the actions that the caller must perform, in order.
+
+        text: bytes if the message was binary.
+        """
         if self.state is ProtocolState.CLOSED:
             return []
-        if not self._rate_limiter.spend(now):
+        if not self._rate_limiter.spend_or_overdraw(now):
             return self._close(CloseCode.TOO_MANY_REQUESTS, f"more than {self._settings.messages_per_s:g} messages/s")
         if isinstance(text, bytes):
             return self._close(CloseCode.UNREADABLE, "messages are JSON in text frames, not binary")
@@ -148,7 +151,7 @@ class ServerProtocol:
             case _:
                 return self._close(CloseCode.UNKNOWN_OP, "unknown op; known: identify, request")
 
-    def send_identified(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
+    def make_identified_actions(self, session: str, streams: dict[str, m.JoinedStream]) -> list[ProtocolAction]:
         """Return the action that sends `identified` (client accepted); call this after the client joined its streams.
 
         session: id of the connection. streams: by name, where the client starts in each.
@@ -158,13 +161,13 @@ class ServerProtocol:
         message = m.Identified(protocol=m.PROTOCOL_VERSION, session=session, role=self.role, streams=streams)
         return [SendMessageAction(frames.encode_message("identified", message))]
 
-    def send_response(self, response: r.Response) -> list[ProtocolAction]:
+    def make_response_actions(self, response: r.Response) -> list[ProtocolAction]:
         """Return the action that sends the response to a request."""
         return [SendMessageAction(frames.encode_message("response", response))]
 
-    def send_error(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
+    def make_error_actions(self, id: int | str, code: RequestErrorCode, reason: str) -> list[ProtocolAction]:
         """Return the action that sends an error response to the request `id`. reason: a sentence for a person."""
-        return self.send_response(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
+        return self.make_response_actions(r.ErrorResponse(id=id, error=r.ErrorDetail(int(code), reason)))
 
     def _identify(self, d: dict[str, Any]) -> list[ProtocolAction]:
         version = d.get("protocol")
@@ -200,21 +203,23 @@ class ServerProtocol:
         if isinstance(id, bool) or not isinstance(id, int | str) or (isinstance(id, str) and len(id) > 200):
             return self._close(CloseCode.WRONG_TYPE, "a request's `id` is an integer or a short string")
         if "type" not in d:
-            return self.send_error(
+            return self.make_error_actions(
                 id, RequestErrorCode.MISSING_FIELD, f"no `type`; known: {', '.join(r.REQUEST_TYPES)}"
             )
         request_class = r.REQUEST_TYPES.get(d["type"]) if isinstance(d["type"], str) else None
         if request_class is None:
-            return self.send_error(
+            return self.make_error_actions(
                 id, RequestErrorCode.UNKNOWN_TYPE, f"unknown type; known: {', '.join(r.REQUEST_TYPES)}"
             )
         try:
             request: r.ClientRequest = msgspec.convert(d, request_class)  # type: ignore[assignment]
         except msgspec.ValidationError as error:
-            return self.send_error(id, _error_code_of(error), str(error))
+            return self.make_error_actions(id, _error_code_of(error), str(error))
         if isinstance(request, r.ControlRequest) and self.role != "control":
             advice = _WITH_CONTROL_ADVICE if self._tokens.has_control_token else _WITHOUT_CONTROL_ADVICE
-            return self.send_error(id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token; {advice}")
+            return self.make_error_actions(
+                id, RequestErrorCode.NOT_ALLOWED, f"`{d['type']}` takes the control token; {advice}"
+            )
         if isinstance(request, r.SubscribeRequest):
             self.topic_filter = self.topic_filter.with_topics(request.subscribe)
         elif isinstance(request, r.UnsubscribeRequest):

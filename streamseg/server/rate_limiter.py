@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RateLimiter:
-    """A token bucket: tokens flow in at a steady rate up to a maximum, and each call of `spend` takes some out."""
+    """A token bucket: tokens flow in at a steady rate up to a maximum, and each `spend_or_overdraw` takes some out."""
 
     def __init__(self, per_s: float, burst: float, now: float) -> None:
         """Start with a full bucket.
@@ -16,7 +16,7 @@ class RateLimiter:
         self._available = burst
         self._filled_at = now
 
-    def spend(self, now: float, cost: float = 1.0) -> bool:
+    def spend_or_overdraw(self, now: float, cost: float = 1.0) -> bool:
         """Take `cost` tokens out of the bucket, even below 0; return True if the bucket held enough, else False.
 
         After False the content is below 0 and must refill before a call can return True again.

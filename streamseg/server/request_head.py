@@ -38,7 +38,7 @@ class RequestHeadReader:
         """The number of bytes collected so far."""
         return len(self._data)
 
-    def push(self, data: bytes) -> RequestHead | None:
+    def add_bytes(self, data: bytes) -> RequestHead | None:
         """Add bytes that the client sent; return the head of the request when it is complete, None before.
 
         Bytes that cannot begin an HTTP request are returned at once as a head with an empty method.

@@ -5,12 +5,12 @@ from __future__ import annotations
 _WINDOW_S = 1.0
 
 
-class SendLimit:
+class SlowClientLimit:
     """Decides after each write to one client whether the client has left more bytes unread than allowed.
 
     Only bytes that the client could have read by now count against `limit_bytes`. Two kinds may wait in addition:
 
-    - paced data (of a replay, a snapshot, a response): the server sent it at a time of its choice, when little waited;
+    - exempt data (of a replay, a snapshot, a response): the server sent it at a time of its choice, when little waited;
     - as many bytes as the client has read of its buffer since the last write, or within the last one to two seconds: a
       client that reads well is not slow because many events came at once. At most `limit_bytes` again, so memory stays
       bounded, and a client that reads nothing gets none of it.
@@ -19,13 +19,13 @@ class SendLimit:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._waiting_bytes = 0  # after the last write
-        self._paced_bytes = 0  # how many of them may be paced data
+        self._exempt_bytes = 0  # how many of them may be exempt data
         self._read_bytes = 0  # in the present window of time
         self._read_before_bytes = 0  # in the window before
         self._window_start_s = 0.0
 
     @property
-    def is_idle(self) -> bool:
+    def was_queue_empty_after_write(self) -> bool:
         """Whether no bytes waited for the client just after the last write to it.
 
         Then a write that leaves nothing unread needs no check.
@@ -39,14 +39,14 @@ class SendLimit:
             self._read_before_bytes = self._read_bytes if since_s < 2 * _WINDOW_S else 0
             self._read_bytes, self._window_start_s = 0, now
         self._read_bytes += max(0, self._waiting_bytes - waiting_bytes)
-        self._paced_bytes = min(self._paced_bytes, waiting_bytes)
+        self._exempt_bytes = min(self._exempt_bytes, waiting_bytes)
 
-    def is_within_limit_after_write(self, waiting_bytes: int, *, paced_bytes: int = 0) -> bool:
-        """Return False if more bytes wait for the client than allowed, else True; call this once after each write.
+    def is_within_limit_after_write(self, waiting_bytes: int, *, exempt_bytes: int = 0) -> bool:
+        """Record how many bytes wait for the client after a write; return False if these are too many, else True.
 
-        paced_bytes: how many bytes of that write were paced data.
+        exempt_bytes: how many bytes of that write were exempt data.
         """
         self._waiting_bytes = waiting_bytes
-        self._paced_bytes = min(self._paced_bytes + paced_bytes, waiting_bytes)
+        self._exempt_bytes = min(self._exempt_bytes + exempt_bytes, waiting_bytes)
         read = min(self._limit_bytes, self._read_bytes + self._read_before_bytes)
-        return waiting_bytes <= self._limit_bytes + self._paced_bytes + read
+        return waiting_bytes <= self._limit_bytes + self._exempt_bytes + read

@@ -27,17 +27,17 @@ from streamseg.wire.topics import TopicFilter
 class StreamClient(Protocol):
     """The interface by which a stream sends to one connected client; `ClientConnection` implements it."""
 
-    def send_frames(self, frames: bytes) -> None:
-        """Send WebSocket frames at once; close the connection if the client is too slow. Never waits."""
+    def send_frames_or_disconnect(self, frames: bytes) -> None:
+        """Send WebSocket frames without waiting; close the connection if too many bytes then wait for the client."""
 
-    def send_paced_frames(self, frames: bytes) -> None:
-        """Send frames not counted towards the slow-client limit; await `wait_until_drained` between calls.
+    def send_frames_exempt_from_limit(self, frames: bytes) -> None:
+        """Send WebSocket frames that the slow-client limit does not count; call this only while few bytes wait.
 
-        Never waits itself.
+        Never waits: await `wait_until_drained` between calls.
         """
 
-    def send_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
-        """Send high-volume events of a topic; drop and count them if the client is slow. Never waits.
+    def send_or_drop_high_volume_events(self, topic: str, event_count: int, frames: bytes) -> None:
+        """Send high-volume events of a topic to the client; drop and count them if too many bytes wait for the client.
 
         event_count: how many events `frames` contains.
         """
@@ -45,14 +45,14 @@ class StreamClient(Protocol):
     async def wait_until_drained(self) -> bool:
         """Wait until the client has read most of the waiting bytes; return False if the client has disconnected."""
 
-    def send_identified(self, streams: dict[str, JoinedStream]) -> None:
+    def send_identified_message(self, joined_streams: dict[str, JoinedStream]) -> None:
         """Send the message `identified`: it tells the client that it is accepted and where it starts in each stream.
 
-        streams: by name, where the client starts in each.
+        joined_streams: by name, where the client starts in each.
         """
 
-    def close_connection(self, code: CloseCode, reason: str) -> None:
-        """Close the connection with this code. reason: a sentence for a person."""
+    def start_closing_handshake(self, code: CloseCode, reason: str) -> None:
+        """Send a close frame with this code and reason; abort the connection if the client does not answer in 5 s."""
 
 
 class ServedStream:
@@ -84,7 +84,7 @@ class ServedStream:
         """The epoch and the offset of the last event sent; offset 0 if none was sent in this epoch."""
         return EventCursor(self.epoch, self.offset)
 
-    def deliver_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
+    def apply_and_send_batch(self, batch: EventBatch, *, is_recorded: bool = True) -> None:
         """Apply a batch of events to the state of the stream, and send them to the clients that subscribe to them.
 
         is_recorded: whether the batch is in the history, which its messages tell.
@@ -174,15 +174,15 @@ def _send_to_clients(
     for event, frame in zip(events, frames):
         if not topic_filter.matches_event(event.topic, event.envelope.type):
             continue
-        if event.high_volume:
+        if event.is_high_volume:
             high_volume.setdefault(event.topic, []).append(frame)
         else:
             wanted_frames.append(frame)
     if wanted_frames:
         data = b"".join(wanted_frames)
         for client in tuple(clients):
-            client.send_frames(data)
+            client.send_frames_or_disconnect(data)
     for topic, topic_frames in high_volume.items():
         data = b"".join(topic_frames)
         for client in tuple(clients):
-            client.send_high_volume_events(topic, len(topic_frames), data)
+            client.send_or_drop_high_volume_events(topic, len(topic_frames), data)

@@ -49,20 +49,19 @@ class Subscribers:
         self._get_history = get_history
         self._subscribers: dict[StreamClient, Subscriber] = {}
 
-    async def add_client(
+    async def accept_client(
         self,
         client: StreamClient,
         topic_filter: TopicFilter,
-        names: Sequence[str],
+        stream_names: Sequence[str],
         resume: Mapping[str, EventCursor],
     ) -> dict[str, EventCursor | None]:
-        """Add a client to the streams `names`, send it `identified`, and return the streams that it must still join.
+        """Add a client to streams and send it the message `identified`; return the streams that it must still join.
 
-        resume: by stream, the last event that the client received. The result is for `send_missed_events`: by
-        stream that the client does not receive yet, the cursor to replay from, or None where it needs a snapshot that
-        did not fit into `identified`.
+        resume: by stream, the last event that the client received. The result is for `catch_up_client`: by stream,
+        the cursor to replay from, or None where the client needs a snapshot that did not fit into `identified`.
         """
-        snapshots_fit = self._snapshots_fit(names)
+        snapshots_fit = self._snapshots_fit(stream_names)
         resumed_streams: dict[str, JoinedStream] = {}
         for name, cursor in resume.items():
             stream = self._streams[name]
@@ -75,7 +74,7 @@ class Subscribers:
         self._subscribers[client] = Subscriber(topic_filter)
         joined_streams: dict[str, JoinedStream] = {}
         pending: dict[str, EventCursor | None] = {}
-        for name in names:
+        for name in stream_names:
             if name in resumed_streams:
                 pending[name], joined_streams[name] = resume[name], resumed_streams[name]
             else:
@@ -86,13 +85,13 @@ class Subscribers:
                     self._start_receiving(client, name)
                 else:
                     pending[name] = None
-        client.send_identified(joined_streams)
+        client.send_identified_message(joined_streams)
         return pending
 
-    async def send_missed_events(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
-        """Send a client its missed events or snapshots, as fast as it reads; then let it receive each stream live.
+    async def catch_up_client(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
+        """Send a client the events that it missed, or snapshots, as fast as it reads; then add it to the live streams.
 
-        pending: what `add_client` returned.
+        pending: what `accept_client` returned.
         """
         for name, cursor in pending.items():
             if cursor is not None and not await self._replay_to_client(client, name, cursor):
@@ -101,10 +100,10 @@ class Subscribers:
             if not await client.wait_until_drained():
                 return
             # The snapshot is taken and the client added in one step, so no event is lost or sent twice.
-            client.send_paced_frames(self._streams[name].encode_snapshot_frame())
+            client.send_frames_exempt_from_limit(self._streams[name].encode_snapshot_frame())
             self._start_receiving(client, name)
 
-    def change_subscription(self, client: StreamClient, topic_filter: TopicFilter) -> None:
+    def replace_topic_filter(self, client: StreamClient, topic_filter: TopicFilter) -> None:
         """Replace the topic filter of a client, which then receives the events that `topic_filter` selects."""
         if (subscriber := self._subscribers.get(client)) is not None:
             for name in subscriber.streams:
@@ -128,7 +127,7 @@ class Subscribers:
             if names not in frames:
                 entries = {name: self._streams[name].make_heartbeat() for name in sorted(names)}
                 frames[names] = make_text_frame(encode_message("heartbeat", Heartbeat(entries)))
-            client.send_frames(frames[names])
+            client.send_frames_or_disconnect(frames[names])
 
     async def _count_missed_events(
         self, name: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
@@ -160,12 +159,12 @@ class Subscribers:
             history = self._get_history()
             rows = await history.read_events_after(name, cursor, head) if history is not None else None
             if rows is None:
-                client.close_connection(CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
+                client.start_closing_handshake(CloseCode.INSUFFICIENT_STATE, "history was overtaken; reconnect")
                 return False
             if (subscriber := self._subscribers.get(client)) is None:
                 return False
             for piece in _join_frames(rows, subscriber.topic_filter, self._max_piece_bytes):
-                client.send_paced_frames(piece)
+                client.send_frames_exempt_from_limit(piece)
                 if not await client.wait_until_drained():
                     return False
             cursor = EventCursor(rows[-1].epoch, rows[-1].offset) if rows else head

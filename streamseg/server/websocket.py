@@ -28,16 +28,16 @@ from streamseg.errors import PortInUseError, ServerError, UsageError
 from streamseg.server import protocol
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.connection import ClientConnection
-from streamseg.server.file_descriptors import choose_connection_limit
+from streamseg.server.file_descriptors import make_room_for_sockets
 from streamseg.server.http import HttpBody, HttpPages, make_refusal
 from streamseg.server.hub import Hub
-from streamseg.server.limits import EXTRA_SOCKETS, ConnectionCounter, address_group, make_limited_connection_class
+from streamseg.server.limits import EXTRA_SOCKETS, ConnectionLimiter, address_group, make_limited_connection_class
 from streamseg.server.listening_sockets import bind_listeners, loop_calls_accept, suppress_accept_tracebacks
 from streamseg.server.metrics import HubMetrics
 from streamseg.wire import messages as m
 from streamseg.wire import token_proof
 from streamseg.wire.printable import make_printable  # a path may be no UTF-8, which JSON must be
-from streamseg.wire.schemas import make_asyncapi, make_event_schemas
+from streamseg.wire.schemas import make_asyncapi_document, make_event_schemas
 
 _MIN_TOKEN_LENGTH = 16  # characters
 PAGE_FOLDER = Path(__file__).parents[1] / "page"
@@ -82,7 +82,7 @@ class Server:
             },
         }
 
-    def make_health_text(self) -> HttpBody:
+    def make_health_body(self) -> HttpBody:
         """Return the body of `/healthz`, which says whether the history can be written."""
         content = b"ok\n" if self.hub.failure is None else b"ok, but history fails\n"
         return HttpBody("text/plain; charset=utf-8", content)
@@ -108,7 +108,7 @@ class Server:
             streams=list(self.hub.streams),
         )
 
-    def check_capacity(self, address: str) -> Response | None:
+    def refuse_if_full(self, address: str) -> Response | None:
         """Return an HTTP error response if too many clients are connected, in total or from this address; else None."""
         settings = self.hub.settings
         if len(self.clients) >= self.max_clients:
@@ -117,8 +117,8 @@ class Server:
             return make_refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many connections from your address")
         return None
 
-    async def handle_connection(self, connection: ServerConnection) -> None:
-        """Serve one client until its connection ends. Called by `websockets` for each connection."""
+    async def serve_connection(self, connection: ServerConnection) -> None:
+        """Serve the client of one connection until the connection ends. Called by `websockets` for each connection."""
         address = _client_address(connection)
         server_protocol = protocol.ServerProtocol(
             self.make_hello(), self._tokens, self.hub.settings, asyncio.get_running_loop().time()
@@ -134,7 +134,7 @@ class Server:
             if not self._clients_by_address[address]:
                 del self._clients_by_address[address]
 
-    async def run_heartbeats(self) -> None:
+    async def run_heartbeats_and_stall_checks(self) -> None:
         """Until cancelled: every `heartbeat_s` seconds send heartbeats, and disconnect clients that stopped reading."""
         loop = asyncio.get_running_loop()
         while True:
@@ -157,7 +157,7 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     insecure: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve a hub's streams over WebSocket and HTTP until the `async with` block ends; then send pending events.
+    """Serve a hub's streams over WebSocket and HTTP during an `async with` block; at its end send pending events.
 
     host: only a loopback address works without a token; any other needs TLS too, or `insecure`. port: 0 picks a free
     one. page_dir: the files of the web page. read_token, control_token: what a client must know to read, and to send
@@ -171,7 +171,7 @@ async def serve(
         if tls is None and not insecure:
             raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
         tokens = tokens.with_control_token_for_reading()
-        if tokens.shortest_length < _MIN_TOKEN_LENGTH:
+        if tokens.shortest_token_length < _MIN_TOKEN_LENGTH:
             log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
     server = Server(hub, tokens, host, secure=tls is not None)
     pages = HttpPages(
@@ -179,7 +179,7 @@ async def serve(
         tokens,
         origins,
         open_routes={
-            "/healthz": server.make_health_text,
+            "/healthz": server.make_health_body,
             "/asyncapi.json": server.make_asyncapi_body,
             **{path: functools.partial(_json_body, text) for path, text in make_event_schemas().items()},
         },
@@ -194,54 +194,54 @@ async def serve(
     ) -> Response | Coroutine[Any, Any, Response] | None:
         if connection.protocol.eof_sent:
             return _abort_connection(connection)
-        if (refusal := pages.check_origin(request)) is not None:
+        if (refusal := pages.refuse_wrong_host_or_origin(request)) is not None:
             return refusal
         if request.path.partition("?")[0] != "/ws" or "Upgrade" not in request.headers:
             return pages.respond_to_request(request)
-        return server.check_capacity(_client_address(connection))
+        return server.refuse_if_full(_client_address(connection))
 
-    max_sockets = choose_connection_limit(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
+    max_sockets = make_room_for_sockets(hub.settings.max_connections + EXTRA_SOCKETS, len(hub.streams))
     server.max_clients = min(hub.settings.max_connections, max_sockets - min(EXTRA_SOCKETS, max_sockets // 2))
-    counter = ConnectionCounter(hub.settings, max_sockets)
+    limiter = ConnectionLimiter(hub.settings, max_sockets)
     try:
-        socket_servers = await _bind_servers(server, process_request, host, port, tls, counter)
+        socket_servers = await _bind_servers(server, process_request, host, port, tls, limiter)
     except BaseException:
-        counter.close_spare_descriptor()
+        limiter.close_spare_descriptor()
         raise
     server.port = next(iter(socket_servers[0].sockets)).getsockname()[1]
     try:
-        await hub.open()
+        await hub.open_history()
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(suppress_accept_tracebacks())
             for socket_server in socket_servers:
                 await stack.enter_async_context(socket_server)
                 await socket_server.start_serving()
-            heartbeats = asyncio.create_task(server.run_heartbeats())
+            heartbeats = asyncio.create_task(server.run_heartbeats_and_stall_checks())
             try:
                 yield server
             finally:
-                await hub.close()
+                await hub.flush_and_close_history()
                 heartbeats.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await heartbeats
     finally:
         for socket_server in socket_servers:
             socket_server.close()
-        counter.close_spare_descriptor()
-        await hub.close()
+        limiter.close_spare_descriptor()
+        await hub.flush_and_close_history()
 
 
 async def _bind_servers(
-    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, counter: ConnectionCounter
+    server: Server, process_request: Any, host: str, port: int, tls: ssl.SSLContext | None, limiter: ConnectionLimiter
 ) -> list[SocketServer]:
     """Make a server for each address of the host; none is serving yet."""
     settings = server.hub.settings
     counts_on_accept = loop_calls_accept(asyncio.get_running_loop())
-    connection_class = make_limited_connection_class(settings, None if counts_on_accept else counter)
+    connection_class = make_limited_connection_class(settings, None if counts_on_accept else limiter)
     try:
         return [
             await serve_sockets(
-                server.handle_connection,
+                server.serve_connection,
                 sock=listener,
                 ssl=tls,
                 start_serving=False,
@@ -255,7 +255,7 @@ async def _bind_servers(
                 max_size=settings.max_message_bytes,
                 close_timeout=2,
             )
-            for listener in await bind_listeners(host, port, counter)
+            for listener in await bind_listeners(host, port, limiter)
         ]
     except OSError as error:
         # Windows reports EACCES where another program, or the system, has the port for itself.
@@ -275,7 +275,7 @@ async def _abort_connection(connection: ServerConnection) -> Response:
 
 @functools.cache  # 30 ms of work, which any client can request without a token
 def _encode_asyncapi(host: str, *, secure: bool) -> bytes:
-    return msgspec.json.encode(make_asyncapi(host, secure=secure))
+    return msgspec.json.encode(make_asyncapi_document(host, secure=secure))
 
 
 def _json_body(text: bytes) -> HttpBody:

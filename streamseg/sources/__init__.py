@@ -21,7 +21,7 @@ from streamseg.sources.capture import CapturingSource
 from streamseg.sources.devices import InputDeviceInfo, list_devices
 from streamseg.sources.microphone import Microphone
 from streamseg.sources.pcm import FIXED_PCM_ADVICE, PCM_ADVICE, RawPcmSource, SampleFormat
-from streamseg.sources.playback import PlaybackSource
+from streamseg.sources.playback import PacedSource
 
 __all__ = [
     "FIXED_PCM_ADVICE",
@@ -29,7 +29,7 @@ __all__ = [
     "CapturingSource",
     "InputDeviceInfo",
     "Microphone",
-    "PlaybackSource",
+    "PacedSource",
     "RawPcmSource",
     "SampleFormat",
     "list_devices",
@@ -116,5 +116,5 @@ def open_source(
     else:
         source = AudioFileSource(spec)
         if live:
-            source = PlaybackSource(source, source.name, fast=fast)
+            source = PacedSource(source, source.name, fast=fast)
     return CapturingSource(source, save) if save is not None else source

@@ -26,14 +26,14 @@ class AudioFileSource:
         Raises SourceNotFoundError, SourceError.
         """
         self.path = Path(path)
-        self.name = format_path(path)
+        self.name = decode_path_lossily(path)
         self.dropped_samples = 0  # missing samples of a replayed capture; other files have none
         self._close_event = threading.Event()
         self._check_file()
         self._active_decoders: set[DecoderProcess] = set()
         # Started here and not at the first block: the child takes a tenth of a second to start, and so does the engine
         self._first_decoder: DecoderProcess | None = DecoderProcess(self.path, self.name)
-        self._finalizer = weakref.finalize(self, self._first_decoder.free_resources)
+        self._finalizer = weakref.finalize(self, self._first_decoder.kill_and_free_resources)
 
     def close(self) -> None:
         """Kill the decoder process, so that the iteration ends without an error, even while it waits for data.
@@ -78,9 +78,9 @@ class AudioFileSource:
                 yield from decoder
         finally:
             self._active_decoders.discard(decoder)
-            decoder.free_resources()
+            decoder.kill_and_free_resources()
 
 
-def format_path(path: Path | str) -> str:
-    """Format a path as text for messages and events: replace bytes that are not UTF-8 by U+FFFD."""
+def decode_path_lossily(path: Path | str) -> str:
+    """Return a path as text for messages and events, with bytes that are not UTF-8 replaced by U+FFFD."""
     return os.fsencode(path).decode("utf-8", "replace")

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from streamseg.atomic_files import check_folder_can_be_written, create_numbered_file, write_all_or_nothing
+from streamseg.atomic_files import append_all_or_nothing, check_folder_can_be_written, create_numbered_file
 from streamseg.blocks import Block, Gap, SourceItem
 from streamseg.errors import OutputError, UsageError
 from streamseg.sources.capture_marks import NonSoundItem, capture_marks_path, format_mark_line, merge_capture_marks
@@ -64,7 +64,7 @@ class CapturingSource:
         return self._source.dropped_samples
 
     def close(self) -> None:
-        """Close the recorded source, so that the iteration ends. It may be called from any thread."""
+        """Close the source that is captured, so that the iteration ends. It may be called from any thread."""
         self._source.close()
 
     def __iter__(self) -> Iterator[SourceItem]:
@@ -165,7 +165,7 @@ class _CaptureWriter:
             return
         if self._marks is None:
             self._marks = io.FileIO(capture_marks_path(self._path), "xb")
-        write_all_or_nothing(
+        append_all_or_nothing(
             self._marks, b"".join(format_mark_line(item, self._wav.frames) for item in self._pending_marks)
         )
         self._pending_marks.clear()

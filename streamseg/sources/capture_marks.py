@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from streamseg.blocks import Block, Gap, SourceAway, SourceItem, Title
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange, SourceItem, Title
 from streamseg.errors import SourceError
 
-NonSoundItem: TypeAlias = Gap | SourceAway | Title
-_KINDS: dict[str, type[NonSoundItem]] = {"gap": Gap, "away": SourceAway, "title": Title}
+NonSoundItem: TypeAlias = Gap | SourceAvailabilityChange | Title
+_KINDS: dict[str, type[NonSoundItem]] = {"gap": Gap, "away": SourceAvailabilityChange, "title": Title}
 _MAX_LINE_BYTES: Final = 1 << 20
 _MAX_GAP_SAMPLES: Final = 366 * 86_400 * 768_000  # a year at the highest rate
 _MAX_SAMPLE: Final = 1 << 62
@@ -85,7 +85,7 @@ def _parse_mark(line: bytes, last_sample: int) -> CaptureMark:
     match item:
         case Gap(missing_samples=missing) if not 0 <= missing <= _MAX_GAP_SAMPLES:
             raise ValueError(f"a gap of {missing} samples; 0 to {_MAX_GAP_SAMPLES} are possible")
-        case SourceAway(away_s=away_s) if not (math.isfinite(away_s) and away_s >= 0):
+        case SourceAvailabilityChange(away_s=away_s) if not (math.isfinite(away_s) and away_s >= 0):
             raise ValueError(f"away for {away_s} s")
     return CaptureMark(mark.sample, item)
 

@@ -22,7 +22,7 @@ from typing import IO, Any, Final, cast
 
 import numpy as np
 
-from streamseg.blocks import Block, SourceAway, SourceItem
+from streamseg.blocks import Block, SourceAvailabilityChange, SourceItem
 from streamseg.decoding import messages, slots
 from streamseg.errors import NotAudioError, SourceError, TruncatedSourceError
 
@@ -84,7 +84,7 @@ class DecoderProcess:
         with contextlib.suppress(OSError):
             self._process.kill()
 
-    def free_resources(self) -> None:
+    def kill_and_free_resources(self) -> None:
         """Kill the child, wait for it, and free pipes and shared memory. Call it only after the iteration has ended."""
         self.close()
         with contextlib.suppress(OSError):
@@ -96,8 +96,8 @@ class DecoderProcess:
     def __iter__(self) -> Iterator[SourceItem]:
         """Yield the samples of the file in blocks of about a second. Only one iteration is possible.
 
-        Raises NotAudioError, SourceError, TruncatedSourceError. If the child crashes or exceeds a limit, a `SourceAway`
-        is yielded before SourceError is raised.
+        Raises NotAudioError, SourceError, TruncatedSourceError. If the child crashes or exceeds a limit, a
+        `SourceAvailabilityChange` is yielded before SourceError is raised.
         """
         number = 0
         while (line := self._read_line()) is not None:
@@ -162,7 +162,7 @@ class DecoderProcess:
 
     def _report_failure(self, predicate: str) -> Iterator[SourceItem]:
         """Yield the failure as an absence of the source, then raise it. predicate: a sentence without its subject."""
-        yield SourceAway(f"the source {predicate}")
+        yield SourceAvailabilityChange(f"the source {predicate}")
         if not self._sample_count:
             raise SourceError(f"{self.name} {predicate}; nothing of it was heard")
         decoded_s = self._sample_count / self._sample_rate

@@ -40,7 +40,7 @@ _RUNNING_ORDER = (("talk", 14.0), ("slow piece", 16.0), ("rain", 10.0), ("dance 
 _REPEATED_SCENE = ("slow piece", 16.0)
 
 
-def demo_scenes() -> tuple[DemoScene, ...]:
+def list_demo_scenes() -> tuple[DemoScene, ...]:
     """List the scenes of the demo programme in order, with their true times. The last scene repeats the second."""
     start, scenes = 0.0, []
     for name, duration_s in (*_RUNNING_ORDER, _REPEATED_SCENE):
@@ -82,8 +82,8 @@ def render_programme() -> Samples:
         "dance piece": _render_dance_piece,
         "silence": _render_silence,
     }
-    programme = np.zeros(_count_samples(demo_scenes()[-1].end_s))
-    for scene in demo_scenes():
+    programme = np.zeros(_count_samples(list_demo_scenes()[-1].end_s))
+    for scene in list_demo_scenes():
         _mix_in(programme, scene.start_s, _fade_edges(renderers[scene.name](scene.end_s - scene.start_s), _JOIN_S))
     return programme.astype(np.float32)[:, None]
 

@@ -57,8 +57,8 @@ class LossDetector:
         """
         self._cause, self._was_reopened = cause, is_reopened
 
-    def push(self, chunk: RingChunk) -> list[SourceItem]:
-        """Process the next chunk; return the blocks and gaps now certain, in order, or none while a loss is suspected.
+    def push_chunk(self, chunk: RingChunk) -> list[SourceItem]:
+        """Convert the next chunk; return the blocks and gaps that are certain, in order; [] while a loss is suspected.
 
         When the suspicion is decided, returns everything that was withheld.
         """

@@ -3,7 +3,7 @@
 PortAudio's callback copies each buffer into the ring buffer and does nothing else: it allocates almost nothing, takes
 no lock, logs nothing, and calls nothing of unpredictable duration. The worker thread that iterates reads the buffers
 and passes them to `LossDetector`. After the first sample nothing here raises: when a card disappears or freezes, the
-source yields `SourceAway`, waits, and continues with the time between as a `Gap`.
+source yields `SourceAvailabilityChange`, waits, and continues with the time between as a `Gap`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from streamseg.blocks import Gap, SourceAway, SourceItem
+from streamseg.blocks import Gap, SourceAvailabilityChange, SourceItem
 from streamseg.errors import DeviceNotFoundError, SourceError, UsageError
 from streamseg.sources.devices import find_device, import_portaudio, prevent_rescan, rescan_devices, silence_stderr
 from streamseg.sources.loss_detector import LossDetector
@@ -73,7 +73,7 @@ class _DeviceCapture:
 
 
 class Microphone:
-    """A source that yields the sound of one input device until `close`; if the device disappears, waits for it."""
+    """A source that yields the sound of one input device until `close`; if the device disappears, it waits for it."""
 
     def __init__(
         self, device_name: str | None = None, *, sample_rate: int | None = None, channels: int | None = None
@@ -93,7 +93,9 @@ class Microphone:
         self._device_name = device_name
         self._loss_detector = LossDetector(self.sample_rate, to_unix_time)
         self._away_since: float | None = None
-        self._return_notice: SourceAway | None = None  # yielded once the loss detector has determined the gap
+        self._return_notice: SourceAvailabilityChange | None = (
+            None  # yielded once the loss detector has determined the gap
+        )
         self._close_event = threading.Event()
 
     @property
@@ -111,7 +113,8 @@ class Microphone:
     def __iter__(self) -> Iterator[SourceItem]:
         """Open the device; yield its blocks, gaps and absences until `close` is called.
 
-        Raises SourceError when the device cannot be opened the first time. Later failures are yielded as `SourceAway`.
+        Raises SourceError when the device cannot be opened the first time. Later failures are yielded as
+        `SourceAvailabilityChange`.
         """
         try:
             capture = _DeviceCapture(self._device_name, self.sample_rate, self.channels)
@@ -131,7 +134,7 @@ class Microphone:
                 return
             if self._away_since is None:
                 self._away_since = time.monotonic()
-                yield SourceAway(f"{self.name}: the device is gone; waiting for it")
+                yield SourceAvailabilityChange(f"{self.name}: the device is gone; waiting for it")
             self._loss_detector.expect_loss("device-lost", is_reopened=True)
             new_capture = self._reopen_device()
             if new_capture is None:
@@ -151,16 +154,16 @@ class Microphone:
             if silent_s > timeout_s and self._away_since is None:
                 self._away_since = capture.last_arrival
                 self._loss_detector.expect_loss("stalled", is_reopened=False)
-                yield SourceAway(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
+                yield SourceAvailabilityChange(f"{self.name}: no sound has come for {silent_s:.1f} s; waiting for it")
             time.sleep(POLL_S)
 
     def _read_ring(self, capture: _DeviceCapture) -> Iterator[SourceItem]:
         """Yield what is in the ring buffer now; the first chunk after an absence ends the absence."""
         while (chunk := capture.ring.read_chunk()) is not None:
             capture.last_arrival = chunk.arrival_s
-            items = self._loss_detector.push(chunk)
+            items = self._loss_detector.push_chunk(chunk)
             if self._away_since is not None:
-                self._return_notice = SourceAway("", back=True, away_s=chunk.arrival_s - self._away_since)
+                self._return_notice = SourceAvailabilityChange("", back=True, away_s=chunk.arrival_s - self._away_since)
                 self._away_since = None
             if self._return_notice is not None and items:
                 items.insert(1 if isinstance(items[0], Gap) else 0, self._return_notice)

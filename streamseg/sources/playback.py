@@ -24,7 +24,7 @@ _RING_BYTES = 64 << 20  # with many channels at a high rate the ring buffer hold
 POLL_S = 0.004
 
 
-class PlaybackSource:
+class PacedSource:
     """A source that yields the items of another source in real time, once, as a microphone would deliver them."""
 
     def __init__(self, source: Source | Iterable[SourceItem], name: str, *, fast: bool = False) -> None:
@@ -87,8 +87,8 @@ class PlaybackSource:
                 yield Block(chunk.samples, self._sample_rate, to_unix_time(chunk.arrival_s))
                 position += len(chunk.samples)
             elif is_finished:
-                if self._ring and self._ring.unreported_frames:
-                    yield Gap(self._ring.unreported_frames, "overflow")
+                if self._ring and self._ring.unreported_dropped_frames:
+                    yield Gap(self._ring.unreported_dropped_frames, "overflow")
                 yield from self._take_marks(None)
                 return
             else:

@@ -40,7 +40,7 @@ def to_unix_time(monotonic_s: float) -> float:
 
 
 class RingBuffer:
-    """A queue of limited size that passes chunks of frames from one writer thread to one reader thread.
+    """A queue of limited size that passes chunks of frames from one writer thread to one reader thread, without a lock.
 
     capacity_frames: the number of frames (one sample per channel each) that it holds.
     """
@@ -66,8 +66,8 @@ class RingBuffer:
         return self._dropped_frames
 
     @property
-    def unreported_frames(self) -> int:
-        """The number of frames dropped after the newest chunk; no `missing_before` of a chunk counts them yet."""
+    def unreported_dropped_frames(self) -> int:
+        """The number of frames dropped since the newest chunk was written; no `missing_before` counts them yet."""
         return self._dropped_frames - self._dropped_reported
 
     def has_room(self, frames: int) -> bool:

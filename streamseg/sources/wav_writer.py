@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from streamseg.atomic_files import write_all_or_nothing
+from streamseg.atomic_files import append_all_or_nothing
 from streamseg.blocks import Samples
 
 _MAX_FILE_BYTES: Final = 0xFFFF_FFFF
@@ -36,11 +36,11 @@ class WavWriter:
         self._file = file
         self._sample_rate, self._channels = sample_rate, channels
         self.frames = 0
-        write_all_or_nothing(file, self._format_header())
+        append_all_or_nothing(file, self._format_header())
 
     def append(self, samples: Samples) -> None:
         """Append samples, float32, shape (n, channels). Raises OSError; then the file is as it was before."""
-        write_all_or_nothing(self._file, np.ascontiguousarray(samples, "<f4").tobytes())
+        append_all_or_nothing(self._file, np.ascontiguousarray(samples, "<f4").tobytes())
         self.frames += len(samples)
         self._update_header()
 

@@ -20,8 +20,8 @@ class StreamControls(Protocol):
     def finish(self) -> None:
         """Make the stream emit all pending events and stop."""
 
-    def reset(self) -> None:
-        """Make the stream emit all pending events and start a new epoch with the same source."""
+    def request_new_epoch(self) -> None:
+        """Make the stream emit all pending events, then start a new epoch (run of the engine) with the same source."""
 
     def mark_boundary(self, t: float, verdict: Verdict) -> None:
         """Queue a user's mark at stream time `t`, in seconds: the boundary there is right, is wrong, or is missing.
@@ -35,8 +35,8 @@ class StreamControls(Protocol):
     def acknowledge_alarm(self, alarm: AlarmKind, by: str) -> None:
         """Mark a raised alarm as acknowledged by a client. by: the name of the client."""
 
-    def set_sensitivity(self, sensitivity: float) -> None:
-        """Set the sensitivity of the stream from its next epoch on: 0 reports the fewest changes, 1 the most."""
+    def set_next_epoch_sensitivity(self, sensitivity: float) -> None:
+        """Set the sensitivity from the next epoch (run of the engine) on: 0 reports the fewest changes, 1 the most."""
 
     def publish_event(self, event: Event) -> None:
         """Make the stream publish a server event (`history.failed`, `history.restored`) like the stream's own."""

@@ -48,7 +48,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def make_envelope(
     event: Event, *, stream: str, epoch: str, offset: int | msgspec.UnsetType, rev: int, time: str, id: str
 ) -> Envelope:
-    """Put an event into an envelope with these attributes. Most callers use `EventSequencer`, which chooses them.
+    """Return an envelope with an event and these attributes. Most callers use `EventSequencer`, which chooses them.
 
     stream: name of the stream. offset: UNSET for a high-volume event. time: from `format_wall_time`.
     """

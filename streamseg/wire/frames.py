@@ -27,7 +27,7 @@ def encode_event_message(envelope_json: bytes, *, is_recorded: bool = True) -> b
 
 
 def make_text_frame(text: bytes) -> bytes:
-    """Put a message, UTF-8, into one WebSocket text frame, unfragmented and unmasked (RFC 6455 §5.2)."""
+    """Return a message, UTF-8, as the bytes of one WebSocket text frame, unfragmented and unmasked (RFC 6455 §5.2)."""
     n = len(text)
     if n < 126:
         return bytes((0x81, n)) + text

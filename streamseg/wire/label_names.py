@@ -16,10 +16,10 @@ MAX_NAME_BYTES: Final = 200
 _INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Zl", "Zp", "Zs"))  # Unicode categories
 
 
-def normalise_name(name: str) -> str:
-    """Check a name that a user entered, and return it as it is stored: in Unicode form NFC, without surrounding space.
+def check_and_normalise_name(name: str) -> str:
+    """Return a user's name in the form that is stored (Unicode NFC, no surrounding space); raise UsageError if invalid.
 
-    Raises UsageError for a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
+    Invalid is a name that is blank, longer than MAX_NAME_BYTES in UTF-8, or contains control characters,
     bidirectional controls or lone surrogates.
     """
     clean_name = unicodedata.normalize("NFC", name).strip()

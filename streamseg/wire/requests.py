@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from streamseg.errors import UsageError
-from streamseg.wire.label_names import normalise_name
+from streamseg.wire.label_names import check_and_normalise_name
 from streamseg.wire.messages import Offset, ShortText, Verdict
 from streamseg.wire.snapshot import Snapshot
 from streamseg.wire.sound_events import AlarmKind
@@ -59,7 +59,7 @@ class NameLabelRequest(msgspec.Struct, frozen=True, tag_field="type", tag="name"
 
     def __post_init__(self) -> None:
         try:
-            msgspec.structs.force_setattr(self, "name", normalise_name(self.name))
+            msgspec.structs.force_setattr(self, "name", check_and_normalise_name(self.name))
         except UsageError as error:
             raise ValueError(str(error)) from None  # msgspec makes a ValidationError of it
 

@@ -26,18 +26,19 @@ _SERVER_MESSAGES: dict[str, tuple[type, ...]] = {
 _CLIENT_MESSAGES: dict[str, tuple[type, ...]] = {"identify": (m.Identify,), "request": tuple(r.REQUEST_TYPES.values())}
 
 
-def make_event_schema(event_type: str, refs: str = "#/$defs/{name}") -> dict[str, Any]:
+def make_event_schema(event_type: str, ref_template: str = "#/$defs/{name}") -> dict[str, Any]:
     """Make the JSON Schema of one type of event, such as `streamseg.boundary.confirmed.v1`, with its envelope.
 
-    refs: template of the references to other definitions, `{name}` in it. The definitions themselves are not included.
+    ref_template: of the references to other definitions, with `{name}` for their names. The definitions themselves are
+    not included.
     """
     data_class = EVENT_TYPES[event_type]
     (envelope,), _ = msgspec.json.schema_components([Envelope], ref_template="{name}")
-    properties = dict(_make_definitions([Envelope], refs)[envelope["$ref"]]["properties"])
+    properties = dict(_make_definitions([Envelope], ref_template)[envelope["$ref"]]["properties"])
     properties["specversion"] = {"const": "1.0"}
     properties["type"] = {"const": event_type}
     properties["time"] = {"type": "string", "format": "date-time"}
-    properties["data"] = {"$ref": refs.format(name=data_class.__name__)}
+    properties["data"] = {"$ref": ref_template.format(name=data_class.__name__)}
     properties["offset"] = {"type": "integer", "minimum": 1}
     properties["rev"] = {"type": "integer", "minimum": 1}
     if data_class.high_volume:
@@ -69,19 +70,19 @@ def make_event_schemas() -> dict[str, bytes]:
     return {path: msgspec.json.encode({"$schema": _DIALECT, "$id": path, **schema}) for path, schema in schemas.items()}
 
 
-def make_asyncapi(host: str, *, secure: bool) -> dict[str, Any]:
+def make_asyncapi_document(host: str, *, secure: bool) -> dict[str, Any]:
     """Make the AsyncAPI 3.0 document of a server. host: `NAME:PORT`. secure: clients connect by `wss`, not `ws`."""
-    refs = "#/components/schemas/{name}"
+    ref_template = "#/components/schemas/{name}"
     types: list[type] = [*EVENT_TYPES.values(), r.ErrorDetail]
     for message_types in (*_SERVER_MESSAGES.values(), *_CLIENT_MESSAGES.values()):
         types.extend(message_types)
-    schemas = _make_definitions(types, refs)
+    schemas = _make_definitions(types, ref_template)
     messages: dict[str, Any] = {}
     for event_type in EVENT_TYPES:
-        schemas[event_type] = make_event_schema(event_type, refs)
+        schemas[event_type] = make_event_schema(event_type, ref_template)
     for op, message_types in (_SERVER_MESSAGES | _CLIENT_MESSAGES).items():
         names = [message_type.__name__ for message_type in message_types] or list(EVENT_TYPES)
-        payloads = [_make_payload(op, {"$ref": refs.format(name=name)}) for name in names]
+        payloads = [_make_payload(op, {"$ref": ref_template.format(name=name)}) for name in names]
         messages[op] = {
             "name": op,
             "contentType": "application/json",
@@ -128,8 +129,8 @@ def _make_payload(op: str, d: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _make_definitions(types: list[type], refs: str) -> dict[str, Any]:
-    _, definitions = msgspec.json.schema_components(types, ref_template=refs)
+def _make_definitions(types: list[type], ref_template: str) -> dict[str, Any]:
+    _, definitions = msgspec.json.schema_components(types, ref_template=ref_template)
     for type_ in types:
         # The data of an event may gain fields; a request has an `id` and, by its tag, a `type`.
         if issubclass(type_, EventData):

@@ -85,7 +85,7 @@ class SnapshotBuilder:
         self.t, self.watermark = t, watermark
 
     def apply_event(self, envelope: Envelope) -> None:
-        """Update the state with one event. An event of another epoch resets the state first.
+        """Update the state with one event. If the event has another epoch, first reset the state by `start_epoch`.
 
         High-volume events change nothing.
         """

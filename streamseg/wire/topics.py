@@ -18,7 +18,7 @@ _UNCONFIRMED_TYPES = frozenset((BoundaryProvisional.type, BoundaryRetracted.type
 
 
 def check_topics(names: Iterable[str]) -> list[str]:
-    """Return the names as a list. Raises UsageError, which lists the topics, if one is not the name of a topic."""
+    """Return the topic names as a list; raise UsageError, which lists all topics, if one of the names is no topic."""
     names = list(names)
     for name in names:
         if name not in TOPICS:

@@ -40,7 +40,7 @@ class Wishes:
     def finish(self) -> None:
         self.asked.append(("finish",))
 
-    def reset(self) -> None:
+    def request_new_epoch(self) -> None:
         self.asked.append(("reset",))
 
     def mark_boundary(self, t: float, verdict: str) -> None:
@@ -49,7 +49,7 @@ class Wishes:
     def name_label(self, label: str, name: str, by: str) -> None:
         self.asked.append(("name", label, name))
 
-    def set_sensitivity(self, sensitivity: float) -> None:
+    def set_next_epoch_sensitivity(self, sensitivity: float) -> None:
         self.asked.append(("set", sensitivity))
 
     def acknowledge_alarm(self, alarm: str, by: str) -> None:

@@ -21,7 +21,7 @@ from streamseg.engine.models.loader import load_boundary_model
 from streamseg.outputs import FORMATS
 from streamseg.settings import PROFILES, Settings, make_settings
 from streamseg.sources import list_devices
-from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes
+from streamseg.sources.demo_programme import SAMPLE_RATE, list_demo_scenes
 from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.events import BoundaryConfirmed, SectionClosed
 from tools.command import command, run, start
@@ -133,7 +133,7 @@ def test_a_model_that_is_none(programme: Path):
 
 def test_analyze_finds_the_scenes(analysed):
     events = [decode_envelope(line).data for line in analysed]
-    true = [scene.start_s for scene in demo_scenes()[1:]]
+    true = [scene.start_s for scene in list_demo_scenes()[1:]]
     assert [fact.t for fact in events if isinstance(fact, BoundaryConfirmed)] == pytest.approx(true, abs=0.5)
     labels = [fact.label for fact in events if isinstance(fact, SectionClosed)]
     assert labels[-1] == labels[1]  # the slow piece, again
@@ -219,7 +219,7 @@ def test_split_gives_a_file_per_section(programme: Path, analysed, tmp_path: Pat
     assert len(list((tmp_path / "kept").iterdir())) == sections
     lengths = [soundfile.info(path).duration for path in (tmp_path / "again").iterdir()]
     assert len(lengths) == sections
-    assert sum(lengths) == pytest.approx(demo_scenes()[-1].end_s, abs=0.05)
+    assert sum(lengths) == pytest.approx(list_demo_scenes()[-1].end_s, abs=0.05)
 
 
 def test_demo_fast_finds_its_own_scenes():

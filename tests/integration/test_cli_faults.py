@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from streamseg.client.blocking import subscribe_sync
-from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes
+from streamseg.sources.demo_programme import SAMPLE_RATE, list_demo_scenes
 from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.events import MeterReading, SectionClosed, StreamStopped
 from tools.command import command, run, start
@@ -68,7 +68,7 @@ def cut_mp3(programme: Path, tmp_path_factory) -> Path:
     whole = tmp_path_factory.mktemp("cut") / "whole.mp3"
     subprocess.run(["ffmpeg", "-v", "error", "-i", programme, "-b:a", "128k", whole], check=True, timeout=60)
     cut = whole.with_name("cut.mp3")
-    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 50 / demo_scenes()[-1].end_s)])
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 50 / list_demo_scenes()[-1].end_s)])
     return cut
 
 

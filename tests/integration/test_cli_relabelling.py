@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes, render_programme
+from streamseg.sources.demo_programme import SAMPLE_RATE, list_demo_scenes, render_programme
 from tools.command import run, start
 from tools.load.plain_client import client
 
@@ -20,7 +20,7 @@ SETTINGS = ("--profile", "broadcast", "--set", "label_returning=0.000001")
 def longer(tmp_path_factory) -> Path:
     """The demo's programme, in which the slow piece comes back at the end, and after it two scenes more."""
     samples = render_programme()
-    rain, dance = demo_scenes()[2:4]
+    rain, dance = list_demo_scenes()[2:4]
     path = tmp_path_factory.mktemp("sound") / "longer.wav"
     more = samples[round(rain.start_s * SAMPLE_RATE) : round(dance.end_s * SAMPLE_RATE)]
     soundfile.write(path, np.concatenate([samples, more]), SAMPLE_RATE, subtype="FLOAT")

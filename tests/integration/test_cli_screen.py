@@ -51,10 +51,14 @@ def drawn(screen, width=80):
 
 def test_the_screen_follows():
     screen = LiveScreen("mic:USB")
-    screen.show_address("http://127.0.0.1:1/")
+    screen.set_page_url("http://127.0.0.1:1/")
     first = next(envelope.data for envelope in run() if isinstance(envelope.data, SectionClosed))
-    screen.push(stamped(MeterReading(t=20.0, rms_db=-30.0, peak_db=None), change(12.3, "A", "B"), first))
-    screen.push(stamped(BoundaryProvisional(boundary_id="b-2", t=18.0, decided_t=19.0, stability=0.5, score=1.0)))
+    screen.add_events_without_drawing(
+        stamped(MeterReading(t=20.0, rms_db=-30.0, peak_db=None), change(12.3, "A", "B"), first)
+    )
+    screen.add_events_without_drawing(
+        stamped(BoundaryProvisional(boundary_id="b-2", t=18.0, decided_t=19.0, stability=0.5, score=1.0))
+    )
     text = drawn(screen)
     rows = text.splitlines()
     assert "mic:USB" in rows[0]
@@ -72,7 +76,9 @@ def test_the_screen_follows():
 def test_it_fits_any_terminal(width):
     screen = LiveScreen("a very long name of a device that nobody could have foreseen")
     for n in range(300):
-        screen.push(stamped(MeterReading(t=n * 4.0, rms_db=None, peak_db=None), change(n * 4.0, "A", "B", 0.0)))
+        screen.add_events_without_drawing(
+            stamped(MeterReading(t=n * 4.0, rms_db=None, peak_db=None), change(n * 4.0, "A", "B", 0.0))
+        )
     assert max(len(row) for row in drawn(screen, width).splitlines()) <= width
 
 

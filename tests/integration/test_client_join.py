@@ -7,7 +7,7 @@ import json
 
 from websockets.asyncio.server import serve as serve_sockets
 
-from streamseg.cli.subscription_printer import print_subscription
+from streamseg.cli.subscription_printer import print_subscribed_events
 from streamseg.client.protocol import ClientProtocol, Disconnected, StreamJoined
 from streamseg.client.subscription import subscribe
 from streamseg.wire import messages as m
@@ -80,7 +80,7 @@ async def test_watch_says_why_a_connection_ended_and_what_was_missed(capsys):
 
     async with serve_sockets(be_slow, "127.0.0.1", 0) as server, asyncio.timeout(60):
         port = next(iter(server.sockets)).getsockname()[1]
-        await print_subscription(subscribe(f"ws://127.0.0.1:{port}/ws"), as_json=True, until_stopped=True)
+        await print_subscribed_events(subscribe(f"ws://127.0.0.1:{port}/ws"), as_json=True, until_stopped=True)
     lost = "connection lost (the server closed it with 4308, too \N{REPLACEMENT CHARACTER}[31mslow); trying again"
     assert capsys.readouterr().err.splitlines()[:4] == [
         lost,

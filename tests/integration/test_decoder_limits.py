@@ -12,7 +12,7 @@ import soundfile
 from integration.decoder_items import LINUX, POSIX, heard
 from source_items import samples_of
 
-from streamseg.blocks import SourceAway
+from streamseg.blocks import SourceAvailabilityChange
 from streamseg.errors import SourceError
 from streamseg.sources import AudioFileSource
 from streamseg.sources.decoder import DecoderProcess
@@ -35,7 +35,7 @@ try:
     print(sum(len(block.samples) for block in decoder))
 except SourceError as failure:
     print(failure)
-decoder.free_resources()
+decoder.kill_and_free_resources()
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -49,9 +49,9 @@ def test_too_little_memory_is_said(tmp_path):
     soundfile.write(path, np.random.default_rng(1).uniform(-1, 1, (192_000, 8)), 192_000)
     decoder = DecoderProcess(path, "wide", memory_bytes=32 << 20)
     items, failure = heard(decoder)
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert "wide needs more than 32 MiB of memory to be decoded" in str(failure)
-    assert items[-1] == SourceAway("the source needs more than 32 MiB of memory to be decoded")
+    assert items[-1] == SourceAvailabilityChange("the source needs more than 32 MiB of memory to be decoded")
     assert len(samples_of(AudioFileSource(path))) == 192_000
 
 
@@ -68,7 +68,7 @@ def test_a_lower_limit_of_the_users_own_holds(tmp_path):
 def test_a_file_that_is_deleted_meanwhile_is_said_to_be_gone(tmp_path):
     decoder = DecoderProcess(tmp_path / "gone.wav", "gone.wav")
     items, failure = heard(decoder)
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert items == []
     assert str(failure) == "gone.wav has been deleted or renamed meanwhile"
 
@@ -80,9 +80,9 @@ def test_a_decoder_that_works_without_giving_sound_is_ended(tmp_path, corpus):
     os.truncate(path, 2 << 30)
     decoder = DecoderProcess(path, "zeros", cpu_s=1)
     items, failure = heard(decoder)
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert "zeros kept its decoder busy for 1 s without giving any sound at 1." in str(failure)
-    assert isinstance(items[-1], SourceAway)
+    assert isinstance(items[-1], SourceAvailabilityChange)
     assert len(samples_of(items)) > sound.RATE
 
 
@@ -119,7 +119,7 @@ def test_a_child_is_small_and_loads_nothing_else(tmp_path, minute):
     lines = Path(f"/proc/{decoder.pid}/smaps_rollup").read_text().splitlines()
     maps = Path(f"/proc/{decoder.pid}/maps").read_text()
     items.close()
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) < 30_000
     assert "numpy" not in maps
     assert "msgspec" not in maps

@@ -15,11 +15,11 @@ import pytest
 from integration.decoder_items import LINUX, POSIX, heard
 from source_items import samples_of
 
-from streamseg.blocks import SourceAway
+from streamseg.blocks import SourceAvailabilityChange
 from streamseg.cli import serving
 from streamseg.live.session import Session
 from streamseg.settings import make_settings
-from streamseg.sources import AudioFileSource, PlaybackSource
+from streamseg.sources import AudioFileSource, PacedSource
 from streamseg.sources.decoder import DecoderProcess
 from streamseg.wire.events import StreamLost, StreamStopped
 from tools import sound_files as sound
@@ -40,10 +40,10 @@ def test_a_crash_is_the_streams_error_after_everything_before(minute, number):
                 os.kill(decoder.pid, number)
 
     items, failure = heard(until_killed())
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert re.match(rf"minute crashed its decoder \({number.name}\) at \d+\.\d s; everything before", str(failure))
     whole, _ = heard(AudioFileSource(minute))
-    assert items[-1] == SourceAway(f"the source crashed its decoder ({number.name})")
+    assert items[-1] == SourceAvailabilityChange(f"the source crashed its decoder ({number.name})")
     got = samples_of(items)
     assert 3 <= len(items) - 1 < 12  # what had been read ahead is given
     np.testing.assert_array_equal(got, samples_of(whole)[: len(got)])
@@ -57,7 +57,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_child(minute):
         items.append(item)
         if len(items) == 2:
             os.kill(decoder.pid, signal.SIGINT)
-    decoder.free_resources()
+    decoder.kill_and_free_resources()
     assert len(samples_of(items)) == 60 * sound.RATE
 
 
@@ -67,11 +67,11 @@ def test_one_stream_crashes_and_the_other_loses_nothing(tmp_path, minute):
     settings = make_settings("music")
 
     def good():
-        return Session("good", PlaybackSource(AudioFileSource(minute), "good", fast=True), settings)
+        return Session("good", PacedSource(AudioFileSource(minute), "good", fast=True), settings)
 
     alone = [(e.type, e.data) for envelopes in good() for e in envelopes if not isinstance(e.data, StreamStopped)]
     bad_file = AudioFileSource(minute)
-    bad = Session("bad", PlaybackSource(bad_file, "bad", fast=True), settings)
+    bad = Session("bad", PacedSource(bad_file, "bad", fast=True), settings)
     other = good()
     told = {"bad": [], "good": []}
 
@@ -121,7 +121,7 @@ time.sleep(60)
 def test_a_silent_pipe_can_be_closed(tmp_path, live_):
     os.mkfifo(tmp_path / "pipe")
     source = AudioFileSource(tmp_path / "pipe")
-    played = PlaybackSource(source, "pipe") if live_ else source
+    played = PacedSource(source, "pipe") if live_ else source
     closing = threading.Timer(0.3, played.close)
     closing.start()
     began = time.monotonic()

@@ -53,10 +53,10 @@ def test_channels_without_names_keep_their_numbers(tmp_path):
         samples = np.tile(np.float32(values), (8000, 1))
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = 8000
-        return b"".join(bytes(part) for part in converter.push(frame))
+        return b"".join(bytes(part) for part in converter.add_frame(frame))
 
     data = pushed(range(9), "9 channels") + pushed([6, 7], "stereo") + pushed([8], "mono")
-    data += b"".join(bytes(part) for part in converter.finish())
+    data += b"".join(bytes(part) for part in converter.flush())
     rows = np.unique(np.frombuffer(data, np.float32).reshape(-1, 9), axis=0)
     assert rows.tolist() == [list(range(9)), [6, 7, *[0] * 7], [8] * 9]
 

@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from streamseg import BoundaryConfirmed, subscribe
-from streamseg.sources.demo_programme import demo_scenes
+from streamseg.sources.demo_programme import list_demo_scenes
 from tools.command import start
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -87,7 +87,7 @@ async def test_serve_microphone_serves_a_page_and_events_without_the_command_lin
 
 def test_live_clients_hear_the_changes(programme_from_8_s):
     """The three live examples at once, on one server; the browser is up before the sound begins."""
-    starts = [scene.start_s - 8 for scene in demo_scenes()[1:]]
+    starts = [scene.start_s - 8 for scene in list_demo_scenes()[1:]]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fixture, sync_playwright() as playwright:
         fixture.bind(("127.0.0.1", 0))
         fixture.settimeout(100)

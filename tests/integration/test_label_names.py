@@ -14,7 +14,7 @@ from streamseg.server.protocol import _error_code_of
 from streamseg.sources import parse_source
 from streamseg.wire import requests as r
 from streamseg.wire.codes import RequestErrorCode
-from streamseg.wire.label_names import MAX_NAME_BYTES, normalise_name
+from streamseg.wire.label_names import MAX_NAME_BYTES, check_and_normalise_name
 
 GOOD = {
     "Chorus": "Chorus",
@@ -41,23 +41,23 @@ BAD = {
 
 @pytest.mark.parametrize(("given_", "kept"), GOOD.items())
 def test_good_names(given_, kept):
-    assert normalise_name(given_) == kept
+    assert check_and_normalise_name(given_) == kept
 
 
 @pytest.mark.parametrize(("name", "why"), BAD.items(), ids=range(len(BAD)))
 def test_bad_names_say_why(name, why):
     with pytest.raises(UsageError, match=why) as refused:
-        normalise_name(name)
+        check_and_normalise_name(name)
     str(refused.value).encode()
 
 
 @given(st.text(st.characters(), max_size=220))
 def test_a_checked_name_stays_as_it_is_checked_again(name):
     try:
-        checked = normalise_name(name)
+        checked = check_and_normalise_name(name)
     except UsageError:
         return
-    assert normalise_name(checked) == checked
+    assert check_and_normalise_name(checked) == checked
     assert 0 < len(checked.encode()) <= MAX_NAME_BYTES
 
 
@@ -88,13 +88,13 @@ def test_the_memory_keeps_checked_names_only(tmp_path):
     number = file.add_entry(sound(" Cafe\u0301 "))
     for change in (
         lambda: file.add_entry(sound("a\nb")),
-        lambda: file.rename_entries("Café", "\x1b[2J"),
+        lambda: file.rename_section_entries("Café", "\x1b[2J"),
         lambda: file.replace_entry(number, sound(" ")),
     ):
         with pytest.raises(UsageError):
             change()
     assert [entry.name for entry in file.list_entries()] == ["Café"]
-    file.rename_entries("Café", "Ba\u0301r")
+    file.rename_section_entries("Café", "Ba\u0301r")
     assert file.delete_entries("Bár") == 1  # however it is typed
 
 

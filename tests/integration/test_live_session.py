@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamseg.blocks import Block, Gap, SourceAway, Title
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange, Title
 from streamseg.cli.signals import handle_stop_signals
 from streamseg.errors import TruncatedSourceError, UsageError
 from streamseg.live.session import Session, public_source_name
@@ -71,7 +71,7 @@ def test_listeners_are_told_a_file_name_and_no_folder(source, told):
 
 
 def test_what_comes_before_the_first_block_is_not_lost():
-    hearing = Session("s", Items(Title("News"), second(), SourceAway("unplugged")), make_settings())
+    hearing = Session("s", Items(Title("News"), second(), SourceAvailabilityChange("unplugged")), make_settings())
     envelopes = heard(hearing)
     assert [kind for kind in kinds(envelopes) if kind.startswith("stream.")] == [
         "stream.started",
@@ -107,7 +107,7 @@ def test_finish_says_what_is_pending():
 
 def test_reset_begins_a_new_epoch_over_the_same_source():
     hearing = Session("s", Items(*[second()] * 4), make_settings())
-    hearing.source.between = lambda n: hearing.reset() if n == 2 else None
+    hearing.source.between = lambda n: hearing.request_new_epoch() if n == 2 else None
     envelopes = heard(hearing)
     epochs = list(dict.fromkeys(envelope.epoch for envelope in envelopes))
     assert len(epochs) == 2
@@ -124,9 +124,9 @@ def test_a_new_sensitivity_is_in_force_from_the_next_epoch():
 
     def between(n: int) -> None:
         if n == 1:
-            hearing.set_sensitivity(0.9)
+            hearing.set_next_epoch_sensitivity(0.9)
         elif n == 2:
-            hearing.reset()
+            hearing.request_new_epoch()
 
     hearing.source.between = between
     started = [envelope.data for envelope in heard(hearing) if isinstance(envelope.data, StreamStarted)]

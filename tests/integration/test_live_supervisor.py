@@ -1,6 +1,7 @@
 """Many sessions beside an event loop, and everything live that Python users have without the command line."""
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import soundfile
 
 from streamseg import (
     Block,
+    Envelope,
     Hub,
     NameStore,
     Session,
@@ -28,6 +30,7 @@ from streamseg import (
     subscribe,
     teach_jingle,
 )
+from streamseg.client import StreamJoined
 from streamseg.errors import HistoryError, TruncatedSourceError
 
 RATE = 22_050
@@ -148,14 +151,17 @@ async def test_a_session_is_served_without_the_command_line():
         [session], lambda session, envelopes, progress: hub.publish(session.stream, envelopes, progress)
     )
     async with serve(hub, "127.0.0.1", 0) as server, asyncio.timeout(60):
-        run = asyncio.create_task(supervisor.run())
-        async for event in subscribe(f"ws://127.0.0.1:{server.port}/ws", subscribe=["stream"]):
-            if isinstance(event.data, StreamStarted):
-                supervisor.stop()
-            if isinstance(event.data, StreamStopped):
-                break
+        subscription = subscribe(f"ws://127.0.0.1:{server.port}/ws", subscribe=["stream"])
+        async with contextlib.aclosing(subscription.messages()) as messages:
+            async for message in messages:
+                if isinstance(message, StreamJoined):  # from now on the client misses nothing
+                    run = asyncio.create_task(supervisor.run())
+                elif isinstance(message, Envelope) and isinstance(message.data, StreamStarted):
+                    supervisor.stop()
+                elif isinstance(message, Envelope) and isinstance(message.data, StreamStopped):
+                    break
         await run
-    assert (event.source, event.data.reason) == ("/streams/studio", "stopped")
+    assert (message.source, message.data.reason) == ("/streams/studio", "stopped")
 
 
 def test_live_loads_neither_server_nor_command_line():
@@ -208,7 +214,7 @@ def test_a_jingle_is_taught_from_a_part_of_a_file(tmp_path):
     soundfile.write(tmp_path / "show.wav", sweep, RATE)
     store = open_name_store(tmp_path / "memory.sqlite")
     fingerprint = teach_jingle(store, "News", tmp_path / "show.wav", 1.0, 3.5)
-    assert fingerprint.duration_s == pytest.approx(2.5, abs=0.15)
+    assert fingerprint.compared_duration_s == pytest.approx(2.5, abs=0.15)
     assert [(entry.name, entry.kind) for entry in store.list_entries()] == [("News", "cue")]
     with pytest.raises(UsageError, match="is too short to be recognised"):
         teach_jingle(store, "Short", tmp_path / "show.wav", 0.0, 1.0)

@@ -80,10 +80,10 @@ def test_the_screen_and_the_tally_show_hostile_names(monkeypatch):
     screen = LiveScreen(HOSTILE)
     closed = SectionClosed(**closed_fields() | {"label": HOSTILE, "name": HOSTILE})
     said = stamped(StreamTitle(t=1.0, title=HOSTILE), LabelNamed(label="A", name=HOSTILE, by="x"), closed)
-    screen.push([*said, *stamped(change(2.0, HOSTILE, HOSTILE))])
+    screen.add_events_without_drawing([*said, *stamped(change(2.0, HOSTILE, HOSTILE))])
     console.print(screen.render(100))
     tally = summary.EventSummary()
-    tally.push(said)
+    tally.add_events(said)
     console.print(Text(f"{tally}"))
     assert not set(shown.getvalue().replace("\n", "")) & set(UNPRINTABLE)
     assert "[/bold]" in shown.getvalue()  # no markup either: the screen once failed of it

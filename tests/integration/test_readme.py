@@ -14,7 +14,7 @@ import typer
 from streamseg.cli.app import app
 from streamseg.outputs import FORMATS
 from streamseg.settings import PROFILES
-from streamseg.sources.demo_programme import demo_scenes
+from streamseg.sources.demo_programme import list_demo_scenes
 from tools.command import run, start
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def folder(programme, tmp_path_factory) -> Path:
         subprocess.run(["ffmpeg", "-v", "error", "-i", programme, place / name], check=True, timeout=60)
     (place / "annotated").mkdir()
     shutil.copy(place / "song.flac", place / "annotated" / "song.flac")
-    truth = "".join(f"{scene.start_s}\t{scene.end_s}\t{scene.name}\n" for scene in demo_scenes())
+    truth = "".join(f"{scene.start_s}\t{scene.end_s}\t{scene.name}\n" for scene in list_demo_scenes())
     (place / "annotated" / "song.sections.tsv").write_text(truth)
     return place
 

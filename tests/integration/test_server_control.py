@@ -68,7 +68,7 @@ async def test_what_does_not_exist_is_refused_with_what_does():
         assert (await listener.ask("acknowledge", stream="mic", alarm="clipping"))["ok"]
         feed.publish(e.Event("clipping", e.AlarmCleared(alarm="clipping", since=1.0, level_db=-3.0)))
         assert "raised: none" in await refusal("acknowledge", alarm="clipping")
-        feed.reset()
+        feed.request_new_epoch()
         assert "labels: none yet" in await refusal("name", label="B", name="news")
 
 
@@ -80,6 +80,6 @@ def test_labels_that_can_be_named_are_bounded():
     for n in range(1500):
         (said,) = sequencer.stamp_events([e.Event("s", msgspec.structs.replace(closed.data, label=f"L{n}"))])
         subjects.apply_event(said)
-    subjects.check_label("mic", "L500")
+    subjects.require_label("mic", "L500")
     with pytest.raises(UnknownLabelOrAlarmError, match=r"L500, L501, .* and 970 more"):
-        subjects.check_label("mic", "L499")
+        subjects.require_label("mic", "L499")

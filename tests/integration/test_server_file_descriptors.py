@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from streamseg.server.file_descriptors import raise_descriptor_limit
+from streamseg.server.file_descriptors import increase_descriptor_limit
 from tools.load.plain_client import client
 
 resource = pytest.importorskip("resource")
@@ -29,7 +29,7 @@ def limited(soft: int, hard: int):
 @contextlib.contextmanager
 def crowd(port: int, n: int):
     """So many sockets that say nothing."""
-    limit = raise_descriptor_limit(n + 200)
+    limit = increase_descriptor_limit(n + 200)
     if limit is not None and limit < n + 200:
         pytest.skip(f"{n} sockets cannot be opened here: the limit is {limit}")
     with contextlib.ExitStack() as opened:
@@ -147,8 +147,8 @@ def test_a_full_table_turns_connections_away_with_one_line():
 def test_the_soft_limit_is_raised_to_what_is_needed(soft, hard, asked, raised_to, fits):
     code = (
         "import resource\n"
-        "from streamseg.server.file_descriptors import choose_connection_limit, count_open_descriptors\n"
-        f"n = count_open_descriptors(); print(n, choose_connection_limit({asked}, 2), "
+        "from streamseg.server.file_descriptors import make_room_for_sockets, count_open_descriptors\n"
+        f"n = count_open_descriptors(); print(n, make_room_for_sockets({asked}, 2), "
         "resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run(

@@ -31,19 +31,19 @@ class Ear:
         self.waiting: deque[asyncio.Future[None]] = deque()
         self.gone = False
 
-    def send_frames(self, frames: bytes) -> None:
+    def send_frames_or_disconnect(self, frames: bytes) -> None:
         whole, rest = split_frames(frames)
         assert not rest
         for _, text in whole:
             message = json.loads(text)
             self.heard.append((message["op"], message["d"]))
 
-    send_paced_frames = send_frames
+    send_frames_exempt_from_limit = send_frames_or_disconnect
 
-    def send_high_volume_events(self, topic: str, n: int, frames: bytes) -> None:
+    def send_or_drop_high_volume_events(self, topic: str, n: int, frames: bytes) -> None:
         raise AssertionError("nobody asked for it")
 
-    def send_identified(self, streams: dict[str, m.JoinedStream]) -> None:
+    def send_identified_message(self, streams: dict[str, m.JoinedStream]) -> None:
         self.heard.append(("identified", json.loads(msgspec.json.encode(streams))))
 
     async def wait_until_drained(self) -> bool:
@@ -52,7 +52,7 @@ class Ear:
         await turn
         return not self.gone
 
-    def close_connection(self, code: CloseCode, reason: str) -> None:
+    def start_closing_handshake(self, code: CloseCode, reason: str) -> None:
         raise AssertionError(f"hung up with {code}: {reason}")
 
 
@@ -105,15 +105,15 @@ class Joining(RuleBasedStateMachine):
 
     @rule(n=st.integers(0, 2))
     def begin_anew(self, n):
-        self.feeds[n].reset()
+        self.feeds[n].request_new_epoch()
 
     @precondition(lambda self: len(self.ears) < 6)
     @rule()
     def join(self):
         ear = Ear()
         audience, everything = self.hub.subscribers, tuple(self.hub.streams)
-        behind = self.loop.run_until_complete(audience.add_client(ear, TopicFilter(), everything, {}))
-        self.tasks.append(self.loop.create_task(audience.send_missed_events(ear, behind)))
+        behind = self.loop.run_until_complete(audience.accept_client(ear, TopicFilter(), everything, {}))
+        self.tasks.append(self.loop.create_task(audience.catch_up_client(ear, behind)))
         self.ears.append(ear)
         self.turn()
 

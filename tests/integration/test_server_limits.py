@@ -25,10 +25,13 @@ from tools.load.plain_client import client, stranger
 
 def test_an_allowance_fills_steadily_up_to_its_brim():
     allowance = RateLimiter(per_s=2, burst=3, now=10.0)
-    assert [allowance.spend(10.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.spend(11.0), allowance.spend(11.0)] == [True, False]  # what was refused is owed too
-    assert [allowance.spend(99.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.spend(101.0, cost=2.5), allowance.spend(101.0)] == [True, False]
+    assert [allowance.spend_or_overdraw(10.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.spend_or_overdraw(11.0), allowance.spend_or_overdraw(11.0)] == [
+        True,
+        False,
+    ]  # what was refused is owed too
+    assert [allowance.spend_or_overdraw(99.0) for _ in range(4)] == [True, True, True, False]
+    assert [allowance.spend_or_overdraw(101.0, cost=2.5), allowance.spend_or_overdraw(101.0)] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path):
     opened = tmp_path / "opened"
     program = f"""
 import os
-from streamseg.cli.standard_streams import prepare_standard_streams
-prepare_standard_streams()
+from streamseg.cli.standard_streams import open_closed_streams_and_set_utf8
+open_closed_streams_and_set_utf8()
 number = os.open({os.fspath(opened)!r}, os.O_CREAT | os.O_WRONLY)
 os.write(2, b"a line for nobody")
 os.write(number, b"%d" % number)

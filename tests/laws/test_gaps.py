@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laws.engine_scenes import QUICK, SOUND, boundaries, cut
-from streamseg.blocks import Block, Gap, SourceAway, Title
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange, Title
 from streamseg.engine import Segmenter, segment
 from streamseg.wire.events import MeterReading, SectionClosed, StreamLost, StreamResumed, StreamStarted, StreamTitle
 
@@ -51,8 +51,8 @@ class TestGaps:
             items += [
                 Block(SOUND[at : at + 50, None], 22_050),
                 Title("y"),
-                SourceAway("gone"),
-                SourceAway("back", back=True),
+                SourceAvailabilityChange("gone"),
+                SourceAvailabilityChange("back", back=True),
             ]
             at += 50
         once = list(segment(items, QUICK))
@@ -69,7 +69,11 @@ class TestGaps:
 def test_what_is_no_sound_comes_after_the_tiny_push_before_it():
     segmenter, events, at = Segmenter(QUICK, telemetry=True), [], 0
     # Samples that complete a frame whose meter is said.
-    for end, item in ((2_048, Title("x")), (4_608, SourceAway("gone")), (7_168, SourceAway("", back=True))):
+    for end, item in (
+        (2_048, Title("x")),
+        (4_608, SourceAvailabilityChange("gone")),
+        (7_168, SourceAvailabilityChange("", back=True)),
+    ):
         events += (
             segmenter.push(SOUND[at : end - 20]) + segmenter.push(SOUND[end - 20 : end]) + segmenter.push_item(item)
         )

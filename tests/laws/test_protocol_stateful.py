@@ -65,7 +65,7 @@ class Conversation(RuleBasedStateMachine):
         self.now += seconds
         self.allowance = min(30.0, self.allowance + 5 * seconds)
         late = self.conn.state is ProtocolState.HELLO_SENT and self.now >= 10
-        expired = self.conn.close_if_unidentified(self.now)
+        expired = self.conn.make_identify_timeout_actions(self.now)
         assert [action.code for action in expired] == ([4007] if late else [])
 
     @rule(token=st.sampled_from(["read", "control", "wrong", ""]))

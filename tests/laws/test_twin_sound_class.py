@@ -16,7 +16,7 @@ from streamseg.engine.sound_class.window_features import (
     N_STATISTICS,
     TOTAL_FRAMES,
     WINDOW_FRAMES,
-    describe_window,
+    compute_window_features,
 )
 from tools.training.corpora import noises
 
@@ -30,7 +30,7 @@ def spread(x):
 
 
 def described(frames):
-    """All of `describe`, in its order."""
+    """All of `compute_window_features`, in its order."""
     part = {name: frames[:, columns] for name, columns in COLUMNS.items()}
     mel, chroma = part["log_mel"], part["chroma"]
     now = mel[CONTEXT_FRAMES:]
@@ -88,13 +88,15 @@ def test_a_block_is_described_as_by_hand(kind):
     frames = FeatureExtractor().push(noises.KINDS[kind](np.random.default_rng(1), 3.0).astype(np.float32) * 0.1)
     for at in (0, 17, 60):
         out = np.empty(N_STATISTICS)
-        describe_window(frames[at : at + TOTAL_FRAMES], out)
+        compute_window_features(frames[at : at + TOTAL_FRAMES], out)
         assert out == pytest.approx(described(frames[at : at + TOTAL_FRAMES]), abs=1e-9)
 
 
 def test_silence_is_described_by_numbers():
     out = np.empty(N_STATISTICS)
-    describe_window(FeatureExtractor().push(np.zeros(2048 + 512 * TOTAL_FRAMES, np.float32))[:TOTAL_FRAMES], out)
+    compute_window_features(
+        FeatureExtractor().push(np.zeros(2048 + 512 * TOTAL_FRAMES, np.float32))[:TOTAL_FRAMES], out
+    )
     assert np.all(np.isfinite(out))
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from streamseg.blocks import Block, Gap, SourceAway
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange
 from streamseg.errors import DeviceNotFoundError, UsageError
 from streamseg.sources import AudioFileSource, list_devices, open_source
 from tools import sound_files as sound
@@ -123,16 +123,16 @@ def test_an_unplugged_card_is_missed_waited_for_and_counted(card_here, listen):
     unplugged = time.monotonic()
     card_here.unplug()
     try:
-        at, _ = listener.wait_for(lambda item: isinstance(item, SourceAway), 5)
+        at, _ = listener.wait_for(lambda item: isinstance(item, SourceAvailabilityChange), 5)
         assert at - unplugged < 1.0
         time.sleep(3)
     finally:
         card_here.plug_in()
-    at_back, back = listener.wait_for(lambda item: isinstance(item, SourceAway) and item.back)
+    at_back, back = listener.wait_for(lambda item: isinstance(item, SourceAvailabilityChange) and item.back)
     time.sleep(1)
     listener.stop()
     lost, gap, _ = listener.said()
-    assert isinstance(lost, SourceAway)
+    assert isinstance(lost, SourceAvailabilityChange)
     assert "gone" in lost.reason
     assert isinstance(gap, Gap)
     assert gap.cause == "device-lost"
@@ -149,12 +149,12 @@ def test_a_frozen_sound_server_is_said_and_what_it_kept_is_heard(card_here, list
     time.sleep(2)
     card_here.freeze()
     try:
-        _, away = listener.wait_for(lambda item: isinstance(item, SourceAway), 6)
+        _, away = listener.wait_for(lambda item: isinstance(item, SourceAvailabilityChange), 6)
         assert "no sound has come" in away.reason
         time.sleep(1)
     finally:
         card_here.thaw()
-    _, back = listener.wait_for(lambda item: isinstance(item, SourceAway) and item.back, 6)
+    _, back = listener.wait_for(lambda item: isinstance(item, SourceAvailabilityChange) and item.back, 6)
     assert back.away_s > 2.5
     time.sleep(1)
     player.terminate()
@@ -169,7 +169,7 @@ def test_closing_ends_a_microphone_that_waits_for_its_device(card_here, listen):
     listener = listen()
     card_here.unplug()
     try:
-        listener.wait_for(lambda item: isinstance(item, SourceAway), 5)
+        listener.wait_for(lambda item: isinstance(item, SourceAvailabilityChange), 5)
         listener.stop()
     finally:
         card_here.plug_in()

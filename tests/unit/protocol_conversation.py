@@ -41,7 +41,7 @@ def opened(**options) -> ServerProtocol:
         d["auth"] = token_proof.compute_proof(auth, "c0ffee")
     (let_in,) = say(conn, "identify", d)
     assert isinstance(let_in, JoinStreamsAction)
-    conn.send_identified("session", {})
+    conn.make_identified_actions("session", {})
     return conn
 
 

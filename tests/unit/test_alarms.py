@@ -36,7 +36,7 @@ def heard(sound, rate=RATE, size=997, **changes):
     said, block = [], sound if sound.ndim == 2 else sound[:, None]
     alarms, loudness = AlarmDetector(make_settings("music", **changes)), LoudnessMeter(rate, block.shape[1])
     for at in range(0, len(block), size):
-        alarms.push(loudness.push(block[at : at + size]))
+        alarms.push_loudness(loudness.push(block[at : at + size]))
         t = min(at + size, len(block)) / rate
         said += [
             (event.data.alarm, isinstance(event.data, AlarmRaised), event.data.since, t)
@@ -73,7 +73,7 @@ class TestSilence:
 
     def test_the_level_is_in_it(self):
         alarms = AlarmDetector(make_settings("music"))
-        alarms.push(LoudnessMeter(RATE, 1).push(quiet(6, -70.0)[:, None]))
+        alarms.push_loudness(LoudnessMeter(RATE, 1).push(quiet(6, -70.0)[:, None]))
         assert alarms.take_events_until(6.0)[0].data.level_db == pytest.approx(-70, abs=0.5)
 
     def test_where_silence_begins_is_a_setting(self):

@@ -52,8 +52,8 @@ def test_a_batch_is_of_one_epoch_and_bounded_and_the_last_has_the_progress(epoch
 def test_an_encoded_event_has_its_topic_and_its_text():
     envelopes = EventSequencer("mic", "E", lambda: 0.0).stamp_events([TITLE, METER])
     title, meter = (EncodedEvent.from_envelope(envelope) for envelope in envelopes)
-    assert (title.topic, title.high_volume) == ("stream", False)
-    assert (meter.topic, meter.high_volume) == ("meter", True)
+    assert (title.topic, title.is_high_volume) == ("stream", False)
+    assert (meter.topic, meter.is_high_volume) == ("meter", True)
     assert decode_envelope(title.json) == title.envelope
 
 

@@ -35,7 +35,7 @@ class Stream:
         decisions = []
         for frames, vector in self.front_end.push(samples):
             self.timeline.push_frames(len(frames))
-            self.detector.push_frames(frames)
+            self.detector.store_frames(frames)
             if vector is not None:
                 self.timeline.push_step()
                 decisions += self.detector.push(vector)
@@ -85,7 +85,7 @@ def test_what_is_pending_at_the_end_is_decided_and_a_checkpoint_does_not_show():
     stream = Stream()
     stream.push(make_scenes(8)[: 10 * ENGINE_RATE])
     copy = pickle.loads(pickle.dumps(stream))
-    decisions = stream.detector.settle_pending()
-    assert copy.detector.settle_pending() == decisions
+    decisions = stream.detector.confirm_or_retract_pending()
+    assert copy.detector.confirm_or_retract_pending() == decisions
     assert [(each.decision.state, each.t) for each in decisions] == [("confirmed", pytest.approx(8.0, abs=0.1))]
-    assert stream.detector.settle_pending() == []
+    assert stream.detector.confirm_or_retract_pending() == []

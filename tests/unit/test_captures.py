@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from source_items import samples_of, scene
 
-from streamseg.blocks import Block, Gap, SourceAway, Title
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange, Title
 from streamseg.errors import UsageError
-from streamseg.sources import AudioFileSource, CapturingSource, PlaybackSource
+from streamseg.sources import AudioFileSource, CapturingSource, PacedSource
 
 
 def test_a_capture_gives_the_very_samples_and_everything_between_them(tmp_path):
@@ -19,14 +19,14 @@ def test_a_capture_gives_the_very_samples_and_everything_between_them(tmp_path):
     given = [
         first,
         Gap(160, "overflow"),
-        SourceAway("gone"),
-        SourceAway("", back=True, away_s=0.5),
+        SourceAvailabilityChange("gone"),
+        SourceAvailabilityChange("", back=True, away_s=0.5),
         Title("ü"),
         second,
         Title("z"),
     ]
     path = tmp_path / "capture.wav"
-    passed = list(CapturingSource(PlaybackSource(given, "x", fast=True), path))
+    passed = list(CapturingSource(PacedSource(given, "x", fast=True), path))
     again = AudioFileSource(path)
     replayed = list(again)
     np.testing.assert_array_equal(samples_of(replayed), samples_of(passed))
@@ -46,11 +46,11 @@ def test_a_capture_gives_the_very_samples_and_everything_between_them(tmp_path):
 
 def test_a_capture_never_overwrites_another_and_has_marks_only_of_its_own(tmp_path):
     path = tmp_path / "capture.wav"
-    list(CapturingSource(PlaybackSource([scene(0.1), Gap(3, "stalled"), scene(0.1)], "x", fast=True), path))
+    list(CapturingSource(PacedSource([scene(0.1), Gap(3, "stalled"), scene(0.1)], "x", fast=True), path))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["capture.wav", "capture.wav.marks.jsonl"]
     before = path.read_bytes()
     (tmp_path / "capture-2.wav.marks.jsonl").write_text("of a capture that was moved away")
-    again = CapturingSource(PlaybackSource([scene(0.1)], "x", fast=True), path)
+    again = CapturingSource(PacedSource([scene(0.1)], "x", fast=True), path)
     list(again)
     assert path.read_bytes() == before
     made = {file.name for file in tmp_path.iterdir()} - {"capture.wav", "capture.wav.marks.jsonl"}
@@ -64,9 +64,9 @@ def test_a_capture_cut_short_by_a_kill_can_still_be_heard(tmp_path):
 import os, signal
 import numpy as np
 from streamseg.blocks import Block
-from streamseg.sources import PlaybackSource, CapturingSource
+from streamseg.sources import PacedSource, CapturingSource
 given = [Block(np.full((8000, 2), n / 64, np.float32), 8000) for n in range(60)]
-for n, item in enumerate(CapturingSource(PlaybackSource(given, "x", fast=True), {str(path)!r})):
+for n, item in enumerate(CapturingSource(PacedSource(given, "x", fast=True), {str(path)!r})):
     if n == 2000:
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -78,9 +78,9 @@ for n, item in enumerate(CapturingSource(PlaybackSource(given, "x", fast=True), 
 
 def test_a_capture_goes_to_a_wav_in_a_folder_that_exists(tmp_path):
     with pytest.raises(UsageError, match=r"\.wav"):
-        CapturingSource(PlaybackSource([], "x"), tmp_path / "capture.mp3")
+        CapturingSource(PacedSource([], "x"), tmp_path / "capture.mp3")
     with pytest.raises(UsageError, match="no folder"):
-        CapturingSource(PlaybackSource([], "x"), tmp_path / "nowhere" / "capture.wav")
+        CapturingSource(PacedSource([], "x"), tmp_path / "nowhere" / "capture.wav")
 
 
 def test_a_capture_that_cannot_be_written_is_said_and_the_sound_goes_on(tmp_path):
@@ -89,10 +89,10 @@ def test_a_capture_that_cannot_be_written_is_said_and_the_sound_goes_on(tmp_path
 import resource
 import numpy as np
 from streamseg.blocks import Block
-from streamseg.sources import PlaybackSource, CapturingSource
+from streamseg.sources import PacedSource, CapturingSource
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 given = [Block(np.zeros((8000, 2), np.float32), 8000) for n in range(60)]
-recorded = CapturingSource(PlaybackSource(given, "x", fast=True), {str(tmp_path / "capture.wav")!r})
+recorded = CapturingSource(PacedSource(given, "x", fast=True), {str(tmp_path / "capture.wav")!r})
 print(sum(len(item.samples) for item in recorded), recorded.failure)
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamseg.blocks import Block
-from streamseg.sources.demo_programme import SAMPLE_RATE, DemoProgramme, demo_scenes, render_programme
+from streamseg.sources.demo_programme import SAMPLE_RATE, DemoProgramme, list_demo_scenes, render_programme
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_it_is_the_same_every_time(samples):
 
 
 def test_scenes_cover_it_and_one_returns(samples):
-    order = demo_scenes()
+    order = list_demo_scenes()
     assert order[0].start_s == 0.0
     assert order[-1].end_s == len(samples) / SAMPLE_RATE
     assert [scene.end_s for scene in order[:-1]] == [scene.start_s for scene in order[1:]]
@@ -37,14 +37,14 @@ def test_levels_are_pleasant_and_silence_is_silent(samples):
     assert samples.dtype == np.float32
     assert samples.shape[1] == 1
     assert np.abs(samples).max() < 1.0
-    for scene in demo_scenes():
+    for scene in list_demo_scenes():
         rms_db = 20 * np.log10(np.sqrt(np.mean(scene_sound(samples, scene) ** 2)))
         assert -90 < rms_db < -70 if scene.name == "silence" else -26 < rms_db < -14, scene.name
 
 
 def test_no_click_gives_a_change_away(samples):
     """The step at a join is no larger than steps inside the scenes beside it."""
-    for scene in demo_scenes()[1:]:
+    for scene in list_demo_scenes()[1:]:
         at = round(scene.start_s * SAMPLE_RATE)
         joint = np.abs(np.diff(samples[at - 20 : at + 20, 0])).max()
         beside = np.abs(np.diff(samples[at - SAMPLE_RATE : at + SAMPLE_RATE, 0])).max()

@@ -18,7 +18,7 @@ from streamseg.errors import UsageError
 from streamseg.evaluation.annotations import (
     AnnotatedFile,
     LabelledSpan,
-    check_annotation_ends_with_sound,
+    check_annotation_within_sound,
     find_annotated_files,
 )
 from streamseg.evaluation.calibration import fit_platt_scaling, make_reliability_diagram
@@ -30,7 +30,7 @@ from streamseg.evaluation.timeliness import (
     measure_timeliness,
 )
 from streamseg.evaluation.tune import calibrate_model
-from streamseg.sources.demo_programme import demo_scenes
+from streamseg.sources.demo_programme import list_demo_scenes
 from tools.command import run, start
 
 PNG = b"\x89PNG"
@@ -44,7 +44,7 @@ class TestCalibration:
             (0.5, 1.0),
             (2, 2),
         )
-        assert diagram.error == pytest.approx(0.5 * 0.25 + 0.5 * 0.1)
+        assert diagram.calibration_error == pytest.approx(0.5 * 0.25 + 0.5 * 0.1)
 
     def test_certainty_is_in_the_last_bin(self):
         assert make_reliability_diagram([1.0, 0.95], [True, True]).count == (2,)
@@ -52,7 +52,10 @@ class TestCalibration:
     def test_what_is_as_likely_as_it_is_called_has_no_error(self):
         rng = np.random.default_rng(0)
         said = rng.uniform(size=20_000)
-        assert make_reliability_diagram(said.tolist(), (rng.uniform(size=len(said)) < said).tolist()).error < 0.02
+        assert (
+            make_reliability_diagram(said.tolist(), (rng.uniform(size=len(said)) < said).tolist()).calibration_error
+            < 0.02
+        )
 
     def test_platt_finds_what_was_done_to_the_odds(self):
         rng = np.random.default_rng(1)
@@ -124,7 +127,7 @@ class TestPromptness:
         )
         found = measure_timeliness(song, said)
         assert (found.sharp, found.early, found.confidence) == (1, 1, ((0.9, True),))
-        assert make_reliability_diagrams([found])["confidence"].error == pytest.approx(0.1)
+        assert make_reliability_diagrams([found])["confidence"].calibration_error == pytest.approx(0.1)
 
 
 def square(n):
@@ -140,7 +143,7 @@ def test_each_answers_for_each(jobs):
 def annotated(programme: Path, tmp_path_factory) -> Path:
     """The demo's programme twice, as two annotated files."""
     folder = tmp_path_factory.mktemp("annotated")
-    truth = "".join(f"{scene.start_s}\t{scene.end_s}\t{scene.name}\n" for scene in demo_scenes())
+    truth = "".join(f"{scene.start_s}\t{scene.end_s}\t{scene.name}\n" for scene in list_demo_scenes())
     for name in ("one", "two"):
         shutil.copy(programme, folder / f"{name}.wav")
         (folder / f"{name}.sections.tsv").write_text(truth)
@@ -256,9 +259,9 @@ def test_a_transition_may_be_a_moment_and_an_end_somewhat_late(tmp_path: Path):
     (tmp_path / "mix.segments.tsv").write_text("0\t60\ta\n60\t94\tb\n94\t120\tc\n")
     (mix,) = find_annotated_files(tmp_path)
     assert [span.end for span in mix.spans] == [60, 98]
-    check_annotation_ends_with_sound(mix, 116.0)
+    check_annotation_within_sound(mix, 116.0)
     with pytest.raises(UsageError, match=r"mix\.segments\.tsv, line 3: ends at 120 s"):
-        check_annotation_ends_with_sound(mix, 114.0)
+        check_annotation_within_sound(mix, 114.0)
 
 
 @pytest.mark.parametrize("command", [("evaluate",), ("tune", "-o", "mine.npz")])

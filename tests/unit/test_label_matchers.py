@@ -118,7 +118,7 @@ class TestRiverMatcher:
 
     def test_a_window_of_vectors_has_the_cluster(self):
         matcher = self.make()
-        clusters = [matcher.push_vector(vector) for vector in texture(0, (INITIAL_VECTORS + 1) * WINDOW_STEPS)]
+        clusters = [matcher.assign_cluster(vector) for vector in texture(0, (INITIAL_VECTORS + 1) * WINDOW_STEPS)]
         assert clusters[: INITIAL_VECTORS * WINDOW_STEPS - 1] == [None] * (INITIAL_VECTORS * WINDOW_STEPS - 1)
         assert isinstance(clusters[-1], int)
 

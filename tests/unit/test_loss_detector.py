@@ -24,7 +24,7 @@ def hear(arrivals, the_watch=None):
     the_watch = the_watch or watch()
     items, given_at = [], []
     for number, arrived in enumerate(arrivals):
-        for item in the_watch.push(chunk(arrived, value=number)):
+        for item in the_watch.push_chunk(chunk(arrived, value=number)):
             items.append(item)
             given_at.append(arrived)
     rest = the_watch.flush_withheld_items()
@@ -137,7 +137,7 @@ def test_what_the_ring_dropped_is_said_exactly_and_once():
         arrived = (n + 1) * 0.025
         if n in (50, 51, 52):
             continue  # dropped for want of room, not lost by the card
-        items += the_watch.push(chunk(arrived, value=n, missing=3 * N if n == 53 else 0))
+        items += the_watch.push_chunk(chunk(arrived, value=n, missing=3 * N if n == 53 else 0))
     assert gaps(items) == [(Gap(3 * N, "overflow"), 53)]
     assert the_watch.missing_samples == 3 * N
 

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from streamseg.history.migrations import NewerVersionError, migrate_database, read_version, write_transaction
+from streamseg.history.migrations import NewerVersionError, migrate_database, read_schema_version, write_transaction
 
 MIGRATIONS = ("CREATE TABLE a (x); CREATE TABLE b (x);", "ALTER TABLE a ADD COLUMN y;", "CREATE TABLE c (x);")
 
@@ -31,7 +31,7 @@ def test_a_file_of_any_version_gets_the_migrations_that_it_lacks(db, first):
     for migrations in (MIGRATIONS[:first], MIGRATIONS, MIGRATIONS):
         with write_transaction(db):
             migrate_database(db, migrations)
-        assert version(db) == len(migrations) == read_version(db, MIGRATIONS)
+        assert version(db) == len(migrations) == read_schema_version(db, MIGRATIONS)
     assert tables(db) == ["a", "b", "c"]
     assert [row[1] for row in db.execute("PRAGMA table_info(a)")] == ["x", "y"]
 
@@ -49,7 +49,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(db):
 def test_a_newer_file_is_refused(db):
     db.execute("PRAGMA user_version=4")
     with pytest.raises(NewerVersionError, match="its version 4 is newer than ours, 3"):
-        read_version(db, MIGRATIONS)
+        read_schema_version(db, MIGRATIONS)
     with pytest.raises(NewerVersionError), write_transaction(db):
         migrate_database(db, MIGRATIONS)
     assert version(db) == 4

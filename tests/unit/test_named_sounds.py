@@ -83,8 +83,8 @@ class TestMemoryFile:
         file = NameStore(tmp_path / "memory.sqlite")
         first = file.add_entry(sound("Chorus"))
         file.add_entry(sound("Chorus", value=2.0))
-        assert file.rename_entries("Chorus", "Refrain") == 2
-        assert file.rename_entries("Chorus", "Refrain") == 0
+        assert file.rename_section_entries("Chorus", "Refrain") == 2
+        assert file.rename_section_entries("Chorus", "Refrain") == 0
         file.replace_entry(first, sound("Bridge", value=5.0))
         assert [entry.name for entry in file.list_entries()] == ["Bridge", "Refrain"]
         assert file.delete_entries("Refrain") == 1
@@ -128,7 +128,7 @@ class TestMemoryFile:
         before = path.read_bytes()
         file = NameStore(path)
         with pytest.raises(UsageError, match=r"is not a memory of streamseg.*--memory"):
-            file.check_file_kind()
+            file.refuse_foreign_file()
         for use in (
             lambda: file.add_entry(sound()),
             file.list_entries,
@@ -145,7 +145,7 @@ class TestMemoryFile:
         file = NameStore(tmp_path / "memory.sqlite")
         file.add_entry(sound("Chorus"))
         before = {found: found.read_bytes() for found in tmp_path.iterdir()}
-        file.check_file_kind()
+        file.refuse_foreign_file()
         assert [entry.name for entry in file.list_entries()] == ["Chorus"]
         assert {found: found.read_bytes() for found in tmp_path.iterdir()} == before
         writer = name_store.connect_database(file.path)
@@ -162,7 +162,7 @@ class TestMemoryFile:
         connection.executescript(f"{name_store.MIGRATIONS[0]} PRAGMA user_version=1;")
         connection.close()
         file = NameStore(path)
-        file.check_file_kind()
+        file.refuse_foreign_file()
         file.add_entry(sound())
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA application_id").fetchone() == (name_store.KIND.application_id,)

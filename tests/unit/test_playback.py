@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from source_items import samples_of, scene
 
-from streamseg.blocks import Block, Gap, SourceAway, Title
+from streamseg.blocks import Block, Gap, SourceAvailabilityChange, Title
 from streamseg.errors import TruncatedSourceError
-from streamseg.sources import PlaybackSource, open_source, playback
+from streamseg.sources import PacedSource, open_source, playback
 from tools import sound_files as sound
 
 
@@ -17,7 +17,7 @@ def test_playback_takes_as_long_as_the_sound_and_loses_nothing():
     block = scene(1.5)
     started = time.monotonic()
     arrivals, items = [], []
-    for item in PlaybackSource([block], "x"):
+    for item in PacedSource([block], "x"):
         arrivals.append(time.monotonic() - started)
         items.append(item)
     np.testing.assert_array_equal(samples_of(items), block.samples)
@@ -29,7 +29,7 @@ def test_playback_takes_as_long_as_the_sound_and_loses_nothing():
 
 def test_fast_playback_loses_nothing_to_a_slow_reader():
     block = scene(30.0)  # three times what the ring holds
-    source = PlaybackSource([block], "x", fast=True)
+    source = PacedSource([block], "x", fast=True)
     started = time.monotonic()
     items = []
     for item in source:
@@ -45,7 +45,7 @@ def test_playback_to_a_reader_that_is_away_too_long_says_what_it_lost(monkeypatc
     """Real time, like a card: a second passes, the ring holds half of one."""
     monkeypatch.setattr(playback, "RING_S", 0.5)
     block = scene(1.5)
-    source = PlaybackSource([block], "x")
+    source = PacedSource([block], "x")
     items = iter(source)
     heard = [next(items)]
     time.sleep(1.0)
@@ -65,12 +65,12 @@ def test_what_is_no_sound_keeps_its_place():
         Title("a"),
         first,
         Gap(80, "network"),
-        SourceAway("gone"),
-        SourceAway("", back=True, away_s=1.0),
+        SourceAvailabilityChange("gone"),
+        SourceAvailabilityChange("", back=True, away_s=1.0),
         second,
         Title("b"),
     ]
-    source = PlaybackSource(played, "x", fast=True)
+    source = PacedSource(played, "x", fast=True)
     items = list(source)
     others = [(n, item) for n, item in enumerate(items) if not isinstance(item, Block)]
     assert [item for _, item in others] == [item for item in played if not isinstance(item, Block)]
@@ -88,7 +88,7 @@ def test_a_failure_of_the_file_comes_after_its_last_sound(tmp_path):
 
 
 def test_closed_playback_ends_in_the_middle():
-    source = PlaybackSource([scene(60.0)], "x")
+    source = PacedSource([scene(60.0)], "x")
     closing = threading.Timer(0.3, source.close)
     closing.start()
     started = time.monotonic()

@@ -14,7 +14,7 @@ from streamseg.wire.topics import TopicFilter
 
 
 def test_the_server_speaks_first():
-    (hello,) = connection().send_hello()
+    (hello,) = connection().make_hello_actions()
     said = json.loads(hello.text)
     assert said["op"] == "hello"
     assert said["d"]["auth"] is None
@@ -101,9 +101,9 @@ def test_identify_only_once():
 
 def test_identify_in_time():
     conn = connection(identify_timeout_s=10)
-    assert conn.close_if_unidentified(9.9) == []
-    assert code(conn.close_if_unidentified(10.0)) == 4007
-    assert opened(identify_timeout_s=10).close_if_unidentified(10.0) == []
+    assert conn.make_identify_timeout_actions(9.9) == []
+    assert code(conn.make_identify_timeout_actions(10.0)) == 4007
+    assert opened(identify_timeout_s=10).make_identify_timeout_actions(10.0) == []
 
 
 def test_too_fast():
@@ -118,7 +118,7 @@ def test_too_fast():
 def test_identified_says_where_the_client_stands():
     conn = opened()
     joined = m.JoinedStream(epoch="E", offset=3, recovered=True, replayed=2, snapshot={})
-    (sent,) = conn.send_identified("s", {"mic": joined})
+    (sent,) = conn.make_identified_actions("s", {"mic": joined})
     d = json.loads(sent.text)["d"]
     assert d["streams"]["mic"] == msgspec.to_builtins(joined)
     assert (d["protocol"], d["session"], d["role"]) == (1, "s", "read")

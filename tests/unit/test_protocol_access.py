@@ -7,7 +7,7 @@ import time
 import pytest
 from unit.protocol_conversation import answer, code, connection, opened, say
 
-from streamseg.client.protocol import shorten_server_text
+from streamseg.client.protocol import sanitize_server_text
 from streamseg.server import access_tokens
 from streamseg.server.access_tokens import AccessTokens
 from streamseg.server.protocol import HandleRequestAction, JoinStreamsAction
@@ -129,4 +129,4 @@ def test_who_may_not_control_is_told_how_to(tokens, shown, advice):
     message = answer(say(conn, "request", {"id": 7, **d}))["error"]["message"]
     assert message.startswith(f"`name` takes the control token; {advice}")
     assert "STREAMSEG_CONTROL_TOKEN" in message
-    assert shorten_server_text(message) == message
+    assert sanitize_server_text(message) == message

@@ -15,7 +15,7 @@ from streamseg.settings import ServerSettings
 from streamseg.wire import events as e
 from streamseg.wire import token_proof
 from streamseg.wire.envelope import EventSequencer, encode_envelope
-from streamseg.wire.schemas import make_asyncapi, make_event_schemas
+from streamseg.wire.schemas import make_asyncapi_document, make_event_schemas
 from tools.load.event_feed import Feed
 from tools.load.plain_client import stranger
 
@@ -122,7 +122,7 @@ def test_the_official_sdk_reads_every_event(envelope):
 
 
 def test_the_asyncapi_document_hangs_together():
-    document = make_asyncapi("127.0.0.1:8765", secure=False)
+    document = make_asyncapi_document("127.0.0.1:8765", secure=False)
     text = json.dumps(document)
     references = set(re.findall(r'"\$ref": "#/([^"]+)"', text))
     assert len(references) > len(e.EVENT_TYPES)
@@ -138,7 +138,7 @@ def test_the_asyncapi_document_hangs_together():
 
 
 async def test_every_message_of_a_full_run_is_in_the_asyncapi_document(tmp_path):
-    document = make_asyncapi("127.0.0.1:8765", secure=False)
+    document = make_asyncapi_document("127.0.0.1:8765", secure=False)
     checks = {
         op: validator({**message["payload"], "components": document["components"]})
         for op, message in document["components"]["messages"].items()
@@ -208,7 +208,7 @@ async def test_every_message_of_a_full_run_is_in_the_asyncapi_document(tmp_path)
 
 
 async def test_snapshots_that_follow_are_in_the_asyncapi_document():
-    document = make_asyncapi("127.0.0.1:8765", secure=False)
+    document = make_asyncapi_document("127.0.0.1:8765", secure=False)
     hub = Hub(ServerSettings(max_queue_bytes=4096))
     for name in ("mic", "line"):
         feed = Feed(hub, name)

@@ -47,7 +47,7 @@ def test_a_full_ring_drops_the_new_and_the_next_chunk_says_how_many():
     kept, after = ring.read_chunk(), ring.read_chunk()
     assert (len(kept.samples), kept.missing_before) == (8, 0)
     assert (after.samples[0, 0], after.missing_before) == (15, 7)
-    assert ring.unreported_frames == 0
+    assert ring.unreported_dropped_frames == 0
 
 
 def test_what_is_dropped_last_is_known_at_the_end():
@@ -56,7 +56,7 @@ def test_what_is_dropped_last_is_known_at_the_end():
     ring.write_chunk(np.ones((3, 1), np.float32), 0.0)
     assert ring.read_chunk().missing_before == 0
     assert ring.read_chunk() is None
-    assert ring.unreported_frames == 3
+    assert ring.unreported_dropped_frames == 3
 
 
 def test_many_tiny_writes_are_bounded_too():
@@ -82,7 +82,7 @@ def test_frames_and_gaps_add_up_in_any_order_of_writes_and_reads(steps):
         heard += chunk.missing_before
         np.testing.assert_array_equal(chunk.samples, numbered(heard, len(chunk.samples)))
         heard += len(chunk.samples)
-    assert heard + ring.unreported_frames == offered
+    assert heard + ring.unreported_dropped_frames == offered
 
 
 def test_two_threads_for_three_seconds():
@@ -125,8 +125,8 @@ def test_two_threads_for_three_seconds():
     while (chunk := ring.read_chunk()) is not None:
         missing += chunk.missing_before
         heard += chunk.missing_before + len(chunk.samples)
-    assert heard + ring.unreported_frames == offered
-    assert ring.dropped_frames == missing + ring.unreported_frames
+    assert heard + ring.unreported_dropped_frames == offered
+    assert ring.dropped_frames == missing + ring.unreported_dropped_frames
     assert missing > 0, "the reader was never slow enough for this test to mean anything"
     assert heard - missing > 100_000
 

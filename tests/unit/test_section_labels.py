@@ -42,7 +42,9 @@ class TestRoleClassifier:
         probabilities, start = [], 0.0
         for kind, seconds in sections:
             descriptor = describe(kind, round(seconds / 0.4876))
-            probabilities.append(classifier.classify_section(descriptor, "ABCDEF"[kind], start, start + seconds))
+            probabilities.append(
+                classifier.add_and_classify_section(descriptor, "ABCDEF"[kind], start, start + seconds)
+            )
             start += seconds
         return probabilities
 

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from streamseg.engine import Segmenter, segment
-from streamseg.engine.boundaries.sensitivity import adapt_gate_to_sensitivity, compute_threshold_shift, shift_threshold
+from streamseg.engine.boundaries.sensitivity import (
+    compute_threshold_shift,
+    lower_gate_at_high_sensitivity,
+    shift_threshold,
+)
 from streamseg.engine.boundaries.tracker import (
     BoundaryTracker,
     compute_confirmation_thresholds,
@@ -57,7 +61,7 @@ def test_every_threshold_falls_as_it_rises(profile):
         ).all()  # an age too young stays too young
         assert (higher._provisional_thresholds < lower._provisional_thresholds).all()
         assert higher._threshold_at_end < lower._threshold_at_end
-    gates = [float(adapt_gate_to_sensitivity(model, make_settings(profile, sensitivity=x)).gate) for x in SCALE]
+    gates = [float(lower_gate_at_high_sensitivity(model, make_settings(profile, sensitivity=x)).gate) for x in SCALE]
     assert gates == sorted(gates, reverse=True)
     assert gates[-1] < gates[2] == float(model.gate)
 
@@ -67,7 +71,7 @@ def test_the_middle_moves_nothing(profile):
     settings, model = make_settings(profile), load_boundary_model(profile)
     assert settings.sensitivity == 0.5
     assert compute_threshold_shift(settings) == 0.0
-    assert adapt_gate_to_sensitivity(model, settings) is model
+    assert lower_gate_at_high_sensitivity(model, settings) is model
     changes = BoundaryTracker(settings, model)
     needed = compute_confirmation_thresholds(model, settings.lookahead_s, changes._oldest)
     assert (changes._confirmation_thresholds == compute_thresholds_by_distance(needed, model)).all()

@@ -87,6 +87,6 @@ def test_a_checkpoint_does_not_show():
 def test_after_a_gap_what_was_silent_stays_so_until_it_is_heard_to_be_over():
     quiet = SilenceDetector(make_settings("broadcast"))
     quiet.push(levels("0" * 40))
-    quiet.start_stretch()
+    quiet.continue_after_gap()
     assert quiet.is_silent
     assert [turned.is_silent for turned in quiet.push(levels("0" * 5 + "#" * 10))] == [False]

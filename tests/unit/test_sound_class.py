@@ -6,7 +6,7 @@ import pytest
 
 from streamseg.engine import segment
 from streamseg.settings import make_settings
-from streamseg.sources.demo_programme import SAMPLE_RATE, demo_scenes, render_programme
+from streamseg.sources.demo_programme import SAMPLE_RATE, list_demo_scenes, render_programme
 from streamseg.wire.events import SectionClosed, SoundChanged
 
 
@@ -25,14 +25,14 @@ def kinds_at(t):
     [("slow piece", True, False), ("dance piece", True, False), ("silence", False, True), ("rain", False, False)],
 )
 def test_scenes_are_what_they_are(name, music, silence):
-    middles = [(scene.start_s + scene.end_s) / 2 for scene in demo_scenes() if scene.name == name]
+    middles = [(scene.start_s + scene.end_s) / 2 for scene in list_demo_scenes() if scene.name == name]
     assert middles
     for middle in middles:
         assert kinds_at(middle)[1:] == (music, silence), f"{name} at {middle} s"
 
 
 def test_noise_is_not_speech():
-    rain = next(scene for scene in demo_scenes() if scene.name == "rain")
+    rain = next(scene for scene in list_demo_scenes() if scene.name == "rain")
     assert not kinds_at((rain.start_s + rain.end_s) / 2)[0]
 
 

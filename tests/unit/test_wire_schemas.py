@@ -10,7 +10,7 @@ import pytest
 from streamseg import __version__
 from streamseg.wire import events as e
 from streamseg.wire import requests as r
-from streamseg.wire.schemas import make_asyncapi, make_event_schema, make_event_schemas
+from streamseg.wire.schemas import make_asyncapi_document, make_event_schema, make_event_schemas
 
 TEXT, NUMBER, INTEGER = {"type": "string"}, {"type": "number"}, {"type": "integer"}
 
@@ -54,7 +54,7 @@ CLIENT_OPS = ["identify", "request"]
 
 
 def asyncapi() -> dict:
-    return make_asyncapi("radio.example:8765", secure=True)
+    return make_asyncapi_document("radio.example:8765", secure=True)
 
 
 def definition(name: str) -> dict:
@@ -143,7 +143,7 @@ def test_the_asyncapi_document_but_for_its_components():
             },
         },
     }
-    plain = make_asyncapi("localhost:80", secure=False)
+    plain = make_asyncapi_document("localhost:80", secure=False)
     assert plain["servers"] == {"here": {"host": "localhost:80", "protocol": "ws"}}
 
 

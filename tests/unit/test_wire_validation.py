@@ -5,11 +5,11 @@ from __future__ import annotations
 import jsonschema
 import pytest
 
-from streamseg.wire.schemas import make_asyncapi
+from streamseg.wire.schemas import make_asyncapi_document
 
 
 def accepts(op: str, d: object, **fields: object) -> bool:
-    components = make_asyncapi("radio.example:8765", secure=True)["components"]
+    components = make_asyncapi_document("radio.example:8765", secure=True)["components"]
     schema = {**components["messages"][op]["payload"], "components": components}
     return jsonschema.Draft202012Validator(schema).is_valid({"op": op, "d": d, **fields})
 

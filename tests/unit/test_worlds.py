@@ -11,7 +11,7 @@ from streamseg.errors import SourceNotFoundError
 from streamseg.evaluation.checkerboard import HALF_S, NEAR_S, detect_texture_boundaries
 from streamseg.evaluation.tracks import step_to_time_without_gaps
 from streamseg.evaluation.worlds import find_world_folders
-from streamseg.sources.demo_programme import demo_scenes
+from streamseg.sources.demo_programme import list_demo_scenes
 from tools.command import run
 
 
@@ -53,7 +53,7 @@ class TestCheckerboard:
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory, programme):
     folder = tmp_path_factory.mktemp("worlds")
-    true = [(scene.start_s, scene.end_s) for scene in demo_scenes()]
+    true = [(scene.start_s, scene.end_s) for scene in list_demo_scenes()]
     wrong = [(0.0, 12.0), (12.0, 31.0), (31.0, true[-1][1])]
     for name, spans in (("easy", true), ("hopeless", wrong)):
         (folder / name).mkdir()

@@ -32,7 +32,7 @@ def collect_alarms(path, settings):
             tenth = item.sample_rate // 10
             for at in range(0, len(item.samples), tenth):
                 piece = item.samples[at : at + tenth]
-                alarms.push(loudness.push(piece))
+                alarms.push_loudness(loudness.push(piece))
                 t += len(piece) / item.sample_rate
                 raised += [
                     (event.data.since, t)

@@ -140,7 +140,7 @@ def main() -> None:
     for name, world in measure_worlds(model).items():
         print(
             name,
-            {title: round(diagram.error, 3) for title, diagram in make_reliability_diagrams(world).items()},
+            {title: round(diagram.calibration_error, 3) for title, diagram in make_reliability_diagrams(world).items()},
             flush=True,
         )
     model.save(asked.out)

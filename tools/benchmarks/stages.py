@@ -22,15 +22,15 @@ REST = "python between the stages"
 VERBS = {
     "resampling": [(Resampler, "push"), (Resampler, "flush")],
     "loudness and true peak": [(LoudnessMeter, "push")],
-    "alarms": [(AlarmDetector, "push"), (AlarmDetector, "take_events_until")],
+    "alarms": [(AlarmDetector, "push_loudness"), (AlarmDetector, "take_events_until")],
     "features": [(FeatureExtractor, "push")],
     "texture": [(TextureExtractor, "push")],
     "boundary classifier and tracker": [
         (BoundaryClassifier, "push"),
         (BoundaryTracker, "push"),
-        (BoundaryTracker, "settle_pending"),
+        (BoundaryTracker, "confirm_or_retract_pending"),
     ],
-    "refinement": [(BoundaryRefiner, "push"), (BoundaryRefiner, "refine_boundary")],
+    "refinement": [(BoundaryRefiner, "store_frames"), (BoundaryRefiner, "refine_boundary")],
     "sound class": [(SoundClassifier, "push")],
     "sections and labels": [
         (SectionTracker, "push"),

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from streamseg.blocks import Block
 from streamseg.errors import StreamsegError
-from streamseg.sources import AudioFileSource, PlaybackSource
+from streamseg.sources import AudioFileSource, PacedSource
 from streamseg.sources.decoder import MEMORY_BYTES
 from tools.command import command
 from tools.hostile.files import RECIPES, Corpus, playlist
@@ -185,7 +185,7 @@ def close_blocked(folder: Path, corpus: Corpus, args: argparse.Namespace) -> tup
             took_s = measure_interrupt(path)
         else:
             source = AudioFileSource(path)
-            played = PlaybackSource(source, "pipe") if rng.random() < 0.5 else source
+            played = PacedSource(source, "pipe") if rng.random() < 0.5 else source
             closed_at = [0.0]
 
             def close() -> None:

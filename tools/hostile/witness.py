@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from streamseg.blocks import Block
-from streamseg.sources import AudioFileSource, PlaybackSource
+from streamseg.sources import AudioFileSource, PacedSource
 
 SETTLED = 250  # files after which growth is counted
 
@@ -31,7 +31,7 @@ class Witness(threading.Thread):
 
     def run(self) -> None:
         while not self.ending.is_set():
-            source = PlaybackSource(AudioFileSource(self.path), "witness")
+            source = PacedSource(AudioFileSource(self.path), "witness")
             at = 0
             for item in source:
                 if isinstance(item, Block):

@@ -130,7 +130,7 @@ class Feed:
         self.asked.append(("finish",))
         self.publish(self.talker.stop())
 
-    def reset(self) -> None:
+    def request_new_epoch(self) -> None:
         self.asked.append(("reset",))
         self.publish(self.talker.stop("reset"))
         self.begin()
@@ -143,7 +143,7 @@ class Feed:
         self.asked.append(("name", label, name, by))
         self.publish(e.Event(label, e.LabelNamed(label=label, name=name, by=by)))
 
-    def set_sensitivity(self, sensitivity: float) -> None:
+    def set_next_epoch_sensitivity(self, sensitivity: float) -> None:
         self.asked.append(("set", sensitivity))
 
     def acknowledge_alarm(self, alarm: e.AlarmKind, by: str) -> None:
@@ -176,7 +176,7 @@ async def run(arguments: argparse.Namespace) -> None:
             for feed in feeds:
                 feed.step()
                 if feed.talker.random.random() < arguments.reset_chance:
-                    feed.reset()
+                    feed.request_new_epoch()
             due += 1 / arguments.steps_per_s
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
         for feed in feeds:

@@ -77,7 +77,7 @@ def check(actions: list, conn: ServerProtocol, found: dict) -> None:
             case JoinStreamsAction(streams=streams, resume=resume):
                 assert set(streams) <= {"mic", "line"}
                 assert set(resume) <= set(streams)
-                conn.send_identified("s", {})
+                conn.make_identified_actions("s", {})
             case _:
                 raise AssertionError(action)
 

@@ -36,8 +36,8 @@ from streamseg.evaluation.thresholds import (
     choose_policies,
     compute_boundary_probabilities,
     run_boundary_tracker,
-    score_candidate_policies,
     score_policy,
+    score_policy_grid,
 )
 from streamseg.evaluation.timeliness import TimelinessCounts, measure_timeliness, summarise_timeliness
 from streamseg.evaluation.tracks import TrackTexture, extract_texture
@@ -169,7 +169,7 @@ def main() -> None:
     factor, tables = calibrate_prior(
         models[0], tracks, [compute_boundary_probabilities(track, models[k]) for track, k in fold_of.items()], recipe
     )
-    policies = choose_policies(score_candidate_policies(tracks, tables, models[0], settings))
+    policies = choose_policies(score_policy_grid(tracks, tables, models[0], settings))
     for policy in policies:
         sys.stdout.write(f"{score_policy(tracks, tables, models[0], tuple(policy), settings)}\n")
     fitted = {"prior": np.array(CLOSE_LOOK_NEGATIVE_SHARE * factor), "policies": policies}

@@ -26,7 +26,7 @@ from streamseg.engine.sound_class.window_features import (
     N_STATISTICS,
     TOTAL_FRAMES,
     WINDOW_FRAMES,
-    describe_window,
+    compute_window_features,
 )
 from streamseg.evaluation import sound_class_scores
 from streamseg.evaluation.annotations import AnnotatedFile, find_annotated_files, read_spans
@@ -66,7 +66,7 @@ def describe_programme(file: AnnotatedFile, frames: NDArray[np.float64]) -> Trai
     windows = len(frames) // WINDOW_FRAMES
     features = np.empty((windows, N_STATISTICS))
     for i in range(windows):
-        describe_window(padded[i * WINDOW_FRAMES : i * WINDOW_FRAMES + TOTAL_FRAMES], features[i])
+        compute_window_features(padded[i * WINDOW_FRAMES : i * WINDOW_FRAMES + TOTAL_FRAMES], features[i])
     t = ((np.arange(windows * WINDOW_FRAMES) + 0.5) * HOP + (FRAME - HOP) / 2) / ENGINE_RATE
     span_of_frame = np.searchsorted([span.start for span in file.segments], t, side="right") - 1
     classes = np.array([sound_class_scores.TRUTH_CLASSES[span.label][:2] for span in file.segments], np.float32)
@@ -171,13 +171,13 @@ def _score_held_out(
     for i, file in enumerate(files):
         others = [k for k in range(len(files)) if k != i] or [i]
         calibrated = calibrate_network(networks[i], [log_odds[k] for k in others], [targets[k] for k in others])
-        scored.append(sound_class_scores.ScoredProgramme(file.segments, predict_sound_class(frames[i], calibrated)))
+        scored.append(sound_class_scores.ProgrammeToScore(file.segments, predict_sound_class(frames[i], calibrated)))
         sys.stderr.write(f"{file.audio.stem}: {_format_summary(scored[-1:])}\n")
     sys.stderr.write(f"held out: {_format_summary(scored)}\n")
     return calibrate_network(network, log_odds, targets)
 
 
-def _format_summary(programmes: list[sound_class_scores.ScoredProgramme]) -> str:
+def _format_summary(programmes: list[sound_class_scores.ProgrammeToScore]) -> str:
     return "; ".join(f"{what} {value}" for what, value, _ in sound_class_scores.summarise_sound_class(programmes))
 
 

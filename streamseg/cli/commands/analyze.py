@@ -107,7 +107,7 @@ def iterate_events_and_print_summary(session: Session) -> Iterator[Envelope]:
 
     summary, start = EventSummary(), time.perf_counter()
     for envelopes in terminal.iterate_and_show_status(session):
-        summary.push(envelopes)
+        summary.add_events(envelopes)
         yield from envelopes
     if session.failure and not session.progress.t:
         raise session.failure

@@ -48,22 +48,22 @@ def command(
     from streamseg.cli import serving, terminal
     from streamseg.cli.summary import EventSummary
     from streamseg.live import Session
-    from streamseg.sources import PlaybackSource
-    from streamseg.sources.demo_programme import DemoProgramme, demo_scenes
+    from streamseg.sources import PacedSource
+    from streamseg.sources.demo_programme import DemoProgramme, list_demo_scenes
 
     settings = settings_from_options(profile, changes, lookahead, sensitivity)
-    scenes = demo_scenes()
+    scenes = list_demo_scenes()
     terminal.stdout.print(
         f"programme: {', '.join(f'{terminal.format_clock(scene.start_s)} {scene.name}' for scene in scenes)}"
     )
     with terminal.show_busy("composing the programme"):
         programme = DemoProgramme()
-    source = PlaybackSource(programme, programme.name, fast=fast)
+    source = PacedSource(programme, programme.name, fast=fast)
     session = Session("demo", source, settings, telemetry=True)
     summary, boundary_times = EventSummary(), list[float]()
 
     def print_events(_: Session, envelopes: list[Envelope]) -> None:
-        summary.push(envelopes)
+        summary.add_events(envelopes)
         boundary_times.extend(_confirmed_times(envelopes))
         terminal.print_event_lines(envelopes)
 
@@ -84,7 +84,7 @@ def command(
     hits = sum(any(abs(t - true_t) <= _HIT_TOLERANCE_S for t in boundary_times) for true_t in true_times)
     false_alarms = len(boundary_times) - hits
     terminal.stdout.print(f"found {hits} of {len(true_times)} changes, {false_alarms} where there was none; {summary}")
-    serving.raise_failures([session])
+    serving.raise_session_failures([session])
 
 
 def _confirmed_times(envelopes: list[Envelope]) -> list[float]:

@@ -64,10 +64,10 @@ def command(
     from rich.table import Table
 
     from streamseg.cli import terminal
-    from streamseg.cli.extras import require_extra
+    from streamseg.cli.extras import convert_missing_module_errors
     from streamseg.cli.paths import collect_inputs, decide_replacing_outputs
 
-    with require_extra("evaluation"):
+    with convert_missing_module_errors("evaluation"):
         from streamseg.evaluation import evaluate_folder, worlds
         from streamseg.evaluation.annotations import find_annotated_files, list_sound_and_annotation_files
 

@@ -78,6 +78,6 @@ def command(
         serving.run_and_print_sessions([session], options)
         return
     screen = LiveScreen(source.name)
-    serving.run_sessions([session], screen.show_events, options, screen.show_address)
-    screen.close()
-    serving.raise_failures([session])
+    serving.run_sessions([session], screen.show_events, options, screen.set_page_url)
+    screen.draw_final_state_and_print_summary()
+    serving.raise_session_failures([session])

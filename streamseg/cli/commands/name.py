@@ -29,8 +29,8 @@ def command(
     """
     from streamseg.cli import terminal
     from streamseg.client.control import send_request
-    from streamseg.wire.label_names import normalise_name
+    from streamseg.wire.label_names import check_and_normalise_name
 
-    name = normalise_name(name)
+    name = check_and_normalise_name(name)
     response = send_request(address, "name", stream=stream, token=token, label=label, name=name)
     terminal.stderr.print(f"{response['stream']}: {label} is called {name} now")

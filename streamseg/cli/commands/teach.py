@@ -53,5 +53,5 @@ def command(
         raise UsageError("no recording was given; give a FILE, or --forget")
     fingerprint = teach_jingle(store, name, file, start_s, end_s)
     terminal.stderr.print(
-        f"learned {fingerprint.name!r} from its first {fingerprint.duration_s:.1f} s; stored in {store.path}"
+        f"learned {fingerprint.name!r} from its first {fingerprint.compared_duration_s:.1f} s; stored in {store.path}"
     )

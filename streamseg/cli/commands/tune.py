@@ -49,11 +49,11 @@ def command(
     from rich.table import Table
 
     from streamseg.cli import terminal
-    from streamseg.cli.extras import require_extra
+    from streamseg.cli.extras import convert_missing_module_errors
     from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.engine.models.loader import load_boundary_model
 
-    with require_extra("evaluation"):
+    with convert_missing_module_errors("evaluation"):
         from streamseg.evaluation.annotations import list_sound_and_annotation_files
         from streamseg.evaluation.tune import MIN_FILES_FOR_TREES, MIN_HOURS_FOR_TREES, tune_model
 

@@ -38,8 +38,8 @@ def command(
     ] = None,
 ) -> None:
     """Print the events of a server while they happen; after a lost connection it resumes and misses none."""
-    from streamseg.cli.subscription_printer import print_subscription
+    from streamseg.cli.subscription_printer import print_subscribed_events
     from streamseg.client.subscription import subscribe as subscribe_to
 
     subscription = subscribe_to(address, streams=stream, subscribe=subscribe, token=token)
-    asyncio.run(print_subscription(subscription, as_json=json, until_stopped=until_stopped))
+    asyncio.run(print_subscribed_events(subscription, as_json=json, until_stopped=until_stopped))

@@ -69,7 +69,7 @@ class ClassifierTables(NamedTuple):
 
 
 class CandidateFeaturesAndScores(NamedTuple):
-    """The features and the log-odds of a change of the boundary candidates at one texture vector: one for each age.
+    """Each boundary candidate's features, and the log-odds that the sound changed there; one candidate for each age.
 
     F: features. A: ages, in vectors; 1 is that of the newest vector.
     """
@@ -126,11 +126,11 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
     offsets = tables.offsets
     for s in range(SPACES):
         running_sums.compare_newest_vector(s, offsets[s], offsets[s + 1], tables.gammas[s], state)
-        running_sums.update_block_sums(s, state)
+        running_sums.add_newest_to_block_sums(s, state)
     for b in range(len(PENALTIES)):
-        running_sums.update_optimal_partitioning(b, state)
-    running_sums.update_diagonal_sums(state)
-    running_sums.update_past_matches(state)
+        running_sums.extend_optimal_partitioning(b, state)
+    running_sums.extend_diagonal_sums(state)
+    running_sums.add_newest_to_past_matches(state)
     state.glance_probability[n + 1] = 0.0
     state.n[0] = n + 1
 
@@ -163,7 +163,7 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
 
 
 class CandidateScorer:
-    """Computes features and log-odds of a change for recent texture vectors, one for each of the model's ages."""
+    """Computes, for texture vectors of the model's ages (vectors back), features and the log-odds of a change there."""
 
     def __init__(self, model: BoundaryModel) -> None:
         """model: projection, class directions, ages and trees."""
@@ -200,7 +200,7 @@ class CandidateScorer:
         return self._candidates.features
 
     def push(self, vector: Floats) -> Floats:
-        """Process the next texture vector, float64 (VECTOR_DIMS,); return the log-odds of a change at each age.
+        """Process the next texture vector, float64 (VECTOR_DIMS,); return log-odds of a change, one for each age.
 
         Returned is float64 (ages,). Entry k is of the candidate `ages[k]` vectors back, -inf where there is none. The
         next push overwrites the returned array, and `features`. The vector is one that `TextureExtractor` returned.

@@ -15,7 +15,7 @@ from streamseg.engine.boundaries.feedback import (
     FeedbackModel,
 )
 from streamseg.engine.boundaries.refinement import BoundaryRefiner
-from streamseg.engine.boundaries.sensitivity import adapt_gate_to_sensitivity
+from streamseg.engine.boundaries.sensitivity import lower_gate_at_high_sensitivity
 from streamseg.engine.boundaries.tracker import BoundaryDecision, BoundaryTracker
 from streamseg.engine.features.texture import HOP_FRAMES
 from streamseg.engine.models.weights import BoundaryModel
@@ -57,7 +57,7 @@ class BoundaryDetector:
         timeline: the caller advances it by each frame and step before it pushes that here. feedback: learned from
         listeners, None for nothing. min_confirmation_delay_s: the least time from a boundary to its confirmation.
         """
-        self._model, self._feedback = adapt_gate_to_sensitivity(model, settings), feedback
+        self._model, self._feedback = lower_gate_at_high_sensitivity(model, settings), feedback
         self._timeline = timeline
         self._tracker = BoundaryTracker(settings, model, min_confirmation_delay_s)
         self.restart()
@@ -70,28 +70,28 @@ class BoundaryDetector:
     def restart(self) -> None:
         """Start again after a long gap: delete all candidates and frames, and continue the numbering of boundaries.
 
-        Provisional boundaries are deleted without a decision: call `settle_pending` before.
+        Provisional boundaries are deleted without a decision: call `confirm_or_retract_pending` before.
         """
         self._classifier = BoundaryClassifier(self._model)
         self._corrector = FeedbackCorrector(self._model.ages, self._feedback)
         self._tracker.restart()
-        self.start_stretch()
+        self.continue_after_gap()
 
-    def start_stretch(self) -> None:
-        """Delete the stored feature frames after a gap in the sound, so that only later frames locate boundaries."""
+    def continue_after_gap(self) -> None:
+        """Delete the feature frames stored before a gap in the sound: they must not locate boundaries after the gap."""
         self._refiner = BoundaryRefiner(self.lookback_s)
 
-    def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Store the next feature frames, shape (n, COLUMNS_TOTAL), from which boundaries are located exactly later."""
-        self._refiner.push(frames)
+    def store_frames(self, frames: NDArray[np.float64]) -> None:
+        """Store the next feature frames, shape (n, COLUMNS_TOTAL); `push` locates boundaries exactly in them."""
+        self._refiner.store_frames(frames)
 
     def push(self, vector: NDArray[np.float64]) -> list[LocatedDecision]:
         """Process the next texture vector, shape (VECTOR_DIMS,); return new decisions about boundaries, often none."""
         probabilities = self._corrector.push(vector, self._classifier.push(vector))
         return [self._locate(decision) for decision in self._tracker.push(probabilities)]
 
-    def confirm_boundary_at_jingle(self, t: float, probability: float, name: str) -> list[LocatedDecision]:
-        """Confirm a boundary at stream time t, in seconds, where the jingle `name` starts; return the decisions.
+    def confirm_boundary_at_jingle(self, t: float, probability: float, jingle_name: str) -> list[LocatedDecision]:
+        """Confirm a boundary at stream time t, in seconds, where a jingle starts; return the new decisions.
 
         probability: that the jingle is there, 0 to 1. Returns no decision when a boundary at or after that step is
         confirmed already.
@@ -100,20 +100,19 @@ class BoundaryDetector:
         for decision in self._tracker.confirm_boundary(self._timeline.nearest_step(t), probability):
             if decision.state == "confirmed":
                 decided_t = self._timeline.decision_time
-                decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=name))
+                decisions.append(LocatedDecision(decision, t, decided_t, _JINGLE_UNCERTAINTY_S, jingle=jingle_name))
             else:
                 decisions.append(self._locate(decision))
         return decisions
 
-    def settle_pending(self) -> list[LocatedDecision]:
-        """Confirm or retract all provisional boundaries, at the stream's end or before a long gap; return decisions."""
-        return [self._locate(decision) for decision in self._tracker.settle_pending()]
+    def confirm_or_retract_pending(self) -> list[LocatedDecision]:
+        """Confirm or retract each provisional boundary at the end or before a long gap; return the decisions."""
+        return [self._locate(decision) for decision in self._tracker.confirm_or_retract_pending()]
 
     def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
-        """Return the likeliest boundary candidate near a listener's mark at stream time t, in seconds, or None.
+        """Return the likeliest stored candidate near a listener's mark at stream time t (s), None if there is none.
 
-        verdict: of the listener; it determines how many seconds before and after t are searched. None is
-        returned if no candidate is stored there.
+        verdict: of the listener; it determines how many seconds before and after t are searched.
         """
         before_s, after_s = MARK_TOLERANCE_S[verdict]
         first, last = self._timeline.nearest_step(t - before_s), self._timeline.nearest_step(t + after_s)

@@ -112,7 +112,7 @@ class FeedbackCorrector:
         self._age = np.zeros(_HISTORY_STEPS, np.int64)
 
     def push(self, vector: NDArray[np.float64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Process the next texture vector; return the candidates' probabilities, corrected, shape (ages,); 0 stays 0.
+        """Process the next texture vector; return the probabilities, corrected by the model, shape (ages,); 0 stays 0.
 
         vector: shape (VECTOR_DIMS,). probabilities: of the classifier, shape (ages,).
         """

@@ -38,13 +38,13 @@ N_PER_CLASS: Final = 2 * len(_CLASS_SPANS)
 
 @subkernel
 def write_novelty(
-    candidate: int, end: int, space: int, start: int, stop: int, state: RunningSums, out: Floats, at: int
+    candidate: int, end: int, space: int, first_dim: int, end_dim: int, state: RunningSums, out: Floats, at: int
 ) -> None:
     """Write to `out` how much the texture vectors before and after the candidate differ in one feature space.
 
-    These are N_NOVELTY numbers. space: index, which selects the sums; start, stop: its dimensions. For each span: the
-    similarity within the span before the candidate and within that after it, less that between them (Foote 2000); that
-    between them; the distance of their means. Then the similarity within [candidate, end), and how much better the
+    These are N_NOVELTY numbers. space: index that selects sums; first_dim, end_dim: its dimensions. For each span:
+    the similarity within the span before the candidate and within that after it, less that between them (Foote 2000);
+    that between them; the distance of their means. Then the similarity within [candidate, end), and how much better the
     candidate splits the last vectors than the places around it.
     """
     age = end - candidate
@@ -59,12 +59,12 @@ def write_novelty(
         sums_before = state.totals[candidate - p]
         per_f, per_p = 1.0 / f, 1.0 / p
         even = odd = 0.0
-        for d in range(start, stop - 1, 2):  # every space has an even number of dimensions
+        for d in range(first_dim, end_dim - 1, 2):  # every space has an even number of dimensions
             step = (sums_after[d] - sums_here[d]) * per_f - (sums_here[d] - sums_before[d]) * per_p
             even += step * step
             step = (sums_after[d + 1] - sums_here[d + 1]) * per_f - (sums_here[d + 1] - sums_before[d + 1]) * per_p
             odd += step * step
-        out[at + 2] = np.sqrt((even + odd) / (stop - start))
+        out[at + 2] = np.sqrt((even + odd) / (end_dim - first_dim))
         at += 3
     out[at] = state.sums[space, candidate] / (age * age)
     if candidate >= SPLIT_REACH:
@@ -83,7 +83,7 @@ def write_novelty(
 
 @subkernel
 def write_optimal_partitioning(candidate: int, end: int, state: RunningSums, out: Floats, at: int) -> int:
-    """Write to `out` how clearly the optimal partitioning has a change at the candidate; return the index after these.
+    """Write to `out` how clearly the optimal partitioning has a change at the candidate; return the next index.
 
     Five features per penalty: the cost with the last change at the candidate, less that of the best; what the change
     gains; how near the candidate the best path has a change, and for how long it has had it; the length of the section

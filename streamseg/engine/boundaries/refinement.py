@@ -51,8 +51,8 @@ class BoundaryRefiner:
         self._frames = RowBuffer(_N_REFINEMENT_COLUMNS, capacity, np.float32)
         self._frames_pushed = 0
 
-    def push(self, frames: NDArray[np.float64]) -> None:
-        """Store the next feature frames, shape (n, COLUMNS_TOTAL)."""
+    def store_frames(self, frames: NDArray[np.float64]) -> None:
+        """Store the next feature frames, shape (n, COLUMNS_TOTAL), for `refine_boundary`; drop those too old for it."""
         self._frames.extend(len(frames))[:] = frames[:, _REFINEMENT_COLUMNS]
         self._frames_pushed += len(frames)
 

@@ -131,12 +131,12 @@ def drop_old_vectors(state: RunningSums) -> None:
 
 
 @subkernel
-def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state: RunningSums) -> None:
-    """Write to `state` how similar the newest texture vector is to each of the last five minutes, in one feature space.
+def compare_newest_vector(space: int, first_dim: int, end_dim: int, gamma: float, state: RunningSums) -> None:
+    """Write to `state` how similar the newest texture vector is to those of the last 5 minutes, in one feature space.
 
     Written, to `newest_similarity_sums[space]`, is the running sum of the similarities, oldest first. The newest vector
     is at index n, which does not count it yet, here and in the functions below. space: PROJECTION, TEXTURE, HARMONY or
-    LEVEL. start, stop: the dimensions of that space. gamma: scale of the mean squared difference over the dimensions.
+    LEVEL. first_dim, end_dim: the dimensions of that space. gamma: scale of the mean squared difference.
 
     The similarity is the rational quadratic kernel (Rasmussen & Williams 2006, eq. 4.19) with exponent 4: it has the
     shape of the Gaussian, a longer tail, and costs a division instead of an exponential.
@@ -146,12 +146,12 @@ def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state
     distance, row = state.distance[lowest:n], state.newest_similarity_sums[space]
     for j in range(len(distance)):
         distance[j] = 0.0
-    for d in range(start, stop):
+    for d in range(first_dim, end_dim):
         past, newest = state.vectors[d, lowest:n], state.vectors[d, n]
         for j in range(len(past)):
             difference = past[j] - newest
             distance[j] += difference * difference
-    scale = np.float32(gamma / (4.0 * (stop - start)))
+    scale = np.float32(gamma / (4.0 * (end_dim - first_dim)))
     for j in range(len(distance)):
         similarity = np.float32(1.0) / (np.float32(1.0) + scale * distance[j])
         similarity *= similarity
@@ -165,7 +165,7 @@ def compare_newest_vector(space: int, start: int, stop: int, gamma: float, state
 
 
 @subkernel
-def update_block_sums(space: int, state: RunningSums) -> None:
+def add_newest_to_block_sums(space: int, state: RunningSums) -> None:
     """Add the newest texture vector's similarities, in one feature space, to the similarity sums around each candidate.
 
     These are the sums within the span before the candidate, between that and the span after it, and within the span
@@ -199,11 +199,11 @@ def update_block_sums(space: int, state: RunningSums) -> None:
 
 
 @subkernel
-def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
+def extend_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
     """Extend the optimal partitioning (the segmentation of least cost) at one penalty to the newest texture vector.
 
     Also updates, for each change of the best path, the vector at which it appeared. penalty_index: index in PENALTIES.
-    Killick, Fearnhead & Eckley (2012), eq. 5, over the vectors of the horizon. Call it after `update_block_sums`.
+    Killick, Fearnhead & Eckley (2012), eq. 5, over the horizon. Call it after `add_newest_to_block_sums`.
     """
     e = state.n[0] + 1
     sums, best, previous, since = (
@@ -240,8 +240,8 @@ def update_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
 
 
 @subkernel
-def update_diagonal_sums(state: RunningSums) -> None:
-    """Extend, for each lag of 0 to 599 vectors, the running sum of the similarities of texture vectors that far apart.
+def extend_diagonal_sums(state: RunningSums) -> None:
+    """Add, for each lag of 0 to 599 vectors, the similarity of the newest vector and the one so much earlier to a sum.
 
     Each sum runs along a diagonal of the similarities, one in harmony and one in the whole texture.
     """
@@ -258,8 +258,8 @@ def update_diagonal_sums(state: RunningSums) -> None:
 
 
 @subkernel
-def update_past_matches(state: RunningSums) -> None:
-    """Update, by the newest texture vector, how similar the sound after recent candidates is to each earlier window.
+def add_newest_to_past_matches(state: RunningSums) -> None:
+    """Add the similarity of the newest texture vector and each earlier window to the match sums of recent candidates.
 
     Recent: of the last MATCH_AGE vectors. Windows: MATCH_WIDTHS vectors wide, one begins every MATCH_STRIDE vectors.
     """

@@ -49,12 +49,13 @@ def shift_thresholds(thresholds: NDArray[np.float64], shift: float) -> NDArray[n
     return np.array(shifted_thresholds).reshape(thresholds.shape)
 
 
-def adapt_gate_to_sensitivity(model: BoundaryModel, settings: Settings) -> BoundaryModel:
-    """Return the model with a gate (log-odds below which the first trees reject a candidate) that fits the sensitivity.
+def lower_gate_at_high_sensitivity(model: BoundaryModel, settings: Settings) -> BoundaryModel:
+    """Return the model, its gate (log-odds that candidates must reach) lowered if sensitivity is over .5.
 
-    At a sensitivity above .5 the gate is lowered by as much as the thresholds; otherwise the same model is returned. A
-    candidate that the gate rejects is never confirmed, so the gate must fall with the thresholds. It does not rise with
-    them, so that the probability of a candidate depends on the setting no more than necessary.
+    The first trees reject candidates below the gate, which is lowered by as much as the thresholds; at .5 or less the
+    same model is returned. A candidate that the gate rejects is never confirmed, so the gate must fall with the
+    thresholds. It does not rise with them, so that the probability of a candidate depends on the setting no more than
+    necessary.
     """
     shift = compute_threshold_shift(settings)
     return replace(model, gate=model.gate + shift) if shift < 0.0 else model

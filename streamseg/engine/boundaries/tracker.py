@@ -108,7 +108,7 @@ class BoundaryTracker:
         """
         return self._confirm_step(step, probability) if self._last_confirmed_step < step < self._step else []
 
-    def settle_pending(self) -> list[BoundaryDecision]:
+    def confirm_or_retract_pending(self) -> list[BoundaryDecision]:
         """Confirm or retract every provisional boundary at the end of the sound; return the decisions in order of time.
 
         At a sensitivity of .5, one is confirmed if its probability is .5 or more.
@@ -127,7 +127,7 @@ class BoundaryTracker:
     def restart(self) -> None:
         """Start again after a long gap: delete all candidates, and continue the numbering of boundaries.
 
-        Provisional boundaries are deleted without a decision: call `settle_pending` before.
+        Provisional boundaries are deleted without a decision: call `confirm_or_retract_pending` before.
         """
         self._step = self._last_confirmed_step = 0
         self._pending = []
@@ -229,7 +229,7 @@ def _calibrate_probability(probability: float, calibration: NDArray[np.float64])
 
 
 def compute_confirmation_thresholds(model: BoundaryModel, lookahead_s: float, oldest_age: int) -> NDArray[np.float64]:
-    """Return the probability that a candidate needs to be confirmed, for each age, in texture vectors, from 0 on.
+    """Return the least probability at which a candidate is confirmed, for each age from 0 to `oldest_age`, in vectors.
 
     lookahead_s: the setting; it selects one of the model's policies. Returns shape (oldest_age + 1,); 2 at an age
     at which no candidate is confirmed.

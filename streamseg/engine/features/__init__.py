@@ -37,7 +37,7 @@ class FeatureExtractor:
         """
         pending = int(self._state["counts"][0, 0])
         out = np.empty((max(0, (pending + len(samples) - FRAME) // HOP + 1), COLUMNS_TOTAL))
-        spectrum.push_samples(samples, _FEATURE_TABLES, self._state, self._scratch, out)
+        spectrum.write_feature_rows(samples, _FEATURE_TABLES, self._state, self._scratch, out)
         return out
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from streamseg.engine.features.texture import TextureExtractor
 Floats: TypeAlias = NDArray[np.float64]
 
 
-class FramesAndVector(NamedTuple):
-    """Successive feature frames, and the texture vector (summary of the last second) that ends with the last frame.
+class FramesUpToTextureVector(NamedTuple):
+    """Feature frames, and the texture vector (summary of the last second) that ends with the last frame, or None.
 
     frames: shape (n, COLUMNS_TOTAL), n > 0. vector: shape (VECTOR_DIMS,), or None when none ends with the last frame.
     """
@@ -49,7 +49,7 @@ class FrontEnd:
             self._loudness = LoudnessMeter(self._sample_rate, samples.shape[1])
         return self._loudness.push(samples)
 
-    def push(self, samples: Samples) -> list[FramesAndVector]:
+    def push(self, samples: Samples) -> list[FramesUpToTextureVector]:
         """Process the next samples; return the feature frames and texture vectors that can now be computed.
 
         samples: shape (n, channels), at the source's rate. Returns the frames in order of time, cut after each frame
@@ -57,17 +57,17 @@ class FrontEnd:
         """
         return self._describe(self._resampler.push(samples))
 
-    def flush(self) -> list[FramesAndVector]:
+    def flush(self) -> list[FramesUpToTextureVector]:
         """Return the feature frames and texture vectors of the last samples, as `push` does; call once, at the end."""
         return self._describe(self._resampler.flush())
 
-    def _describe(self, mono: Samples) -> list[FramesAndVector]:
+    def _describe(self, mono: Samples) -> list[FramesUpToTextureVector]:
         frames = self._features.push(mono)
-        spans: list[FramesAndVector] = []
+        spans: list[FramesUpToTextureVector] = []
         begin = 0
         for last, vector in self._texture.push(frames):
-            spans.append(FramesAndVector(frames[begin : last + 1], vector))
+            spans.append(FramesUpToTextureVector(frames[begin : last + 1], vector))
             begin = last + 1
         if begin < len(frames):
-            spans.append(FramesAndVector(frames[begin:], None))
+            spans.append(FramesUpToTextureVector(frames[begin:], None))
         return spans

@@ -41,7 +41,7 @@ def _add_periodicity_sums(onset: NDArray[np.float64], peaks: NDArray[np.float64]
 
 
 def compute_periodicity(onset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlate half a second of onset strength with that 0.19 to 3 s before; return a value per lag, then the energy.
+    """Return the correlation of half a second of onset strength with that 0.19 to 3 s before, per lag, then its energy.
 
     Returns float64 (PERIODICITY_DIMS,), lags in whole frames; the energy is that of the half second. onset:
     float64 (PERIODICITY_FRAMES,), onset strength of the last frames, dB, 0 before the first one.

@@ -50,7 +50,7 @@ def make_lag_costs() -> Floats:
 
 
 def make_folding_weights() -> Floats:
-    """Make the weights with which `autocorrelate` folds the power spectrum to half the length, float64 (3, END_BIN).
+    """Make weights that fold a power spectrum to half its length for `compute_autocorrelation`, (3, END_BIN).
 
     Rows: of a bin at its place; of a bin at its mirror image; in the first odd lag.
     """
@@ -61,7 +61,7 @@ def make_folding_weights() -> Floats:
 
 
 @subkernel
-def autocorrelate(
+def compute_autocorrelation(
     power: Floats, folding: Floats, folded_power: Floats, spectrum: Complexes, correlation: Floats
 ) -> None:
     """Compute the autocorrelation of a frame from its power spectrum and write lags 0 to END_LAG to `correlation`.
@@ -106,13 +106,13 @@ def estimate_pitch(
 ) -> None:
     """Estimate the pitch of a frame; write f0 (Hz, 0 if unvoiced) and voicing (0 to 1) to `out`, the frame's row.
 
-    power, folding: see `autocorrelate`. lag_tables: float64 (2, END_LAG + 1), rows from
+    power, folding: see `compute_autocorrelation`. lag_tables: float64 (2, END_LAG + 1), rows from
     `make_inverse_window_autocorrelation` and `make_lag_costs`.
-    folded_power, spectrum, correlation: scratch, see `autocorrelate`. loudest_db: float64 (1,), state, level of the
-    loudest recent frame. out: the frame's RMS is written already.
+    folded_power, spectrum, correlation: scratch, see `compute_autocorrelation`. loudest_db: float64 (1,), state, level
+    of the loudest recent frame. out: the frame's RMS is written already.
     """
     loudest_db[0] = max(out[RMS], loudest_db[0] - FADE_DB)
-    autocorrelate(power, folding, folded_power, spectrum, correlation)
+    compute_autocorrelation(power, folding, folded_power, spectrum, correlation)
     out[F0] = 0.0
     out[VOICING] = 0.0
     if correlation[0] < MIN_AUTOCORRELATION:

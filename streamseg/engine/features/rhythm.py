@@ -187,8 +187,10 @@ def estimate_beat_phase(past: Floats, period: float) -> float:
 
 
 @subkernel
-def update_rhythm(rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats) -> None:
-    """Read the onset strength of this frame from `out`; write onset, tempo (bpm), confidence and beat phase to `out`.
+def write_onset_tempo_and_beat(
+    rises: Floats, correlation: Floats, cosines: Floats, state: Floats, frame: int, out: Floats
+) -> None:
+    """Update `state` with the onset strength in `out`; write onset, tempo (bpm), its confidence, beat phase to `out`.
 
     Onset is 0 or 1; tempo is 0 if none is found.
 

@@ -18,9 +18,9 @@ from streamseg.engine.features.contrast import write_contrast
 from streamseg.engine.features.filterbanks import BINS, DB, FLOOR, Floats, Ints, Records, Samples
 from streamseg.engine.features.fourier import compute_power_spectrum
 from streamseg.engine.features.pitch import estimate_pitch
-from streamseg.engine.features.rhythm import update_rhythm
+from streamseg.engine.features.rhythm import write_onset_tempo_and_beat
 from streamseg.engine.features.spectral_shape import write_spectral_shape
-from streamseg.engine.features.tuning import STEPS_PER_SEMITONE, update_tuning
+from streamseg.engine.features.tuning import STEPS_PER_SEMITONE, estimate_tuning
 from streamseg.engine.kernels import kernel, subkernel
 from streamseg.settings import FRAME, HOP
 
@@ -74,7 +74,7 @@ def measure_hop(history: Floats, at: int, hop: Floats) -> None:
 
 
 @subkernel
-def write_level(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
+def write_level_and_zero_crossings(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
     """Write a frame's RMS level (dB of full scale, at least -100) and zero crossings per sample to the row `out`.
 
     history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the result of `measure_hop` for each hop of the
@@ -126,7 +126,7 @@ def sum_bands(power: Floats, first: Ints, offset: Ints, weights: Floats, begin: 
 
 
 @subkernel
-def write_timbre(bands: Floats, dct: Floats, previous_db: Floats, frame: int, out: Floats) -> None:
+def write_timbre_and_onset_strength(bands: Floats, dct: Floats, previous_db: Floats, frame: int, out: Floats) -> None:
     """Compute log-mel (dB), MFCC and onset strength (dB) from mel-band power; write all to `out`, the frame's row.
 
     Onset strength is the mean rise of the mel bands since the frame before, 0 in the first frame.
@@ -192,7 +192,7 @@ def compute_tuned_chroma(
 
 
 @kernel
-def push_samples(samples: Samples, tables: Records, state: Records, scratch: Records, out: Floats) -> None:
+def write_feature_rows(samples: Samples, tables: Records, state: Records, scratch: Records, out: Floats) -> None:
     """Process the next mono samples; write one row of features to `out` for each frame that is now complete.
 
     samples: float32 (n,). tables, state, scratch: records of `kernel_memory.py`, shape (1,). out: float64 (frames,
@@ -212,13 +212,13 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
         if counts[PENDING_SAMPLES] < FRAME:
             return
         row, frame = out[row_number], counts[FRAMES]
-        write_level(history, s["hops"][:], frame, row)
+        write_level_and_zero_crossings(history, s["hops"][:], frame, row)
         compute_power_spectrum(
             history, t["window"][:], t["twiddles"][:], t["joining_twiddles"][:], w["passes"][:], power
         )
         compute_magnitudes(power, magnitude)
         sum_bands(power, first, offset, weights, zero, first.size, bands)
-        write_timbre(bands, t["dct"][:], s["previous_mel_db"][:], frame, row)
+        write_timbre_and_onset_strength(bands, t["dct"][:], s["previous_mel_db"][:], frame, row)
         compute_chroma(bands[MEL_BANDS:], t["pitch_class"][:], row[CHROMA : CHROMA + 12])
         write_spectral_shape(
             magnitude, power, t["bins"][:], clamped_power, clamped_power.view(np.int64), w["chunk_sums"][:], row
@@ -228,11 +228,13 @@ def push_samples(samples: Samples, tables: Records, state: Records, scratch: Rec
             power, t["lag_tables"][:], t["folding"][:], w["folded_power"][:], w["half_spectrum"][:],
             w["correlation"][:], s["loudest_db"][:], row,
         )  # fmt: skip
-        step = update_tuning(magnitude, frame, s["tuning"][:], row)
+        step = estimate_tuning(magnitude, frame, s["tuning"][:], row)
         compute_tuned_chroma(
             power, tuned_first, tuned_offset, tuned_weights, t["tuned_class"][:], t["tuned_start"][:], step, bands, row
         )
-        update_rhythm(s["rises"][:], s["onset_correlation"][:], t["tempo_cosines"][:], s["rhythm"][:], frame, row)
+        write_onset_tempo_and_beat(
+            s["rises"][:], s["onset_correlation"][:], t["tempo_cosines"][:], s["rhythm"][:], frame, row
+        )
         for i in range(FRAME - HOP):
             history[i] = history[u(i + HOP)]
         counts[PENDING_SAMPLES] -= HOP

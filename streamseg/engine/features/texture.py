@@ -124,7 +124,7 @@ class TextureExtractor:
 
 
 def standardise_texture(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standardise raw texture vectors: return the standard deviations from the training corpus's mean, clipped to ±5.
+    """Return texture vectors standardised by the mean and standard deviation of the training corpus, clipped to ±5.
 
     raw: float64 (…, STANDARDISED_DIMS). Returns the same shape.
     """

@@ -45,7 +45,7 @@ STATE_SIZE: Final = 6
 
 
 class TunedFilterBanks(NamedTuple):
-    """One filter bank with the chroma bands for 11 tunings in succession, -0.5 to 0.5 semitones from A = 440 Hz.
+    """One filter bank with the chroma bands of 11 tunings, -0.5 to 0.5 semitones from A = 440 Hz, one after the other.
 
     pitch_classes: int64 (bands,), 0 = C. starts: int64 (STEPS_PER_SEMITONE + 2,), the index of each tuning's first
     band, then the number of bands.
@@ -68,11 +68,11 @@ def make_tuned_filter_banks() -> TunedFilterBanks:
 
 
 @subkernel
-def update_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
-    """Update the tuning estimate with a frame; write the cents to `out`; return the tuning for chroma in 0.1 semitones.
+def estimate_tuning(magnitude: Floats, frame: int, state: Floats, out: Floats) -> int:
+    """Update the tuning estimate with a frame; write cents to `out`; return which tuned chroma bands to use, -5 to 5.
 
     The tuning is that of the last seconds, -50 to 50 cents from A = 440 Hz; the last estimate stays where nothing tonal
-    sounds. The returned tuning, of the chroma bands to use, is -5 to 5.
+    sounds. The number returned is the tuning of the bands in tenths of a semitone.
 
     A partial's frequency comes from its peak and the larger neighbour, exact for a sine under the Hann window
     (Grandke 1983). magnitude: float64 (BINS or more,). frame: the frame's number. state: float64

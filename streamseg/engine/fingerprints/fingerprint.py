@@ -31,7 +31,7 @@ _MIN_LEVEL_DB: Final = -60.0
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What the matcher compares with the stream to find a jingle: how the jingle's spectrum changes over time.
+    """A description of how the spectrum of a jingle changes over time, by which the matcher finds it in a stream.
 
     name: of the jingle. rows: int16 (n, ROW_WIDTH), one for every ROW_HOP frames.
     """
@@ -40,21 +40,21 @@ class Fingerprint:
     rows: FingerprintRows
 
     def to_bytes(self) -> bytes:
-        """Return the fingerprint, without its name, as bytes that `fingerprint_from_bytes` reads."""
+        """Encode the fingerprint as bytes, without its name; `fingerprint_from_bytes` decodes them."""
         return pack_arrays(rows=self.rows[:, : 2 * BANDS].astype(np.int8))
 
     @property
-    def duration_s(self) -> float:
-        """Length of the part of the jingle that is compared with the stream, in seconds, at most 8."""
+    def compared_duration_s(self) -> float:
+        """Length of the part of the jingle that is compared with the stream, from its start, in seconds; at most 8."""
         return len(self.rows) * ROW_HOP / FRAMES_PER_SECOND
 
 
 def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
-    """Compute the fingerprint of a jingle from its samples, mono at 22,050 Hz.
+    """Compute the fingerprint of a jingle from its samples (mono, 22,050 Hz); raise UsageError if unusable.
 
     sound: float32 (samples,); at most the first MAX_DURATION_S are used. Its start is the time that
     the matcher finds.
-    Raises UsageError when the sound is too short or too quiet to be recognised.
+    Unusable: too short, too quiet, or too steady to be recognised.
     """
     frames = FeatureExtractor().push(sound)[: round(MAX_DURATION_S * FRAMES_PER_SECOND), LOG_MEL]
     if len(frames) < MIN_DURATION_S * FRAMES_PER_SECOND:
@@ -75,7 +75,7 @@ def make_fingerprint(name: str, sound: NDArray[np.float32]) -> Fingerprint:
 
 
 def fingerprint_from_bytes(name: str, content: bytes) -> Fingerprint:
-    """Decode a fingerprint from the bytes of `Fingerprint.to_bytes`, and give it this name.
+    """Decode a fingerprint from the bytes that `Fingerprint.to_bytes` returned; `name` becomes its name.
 
     Raises UsageError when `content` is something else or of another version.
     """

@@ -24,7 +24,10 @@ _MAX_CONFIRMATION_DELAY_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class DetectedJingle:
-    """A jingle found in the stream. t: its start, stream seconds. probability: that it is there, 0 to 1."""
+    """A jingle found in the stream: its name, the stream time of its start, and the probability that it is there.
+
+    t: seconds. probability: 0 to 1.
+    """
 
     name: str
     t: float
@@ -32,7 +35,7 @@ class DetectedJingle:
 
 
 class JingleStartDetector:
-    """Detects, from feature frames, where the jingles among the named sounds start in the stream."""
+    """Detects the jingles that a user taught, from feature frames: which jingle starts at which stream time."""
 
     def __init__(self, named_sounds: NamedSounds) -> None:
         """Prepare for the named sounds of kind `cue`. Raises UsageError if another version of streamseg stored one."""
@@ -41,22 +44,22 @@ class JingleStartDetector:
         )
         self._detections: list[DetectedJingle] = []
         # No boundary is confirmed sooner, because a confirmed one cannot move to a jingle that is detected later.
-        self.min_confirmation_delay_s = min(_MAX_CONFIRMATION_DELAY_S, self._matcher.detection_delay_from_start_s)
-        self.start_stretch(0.0)
+        self.min_confirmation_delay_s = min(_MAX_CONFIRMATION_DELAY_S, self._matcher.max_detection_delay_from_start_s)
+        self.continue_after_gap(0.0)
 
-    def start_stretch(self, start: float) -> None:
-        """Continue at stream time `start`, in seconds, after a gap; no jingle is found across the gap."""
+    def continue_after_gap(self, start: float) -> None:
+        """Continue after a gap, with frames from stream time `start` (seconds) on; no jingle is found across a gap."""
         self._start = start
-        self._matcher.start_stretch()
+        self._matcher.continue_after_gap()
 
     def push(self, frames: NDArray[np.float64]) -> None:
-        """Process feature frames, shape (n, COLUMNS_TOTAL); `take_detections` returns the jingles found in them."""
+        """Search for jingles in the next feature frames, shape (n, COLUMNS_TOTAL); `take_detections` returns them."""
         for match in self._matcher.push(frames):
             t = self._start + match.start_frame * HOP / ENGINE_RATE
             probability = 1.0 / (1.0 + math.exp(_EVEN_SCORE - match.score))
             self._detections.append(DetectedJingle(match.name, round(t, 6), probability))
 
     def take_detections(self) -> list[DetectedJingle]:
-        """Remove and return the jingles detected since the last call."""
+        """Return the jingles detected since the last call, and forget them."""
         detections, self._detections = self._detections, []
         return detections

@@ -52,7 +52,10 @@ _NEVER: Final = -(10**9)  # a frame before every other
 
 
 class TemplateArrays(NamedTuple):
-    """The T templates (whole jingles or their first seconds) that the matcher searches for, with M rows in all."""
+    """The templates that the matcher searches for: fingerprint rows of whole jingles or of their first seconds.
+
+    T: number of templates. M: number of their rows.
+    """
 
     rows: FingerprintRows  # int16 (M, ROW_WIDTH), one template after the other
     first_row: Ints  # int64 (T + 1,) index of each template's first row; M
@@ -64,7 +67,10 @@ class TemplateArrays(NamedTuple):
 
 
 class MatcherState(NamedTuple):
-    """What the matcher stores between frames: newest frames, R newest fingerprint rows, state of T searched parts."""
+    """What the matcher stores between frames: newest frames and fingerprint rows, and each template's pending match.
+
+    R: number of fingerprint rows. T: number of templates.
+    """
 
     mel_db: Floats  # float64 (LAGS[-1] + 1, BANDS + 1) ring of the newest frames, by frame number
     lagged_db: Floats  # float64 (len(LAGS), BANDS + 1) scratch
@@ -192,7 +198,7 @@ class _Template(NamedTuple):
 
 
 class JingleMatch(NamedTuple):
-    """A taught jingle that was found in the stream: its name, the frame where it starts, and how sure the match is.
+    """A match of a jingle in the stream: name of the jingle, number of the frame where it starts, score of the match.
 
     start_frame: counted from the start of the stretch. score: standard deviations beyond chance.
     """
@@ -203,7 +209,10 @@ class JingleMatch(NamedTuple):
 
 
 class FingerprintMatcher:
-    """Finds, from feature frames, where jingles with the given fingerprints start. Can be pickled between pushes."""
+    """Compares feature frames of a stream with the fingerprints of jingles, and finds where the jingles start.
+
+    Can be pickled between pushes.
+    """
 
     def __init__(self, fingerprints: tuple[Fingerprint, ...]) -> None:
         """Start a stretch in which all these fingerprints are searched for."""
@@ -224,11 +233,14 @@ class FingerprintMatcher:
             wait_count=np.zeros(n, np.int64),
             is_match=np.zeros(n, np.int64),
         )
-        self.start_stretch()
+        self.continue_after_gap()
 
     @property
-    def detection_delay_from_start_s(self) -> float:
-        """Longest time from a jingle's start to its detection, in seconds, if no sound covers it; 0 without jingles."""
+    def max_detection_delay_from_start_s(self) -> float:
+        """Longest time, over all jingles, from the start of a jingle to its detection, in seconds; 0 without jingles.
+
+        It takes longer where another sound covers the jingle.
+        """
         soonest: dict[int, int] = {}
         for template, wait in zip(self._templates, self._arrays.wait_steps, strict=True):
             rows = len(template.rows) + int(wait)
@@ -237,14 +249,14 @@ class FingerprintMatcher:
             return 0.0
         return ROW_HOP * max(soonest.values()) / FRAMES_PER_SECOND + FRAME / ENGINE_RATE
 
-    def start_stretch(self) -> None:
-        """Continue after a gap: count frames from 0 again, and discard matches that are not yet certain."""
+    def continue_after_gap(self) -> None:
+        """Prepare for frames after a gap: count frames from 0 again, and discard matches that are not certain yet."""
         self._frame = 0
         self._last_start = [_NEVER] * len(self._fingerprints)
         self._state.wait_count[:] = -1
 
     def push(self, frames: Floats) -> list[JingleMatch]:
-        """Process feature frames, float64 (n, COLUMNS_TOTAL); return the jingle matches that are now certain."""
+        """Search the next feature frames, float64 (n, COLUMNS_TOTAL); return the jingle matches that became certain."""
         matches: list[JingleMatch] = []
         at = 0 if self._templates else len(frames)
         while at < len(frames):

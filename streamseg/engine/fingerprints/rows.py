@@ -26,7 +26,7 @@ LOG_MEL = COLUMNS["log_mel"]
 
 @kernel
 def compute_fingerprint_row(mel_db: Floats, lagged_db: Floats, out: FingerprintRows) -> None:
-    """Write the fingerprint row of one frame to `out`: how the frame's mel bands changed since earlier frames.
+    """Compute the fingerprint row of one frame, how its mel bands changed since earlier frames; write it to `out`.
 
     The row is the quantised change of the difference between neighbouring mel bands, over each of LAGS.
 

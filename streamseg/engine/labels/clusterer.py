@@ -20,7 +20,7 @@ MAX_SECTIONS_PER_LABEL = 4  # stored, pinned ones not counted
 
 
 class SimilarityIndex(Protocol):
-    """Interface: stores items in numbered slots and computes the log-odds that two items are the same."""
+    """Interface of a store: keeps items in numbered slots and computes the log-odds that two items are the same."""
 
     def store(self, slot: int, x: Any) -> None:
         """Store the item x in the slot with this number, in place of the item stored there before, if any."""
@@ -36,10 +36,11 @@ class SimilarityIndex(Protocol):
 
 
 class EuclideanIndex:
-    """Compares vectors, given as dicts {dimension: number} as in river, by their RMS distance.
+    """Stores vectors in numbered slots and computes, from their distance, the log-odds that two are the same.
 
-    The log-odds fall linearly from 4 at distance 0 to 0 at `radius`. The keys of the first vector are the dimensions:
-    other keys are ignored, missing ones are 0.
+    A vector is a dict {dimension: number}, as in river. The distance is the RMS difference; the
+    log-odds fall linearly from 4 at distance 0 to 0 at `radius`. The keys of the first vector are the dimensions: other
+    keys are ignored, missing ones are 0.
     """
 
     def __init__(self, radius: float) -> None:
@@ -126,12 +127,12 @@ class SectionClusterer(base.Clusterer):
         return self._mean_by_label(self._similarity.log_odds(x, list(self._labels)))
 
     def create_label(self) -> int:
-        """Return a new label number, under which no section is stored yet."""
+        """Return an unused label number; `store_section` then stores sections under it."""
         self._labels_created += 1
         return self._labels_created - 1
 
     def store_section(self, x: Any, label: int, *, is_pinned: bool = False) -> int:
-        """Store section x under a label, in place of an old section if storage is full; return the number of the slot.
+        """Store section x under a label; return its slot. If the store or the label is full, replace an old section.
 
         is_pinned: whether the section is never replaced.
         """
@@ -165,9 +166,10 @@ class SectionClusterer(base.Clusterer):
         return [slot for slot, other in self._labels.items() if other == label]
 
     def log_odds_between_labels(self, label: int) -> dict[int, float]:
-        """Return {other: log-odds that the labels `label` and `other` are the same}, the mean over stored sections.
+        """Return {other: log-odds that `label` and `other` are the same sound}, for the other labels.
 
-        A label is missing if the index left out all of its sections for any section of `label`.
+        The log-odds are the mean over their stored sections. A label is missing if the index left out all of its
+        sections for any section of `label`.
         """
         slots = self.slots_of_label(label)
         others = [slot for slot, other in self._labels.items() if other != label]

@@ -108,7 +108,7 @@ class SectionDescriptor:
     cluster_votes: dict[int, int] = field(default_factory=dict)
 
     def push(self, vectors: Floats, clusters: Iterable[int | None] = ()) -> None:
-        """Add the section's next texture vectors, float64 (n, VECTOR_DIMS), to the statistics.
+        """Add the section's next texture vectors, float64 (n, VECTOR_DIMS), and their clusters to the statistics.
 
         clusters: the cluster of each vector, None for a vector without one; empty when there is no clusterer.
         """
@@ -182,12 +182,12 @@ class SectionDescriptor:
 def restore_descriptor(
     n_vectors: int, mean: NDArray[Any], std: NDArray[Any], window_means: NDArray[Any], chroma_progression: NDArray[Any]
 ) -> SectionDescriptor:
-    """Make a section descriptor from the stored statistics of an earlier one.
+    """Make a section descriptor from the stored statistics of an earlier one; raise ValueError if they are invalid.
 
     n_vectors: texture vectors of the section. mean, std: (VECTOR_DIMS,). window_means: (n, STANDARDISED_DIMS), one row
     for each stored window. chroma_progression: (n_chroma_steps, 12).
 
-    Raises ValueError when shapes or values are not those of a descriptor.
+    Invalid: shapes or values that no descriptor has.
     """
     shapes = (mean.shape, std.shape, window_means.shape[1:], chroma_progression.shape[1:])
     if (
@@ -208,10 +208,7 @@ def restore_descriptor(
 
 
 def descriptor_from_bytes(content: bytes) -> SectionDescriptor:
-    """Decode a section descriptor from the result of `SectionDescriptor.to_bytes`.
-
-    Raises ValueError when the content is something else.
-    """
+    """Decode a section descriptor from bytes of `SectionDescriptor.to_bytes`; raise ValueError for other bytes."""
     try:
         arrays = unpack_arrays(content)
         return restore_descriptor(

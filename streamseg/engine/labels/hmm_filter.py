@@ -17,7 +17,9 @@ _MIN_LOG_ODDS, _MAX_LOG_ODDS = -50.0, 12.0  # observations are clipped to these
 
 
 class LabelHmmFilter:
-    """Computes the probability of each label for a section, from the log-odds of the labels and from earlier labels.
+    """Computes the probability of each label for a section, from how the section sounds and from the labels before it.
+
+    How it sounds is given as log-odds of the labels; which labels follow each other is learned from earlier sections.
 
     self_transition: weight of the prior of a self-transition, in transitions.
     return_probability: prior probability that a section has a label that was seen before, with the weight of
@@ -41,7 +43,10 @@ class LabelHmmFilter:
         self._belief: dict[int, float] = {}
 
     def compute_prior_probabilities(self, labels: set[int]) -> dict[int, float]:
-        """Return {label: probability that the next section will have this label}, for `labels` and NEW_LABEL."""
+        """Return {label: probability that the next section has this label}, before it is observed.
+
+        For each of `labels`, and for NEW_LABEL.
+        """
         if not labels:
             return {NEW_LABEL: 1.0}
         return_probability = self._probability_of_return(len(labels))
@@ -60,9 +65,9 @@ class LabelHmmFilter:
         return {NEW_LABEL: 1.0 - return_probability, **returns}
 
     def compute_posterior_probabilities(self, label_log_odds: dict[int, float]) -> dict[int, float]:
-        """Return {label: probability that the observed section has this label}, for the labels given and NEW_LABEL.
+        """Return {label: probability that the section has this label}, from the prior probabilities and the log-odds.
 
-        Combines the prior probabilities with what was observed. label_log_odds: {label: log-odds that the section has
+        For each label in `label_log_odds`, and for NEW_LABEL. label_log_odds: {label: log-odds that the section has
         it}; a label that is missing is impossible.
         """
         prior = self.compute_prior_probabilities(set(label_log_odds))
@@ -79,7 +84,7 @@ class LabelHmmFilter:
         return {label: weight / total for label, weight in weights.items()}
 
     def record_section(self, posterior: dict[int, float], label: int, previous: int | None) -> None:
-        """Learn that a section got `label` and that the section before had the label `previous` (None: there was none).
+        """Count that a section got `label` after a section with the label `previous` (None: it is the first section).
 
         posterior: the result of `compute_posterior_probabilities` for this section; the next prior is computed from it.
         """
@@ -113,7 +118,7 @@ class LabelHmmFilter:
             self._belief[into] = self._belief.get(into, 0.0) + self._belief.pop(label)
 
     def forget_transitions_except(self, labels: set[int]) -> None:
-        """Forget the transitions from or to any label that is not in `labels`."""
+        """Delete the counts of transitions from or to labels that are not in `labels`."""
         self._transition_counts = {
             key: count for key, count in self._transition_counts.items() if key[0] in labels and key[1] in labels
         }

@@ -17,7 +17,7 @@ from streamseg.settings import Settings
 
 
 class LabelMatcher(Protocol):
-    """Interface: stores labelled sections and computes the log-odds that another section belongs to each label."""
+    """Interface of a store of labelled sections: computes the log-odds that another section has each of the labels."""
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -27,13 +27,14 @@ class LabelMatcher(Protocol):
     def labels(self) -> set[int]:
         """The label numbers that a section can be matched with."""
 
-    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of the current cluster, or None
-        while the matcher has no clusters.
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Learn from the next texture vector; return the number of its cluster, None if there are no clusters.
+
+        vector: shape (VECTOR_DIMS,).
         """
 
     def can_label(self, descriptor: SectionDescriptor) -> bool:
-        """Return whether the section with this descriptor can get a label, an existing or a new one."""
+        """Return whether this matcher can choose a label, an existing or a new one, for this section."""
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
         """Return {label: log-odds that the section has this label}; very unlikely labels are left out."""
@@ -42,7 +43,7 @@ class LabelMatcher(Protocol):
         """Store a section under `label_or_new`, or under a new label if that is NEW_LABEL; return the label number."""
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge `label` into another label of the same sound and return the other label; None if there is none.
+        """Merge `label` into another label that means the same sound; return the other label, None if there is none.
 
         prior_log_odds: returns the log-odds to add for another label, given its number.
         """

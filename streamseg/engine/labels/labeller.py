@@ -44,15 +44,15 @@ class LabelEstimate:
 
 @dataclass(frozen=True, slots=True)
 class LabelCorrection:
-    """A correction: a closed section now has the label `label` instead of `previous`; both are letters."""
+    """A later change of the label of a closed section, from `previous` to `label`; both are letters."""
 
     section_id: str
     label: str
     previous: str
 
 
-class LabelResult(NamedTuple):
-    """The estimated label of a closed section, and corrections of the labels of earlier sections."""
+class LabelWithCorrections(NamedTuple):
+    """The label estimate of a section that closed, and corrections of the labels of sections that closed before it."""
 
     estimate: LabelEstimate
     corrections: list[LabelCorrection]
@@ -76,7 +76,7 @@ class _ClosedSection:
 
 
 class SectionLabeller:
-    """Assigns labels (A, B, …) to the sections of a stream, in order; a section that returns has the same label."""
+    """Assigns labels (A, B, …) to the sections of a stream; a section that returns gets the same label again."""
 
     def __init__(self, settings: Settings, model: LabelModel, named_sounds: NamedSounds) -> None:
         """named_sounds: the sections among them are recognised by name; those that cannot be decoded are skipped."""
@@ -92,19 +92,20 @@ class SectionLabeller:
         self._previous_label: int | None = None
         self._recent_sections: deque[_ClosedSection] = deque(maxlen=_MAX_RECENT_SECTIONS)
 
-    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector, shape (VECTOR_DIMS,); return the number of the current cluster, or None
-        while the matcher has no clusters.
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Learn from the next texture vector; return the number of its cluster, None if there are no clusters.
+
+        vector: shape (VECTOR_DIMS,).
         """
-        return self._matcher.push_vector(vector)
+        return self._matcher.assign_cluster(vector)
 
     def estimate_label(self, descriptor: SectionDescriptor) -> LabelEstimate:
         """Estimate the label of a section in progress, from its descriptor so far; nothing is stored or learned."""
         posterior = self._filter.compute_posterior_probabilities(self._matcher.label_log_odds(descriptor))
         return self._make_estimate(self._choose_label(descriptor, posterior), posterior)
 
-    def label_closed_section(self, descriptor: SectionDescriptor, section_id: str, end: float) -> LabelResult:
-        """Choose the label of a closed section, store the section; return the label and corrections of recent labels.
+    def label_closed_section(self, descriptor: SectionDescriptor, section_id: str, end: float) -> LabelWithCorrections:
+        """Choose a closed section's label and store the section; return the label and corrections of earlier labels.
 
         end: of the section, stream seconds.
         """
@@ -112,7 +113,7 @@ class SectionLabeller:
         label = self._choose_label(descriptor, posterior)
         estimate = self._make_estimate(label, posterior)
         if label is None:
-            return LabelResult(estimate, [])
+            return LabelWithCorrections(estimate, [])
         label = self._matcher.store_section(descriptor, label)
         if label not in self._labels:
             self._labels[label] = _Label(label_letters(self._labels_created), created_at=end, last_seen=end)
@@ -123,7 +124,7 @@ class SectionLabeller:
         self._recent_sections.append(_ClosedSection(section_id, label))
         corrections = self._correct_recent_labels(end)
         self._forget_labels()
-        return LabelResult(estimate, corrections)
+        return LabelWithCorrections(estimate, corrections)
 
     def descriptor_of_label(self, letters: str) -> SectionDescriptor | None:
         """Return the descriptor of the latest section with the label `letters`; None when none is stored."""

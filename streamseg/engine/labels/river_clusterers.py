@@ -117,11 +117,10 @@ class StableClusterer:
         return self.cluster_of(vector)
 
     def cluster_of(self, vector: Floats) -> int | None:
-        """Return the cluster number of a vector, shape (d,); NOISE_CLUSTER for noise, None without clusters.
+        """Return the cluster number of a vector, shape (d,), without learning from it; NOISE_CLUSTER for noise.
 
-        Nothing is learned from the vector.
-
-        Noise is farther than two radii from every centre. Returns None also when the vector is not finite.
+        Returns None while there are no clusters, and when the vector is not finite. Noise is farther than two radii
+        from every centre.
         """
         if not self._centres or not np.isfinite(vector).all():
             return None

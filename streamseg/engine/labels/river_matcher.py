@@ -39,8 +39,8 @@ class RiverMatcher:
         """The label numbers of the sections stored so far."""
         return set(self._labels)
 
-    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
-        """Process the next texture vector; return the cluster number of the last window (2 s), None without clusters.
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Learn from the next texture vector; return the cluster of the last window (2 s), None without clusters.
 
         vector: shape (VECTOR_DIMS,). The last window: the latest complete group of WINDOW_STEPS vectors.
         """
@@ -56,7 +56,7 @@ class RiverMatcher:
         return self._majority_cluster(descriptor) != NOISE_CLUSTER
 
     def label_log_odds(self, descriptor: SectionDescriptor) -> dict[int, float]:
-        """Return {label: log-odds that the section has this label}, for labels that are clusters in the section."""
+        """Return {label: log-odds that the section has this label}, for labels that are clusters of its vectors."""
         votes = {cluster: n for cluster, n in descriptor.cluster_votes.items() if cluster != NOISE_CLUSTER}
         most = max(votes.values(), default=0)
         penalty = 0.0 if self._majority_cluster(descriptor) in self._labels else 2 * _MAJORITY_LOG_ODDS
@@ -67,13 +67,13 @@ class RiverMatcher:
         }
 
     def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
-        """Record and return the label of a section: `label_or_new`, or for NEW_LABEL the most frequent cluster."""
+        """Store that a section has `label_or_new`, or for NEW_LABEL its most frequent cluster; return this label."""
         label = self._majority_cluster(descriptor) if label_or_new == NEW_LABEL else label_or_new
         self._labels = [*(other for other in self._labels if other != label), label][-_MAX_LABELS:]
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Return None: no labels are merged here, because river's clusterer merges its clusters itself."""
+        """Do nothing and return None, because river's clusterer merges its clusters itself."""
         del label, prior_log_odds
         return None
 

@@ -31,15 +31,17 @@ class SongRoleClassifier:
         self.start_song()
 
     def start_song(self) -> None:
-        """Begin another song: forget all sections of the song before."""
+        """Forget all sections so far: the next section is the first one of another song."""
         self._label_counts: dict[str, int] = {}  # sections of each label
         self._levels: list[float] = []
         self._start: float | None = None
 
-    def classify_section(self, descriptor: SectionDescriptor, label: str, start: float, end: float) -> dict[str, float]:
-        """Add the next section to the song and return {role: probability that the section has this role}.
+    def add_and_classify_section(
+        self, descriptor: SectionDescriptor, label: str, start: float, end: float
+    ) -> dict[str, float]:
+        """Add the next section to the song; return {role: probability that the section has this role}.
 
-        Returns {}, and adds nothing, when the section begins more than 360 s after the song began.
+        Adds nothing and returns {} when the section begins more than 360 s after the song began.
 
         start, end: of the section, stream seconds.
         """
@@ -51,13 +53,13 @@ class SongRoleClassifier:
         return {role: float(weight) for role, weight in zip(ROLES, weights / weights.sum(), strict=True)}
 
     def merge_labels(self, label: str, into: str) -> None:
-        """Count the sections of `label` as sections of the label `into`."""
+        """Count all sections that were added with `label` as sections of the label `into`."""
         self._label_counts[into] = self._label_counts.get(into, 0) + self._label_counts.pop(label, 0)
 
     def add_section_and_compute_features(
         self, descriptor: SectionDescriptor, label: str, start: float, end: float
     ) -> Floats:
-        """Add a section to the song; return its features for the classification, shape (N_ROLE_FEATURES,).
+        """Add a section to the song; return the features from which its role is estimated, shape (N_ROLE_FEATURES,).
 
         start, end: of the section, stream seconds.
         """

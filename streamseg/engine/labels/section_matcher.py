@@ -18,7 +18,7 @@ _MERGE_LOG_ODDS = 2.0  # log-odds from which two labels are merged
 
 
 class SectionMatcher:
-    """Matches sections with labels, by comparison with stored sections of this run and named ones of earlier runs."""
+    """Matches a section with labels: compares it with stored sections of this run and named ones of earlier runs."""
 
     def __init__(self, model: LabelModel, capacity: int, named_sounds: NamedSounds) -> None:
         """capacity: maximum of stored sections, named ones not counted.
@@ -46,8 +46,8 @@ class SectionMatcher:
         """The label numbers of the stored sections."""
         return self._clusterer.labels
 
-    def push_vector(self, vector: NDArray[np.float64]) -> int | None:
-        """Return None: this matcher compares whole sections and assigns no clusters to vectors."""
+    def assign_cluster(self, vector: NDArray[np.float64]) -> int | None:
+        """Do nothing and return None: this matcher compares whole sections and has no clusters of vectors."""
         del vector
         return None
 
@@ -72,7 +72,7 @@ class SectionMatcher:
         return label
 
     def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
-        """Merge `label` into the label that is most likely its duplicate and return the latter; None if none is likely.
+        """Merge `label` into the label most likely to mean the same sound; return that label, None if none is likely.
 
         Only labels of this run count. A label is likely when the log-odds that both are the same are at least
         _MERGE_LOG_ODDS.

@@ -38,7 +38,7 @@ _COVERAGE = np.array([0.3, 0.6, 0.9])  # shares of the shorter section that a di
 
 
 class PreparedDescriptor(NamedTuple):
-    """A section descriptor, converted with one `LabelModel` to the arrays that `compute_comparison_features` compares.
+    """The arrays of one section that `compute_comparison_features` compares, made from its descriptor and a model.
 
     k: dimensions of the projection of the model.
     """
@@ -82,7 +82,7 @@ def _compute_nearest_distances(x: Singles, n: int, y: Singles, m: int, out: Floa
 
 
 def prepare_descriptor(descriptor: SectionDescriptor, model: LabelModel) -> PreparedDescriptor:
-    """Convert a section descriptor, with the projection of `model`, to the input of `compute_comparison_features`.
+    """Convert a section descriptor to the arrays that `compute_comparison_features` compares, with `model`.
 
     A section that is too short for a window gets its mean as the only window.
     """
@@ -262,11 +262,11 @@ def _compute_comparison(
 
 
 def compute_comparison_features(one: PreparedDescriptor, other: PreparedDescriptor) -> Floats:
-    """Compute the features of a pair of sections that show whether both sections are the same.
+    """Compute the distances and similarities of two sections, from which the log-odds that they are the same follow.
 
     The shorter section is compared with the longer one, whatever the order.
 
-    Returns float64 (N_COMPARISON_FEATURES,), from which `LabelModel` computes the log-odds that both are the same.
+    Returns float64 (N_COMPARISON_FEATURES,), to which the weights of `LabelModel` belong.
     """
     a, b = (one, other) if one.size[0] <= other.size[0] else (other, one)
     out = np.empty(N_COMPARISON_FEATURES)

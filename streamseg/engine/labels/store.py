@@ -60,21 +60,21 @@ class DescriptorStore:
         self._window_means[slot] = x.window_means
 
     def log_odds(self, x: SectionDescriptor, slots: list[int]) -> dict[int, float]:
-        """Return {slot: log-odds that section x and the section in that slot are the same}, for the nearest of `slots`.
+        """Return {slot: log-odds that x and the section in the slot are the same}, for the 8 most similar of `slots`.
 
         Only the MAX_COMPARISONS of the slots with the nearest centroids are compared.
         """
         return self._log_odds(prepare_descriptor(x, self._model), slots)
 
     def log_odds_between_slots(self, slot: int, slots: list[int]) -> dict[int, float]:
-        """Return {other: log-odds that the sections in `slot` and `other` are the same}, for the nearest of `slots`.
+        """Return {other: log-odds that `slot` and `other` hold the same section}, for the 8 most similar of `slots`.
 
         Only the MAX_COMPARISONS of `slots` with the nearest centroids are compared.
         """
         return self._log_odds(self._prepared_at(slot), slots)
 
     def descriptor_at(self, slot: int) -> SectionDescriptor:
-        """Return the descriptor of the section in a slot; some of its numbers were rounded to float16."""
+        """Return the section descriptor stored in a slot; some of its numbers are rounded to float16."""
         n_vectors, n_windows, steps = (int(n) for n in self._size[slot])
         if n_vectors < WINDOW_STEPS * n_windows:  # a section shorter than a window was compared by its mean
             n_windows = 0

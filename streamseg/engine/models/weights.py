@@ -18,7 +18,7 @@ IDENTITY_CALIBRATION = np.array([[1.0, 0.0], [1.0, 0.0]])  # of `BoundaryModel.c
 
 
 class TrainedArrays:
-    """Base class of the trained models: a dataclass of named arrays, with a hash and a method that saves it."""
+    """Base class of the trained models, each a dataclass of arrays: computes its hash and saves it to a file."""
 
     @property
     def hash(self) -> str:
@@ -29,10 +29,10 @@ class TrainedArrays:
         return digest.hexdigest()[:12]
 
     def save(self, path: Path, *, replace: bool = True) -> None:
-        """Write the model to the npz file `path`; the file appears only when it is complete.
+        """Write the model to the npz file `path`; raise UsageError if the file exists and `replace` is False.
 
-        `read_boundary_model` and `read_label_model` read its content. replace: whether an existing file may be
-        replaced. Raises OutputError, UsageError.
+        `read_boundary_model` and `read_label_model` read its content. The file appears only when it is
+        complete. Raises OutputError if it cannot be written.
         """
         arrays = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
         with write_atomically(path, replace=replace) as file:
@@ -41,7 +41,7 @@ class TrainedArrays:
 
 @dataclass(frozen=True, eq=False)
 class BoundaryModel(TrainedArrays):
-    """The weights of the boundary classifier: projection, sound-class directions, boosted trees, decision policies.
+    """The trained weights and thresholds by which the boundary classifier decides where the sound changes.
 
     projection: (TEXTURE_DIMS, k); vectors of one section lie close together in it.
     classes: (STANDARDISED_DIMS, c); directions that tell classes of sound apart.
@@ -79,7 +79,7 @@ class BoundaryModel(TrainedArrays):
 
 @dataclass(frozen=True, eq=False)
 class LabelModel(TrainedArrays):
-    """The weights of the section comparison, which gives the log-odds that two sections have the same label.
+    """The trained weights for comparing two sections: they give the log-odds that both sections have the same label.
 
     projection: (STANDARDISED_DIMS, k), of window means. codebook: (w, k), entries that cover all sounds.
     mean, std, weights: (N_COMPARISON_FEATURES,), standardisation and weights of the comparison features. bias: log-odds
@@ -113,27 +113,27 @@ _RENAMED_FIELDS = {
 ModelKind = TypeVar("ModelKind", bound=TrainedArrays)
 
 
-def read_boundary_model(content: bytes, name: str) -> BoundaryModel:
-    """Decode a boundary model from the content of a file that `BoundaryModel.save` wrote.
+def read_boundary_model(content: bytes, file_name: str) -> BoundaryModel:
+    """Decode a boundary model from the bytes that `BoundaryModel.save` wrote; raise UsageError for other bytes.
 
-    name: of the file, for the error message. Raises UsageError when the content is something else.
+    file_name: for the error message.
     """
-    return _read_arrays(BoundaryModel, content, name)
+    return _read_arrays(BoundaryModel, content, file_name)
 
 
-def read_label_model(content: bytes, name: str) -> LabelModel:
-    """Decode a label model from the content of a file that `LabelModel.save` wrote.
+def read_label_model(content: bytes, file_name: str) -> LabelModel:
+    """Decode a label model from the bytes that `LabelModel.save` wrote; raise UsageError for other bytes.
 
-    name: of the file, for the error message. Raises UsageError when the content is something else.
+    file_name: for the error message.
     """
-    return _read_arrays(LabelModel, content, name)
+    return _read_arrays(LabelModel, content, file_name)
 
 
-def _read_arrays(kind: type[ModelKind], content: bytes, name: str) -> ModelKind:
+def _read_arrays(kind: type[ModelKind], content: bytes, file_name: str) -> ModelKind:
     try:
         stored_arrays = {_RENAMED_FIELDS.get(key, key): array for key, array in unpack_arrays(content).items()}
         every_field = fields(kind)  # type: ignore[arg-type]
         names = [each.name for each in every_field if each.default_factory is MISSING or each.name in stored_arrays]
-        return kind(**{field_name: stored_arrays[field_name] for field_name in names})
+        return kind(**{name: stored_arrays[name] for name in names})
     except (ValueError, KeyError) as error:
-        raise UsageError(f"{name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None
+        raise UsageError(f"{file_name} is not a model of streamseg ({error}); make one with `streamseg tune`") from None

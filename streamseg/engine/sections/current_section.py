@@ -32,25 +32,26 @@ class CurrentSection:
 
     @property
     def id(self) -> str:
-        """Id of the section in events: `s-` and its number."""
+        """Id of the section in events: `s-` and its number, such as `s-3`."""
         return f"s-{self.number}"
 
     @property
     def label(self) -> str | None:
-        """The label estimated for this section; None before the first estimate."""
+        """The label estimated for this section; None before the first estimate, and while no label can be chosen."""
         return self.estimate.label if self.estimate else None
 
     @property
     def name(self) -> str | None:
-        """Name of the jingle at the start of the section, else the name of the section's label; None without both."""
+        """Name of the jingle that the section starts with, else the name of its label; None if it has neither."""
         if self.jingle is not None:
             return self.jingle
         return self.estimate.name if self.estimate else None
 
-    def add_vector(self, recent: RecentVectors, undecided_steps: int) -> None:
-        """Add the newest texture vector in `recent` to the section; the caller pushes the vector to `recent` before.
+    def add_newest_vector(self, recent: RecentVectors, undecided_steps: int) -> None:
+        """Add the newest vector in `recent` to the section; a vector that is old enough moves into `old_descriptor`.
 
-        undecided_steps: how many steps back a boundary may lie; older vectors are moved to the descriptor.
+        The caller pushes the vector to `recent` before. undecided_steps: how many steps back a boundary may lie; older
+        vectors surely belong to this section.
         """
         self.n_recent += 1
         self.n_vectors += 1
@@ -62,14 +63,14 @@ class CurrentSection:
                 self.old_descriptor.push(*recent.vectors_and_clusters(oldest, oldest + 1))
             self.n_recent -= 1
 
-    def describe(self, recent: RecentVectors, leave_out: int = 0) -> SectionDescriptor:
-        """Compute the descriptor of the section from its texture vectors, without the last `leave_out` ones.
+    def compute_descriptor(self, recent: RecentVectors, n_left_out: int = 0) -> SectionDescriptor:
+        """Compute the descriptor of the section from its texture vectors, without the last `n_left_out` of them.
 
         The edge at the beginning is left out too, as far as _MIN_VECTORS remain. recent: contains the last n_recent
         vectors of the section.
         """
         descriptor = self.old_descriptor.copy()
-        end = len(recent) - leave_out
+        end = len(recent) - n_left_out
         begin = len(recent) - self.n_recent
         begin += max(0, min(self.edge_left, end - begin - _MIN_VECTORS))
         descriptor.push(*recent.vectors_and_clusters(begin, end))

@@ -16,7 +16,7 @@ _NOVELTY_STEPS: Final = (16, 8)  # how many vectors are compared with how many a
 
 
 def measure_feature_distances(vectors: NDArray[np.float64], middle: int) -> FeatureDistances:
-    """Measure how much timbre, harmony, rhythm and level differ between the 8 s before row `middle` and the 8 s after.
+    """Return how much timbre, harmony, rhythm and level differ (0 to 1) between the 8 s before and after row `middle`.
 
     vectors: texture vectors, shape (n, VECTOR_DIMS). All distances are 0 if either side is empty. The distance of a
     group of features is 1 - exp(-m), m the mean square of the differences of its means: 0 for no difference, near 1 for
@@ -37,9 +37,9 @@ def measure_feature_distances(vectors: NDArray[np.float64], middle: int) -> Feat
 
 
 def measure_recent_change(vectors: NDArray[np.float64]) -> float:
-    """Measure how much the sound of the last 4 s differs from the 8 s before, in standard deviations of the texture.
+    """Return how much the sound of the last 4 s differs from the 8 s before, in standard deviations; 0 if too short.
 
-    vectors: texture vectors, shape (n, VECTOR_DIMS), the latest last. Returns 0 if they cover less than 12 s.
+    vectors: texture vectors, shape (n, VECTOR_DIMS), the latest last. Too short: less than 12 s.
     """
     n_before, n_after = _NOVELTY_STEPS
     if len(vectors) < n_before + n_after:

@@ -21,7 +21,7 @@ MIN_CORRELATION: Final = 0.6  # below, there is no key: noise, speech, drums
 
 @dataclass(frozen=True, slots=True)
 class KeyEstimate:
-    """An estimated musical key: name, place on the Camelot wheel, confidence.
+    """An estimated musical key: its name, its code on the Camelot wheel, and how well the sound fits it.
 
     name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with the profile of the key.
     """

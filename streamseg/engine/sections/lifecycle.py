@@ -58,7 +58,7 @@ def make_duration_report(start: float, end: float) -> Report:
 
 
 class SectionTracker:
-    """Labels the current section, closes it at a confirmed boundary, opens the next one, and makes the events."""
+    """Opens, labels and closes the sections of a stream, one after the other, and returns the events of each."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class SectionTracker:
         return dict(self._current.estimate.probabilities) if self._current.estimate else {}
 
     def descriptor_of_label(self, label: str) -> bytes | None:
-        """Return the descriptor of a label's latest section, bytes for `NamedSound.content`; None if none is stored."""
+        """Return the descriptor of a label's latest section, encoded for `NamedSound.content`; None without one."""
         descriptor = self._labels.descriptor_of_label(label)
         return descriptor.to_bytes() if descriptor else None
 
@@ -105,18 +105,18 @@ class SectionTracker:
         vector: shape (VECTOR_DIMS,). The event is made at the first estimate, and when a later one changes the label,
         its name, or whether it was seen before; else the list is empty.
         """
-        cluster = self._labels.push_vector(vector)
+        cluster = self._labels.assign_cluster(vector)
         if not np.isfinite(vector).all():  # one NaN would stay in the sums for ever
             vector = np.zeros_like(vector)
         self._recent.push(vector, cluster)
         self._step += 1
-        self._current.add_vector(self._recent, self._undecided_steps)
+        self._current.add_newest_vector(self._recent, self._undecided_steps)
         return self._update_estimate() if self._current.n_vectors in _ESTIMATE_AT_COUNTS else []
 
-    def measure_novelty(self, t: float) -> Novelty:
-        """Return the data of the event `novelty`: how much the sound changed in the last 4 s, and the current label.
+    def make_novelty_event(self, t: float) -> Novelty:
+        """Return the data of a `novelty` event: how much the sound changed in the last 4 s, and the current label.
 
-        t: stream time of the event, in seconds.
+        t: the time that the event states, stream seconds.
         """
         return Novelty(
             t=t,
@@ -136,7 +136,7 @@ class SectionTracker:
         *,
         at_end: bool = False,
     ) -> list[Event]:
-        """Return the events of a boundary decision; a confirmed boundary closes the current section and opens the next.
+        """Carry out a boundary decision and return its events; if confirmed, close the section and open the next one.
 
         t: of the boundary, stream seconds. decided_t: of the last sample that the decision depends on, stream seconds.
         uncertainty_s: standard deviation of t. jingle: name of the jingle that confirmed the boundary, None for none.
@@ -181,9 +181,9 @@ class SectionTracker:
         return [Event(boundary_id, confirmation), *closing_events]
 
     def name_section_by_jingle(self, jingle: str, t: float) -> list[Event]:
-        """Name the current section after a jingle that starts at t, stream seconds, if the section starts within 2.5 s.
+        """Give the current section the jingle's name if it starts within 2.5 s of stream time t; return the event.
 
-        Returns the event `section.updated`, or no event.
+        t: start of the jingle, seconds. The event is `section.updated`; the list is empty if the section is not named.
         """
         if abs(self._current.start - t) > _NAMED_WITHIN_S:
             return []
@@ -202,7 +202,7 @@ class SectionTracker:
         return events
 
     def start_section(self, start: float) -> None:
-        """Open a new section at stream time `start`, in seconds, after a long gap."""
+        """Open a new section, and begin a new song, at stream time `start`, in seconds, after a long gap."""
         self._sections_started += 1
         self._step = 0
         self._current = CurrentSection(number=self._sections_started, start=start)
@@ -215,7 +215,7 @@ class SectionTracker:
         self._current = section = CurrentSection(
             self._sections_started, start, n_recent=n_vectors, edge_left=self._edge_vectors, n_vectors=n_vectors
         )
-        section.estimate = estimate = self._labels.estimate_label(section.describe(self._recent))
+        section.estimate = estimate = self._labels.estimate_label(section.compute_descriptor(self._recent))
         return section, estimate
 
     def _close_current(
@@ -226,7 +226,7 @@ class SectionTracker:
         leave_out: vectors at the end that belong to the next section. Returns the section that closed, and the events.
         """
         section = self._current
-        descriptor = section.describe(self._recent, leave_out)
+        descriptor = section.compute_descriptor(self._recent, leave_out)
         corrections = list[LabelCorrection]()
         if descriptor.n_vectors > 0:
             section.estimate, corrections = self._labels.label_closed_section(descriptor, section.id, end)
@@ -261,7 +261,7 @@ class SectionTracker:
             self._roles.merge_labels(correction.previous, correction.label)
         if not section.label:
             return None, None
-        roles = self._roles.classify_section(descriptor, section.label, section.start, end)
+        roles = self._roles.add_and_classify_section(descriptor, section.label, section.start, end)
         if not roles:
             return None, None
         role = max(roles, key=roles.__getitem__)
@@ -270,7 +270,7 @@ class SectionTracker:
     def _update_estimate(self) -> list[Event]:
         """Estimate the current section's label again."""
         section, before = self._current, self._current.estimate
-        section.estimate = now = self._labels.estimate_label(section.describe(self._recent))
+        section.estimate = now = self._labels.estimate_label(section.compute_descriptor(self._recent))
         if before and (before.label, before.name, before.seen_before) == (now.label, now.name, now.seen_before):
             return []
         return [self._make_update()]

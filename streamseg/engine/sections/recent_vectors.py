@@ -15,10 +15,10 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class RecentVectors:
-    """Stores the newest texture vectors, each with its cluster number (None unless a clusterer of river is in use)."""
+    """Stores the newest texture vectors, up to a fixed number, each with the number of its cluster or None."""
 
     def __init__(self, capacity: int) -> None:
-        """capacity: how many vectors are stored; each further one replaces the oldest."""
+        """capacity: how many vectors are stored; each further one replaces the oldest. Only river assigns clusters."""
         self._rows = RowBuffer(VECTOR_DIMS, capacity)
         self._clusters: deque[int | None] = deque(maxlen=capacity)
 
@@ -39,7 +39,7 @@ class RecentVectors:
         return self._rows.rows[begin:end], list(self._clusters)[begin:end]
 
     def push(self, vector: Floats, cluster_number: int | None) -> None:
-        """Add a texture vector, shape (VECTOR_DIMS,), and the number of its cluster, None if it has none."""
+        """Store a texture vector, shape (VECTOR_DIMS,), and its cluster number or None; if full, drop the oldest."""
         self._rows.extend(1)[:] = vector
         self._clusters.append(cluster_number)
 

@@ -54,7 +54,8 @@ def copy_report_columns(
     """Copy the given columns of feature frames to `rows`, and write the time of each frame's middle to `times`.
 
     frames: shape (n, COLUMNS_TOTAL). columns: shape (k,), indices. first_number: number of the first of these
-    frames in the stretch that starts at start_s, stream seconds. Written: times, shape (n,), stream seconds; rows, shape (n, k).
+    frames since the last gap; frame 0 starts at start_s, stream seconds. Written: times, shape (n,), stream seconds;
+    rows, shape (n, k).
     """
     for i in range(frames.shape[0]):
         times[i] = start_s + ((first_number + i) * HOP + FRAME / 2) / ENGINE_RATE
@@ -63,7 +64,7 @@ def copy_report_columns(
 
 
 class SectionReportBuilder:
-    """Collects feature frames and rows of loudness, and builds the report of each section when the section closes."""
+    """Collects the feature frames and loudness of the current section, and builds its report when it closes."""
 
     def __init__(self, lookback_s: float, durations: ClassDurations | None = None) -> None:
         """Start at stream time 0.
@@ -78,15 +79,15 @@ class SectionReportBuilder:
         self._section_start = 0.0
         self._class_seconds = (0.0, self._durations.seconds_until(0.0))  # a stream time, and the seconds until then
         self._frame_statistics, self._loudness_statistics = FrameStatistics(), LoudnessStatistics()
-        self.start_stretch(0.0)
+        self.continue_after_gap(0.0)
 
-    def start_stretch(self, start: float) -> None:
-        """Continue after a gap: the next feature frame and row of loudness start at stream time `start`, in seconds."""
+    def continue_after_gap(self, start: float) -> None:
+        """Note that, after a gap, the next feature frame and loudness row start at stream time `start`, in seconds."""
         self._stretch_start = start
         self._n_frames = self._n_loudness_rows = 0
 
     def push_frames(self, frames: NDArray[np.float64]) -> None:
-        """Add the next feature frames, shape (n, COLUMNS_TOTAL), to the data for reports."""
+        """Collect the next feature frames, shape (n, COLUMNS_TOTAL), for the reports of sections."""
         if len(frames):
             times, rows = self._frames.extend(len(frames))
             copy_report_columns(frames, REPORT_COLUMNS, self._n_frames, self._stretch_start, times, rows)
@@ -94,7 +95,10 @@ class SectionReportBuilder:
             self._accumulate_old_rows(float(times[-1]) - self._lookback_s)
 
     def push_loudness(self, loudness: Rows) -> None:
-        """Add rows of loudness, shape (n, len(LOUDNESS_COLUMNS)), one per tenth of a second, from `LoudnessMeter`."""
+        """Collect the next loudness rows, one for each 0.1 s, for the reports of sections.
+
+        loudness: shape (n, len(LOUDNESS_COLUMNS)), from `LoudnessMeter`.
+        """
         if len(loudness):
             times, rows = self._loudness_rows.extend(len(loudness))
             numbers = self._n_loudness_rows + 1 + np.arange(len(loudness))
@@ -103,7 +107,7 @@ class SectionReportBuilder:
             self._n_loudness_rows += len(loudness)
 
     def loudness_row_at(self, t: float) -> Rows | None:
-        """Return the newest row of loudness that ended by stream time t, in seconds; None if there is none.
+        """Return the last loudness row that ended at or before stream time t, in seconds; None if there is none.
 
         Its shape is (len(LOUDNESS_COLUMNS),).
         """
@@ -112,7 +116,7 @@ class SectionReportBuilder:
 
     @property
     def key(self) -> KeyEstimate | None:
-        """Musical key of the current section so far; None while it has none."""
+        """Estimate of the musical key of the current section so far; None if no key fits."""
         chroma = self._frame_statistics.chroma + sum_chroma(self._frames.rows)
         return estimate_key(chroma.astype(np.float64)) if chroma.any() else None
 

@@ -36,7 +36,7 @@ MIN_TEMPO_CONFIDENCE: Final = 0.2  # tempi below are not counted
 
 
 class LogHistogramBins:
-    """Divides a range of values into histogram bins of equal width on a logarithmic scale."""
+    """Bins of a histogram, of equal width on a logarithmic scale: counts values per bin and gives a bin's value."""
 
     def __init__(self, lowest: float, highest: float, step: float) -> None:
         """lowest, highest: values at the centres of the first and last bin. step: ratio of neighbouring centres."""
@@ -73,7 +73,7 @@ def find_percentile_bin(counts: Counts, share: float) -> int | None:
 
 
 def sum_chroma(rows: Rows) -> Counts:
-    """Return the sum of the chroma of all rows, shape (12,), in thousandths.
+    """Return the sum of the chroma vectors of all rows, shape (12,), times 1000 and rounded to whole numbers.
 
     rows: shape (n, len(REPORT_COLUMNS)).
     """
@@ -82,7 +82,7 @@ def sum_chroma(rows: Rows) -> Counts:
 
 
 class FrameStatistics:
-    """Accumulates statistics of feature frames: counts, sum of chroma, histograms."""
+    """Accumulates statistics of feature frames: numbers of frames and onsets, sum of chroma, histograms."""
 
     def __init__(self) -> None:
         self.frames = self.onsets = self.voiced_frames = 0
@@ -120,7 +120,7 @@ class LoudnessStatistics:
         self.true_peak = 0.0
 
     def add_rows(self, rows: Rows, whole_momentary: NDArray[np.bool_], whole_short_term: NDArray[np.bool_]) -> None:
-        """Add rows of loudness to the statistics, shape (n, len(LOUDNESS_COLUMNS)), as `LoudnessMeter` returns them.
+        """Add loudness rows of `LoudnessMeter`, shape (n, len(LOUDNESS_COLUMNS)), to the histograms and the true peak.
 
         whole_momentary, whole_short_term: shape (n,), whether the 0.4 s and 3 s that end with a row lie in the section;
         its momentary and short-term loudness are counted only then.

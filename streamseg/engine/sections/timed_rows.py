@@ -13,7 +13,7 @@ Times: TypeAlias = NDArray[np.float64]
 
 
 class TimedRows:
-    """Stores rows of numbers, each with a time, oldest first; `drop_oldest` removes rows. Memory grows as needed."""
+    """Stores rows of numbers, each with its time, oldest first; grows until `drop_oldest` removes rows."""
 
     def __init__(self, columns: int, dtype: DTypeLike) -> None:
         """columns: number of values in a row. dtype: of the values."""
@@ -30,7 +30,7 @@ class TimedRows:
         return self._rows.rows
 
     def extend(self, n: int) -> tuple[Times, NDArray[Any]]:
-        """Add n rows; return views of the new times, (n,), and rows, (n, columns), which the caller must fill."""
+        """Add n empty rows; return views of their times, (n,), and values, (n, columns), which the caller must fill."""
         return self._times.extend(n)[:, 0], self._rows.extend(n)
 
     def drop_oldest(self, n: int) -> None:

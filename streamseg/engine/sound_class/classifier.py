@@ -33,7 +33,7 @@ from streamseg.engine.sound_class.window_features import (
     N_STATISTICS,
     TOTAL_FRAMES,
     WINDOW_FRAMES,
-    describe_window,
+    compute_window_features,
 )
 from streamseg.settings import ENGINE_RATE, FRAME, HOP, Settings
 from streamseg.wire.events import SoundChanged, SoundConfidence
@@ -69,7 +69,7 @@ class _ChangeDetector:
 
 
 class SoundClassifier:
-    """Decides, from feature frames, when speech, music and silence begin and end."""
+    """Detects, from feature frames, when speech, music and silence begin and end."""
 
     def __init__(self, settings: Settings, weights: SpeechMusicWeights = SPEECH_MUSIC_WEIGHTS) -> None:
         """Start at stream time 0, with every class off.
@@ -83,19 +83,19 @@ class SoundClassifier:
         self._log_odds: dict[LearnedClass, float] = {"speech": 0.0, "music": 0.0}
         self._pending_changes: list[SoundChanged] = []
         self._span = np.zeros((TOTAL_FRAMES, COLUMNS_TOTAL))
-        self.start_stretch(0.0)
+        self.continue_after_gap(0.0)
 
-    def start_stretch(self, start: float) -> None:
-        """Continue at stream time `start`, in seconds, after a gap; each sound class stays on or off until a change."""
+    def continue_after_gap(self, start: float) -> None:
+        """Continue after a gap, with frames from stream time `start` (seconds) on; the present sound classes stay."""
         self._start = start
         self._frames = 0
         self._network = SpeechMusicNetwork(self._weights)
-        self._silence.start_stretch()
+        self._silence.continue_after_gap()
         for detector in self._detectors.values():
             detector.log_odds_against = 0.0
 
     def push(self, frames: Floats) -> list[SoundChanged]:
-        """Process feature frames, shape (n, COLUMNS_TOTAL); return the detected changes of sound class, in order."""
+        """Classify the next feature frames, shape (n, COLUMNS_TOTAL); return the changes of sound class, by time."""
         if len(frames) and not self._frames:
             self._span[:CONTEXT_FRAMES] = frames[0]  # what is before the first frame counts as equal to it
         at = 0
@@ -116,7 +116,7 @@ class SoundClassifier:
     def _classify_window(self) -> None:
         """Describe the window that is now complete, and update the classes of the one DECISION_LAG before it."""
         statistics = np.empty(N_STATISTICS)
-        describe_window(self._span, statistics)
+        compute_window_features(self._span, statistics)
         self._log_odds["speech"], self._log_odds["music"] = self._network.push(statistics)
         window = self._frames // WINDOW_FRAMES - 1 - DECISION_LAG
         if window < 0 or self._silence.is_silent:

@@ -25,19 +25,19 @@ class _ClassTotals:
 
 
 class ClassDurations:
-    """Counts how many seconds of each sound class (speech, music, silence) there were since the start of the stream."""
+    """Adds up the seconds of each sound class (speech, music, silence) since the start of the stream."""
 
     def __init__(self) -> None:
         self._changes: deque[_ClassTotals] = deque([_ClassTotals(0.0, (False,) * 3, (0.0,) * 3)], maxlen=_MAX_CHANGES)
 
     @property
     def changed_at(self) -> float:
-        """Stream time of the last change of class, in seconds."""
+        """Stream time of the last recorded change of sound class, in seconds; 0 before the first change."""
         return self._changes[-1].t
 
     @property
     def active_classes(self) -> dict[SoundClass, bool]:
-        """For each sound class, whether it was present after the last recorded change."""
+        """{sound class: whether it is present since the last recorded change}."""
         return dict(zip(SOUND_CLASSES, self._changes[-1].active, strict=True))
 
     def add_change(self, t: float, active: dict[SoundClass, bool]) -> None:

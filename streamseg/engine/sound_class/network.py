@@ -24,7 +24,10 @@ _CLIP: Final = 4.0  # standard deviations
 
 
 class SpeechMusicWeights(NamedTuple):
-    """The trained weights of `SpeechMusicNetwork`, for S features of a window and layers of H and K hidden units."""
+    """The trained weights of the neural network `SpeechMusicNetwork`.
+
+    S: features of a window. H, K: units of the first and of the second hidden layer.
+    """
 
     mean: Floats  # float64 (S,)
     std: Floats  # float64 (S,)
@@ -44,7 +47,10 @@ class SpeechMusicLogOdds(NamedTuple):
 
 
 class NetworkState(NamedTuple):
-    """What `SpeechMusicNetwork` stores between windows, and scratch arrays, for two layers of H and K hidden units."""
+    """The memory that `SpeechMusicNetwork` keeps of earlier windows, and its scratch arrays.
+
+    H, K: units of the first and of the second hidden layer.
+    """
 
     memory: Floats  # float64 (CONTEXT_WINDOWS + len(MEAN_DECAYS), H) first layer, oldest window first; its means
     hidden_layer: Floats  # float64 (H,) scratch
@@ -55,10 +61,10 @@ SPEECH_MUSIC_WEIGHTS: Final = SpeechMusicWeights(**load_shipped_arrays("sound_cl
 
 
 @kernel
-def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: NetworkState, out: Floats) -> None:
+def _run_network(features: Floats, net: SpeechMusicWeights, is_first: bool, state: NetworkState, out: Floats) -> None:
     """Process one window; write the log-odds of speech and music DECISION_LAG windows ago.
 
-    stats: float64 (S,), features of the window.
+    features: float64 (S,), of the window.
     is_first: whether the window is the first one; the memory is then filled with it.
     out: float64 (2,), written.
     """
@@ -66,8 +72,8 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
     memory, hidden_layer, second_layer = state.memory, state.hidden_layer, state.second_layer
     for h in range(n_hidden):
         hidden_layer[h] = net.b1[h]
-    for i in range(stats.size):
-        z = (stats[i] - net.mean[i]) / net.std[i]
+    for i in range(features.size):
+        z = (features[i] - net.mean[i]) / net.std[i]
         z = min(max(z, -_CLIP), _CLIP)
         for h in range(n_hidden):
             hidden_layer[h] += z * net.w1[i, h]
@@ -96,7 +102,7 @@ def _run_network(stats: Floats, net: SpeechMusicWeights, is_first: bool, state: 
 
 
 class SpeechMusicNetwork:
-    """Computes the log-odds of speech and, independently, of music, for each half-second window, two windows later.
+    """Computes the log-odds of speech and of music for each half-second window, with a delay of two windows.
 
     A network processes one stretch and keeps a memory of earlier windows. It can be pickled between calls of `push`.
     """
@@ -112,12 +118,12 @@ class SpeechMusicNetwork:
         )
         self._is_first = True
 
-    def push(self, stats: Floats) -> SpeechMusicLogOdds:
-        """Process the next window; return the log-odds of speech and of music in the window two before this one.
+    def push(self, features: Floats) -> SpeechMusicLogOdds:
+        """Process the features of the next window; return the log-odds of speech and music in the window two before it.
 
-        stats: float64, shape (N_STATISTICS,), as `describe_window` writes them.
+        features: float64, shape (N_STATISTICS,), as `compute_window_features` writes them.
         """
         out = np.empty(2)
-        _run_network(stats, self._weights, self._is_first, self._state, out)
+        _run_network(features, self._weights, self._is_first, self._state, out)
         self._is_first = False
         return SpeechMusicLogOdds(float(out[0]), float(out[1]))

@@ -39,7 +39,7 @@ class SilenceState(NamedTuple):
 
 
 class SilenceChange(NamedTuple):
-    """One change that the silence detector reports: silence began or ended.
+    """A start or an end of silence that the silence detector found.
 
     is_silent: whether it began. t: time of the change, seconds since the start of the stretch. frame: number of the
     frame with which it was decided.
@@ -93,7 +93,10 @@ def _update_silence(levels_db: Floats, silence_db: float, steady: int, longest: 
 
 
 class SilenceDetector:
-    """Detects, from the levels of frames, when silence begins and ends. Can be pickled between pushes."""
+    """Detects when silence begins and ends, from the level of each frame.
+
+    Can be pickled between pushes.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """settings: `silence_db` and `dead_air_s` are used."""
@@ -110,10 +113,10 @@ class SilenceDetector:
             loud_count=np.zeros(1, np.int64),
             silent_count=np.zeros(1, np.int64),
         )
-        self.start_stretch()
+        self.continue_after_gap()
 
-    def start_stretch(self) -> None:
-        """Continue after a gap: count frames from 0 again. A silence continues until its end is detected."""
+    def continue_after_gap(self) -> None:
+        """Prepare for frames after a gap: count frames from 0 again; a silence continues until its end is detected."""
         is_silent = self.is_silent
         for array in self._state:
             array[0] = 0
@@ -126,7 +129,7 @@ class SilenceDetector:
 
     @property
     def low_level_since(self) -> float | None:
-        """When the level became low, in seconds since the last gap; None while the level is not low."""
+        """When the level became low, in seconds since the last gap or the stream's start; None if it is not low."""
         frame = int(self._state.low_level_since[0])
         return None if frame < 0 else frame * HOP / ENGINE_RATE
 

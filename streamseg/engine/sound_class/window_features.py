@@ -265,7 +265,7 @@ def _write_background(frames: Floats, ridges: Floats, scratch: Floats, out: Floa
 
 
 @kernel
-def _describe_window(frames: Floats, ridges: Floats, scratch: Floats, out: Floats) -> None:
+def _compute_window_features(frames: Floats, ridges: Floats, scratch: Floats, out: Floats) -> None:
     """Write all features. ridges: float64 (TOTAL_FRAMES, _RIDGES), scratch: float64 (4, MEL_BANDS), overwritten."""
     at = _write_spectrum(frames, scratch[0], scratch[1], out)
     at = _write_curves(frames, scratch[0], out, at)
@@ -274,9 +274,9 @@ def _describe_window(frames: Floats, ridges: Floats, scratch: Floats, out: Float
     _write_background(frames, ridges, scratch, out, at)
 
 
-def describe_window(frames: Floats, out: Floats) -> None:
-    """Compute the features of a half-second window that classify speech and music, and write them to `out`.
+def compute_window_features(frames: Floats, out: Floats) -> None:
+    """Compute the features of a half-second window, by which speech and music are recognised; write them to `out`.
 
     frames: float64 (TOTAL_FRAMES, COLUMNS_TOTAL), oldest first, the window last. out: float64 (N_STATISTICS,).
     """
-    _describe_window(frames, np.empty((TOTAL_FRAMES, _RIDGES)), np.empty((4, MEL_BANDS)), out)
+    _compute_window_features(frames, np.empty((TOTAL_FRAMES, _RIDGES)), np.empty((4, MEL_BANDS)), out)

@@ -131,7 +131,7 @@ async def test_across_epochs_and_a_restart(path):
         async with serve(hub, port=0) as server, client(server.port, resume=resume) as listener:
             feed.publish(feed.talker.start())
             feed.step()
-            feed.reset()
+            feed.request_new_epoch()
             feed.step()
             await settled(feed)
             where = listener.identified["streams"]["mic"]
@@ -181,7 +181,7 @@ async def test_a_head_that_is_behind_the_log(path):
     feed = Feed(hub)
     feed.step()
     first, last = feed.sequencer.epoch, feed.said[-1].offset
-    feed.reset()
+    feed.request_new_epoch()
     second = feed.sequencer.epoch
     async with serve(hub, port=0):
         await settled(feed)

@@ -14,8 +14,8 @@ from integration.history.event_log import cursor, log, settled
 from integration.history.history_files import foreign, part, truncate
 
 from streamseg.history.database import open_history
-from streamseg.history.file_watch import HistoryFileWatch, HistoryLoss
-from streamseg.history.sqlite_file import connect_existing_database
+from streamseg.history.file_watch import HistoryFileLoss, HistoryFileWatch
+from streamseg.history.sqlite_file import connect_beside_writer
 from streamseg.server import Hub, serve
 from streamseg.wire import events as e
 from tools.load.event_feed import Feed
@@ -200,9 +200,9 @@ def test_a_file_replaced_while_it_is_looked_into_is_not_touched(path, monkeypatc
     file = open_history(path)
     foreign(notes, wal=False)
     content = notes.read_bytes()
-    loss = file.find_loss(thorough=True)
+    loss = file.find_file_loss(check_content_now=True)
     assert loss.kind == "gone"
-    file.close_and_set_aside(loss)
+    file.close_and_move_to_backup(loss)
     assert path.read_bytes() == content
 
 
@@ -211,14 +211,14 @@ def test_a_file_replaced_after_a_damage_was_found_is_not_touched(path):
     foreign(path.parent / "notes.sqlite", wal=False)
     content = (path.parent / "notes.sqlite").read_bytes()
     (path.parent / "notes.sqlite").replace(path)
-    file.close_and_set_aside(HistoryLoss("damaged", "as SQLite says"))
+    file.close_and_move_to_backup(HistoryFileLoss("damaged", "as SQLite says"))
     assert path.read_bytes() == content
 
 
 def test_a_reader_changes_nothing_in_what_is_another_programs_by_now(path):
     foreign(path, wal=False)
     content = path.read_bytes()
-    reader = connect_existing_database(path)
+    reader = connect_beside_writer(path)
     reader.execute("SELECT * FROM notes").fetchall()
     reader.close()
     assert path.read_bytes() == content

@@ -66,27 +66,27 @@ async def offsets_after(reader: HistoryReader, cursor: tuple[str, int], head: tu
 @pytest.mark.parametrize("id", [7, "seven"])
 async def test_a_response_names_its_request_stream_and_epoch(writer, reader, id):
     said = record(writer, "01A", 5)
-    assert await reader.answer_history_request(id, request(2, 4), 100_000) == response(id, said[1:4], None)
+    assert await reader.make_history_response(id, request(2, 4), 100_000) == response(id, said[1:4], None)
 
 
 async def test_a_response_is_filled_up_to_its_limit_exactly(writer, reader):
     said = record(writer, "01A", 5)
     two = len(said[0]) + len(said[1])
     for limit, fitting in ((two - 1, 1), (two, 2), (two + len(said[2]) - 1, 2), (two + len(said[2]), 3)):
-        answer = await reader.answer_history_request(1, request(1, 5), limit)
+        answer = await reader.make_history_response(1, request(1, 5), limit)
         assert answer == response(1, said[:fitting], fitting + 1)
 
 
 async def test_a_first_event_beyond_the_limit_is_returned_alone(writer, reader):
     said = record(writer, "01A", 3)
-    assert await reader.answer_history_request(1, request(1, 3), 1) == response(1, said[:1], 2)
-    assert await reader.answer_history_request(1, request(3, 3), 1) == response(1, said[2:], None)
+    assert await reader.make_history_response(1, request(1, 3), 1) == response(1, said[:1], 2)
+    assert await reader.make_history_response(1, request(3, 3), 1) == response(1, said[2:], None)
 
 
 async def test_a_full_response_names_a_next_event_only_if_one_was_asked_for(writer, reader):
     said = record(writer, "01A", 1002)
     for last, next_ in ((999, None), (1000, None), (1001, 1001)):
-        answer = await reader.answer_history_request(1, request(1, last), 10_000_000)
+        answer = await reader.make_history_response(1, request(1, last), 10_000_000)
         assert answer == response(1, said[: min(last, 1000)], next_)
 
 
@@ -156,11 +156,11 @@ async def test_a_span_that_lost_an_epoch_in_between_is_not_recorded(writer, read
 
 
 async def test_a_history_that_cannot_be_read_is_named_in_a_warning_and_tried_again(path, reader, caplog):
-    assert await reader.answer_history_request(1, request(1, 2), 100_000) is None
+    assert await reader.make_history_response(1, request(1, 2), 100_000) is None
     assert caplog.messages == [f"history {path} cannot be read: unable to open database file"]
     writer = HistoryWriter(path)
     said = record(writer, "01A", 2)
-    assert await reader.answer_history_request(1, request(1, 2), 100_000) == response(1, said, None)
+    assert await reader.make_history_response(1, request(1, 2), 100_000) == response(1, said, None)
     writer.close()
     assert len(caplog.messages) == 1
 

@@ -40,7 +40,7 @@ async def test_retention_by_age_and_a_last_epoch_with_nothing_left(path, monkeyp
     feed = Feed(hub)
     async with serve(hub, port=0) as server:
         feed.step()
-        feed.reset()
+        feed.request_new_epoch()
         await settled(feed)
         first, last = feed.said[0].epoch, feed.said[-1].epoch
         async with asyncio.timeout(60):

@@ -29,7 +29,7 @@ class KWeighting(NamedTuple):
 
 
 def compute_k_weighting_coefficients(sample_rate: int) -> Floats:
-    """Compute the coefficients of BS.1770's two filters at a sample rate (Hz), float64 (2, 5): rows b0 b1 b2 a1 a2.
+    """Return the coefficients b0 b1 b2 a1 a2 of both K-weighting filters at a sample rate (Hz), float64 (2, 5).
 
     The standard gives them for 48 kHz only; these are the analogue filters they come from (as in libebur128 and
     pyloudnorm), by the bilinear transform.
@@ -59,7 +59,7 @@ def design_k_weighting(sample_rate: int, part_samples: int) -> KWeighting:
     """Design the K-weighting filters at a sample rate (Hz), to filter parts of `part_samples` samples in parallel."""
     filters = compute_k_weighting_coefficients(sample_rate)
     (f0, f1, f2, f3, f4), (_, _, _, g3, g4) = filters
-    # The memory after a sample, from the memory before it and from the sample: `filter_sample` as matrices.
+    # The memory after a sample, from the memory before it and from the sample: `add_weighted_square` as matrices.
     transition = np.array(
         [[-f3, 1, 0, 0], [-f4, 0, 0, 0], [-2 - g3, 0, -g3, 1], [1 - g4, 0, -g4, 0]],
     )
@@ -81,28 +81,26 @@ def make_channel_weights(channels: int) -> Floats:
 
 
 @subkernel
-def filter_sample(x: float, f: tuple[float, ...], lanes: Floats, lane: int) -> None:
-    """Apply both K-weighting filters to sample x; update in `lanes` the filter memory and sum of squares of one lane.
+def add_weighted_square(x: float, coefficients: tuple[float, ...], lanes: Floats, lane: int) -> None:
+    """Filter sample x by K-weighting; add the result's square to the sum of one lane; update the lane's filter memory.
 
     A lane is one of the 16 parts of the signal that are filtered in parallel.
 
-    f: the coefficients b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second. lanes: see `measure_weighted_energy`;
-    memory (transposed direct form II) and sum are updated.
+    coefficients: b0 b1 b2 a1 a2 of the first filter, a1 a2 of the second. lanes: see `measure_weighted_energy`;
+    the memory is that of transposed direct form II.
     """
-    y = f[0] * x + lanes[u(lane)]
-    lanes[u(lane)] = (f[1] * x + lanes[u(LANES + lane)]) - f[3] * y
-    lanes[u(LANES + lane)] = f[2] * x - f[4] * y
+    y = coefficients[0] * x + lanes[u(lane)]
+    lanes[u(lane)] = (coefficients[1] * x + lanes[u(LANES + lane)]) - coefficients[3] * y
+    lanes[u(LANES + lane)] = coefficients[2] * x - coefficients[4] * y
     z = y + lanes[u(2 * LANES + lane)]
-    lanes[u(2 * LANES + lane)] = (lanes[u(3 * LANES + lane)] - (y + y)) - f[5] * z
-    lanes[u(3 * LANES + lane)] = y - f[6] * z
+    lanes[u(2 * LANES + lane)] = (lanes[u(3 * LANES + lane)] - (y + y)) - coefficients[5] * z
+    lanes[u(3 * LANES + lane)] = y - coefficients[6] * z
     lanes[u(SUM_OFFSET + lane)] += z * z
 
 
 @subkernel
 def initialise_lanes(lane_samples: Floats32, k: KWeighting, memory: Floats, lanes: Floats) -> None:
-    """Compute the filter memory with which each of 16 parallel parts ("lanes") of the signal begins, into `lanes`.
-
-    Also advances `memory` to the end of the last part.
+    """Write to `lanes` the filter memory at the start of each of 16 parts of a signal; advance `memory` to the end.
 
     lane_samples: float32, sample i of each lane from index i * LANES on. memory: float64 (FILTER_MEMORY,), with which
     the first lane begins.
@@ -147,9 +145,9 @@ def measure_weighted_energy(x: Floats32, k: KWeighting, memory: Floats, lanes: F
     coefficients = (f[0, 0], f[0, 1], f[0, 2], f[0, 3], f[0, 4], f[1, 3], f[1, 4])
     for i in range(size):
         for lane in range(LANES):
-            filter_sample(float(lane_samples[u(i * LANES + lane)]), coefficients, lanes, lane)
+            add_weighted_square(float(lane_samples[u(i * LANES + lane)]), coefficients, lanes, lane)
     for i in range(LANES * size, x.size):
-        filter_sample(float(x[i]), coefficients, lanes, LANES - 1)
+        add_weighted_square(float(x[i]), coefficients, lanes, LANES - 1)
     for row in range(FILTER_MEMORY):
         memory[row] = lanes[row * LANES + LANES - 1]
     total = 0.0

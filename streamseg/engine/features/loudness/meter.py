@@ -28,7 +28,7 @@ from streamseg.engine.features.loudness.signal_defects import (
     FULL_SCALE,
     detect_clipping,
     find_repetition_lag,
-    sanitise,
+    sanitise_samples,
     sum_channels,
     sum_squares,
 )
@@ -65,7 +65,7 @@ LOUDNESS_COLUMNS: Final = (
 
 
 class LoudnessTables(NamedTuple):
-    """The constant tables of a loudness meter: filters for one sample rate, loudness weights of C channels."""
+    """The constants of a loudness meter: the filters for one sample rate, and a weight for each of C channels."""
 
     weighting: KWeighting
     channel_weights: Floats  # float64 (C,)
@@ -73,9 +73,9 @@ class LoudnessTables(NamedTuple):
 
 
 class LoudnessState(NamedTuple):
-    """The state of a loudness meter: C channels, up to N samples in 100 ms, up to M samples in a repetition check."""
+    """The state of a loudness meter for C channels: recent samples, filter memory, recent power, repetition check."""
 
-    planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) one row per channel, after the last samples before it
+    planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + 100 ms) a row per channel, after the last samples before it
     filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
     recent_power: Floats  # float64 (SHORT_TERM_ROWS,) power of the newest rows, newest last
     channel_sum: Floats32  # float32 (M,) sum of the channels: what one check needs, and what came since the last
@@ -104,20 +104,20 @@ def transpose_samples(samples: Floats32, planes: Floats32, at: int) -> None:
 
 
 @subkernel
-def write_mean_squares(
+def sanitise_and_write_mean_squares(
     planes: Floats32, end: int, tables: LoudnessTables, memory: Floats, scratch: LoudnessScratch, out: Floats
 ) -> None:
-    """Write three mean squares to `out`: of the samples K-weighted, unweighted, and minus those of the first channel.
+    """Sanitise samples in place; write their mean squares to `out`: K-weighted, unweighted, and of channel differences.
 
-    planes: the columns from LOOKBACK_SAMPLES to before `end` are measured, and sanitised in place. memory: float64
-    (channels, FILTER_MEMORY), state. out: the row.
+    planes: the columns from LOOKBACK_SAMPLES to before `end` are measured. memory: float64 (channels,
+    FILTER_MEMORY), state. out: the row.
     """
     channels, n = planes.shape[0], end - LOOKBACK_SAMPLES
     first, work = planes[0, LOOKBACK_SAMPLES:end], scratch.samples[:n]
     power = level = difference = 0.0
     for c in range(channels):
         plane = planes[c, LOOKBACK_SAMPLES:end]
-        sanitise(plane)
+        sanitise_samples(plane)
         level += sum_squares(plane, scratch.lanes)
         power += tables.channel_weights[c] * measure_weighted_energy(
             plane, tables.weighting, memory[c], scratch.lanes, work
@@ -134,7 +134,7 @@ def write_mean_squares(
 def write_peaks_and_clipping(
     planes: Floats32, end: int, tables: PeakInterpolators, points: Floats32, out: Floats
 ) -> None:
-    """Write the highest sample peak and true peak of all channels (linear) and whether samples are clipped to `out`.
+    """Write to `out` the highest sample peak and true peak of all channels (linear), and whether samples are clipped.
 
     planes: the columns from LOOKBACK_SAMPLES to before `end` are measured. points: float32 (PEAK_SCRATCH_SIZE,),
     scratch. out: the row.
@@ -152,7 +152,7 @@ def write_peaks_and_clipping(
 
 @subkernel
 def write_loudness(power: float, row_count: int, recent_power: Floats, out: Floats) -> None:
-    """Write momentary (NaN before 0.4 s of sound) and short-term loudness (NaN before 3 s), in LUFS, to `out`, a row.
+    """Add `power` to `recent_power`; write momentary and short-term loudness (LUFS, NaN before 0.4 and 3 s) to `out`.
 
     power: of this row. row_count: rows so far, with this one. recent_power: float64 (SHORT_TERM_ROWS,), state.
     """
@@ -170,7 +170,7 @@ def write_loudness(power: float, row_count: int, recent_power: Floats, out: Floa
 
 @subkernel
 def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches: Ints32) -> bool:
-    """Add the newest 100 ms to the state; return whether the sound repeats exactly, which is checked twice a second.
+    """Add the newest 100 ms to the state; return whether the sound repeated exactly at the last check (two a second).
 
     The samples are added to `state.channel_sum`. end: of these samples in `state.planes`;
     `state.rows` already counts their row. matches: int32, scratch.
@@ -191,7 +191,7 @@ def detect_repetition(end: int, sample_rate: int, state: LoudnessState, matches:
 
 
 @kernel
-def push_samples(
+def write_loudness_rows(
     samples: Floats32,
     sample_rate: int,
     tables: LoudnessTables,
@@ -216,7 +216,7 @@ def push_samples(
             return
         end = LOOKBACK_SAMPLES + length
         rows[0] += 1
-        write_mean_squares(planes, end, tables, state.filter_memory, scratch, out[row])
+        sanitise_and_write_mean_squares(planes, end, tables, state.filter_memory, scratch, out[row])
         write_loudness(out[row, POWER], rows[0], state.recent_power, out[row])
         write_peaks_and_clipping(planes, end, tables.interpolators, scratch.points, out[row])
         out[row, FROZEN] = detect_repetition(end, sample_rate, state, scratch.matches)
@@ -288,7 +288,8 @@ class LoudnessMeter:
         # Row k of a second ends at sample (k + 1) * rate // 10: the rows that end by now, less those already returned.
         count = ((samples_of_second + 1) * ROWS_PER_SECOND - 1) // self.sample_rate - tenth
         out = np.empty((count, len(LOUDNESS_COLUMNS)))
-        push_samples(np.ascontiguousarray(samples), self.sample_rate, self._tables, self._state, self._scratch, out)
+        samples = np.ascontiguousarray(samples)
+        write_loudness_rows(samples, self.sample_rate, self._tables, self._state, self._scratch, out)
         return out
 
     def __getstate__(self) -> dict[str, Any]:

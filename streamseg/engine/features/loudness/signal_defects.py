@@ -21,7 +21,7 @@ LANES: Final = 64
 
 
 @subkernel
-def sanitise(x: Floats32) -> None:
+def sanitise_samples(x: Floats32) -> None:
     """Replace NaN by 0, and values beyond ±8 by ±8, in the samples x, float32 (n,), in place."""
     for i in range(x.size):
         y = x[i] if x[i] == x[i] else np.float32(0.0)
@@ -33,7 +33,7 @@ def sanitise(x: Floats32) -> None:
 def sum_squares(x: Floats32, scratch: Floats) -> float:
     """Return the sum of squares of x, float32 (n,).
 
-    scratch: float64 (LANES or more,), scratch for partial scratch, which the compiler vectorises.
+    scratch: float64 (LANES or more,), for partial sums, which the compiler vectorises.
     """
     scratch[:] = 0.0
     for start in range(0, x.size // LANES * LANES, LANES):

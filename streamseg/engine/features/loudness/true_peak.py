@@ -37,7 +37,7 @@ class PeakInterpolators(NamedTuple):
 
 @lru_cache(maxsize=8)
 def design_interpolators(sample_rate: int) -> PeakInterpolators:
-    """Design the true-peak filters for a sample rate (Hz): oversample 4 times, 2 times from 96 kHz, 1 from 192 kHz."""
+    """Design the filters that oversample for true peak: 4 times below 96 kHz, 2 times below 192 kHz, not above."""
     factor = 4 if sample_rate < 96_000 else 2 if sample_rate < 192_000 else 1
     between = np.arange(1, factor) / factor
     middle = PEAK_TAPS // 2 - 1
