@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from streamseg.blocks import Gap, SourceAvailabilityChange, SourceItem
 from streamseg.errors import DeviceNotFoundError, SourceError, UsageError
 from streamseg.sources.devices import find_device, import_portaudio, prevent_rescan, rescan_devices, silence_stderr
@@ -35,12 +37,13 @@ class _DeviceCapture:
     def __init__(self, device_name: str | None, sample_rate: int, channels: int) -> None:
         """Open and start the stream. Raises DeviceNotFoundError, or sounddevice's PortAudioError."""
         self.ring = RingBuffer(round(RING_S * sample_rate), channels)
+        self._channels = channels
         self.has_ended = False
         self.last_arrival = time.monotonic()
         with ExitStack() as stack:
             stack.enter_context(prevent_rescan())
             with silence_stderr():
-                stream = import_portaudio().InputStream(
+                stream = import_portaudio().RawInputStream(  # InputStream makes arrays as NumPy 2.5 deprecates it
                     device=find_device(device_name).index,
                     samplerate=sample_rate,
                     channels=channels,
@@ -55,7 +58,8 @@ class _DeviceCapture:
             self._resources = stack.pop_all()
 
     def _callback(self, frames: Any, _count: int, _time: Any, _status: Any) -> None:
-        self.ring.write_chunk(frames, time.monotonic())
+        samples = np.frombuffer(frames, np.float32).reshape(-1, self._channels)
+        self.ring.write_chunk(samples, time.monotonic())
 
     def _on_finished(self) -> None:
         self.has_ended = True
@@ -93,9 +97,8 @@ class Microphone:
         self._device_name = device_name
         self._loss_detector = LossDetector(self.sample_rate, to_unix_time)
         self._away_since: float | None = None
-        self._return_notice: SourceAvailabilityChange | None = (
-            None  # yielded once the loss detector has determined the gap
-        )
+        # the notice that the device is back; it is yielded once the loss detector has determined the gap
+        self._return_notice: SourceAvailabilityChange | None = None
         self._close_event = threading.Event()
 
     @property
