@@ -58,7 +58,7 @@ class SourceError(StreamsegError):
 
 
 class NotAudioError(SourceError):
-    """The file or stream is not sound, or contains no sound."""
+    """The file or stream has no audio that can be decoded; silence is no error."""
 
 
 class TruncatedSourceError(SourceError):

@@ -63,7 +63,7 @@ def decide_replacing_outputs(
     folder_to_make: a folder for output files that need not exist yet.
     Raises UsageError, OutputError.
     """
-    ask = ask_user if is_interactive() else None
+    ask = ask_user if can_ask_user() else None
     return inputs.decide_replacing_outputs(paths, force=force, ask=ask, folder_to_make=folder_to_make)
 
 
@@ -83,7 +83,7 @@ def refuse_input_as_capture(capture: Path, inputs: InputFiles) -> None:
     inputs.refuse_input_as_output(capture_marks_path(capture))
 
 
-def is_interactive() -> bool:
+def can_ask_user() -> bool:
     """Return whether standard input and standard error are terminals, so that the user can answer a question."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 

@@ -254,7 +254,7 @@ class Segmenter:
     def _close_section(self, ended_by: Literal["gap", "end"]) -> list[Event]:
         """Decide all pending boundaries and close the current section."""
         events, at_end = list[Event](), ended_by == "end"
-        for decision in self._boundaries.confirm_or_retract_pending():
+        for decision in self._boundaries.decide_all_pending_at_end():
             events += self._sections.apply_decision(*decision, at_end=at_end)
         return events + self._sections.close_section(self._timeline.now, ended_by, at_end=at_end)
 
@@ -264,5 +264,5 @@ class Segmenter:
         self._alarms.continue_after_gap(start)
         self._sound_class.continue_after_gap(start)
         self._jingles.continue_after_gap(start)
-        self._boundaries.continue_after_gap()
+        self._boundaries.forget_frames_before_gap()
         self._report_builder.continue_after_gap(start)

@@ -81,7 +81,7 @@ def run_boundary_tracker(
     """
     tracker = BoundaryTracker(settings, model)
     decisions = [(decision, step, False) for step, row in enumerate(probabilities, 1) for decision in tracker.push(row)]
-    decisions += [(decision, len(probabilities), True) for decision in tracker.confirm_or_retract_pending()]
+    decisions += [(decision, len(probabilities), True) for decision in tracker.decide_all_pending_at_end()]
     return tuple(
         BoundaryStateChange(
             str(decision.number),

@@ -22,7 +22,7 @@ COLUMNS = ("world", "files", "F 3 s", "95 %", "F .5 s", "P", "R", "false/h", "de
 
 @dataclass(frozen=True, slots=True)
 class WorldScores:
-    """The scores of a world, which is a folder of annotated sound of one kind.
+    """The boundary scores of the files of one world, a folder of annotated sound of one kind.
 
     tracks: the score of each file. checkerboard: scores of the baseline on the same files; empty if it was not run.
     """

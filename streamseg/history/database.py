@@ -32,7 +32,7 @@ from streamseg.history.sqlite_file import (
     DatabaseKind,
     companion_path,
     connect_database,
-    is_our_lock,
+    is_streamseg_lock_file,
     move_to_backup,
     refuse_foreign_companions,
     refuse_foreign_file,
@@ -187,7 +187,7 @@ def _candidate_paths(path: Path) -> Iterator[Path]:
 
 def _is_history_file(path: Path) -> bool:
     """Return whether streamseg made the file, by its name or by the lock beside it."""
-    return _OUR_NAME.fullmatch(path.name) is not None or is_our_lock(companion_path(path, ".lock"))
+    return _OUR_NAME.fullmatch(path.name) is not None or is_streamseg_lock_file(companion_path(path, ".lock"))
 
 
 def _open_if_free(path: Path, durable: bool) -> WritableHistory | None:

@@ -49,7 +49,7 @@ class HistoryReader:
     async def count_events_after(
         self, stream: str, cursor: EventCursor, head: EventCursor, topic_filter: TopicFilter
     ) -> int | None:
-        """Count the events that the filter selects after `cursor`, up to `head`; None if one between is missing."""
+        """Count the events selected by the filter after `cursor`, up to `head`; None if an event between is missing."""
         return await self._run_query(lambda db: _count_wanted_events(db, stream, cursor, head, topic_filter))
 
     async def read_events_after(self, stream: str, cursor: EventCursor, head: EventCursor) -> list[StoredEvent] | None:

@@ -178,7 +178,7 @@ def list_database_paths(path: Path) -> list[Path]:
     return [path, *(companion_path(path, ending) for ending in _MAGIC_PREFIXES)]
 
 
-def is_our_lock(lock: Path) -> bool:
+def is_streamseg_lock_file(lock: Path) -> bool:
     """Return whether streamseg wrote this lock file. lock: path `NAME.lock`."""
     return _read_first_bytes(lock, 4) in _MAGIC_PREFIXES[".lock"]
 

@@ -89,9 +89,9 @@ class Subscribers:
         return pending
 
     async def catch_up_client(self, client: StreamClient, pending: Mapping[str, EventCursor | None]) -> None:
-        """Send a client the events that it missed, or snapshots, as fast as it reads; then add it to the live streams.
+        """Send a client the events after its cursors as fast as it reads, then add it to the live streams.
 
-        pending: what `accept_client` returned.
+        pending: what `accept_client` returned; a client gets a snapshot of a stream whose cursor is None.
         """
         for name, cursor in pending.items():
             if cursor is not None and not await self._replay_to_client(client, name, cursor):

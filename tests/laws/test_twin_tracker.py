@@ -120,7 +120,7 @@ class NaiveTracker:
                 decisions.append(self.decide("provisional", self.add(step)))
         return decisions
 
-    def confirm_or_retract_pending(self):
+    def decide_all_pending_at_end(self):
         decisions = []
         for mine in sorted(self.pending, key=lambda each: each[1]):
             sure = self.at(mine[1]) >= self.at_end and mine[1] >= self.last + self.apart
@@ -180,7 +180,7 @@ def test_the_tracker_is_its_naive_twin(seed):
                 theirs += naive.confirm_boundary(step, 0.9)
             assert [each[:3] for each in ours] == [each[:3] for each in theirs], naive.now
             assert np.array([each[3:] for each in ours]) == pytest.approx(np.array([each[3:] for each in theirs]))
-        ours, theirs = as_tuples(tracker.confirm_or_retract_pending()), naive.confirm_or_retract_pending()
+        ours, theirs = as_tuples(tracker.decide_all_pending_at_end()), naive.decide_all_pending_at_end()
         assert [each[:3] for each in ours] == [each[:3] for each in theirs]
         if stretch != 1:  # a stream that ends may go on; after a long gap it starts anew
             tracker.restart()

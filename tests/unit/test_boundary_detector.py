@@ -85,7 +85,7 @@ def test_what_is_pending_at_the_end_is_decided_and_a_checkpoint_does_not_show():
     stream = Stream()
     stream.push(make_scenes(8)[: 10 * ENGINE_RATE])
     copy = pickle.loads(pickle.dumps(stream))
-    decisions = stream.detector.confirm_or_retract_pending()
-    assert copy.detector.confirm_or_retract_pending() == decisions
+    decisions = stream.detector.decide_all_pending_at_end()
+    assert copy.detector.decide_all_pending_at_end() == decisions
     assert [(each.decision.state, each.t) for each in decisions] == [("confirmed", pytest.approx(8.0, abs=0.1))]
-    assert stream.detector.confirm_or_retract_pending() == []
+    assert stream.detector.decide_all_pending_at_end() == []

@@ -138,9 +138,9 @@ class TestSectionMatcher:
         matcher = SectionMatcher(MODEL, 8, NamedSounds())
         one = matcher.store_section(describe(1, seed=1), NEW_LABEL)
         two = matcher.store_section(describe(1, 90, seed=2), NEW_LABEL)
-        assert matcher.merge_duplicate(two, lambda _: -100.0) is None
+        assert matcher.merge_if_duplicate(two, lambda _: -100.0) is None
         assert matcher.labels == {one, two}
-        assert matcher.merge_duplicate(two, lambda _: 0.0) == one
+        assert matcher.merge_if_duplicate(two, lambda _: 0.0) == one
         assert matcher.labels == {one}
         assert matcher.descriptor_of_label(one).n_vectors == 90
         assert matcher.descriptor_of_label(two) is None

@@ -48,7 +48,7 @@ def said(letters, settle=False, **parts):
     for step in range(1, length + 1):
         row = [SAID[letters[step - age]][k] if 0 <= step - age < len(letters) else 0.0 for k, age in enumerate(AGES)]
         found += changes.push(np.array(row, float))
-    return found + (changes.confirm_or_retract_pending() if settle else [])
+    return found + (changes.decide_all_pending_at_end() if settle else [])
 
 
 def spelled(changes):

@@ -28,7 +28,7 @@ VERBS = {
     "boundary classifier and tracker": [
         (BoundaryClassifier, "push"),
         (BoundaryTracker, "push"),
-        (BoundaryTracker, "confirm_or_retract_pending"),
+        (BoundaryTracker, "decide_all_pending_at_end"),
     ],
     "refinement": [(BoundaryRefiner, "store_frames"), (BoundaryRefiner, "refine_boundary")],
     "sound class": [(SoundClassifier, "push")],

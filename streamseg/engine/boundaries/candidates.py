@@ -163,7 +163,10 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
 
 
 class CandidateScorer:
-    """Computes, for texture vectors of the model's ages (vectors back), features and the log-odds of a change there."""
+    """Computes, at each new texture vector, the log-odds of a boundary at certain earlier vectors, and their features.
+
+    `model.ages` says how many vectors back each of these lies.
+    """
 
     def __init__(self, model: BoundaryModel) -> None:
         """model: projection, class directions, ages and trees."""

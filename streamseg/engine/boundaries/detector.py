@@ -70,14 +70,14 @@ class BoundaryDetector:
     def restart(self) -> None:
         """Start again after a long gap: delete all candidates and frames, and continue the numbering of boundaries.
 
-        Provisional boundaries are deleted without a decision: call `confirm_or_retract_pending` before.
+        Provisional boundaries are deleted without a decision: call `decide_all_pending_at_end` before.
         """
         self._classifier = BoundaryClassifier(self._model)
         self._corrector = FeedbackCorrector(self._model.ages, self._feedback)
         self._tracker.restart()
-        self.continue_after_gap()
+        self.forget_frames_before_gap()
 
-    def continue_after_gap(self) -> None:
+    def forget_frames_before_gap(self) -> None:
         """Delete the feature frames stored before a gap in the sound: they must not locate boundaries after the gap."""
         self._refiner = BoundaryRefiner(self.lookback_s)
 
@@ -105,9 +105,9 @@ class BoundaryDetector:
                 decisions.append(self._locate(decision))
         return decisions
 
-    def confirm_or_retract_pending(self) -> list[LocatedDecision]:
+    def decide_all_pending_at_end(self) -> list[LocatedDecision]:
         """Confirm or retract each provisional boundary at the end or before a long gap; return the decisions."""
-        return [self._locate(decision) for decision in self._tracker.confirm_or_retract_pending()]
+        return [self._locate(decision) for decision in self._tracker.decide_all_pending_at_end()]
 
     def find_marked_candidate(self, t: float, verdict: Verdict) -> CandidateObservation | None:
         """Return the likeliest stored candidate near a listener's mark at stream time t (s), None if there is none.

@@ -241,7 +241,7 @@ def extend_optimal_partitioning(penalty_index: int, state: RunningSums) -> None:
 
 @subkernel
 def extend_diagonal_sums(state: RunningSums) -> None:
-    """Add, for each lag of 0 to 599 vectors, the similarity of the newest vector and the one so much earlier to a sum.
+    """Add the similarity of the newest vector and the one `lag` before it to the sum of that lag, 0 to 599 vectors.
 
     Each sum runs along a diagonal of the similarities, one in harmony and one in the whole texture.
     """

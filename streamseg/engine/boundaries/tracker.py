@@ -108,7 +108,7 @@ class BoundaryTracker:
         """
         return self._confirm_step(step, probability) if self._last_confirmed_step < step < self._step else []
 
-    def confirm_or_retract_pending(self) -> list[BoundaryDecision]:
+    def decide_all_pending_at_end(self) -> list[BoundaryDecision]:
         """Confirm or retract every provisional boundary at the end of the sound; return the decisions in order of time.
 
         At a sensitivity of .5, one is confirmed if its probability is .5 or more.
@@ -127,7 +127,7 @@ class BoundaryTracker:
     def restart(self) -> None:
         """Start again after a long gap: delete all candidates, and continue the numbering of boundaries.
 
-        Provisional boundaries are deleted without a decision: call `confirm_or_retract_pending` before.
+        Provisional boundaries are deleted without a decision: call `decide_all_pending_at_end` before.
         """
         self._step = self._last_confirmed_step = 0
         self._pending = []

@@ -170,7 +170,7 @@ def estimate_beat_period(correlation: Floats, cosines: Floats) -> float:
 
 
 @subkernel
-def estimate_beat_phase(past: Floats, period: float) -> float:
+def estimate_position_in_beat(past: Floats, period: float) -> float:
     """Return the position of the newest frame within the beat, 0 (on the beat) to 1.
 
     That is the phase of the Fourier component at `period` frames. past: float64 (LAGS,), rises of the onset strength,
@@ -226,7 +226,7 @@ def write_onset_tempo_and_beat(
             at_zero = correlation[0] + 2.0 * correlation[1] - 3.0 * mean
             at_period = sum_correlation_near(correlation, period) - 3.0 * mean
             state[PERIOD_CONFIDENCE] = min(1.0, max(0.0, at_period / at_zero)) if at_zero > 0.0 else 0.0
-            state[BEAT_PHASE] = estimate_beat_phase(past, period)
+            state[BEAT_PHASE] = estimate_position_in_beat(past, period)
         else:
             state[PERIOD_CONFIDENCE] = 0.0
     elif state[PERIOD] > 0.0:

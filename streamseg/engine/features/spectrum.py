@@ -49,7 +49,7 @@ def copy_sanitised(samples: Samples, history: Floats, at: int) -> None:
 
 
 @subkernel
-def measure_hop(history: Floats, at: int, hop: Floats) -> None:
+def measure_energy_and_sign_changes(history: Floats, at: int, hop: Floats) -> None:
     """Write the sum of squares and the number of sign changes of 512 samples, from index `at` on, to `hop`.
 
     hop: float64 (3,). hop[1]: sign changes within these samples. hop[2]: the same, and from the sample before. history:
@@ -77,8 +77,8 @@ def measure_hop(history: Floats, at: int, hop: Floats) -> None:
 def write_level_and_zero_crossings(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
     """Write a frame's RMS level (dB of full scale, at least -100) and zero crossings per sample to the row `out`.
 
-    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the result of `measure_hop` for each hop of the
-    frame, of which only the last one is new. frame: number of the frame.
+    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the results of `measure_energy_and_sign_changes` for
+    each hop of the frame, of which only the last one is new. frame: number of the frame.
     """
     last = FRAME // HOP - 1
     for h in range(last):
@@ -86,8 +86,8 @@ def write_level_and_zero_crossings(history: Floats, hops: Floats, frame: int, ou
             for i in range(3):
                 hops[h, i] = hops[h + 1, i]
         else:
-            measure_hop(history, h * HOP, hops[h])
-    measure_hop(history, last * HOP, hops[last])
+            measure_energy_and_sign_changes(history, h * HOP, hops[h])
+    measure_energy_and_sign_changes(history, last * HOP, hops[last])
     squares, crossings = hops[0, 0], hops[0, 1]
     for h in range(1, last + 1):
         squares += hops[h, 0]

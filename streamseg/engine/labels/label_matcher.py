@@ -42,7 +42,7 @@ class LabelMatcher(Protocol):
     def store_section(self, descriptor: SectionDescriptor, label_or_new: int) -> int:
         """Store a section under `label_or_new`, or under a new label if that is NEW_LABEL; return the label number."""
 
-    def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
+    def merge_if_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
         """Merge `label` into another label that means the same sound; return the other label, None if there is none.
 
         prior_log_odds: returns the log-odds to add for another label, given its number.

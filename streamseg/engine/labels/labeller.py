@@ -185,7 +185,7 @@ class SectionLabeller:
                 )
             )
 
-        old = self._matcher.merge_duplicate(young, transition_log_odds)
+        old = self._matcher.merge_if_duplicate(young, transition_log_odds)
         if old is None:
             return []
         self._filter.merge_labels(young, old)

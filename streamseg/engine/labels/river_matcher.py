@@ -72,7 +72,7 @@ class RiverMatcher:
         self._labels = [*(other for other in self._labels if other != label), label][-_MAX_LABELS:]
         return label
 
-    def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
+    def merge_if_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
         """Do nothing and return None, because river's clusterer merges its clusters itself."""
         del label, prior_log_odds
         return None

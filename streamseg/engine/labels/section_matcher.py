@@ -71,7 +71,7 @@ class SectionMatcher:
         self._latest_slots = {label: slot for label, slot in self._latest_slots.items() if label in stored_labels}
         return label
 
-    def merge_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
+    def merge_if_duplicate(self, label: int, prior_log_odds: Callable[[int], float]) -> int | None:
         """Merge `label` into the label most likely to mean the same sound; return that label, None if none is likely.
 
         Only labels of this run count. A label is likely when the log-odds that both are the same are at least

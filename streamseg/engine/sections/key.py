@@ -20,7 +20,7 @@ MIN_CORRELATION: Final = 0.6  # below, there is no key: noise, speech, drums
 
 
 @dataclass(frozen=True, slots=True)
-class KeyEstimate:
+class EstimatedKey:
     """An estimated musical key: its name, its code on the Camelot wheel, and how well the sound fits it.
 
     name: such as `Eb major`. camelot: such as `5B`. confidence: correlation with the profile of the key.
@@ -42,7 +42,7 @@ def _make_profiles() -> NDArray[np.float64]:
 _PROFILES: Final = _make_profiles()
 
 
-def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
+def estimate_key(chroma: NDArray[np.float64]) -> EstimatedKey | None:
     """Estimate the musical key of a chroma vector, shape (12,); return None if no key fits it.
 
     It is the key whose profile correlates best with the chroma (Krumhansl 1990, ch. 4), if by at least MIN_CORRELATION.
@@ -59,4 +59,4 @@ def estimate_key(chroma: NDArray[np.float64]) -> KeyEstimate | None:
     mode, tonic = divmod(best, 12)
     camelot = f"{CAMELOT_MINOR[tonic]}A" if mode else f"{CAMELOT_MAJOR[tonic]}B"
     name = f"{PITCH_CLASS_NAMES[tonic]} {'minor' if mode else 'major'}"
-    return KeyEstimate(name, camelot, round(float(correlation[best]), 3))
+    return EstimatedKey(name, camelot, round(float(correlation[best]), 3))

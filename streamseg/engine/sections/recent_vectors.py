@@ -31,12 +31,12 @@ class RecentVectors:
         """All stored texture vectors, the newest last, shape (n, VECTOR_DIMS); valid until the next `push`."""
         return self._rows.rows
 
-    def vectors_and_clusters(self, begin: int, end: int) -> tuple[Floats, list[int | None]]:
-        """Return the texture vectors `begin` to `end` - 1, counted from the oldest, and their cluster numbers.
+    def vectors_and_clusters(self, first_index: int, end_index: int) -> tuple[Floats, list[int | None]]:
+        """Return texture vectors `first_index` to `end_index` - 1, 0 being the oldest stored, and their clusters.
 
         The vectors have the shape (n, VECTOR_DIMS) and are valid until the next `push`.
         """
-        return self._rows.rows[begin:end], list(self._clusters)[begin:end]
+        return self._rows.rows[first_index:end_index], list(self._clusters)[first_index:end_index]
 
     def push(self, vector: Floats, cluster_number: int | None) -> None:
         """Store a texture vector, shape (VECTOR_DIMS,), and its cluster number or None; if full, drop the oldest."""

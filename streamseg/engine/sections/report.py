@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamseg.engine.features.loudness.meter import LOUDNESS_COLUMNS, MOMENTARY_ROWS, ROWS_PER_SECOND, SHORT_TERM_ROWS
 from streamseg.engine.kernels import kernel
-from streamseg.engine.sections.key import KeyEstimate, estimate_key
+from streamseg.engine.sections.key import EstimatedKey, estimate_key
 from streamseg.engine.sections.statistics import (
     BPM_SCALE,
     CHROMA_RESOLUTION,
@@ -115,7 +115,7 @@ class SectionReportBuilder:
         return self._loudness_rows.rows[end - 1] if end else None
 
     @property
-    def key(self) -> KeyEstimate | None:
+    def key(self) -> EstimatedKey | None:
         """Estimate of the musical key of the current section so far; None if no key fits."""
         chroma = self._frame_statistics.chroma + sum_chroma(self._frames.rows)
         return estimate_key(chroma.astype(np.float64)) if chroma.any() else None

@@ -86,7 +86,7 @@ class LoudnessState(NamedTuple):
 
 
 class LoudnessScratch(NamedTuple):
-    """Scratch memory of a loudness meter, overwritten for each row of figures (100 ms, up to N samples)."""
+    """Scratch memory of a loudness meter, overwritten for each 100 ms (at most N samples)."""
 
     lanes: Floats  # float64 (max((FILTER_MEMORY + 1) * LANES, ENERGY_LANES),)
     samples: Floats32  # float32 (N,)
