@@ -77,7 +77,7 @@ def measure_energy_and_sign_changes(history: Floats, at: int, hop: Floats) -> No
 def write_level_and_zero_crossings(history: Floats, hops: Floats, frame: int, out: Floats) -> None:
     """Write a frame's RMS level (dB of full scale, at least -100) and zero crossings per sample to the row `out`.
 
-    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, the results of `measure_energy_and_sign_changes` for
+    history: float64 (FRAME,). hops: float64 (FRAME // HOP, 3), state, results of `measure_energy_and_sign_changes` for
     each hop of the frame, of which only the last one is new. frame: number of the frame.
     """
     last = FRAME // HOP - 1
