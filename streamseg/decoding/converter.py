@@ -97,14 +97,13 @@ class SampleConverter:
                 continue
             count = each.layout.nb_channels
             samples = memoryview(each.planes[0])[: each.samples * count * SAMPLE_BYTES]
-            yield samples if count == self.channels else change_channel_count(samples, count, self.channels)
+            yield samples if count == self.channels else drop_or_add_channels(samples, count, self.channels)
 
 
-def change_channel_count(samples: memoryview, channels: int, new_channels: int) -> memoryview:
-    """Convert interleaved float32 samples from `channels` to `new_channels` channels; returns a new array as bytes.
+def drop_or_add_channels(samples: memoryview, channels: int, new_channels: int) -> memoryview:
+    """Drop surplus channels of interleaved float32 samples or add silent ones (mono is copied to all); return new bytes.
 
-    Mono is copied to every channel. Otherwise each channel keeps its number; surplus channels are dropped, and new ones
-    are silent.
+    channels, new_channels: how many there are, and how many are returned. Each channel keeps its number.
     """
     source = array("f", bytes(samples))
     target = array("f", bytes(len(source) // channels * new_channels * SAMPLE_BYTES))

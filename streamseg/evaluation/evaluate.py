@@ -161,7 +161,7 @@ class TrackRun(NamedTuple):
 
 
 def run_track(path: Path, settings: Settings, model: BoundaryModel | None = None) -> TrackRun:
-    """Run the program over one sound file; return the predictions and the speed.
+    """Analyse one sound file in this process; return the predictions and the speed, seconds of sound per second.
 
     model: the boundary model; None: the one that is shipped for the settings' profile.
     """

@@ -40,7 +40,7 @@ def capture_marks_path(capture_path: Path) -> Path:
 
 
 def format_mark_line(item: NonSoundItem, sample: int) -> bytes:
-    """Format a gap, absence or title as one JSON line of a marks file.
+    """Format a gap, a loss or return of the source, or a title as one JSON line of a marks file.
 
     sample: the number of samples (per channel) before the item.
     """

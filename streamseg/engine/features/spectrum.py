@@ -49,10 +49,10 @@ def copy_sanitised(samples: Samples, history: Floats, at: int) -> None:
 
 
 @subkernel
-def measure_energy_and_sign_changes(history: Floats, at: int, hop: Floats) -> None:
-    """Write the sum of squares and the number of sign changes of 512 samples, from index `at` on, to `hop`.
+def measure_energy_and_sign_changes(history: Floats, at: int, out: Floats) -> None:
+    """Write the sum of squares and the sign changes of the 512 samples of `history` that begin at index `at` to `out`.
 
-    hop: float64 (3,). hop[1]: sign changes within these samples. hop[2]: the same, and from the sample before. history:
+    out: float64 (3,). out[1]: sign changes within these samples. out[2]: the same, and from the sample before. history:
     float64 (FRAME,).
     """
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
@@ -68,9 +68,9 @@ def measure_energy_and_sign_changes(history: Floats, at: int, hop: Floats) -> No
     crossings = 0
     for i in range(at + 1, at + HOP):
         crossings += (history[u(i)] < 0.0) != (history[u(i - 1)] < 0.0)
-    hop[0] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
-    hop[1] = crossings
-    hop[2] = crossings + ((history[at] < 0.0) != (history[at - 1] < 0.0) if at > 0 else 0)
+    out[0] = ((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7))
+    out[1] = crossings
+    out[2] = crossings + ((history[at] < 0.0) != (history[at - 1] < 0.0) if at > 0 else 0)
 
 
 @subkernel
