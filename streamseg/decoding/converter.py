@@ -101,7 +101,7 @@ class SampleConverter:
 
 
 def drop_or_add_channels(samples: memoryview, channels: int, new_channels: int) -> memoryview:
-    """Drop surplus channels of interleaved float32 samples or add silent ones (mono is copied to all); return new bytes.
+    """Drop surplus channels of interleaved float32 samples or add silent ones (mono is copied to all); returns bytes.
 
     channels, new_channels: how many there are, and how many are returned. Each channel keeps its number.
     """
