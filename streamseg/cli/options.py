@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import msgspec
 import typer
 
-from streamseg.errors import SettingRangeError, SourceNotFoundError
+from streamseg.errors import SettingRangeError, SourceNotFoundError, UsageError
 from streamseg.outputs import FORMATS
 from streamseg.settings import Profile, ServerSettings, Settings, check_setting_ranges, make_settings
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 _SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
 
 
-def _check_format(name: str) -> str:
-    if name not in FORMATS:
+_AMBIGUOUS_ENDING = ".json"  # chapters have it, and many give it to events
+
+
+def _check_format(name: str | None) -> str | None:
+    if name is not None and name not in FORMATS:
         raise typer.BadParameter(f"no format {name!r}; choose from {', '.join(FORMATS)}")
     return name
 
@@ -112,6 +115,16 @@ MemoryOption = Annotated[
 FormatOption = Annotated[
     str, typer.Option("--format", "-f", metavar="FORMAT", callback=_check_format, help=f"One of: {', '.join(FORMATS)}.")
 ]
+OptionalFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="FORMAT",
+        callback=_check_format,
+        help=f"One of: {', '.join(FORMATS)}. Default: the one of OUT's ending, or jsonl.",
+    ),
+]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="OUT", help="Write to this file instead of standard output.")
 ]
@@ -145,6 +158,25 @@ def all_settings_from_options(
     server = {name: values.pop(name) for name in ServerSettings.__struct_fields__ if name in values}
     check_setting_ranges(ServerSettings, server)
     return make_settings(profile, **values), msgspec.convert(server, ServerSettings)
+
+
+def choose_format(name: str | None, out: Path | None) -> str:
+    """Return the name of a format: the one that was given, else that of the ending of `out`; jsonl without an ending.
+
+    Raises UsageError for an ending that belongs to no format or to several.
+    """
+    if name is not None:
+        return name
+    ending = out.suffix.lower() if out is not None else ""
+    if not ending:
+        return "jsonl"
+    endings = {each.suffix: name for name, each in FORMATS.items() if each.suffix != _AMBIGUOUS_ENDING}
+    if ending not in endings:
+        raise UsageError(
+            f"the ending of {str(out)!r} does not tell the format; name it with --format ({', '.join(FORMATS)}), "
+            f"or use one of the endings {', '.join(endings)}"
+        )
+    return endings[ending]
 
 
 def load_chosen_model(path: Path | None) -> BoundaryModel | None:

@@ -13,6 +13,7 @@ from streamseg.cli import terminal
 from streamseg.cli.signals import handle_stop_signals
 from streamseg.cli.standard_streams import tolerate_standard_output_errors
 from streamseg.cli.summary import EventSummary
+from streamseg.engine.kernels import is_compiling
 from streamseg.errors import OutputError, PortInUseError, SourceError
 from streamseg.live import Session, Supervisor, compile_kernels
 from streamseg.server import Hub, serve
@@ -88,7 +89,7 @@ async def _run_sessions(
         loop.call_soon_threadsafe(stop_event.set)
 
     async with AsyncExitStack() as stack:
-        stack.enter_context(handle_stop_signals(stop))
+        stack.enter_context(handle_stop_signals(stop, is_compiling))
         address = None
         if serving and hub:
             for session in sessions:
@@ -118,7 +119,7 @@ async def _start_server(stack: AsyncExitStack, hub: Hub, serving: ServeOptions) 
 
 def _compile_kernels() -> None:
     """Compile or load the kernels, and report it."""
-    with terminal.show_busy(f"warming up ({terminal.explain_slow_start()})"):
+    with terminal.show_start("warming up"):
         took_s = compile_kernels()
     terminal.stderr.print(f"ready after {took_s:.1f} s")
 

@@ -35,10 +35,11 @@ def _end_at_once(exit_code: int) -> None:
 
 
 @contextmanager
-def handle_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+def handle_stop_signals(stop: Callable[[], None], is_compiling: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """In the `with` block, call `stop` at the first Ctrl-C, SIGTERM or SIGHUP; end the process at the second.
 
-    stop: must return at once.
+    stop: must return at once. is_compiling: whether kernels are being compiled, which nothing interrupts; the user is
+    told so.
     """
     numbers = _stop_signals()
 
@@ -48,7 +49,8 @@ def handle_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
             ends_at_once = each in (signal.SIGINT, signal.SIGTERM)
             signal.signal(each, (lambda *_: _end_at_once(128 + number)) if ends_at_once else signal.SIG_IGN)
         stop()
-        terminal.stderr.print("stopping after the pending events (a second Ctrl-C stops at once)")
+        work = "the compilation, which may take a minute" if is_compiling() else "the pending events"
+        terminal.stderr.print(f"stopping after {work} (a second Ctrl-C stops at once)")
 
     previous_handlers = [(each, signal.signal(each, handle_first)) for each in numbers]
     try:

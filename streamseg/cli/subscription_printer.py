@@ -55,11 +55,21 @@ class _SubscriptionPrinter:
                     )
                 elif self.has_reported_waiting:
                     terminal.stderr.print(f"{make_printable(stream)}: connected")
+                if self._subscription.connections == 1 and not message.is_recovered and snapshot is not None:
+                    _report_silent_stream(make_printable(stream), snapshot["state"])
             case Disconnected(code=code, reason=reason):
                 cause = f"the server closed it with {code}, {make_printable(reason)}" if code else "network error"
                 terminal.stderr.print(f"connection lost ({cause}); trying again")
             case EventsDropped(type=topic, n=n):
                 terminal.stderr.print(f"{n} {topic} events were left out, because they are read too slowly")
+
+
+def _report_silent_stream(stream: str, state: str) -> None:
+    """Print why no events of a stream come, if it has stopped or has not begun."""
+    if state == "stopped":
+        terminal.stderr.print(f"{stream}: has already stopped; `watch` prints what happens from now on")
+    elif state == "waiting":
+        terminal.stderr.print(f"{stream}: has no sound yet; waiting for it (Ctrl-C ends)")
 
 
 def _describe_missed_events(message: StreamJoined) -> str:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.text import Text
 
 from streamseg.cli.console import SanitisingConsole
@@ -131,12 +132,29 @@ def show_busy(message: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def explain_slow_start() -> str:
+@contextmanager
+def show_start(message: str) -> Iterator[object]:
+    """Show `message` as `show_busy` does while the `with` block runs; also why it takes long, once kernels compile."""
+    from streamseg.engine.kernels import call_at_first_compilation
+
+    with show_busy(message) as status:
+
+        def explain() -> None:
+            if isinstance(status, Status):
+                status.update(Text(f"{message} ({_explain_compilation()})"))
+            else:
+                stderr.print(_explain_compilation())
+
+        with call_at_first_compilation(explain):
+            yield status
+
+
+def _explain_compilation() -> str:
     """Return a text that tells the user why a start takes half a minute: kernels (numba functions) are compiled."""
     from streamseg.engine.kernels import CACHE_IS_WRITABLE
 
     if CACHE_IS_WRITABLE:
-        return "the first run after installing compiles, about half a minute"
+        return "compiling, as the first run after installing does: about half a minute"
     return (
         "compiles at every start, half a minute: neither the program's folder nor a cache folder of this user can be "
         "written; set NUMBA_CACHE_DIR=FOLDER to one that can"
@@ -168,11 +186,12 @@ def iterate_and_show_status(session: Session) -> Iterator[list[Envelope]]:
         yield from session
         return
     start = time.perf_counter()
-    with stderr.status(Text(f"{session.source.name}: opening ({explain_slow_start()})")) as status:
+    with show_start(f"{session.source.name}: opening") as status:
         for envelopes in session:
             t = session.progress.t
             speed = t / (time.perf_counter() - start)
-            status.update(Text(f"{session.source.name}: {format_clock(t)} ({speed:.0f} × real time)"))
+            if isinstance(status, Status):
+                status.update(Text(f"{session.source.name}: {format_clock(t)} ({speed:.0f} × real time)"))
             yield envelopes
 
 

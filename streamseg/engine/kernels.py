@@ -88,7 +88,35 @@ def _is_ours(compilation: Any) -> bool:
     return module.partition(".")[0] == _PACKAGE
 
 
-event.register("numba:compile", _SlpForKernels())  # type: ignore[no-untyped-call]
+class _FirstCompilation(event.Listener):
+    """Calls a function when the first compilation of a kernel of ours begins."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._functions = [function]
+
+    def on_start(self, compilation: Any) -> None:
+        if _is_ours(compilation) and self._functions:
+            self._functions.pop()()
+
+    def on_end(self, compilation: Any) -> None:
+        pass
+
+
+_slp_for_kernels = _SlpForKernels()
+event.register("numba:compile", _slp_for_kernels)  # type: ignore[no-untyped-call]
+
+
+def is_compiling() -> bool:
+    """Return whether a kernel is being compiled, by any thread; compiled code that is loaded does not count."""
+    return bool(_slp_for_kernels._host_settings)
+
+
+def call_at_first_compilation(function: Callable[[], None]) -> Any:
+    """In the `with` block, call `function` when the first compilation of a kernel begins, in the thread that compiles.
+
+    Compiled code that is loaded from the cache does not count.
+    """
+    return event.install_listener("numba:compile", _FirstCompilation(function))
 
 
 def _compile_with_cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ boundary, so a mark has effect from the next epoch on, in this process or anothe
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from threading import Lock
 from typing import get_args
@@ -103,7 +104,8 @@ class FeedbackStore:
             return {}
         except (msgspec.DecodeError, OSError) as error:
             raise UsageError(
-                f"cannot read the feedback in {self.path} ({error}); `streamseg feedback --forget` deletes it"
+                f"cannot read the feedback in {self.path} ({error}); "
+                f"`streamseg feedback --forget --lessons {shlex.quote(str(self.path))}` deletes it"
             ) from None
 
     def _write_all(self, observations: dict[Profile, list[StoredObservation]]) -> None:

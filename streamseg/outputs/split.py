@@ -55,7 +55,12 @@ def list_part_paths(recording: Recording, folder: Path, audio_format: str) -> li
 
 
 def check_readable_twice(sound: Path) -> None:
-    """Raise UsageError when the path is a pipe or a device: splitting reads a sound a second time after analysis."""
+    """Raise UsageError when the path is a pipe or a device: splitting reads a sound a second time after analysis.
+
+    "-", by which other commands read standard input, is one too, unless a file has that name.
+    """
+    if str(sound) == "-" and not os.path.lexists(sound):
+        raise UsageError("`-` is standard input; splitting reads a sound twice, so save it to a file first")
     if os.path.exists(sound) and not os.path.isfile(sound) and not os.path.isdir(sound):  # noqa: PTH110, PTH112, PTH113 — Path's raise where nothing may be read
         raise UsageError(f"{sound} is a pipe or a device; splitting reads a sound twice, so save it to a file first")
 

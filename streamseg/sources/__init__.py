@@ -11,6 +11,7 @@ user writes:
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,7 +113,10 @@ def open_source(
     elif spec == "mic" or spec.startswith("mic:"):
         source = Microphone(spec[4:] or None, sample_rate=sample_rate, channels=channels)
     elif _ADDRESS.match(spec) and not _path_exists(spec):
-        raise UsageError(f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only")
+        raise UsageError(
+            f"{spec!r} is an address; this version listens to mic, mic:NAME, a file or - only; pipe it: "
+            f"`ffmpeg -i {shlex.quote(spec)} -f s16le -ac 2 -ar 44100 - | streamseg … -`"
+        )
     else:
         source = AudioFileSource(spec)
         if live:

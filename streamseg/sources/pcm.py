@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, Literal, TypeAlias, get_args
+from typing import BinaryIO, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -21,6 +22,17 @@ FIXED_PCM_ADVICE = (
     "this command takes 16 bits, stereo, 44.1 kHz (`ffmpeg … -f s16le -ac 2 -ar 44100 -`); "
     "`serve` has --sample-format, --channels and --sample-rate"
 )
+
+
+# How a file begins that is not raw PCM. An MP3 without tags is not here: it begins with bits that sound may have.
+_FILE_STARTS: Final = (
+    ("a WAV", re.compile(rb"(RIFF|RF64)....WAVE", re.DOTALL)),
+    ("a FLAC", re.compile(rb"fLaC\0")),
+    ("an Ogg", re.compile(rb"OggS\0")),
+    ("an MP3", re.compile(rb"ID3[\2-\4].{2}[\0-\x7f]{4}", re.DOTALL)),
+    ("an MP4", re.compile(rb"\0...ftyp", re.DOTALL)),
+)
+_FILE_START_BYTES: Final = 12
 
 
 class RawPcmSource:
@@ -66,12 +78,13 @@ class RawPcmSource:
     def __iter__(self) -> Iterator[SourceItem]:
         """Yield a block for each piece of data that arrives, until the data end or `close` is called.
 
-        Raises NotAudioError when there was not one frame, TruncatedSourceError when the last frame is incomplete.
+        Raises NotAudioError when there was not one frame or the data are a file of another format,
+        TruncatedSourceError when the last frame is incomplete.
         """
         frame_bytes = _BYTES[self._format] * self.channels
         remainder = b""
         is_empty = True
-        for chunk in read_pipe(self._stream.fileno(), self._close_event):
+        for chunk in self._refuse_other_formats(read_pipe(self._stream.fileno(), self._close_event)):
             data = remainder + chunk
             end = len(data) - len(data) % frame_bytes
             remainder = data[end:]
@@ -88,6 +101,23 @@ class RawPcmSource:
             )
         if is_empty:
             raise NotAudioError("standard input ended before the first frame; pipe raw PCM into it")
+
+    def _refuse_other_formats(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the data of `chunks`. Raises NotAudioError if they begin as a file of another format does."""
+        start = b""
+        for chunk in chunks:
+            start += chunk
+            if len(start) >= _FILE_START_BYTES:
+                break
+        for kind, pattern in _FILE_STARTS:
+            if pattern.match(start):
+                raise NotAudioError(
+                    f"standard input is {kind} file, but `-` takes raw PCM; give the file by its name, or decode it: "
+                    f"`… | ffmpeg -i - -f {self._format} -ac {self.channels} -ar {self.sample_rate} - | streamseg …`"
+                )
+        if start:
+            yield start
+        yield from chunks
 
 
 def _convert_samples(data: bytes, sample_format: SampleFormat) -> Samples:

@@ -135,3 +135,9 @@ def test_a_stream_s_name_is_a_word(tmp_path, monkeypatch):
         with pytest.raises(UsageError, match="cannot name a stream") as refused:
             parse_source(f"{name}=a.wav")
         assert "\x1b" not in str(refused.value)
+
+
+def test_where_no_sound_has_a_name_it_says_how_to_give_one(tmp_path):
+    shown = CliRunner().invoke(app, ["names", "--memory", str(tmp_path / "m.sqlite")])
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert "`streamseg teach`" in shown.stderr

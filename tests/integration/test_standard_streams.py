@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from unit.test_outputs import run
 
 from streamseg.cli.app import app
 from streamseg.cli.console import SanitisingConsole
+from streamseg.cli.signals import handle_stop_signals
 from streamseg.cli.standard_streams import TolerantStream
 from streamseg.outputs import FORMATS
 from streamseg.wire.envelope import decode_envelope
@@ -84,6 +86,7 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path):
     opened = tmp_path / "opened"
     program = f"""
 import os
+import signal
 from streamseg.cli.standard_streams import open_closed_streams_and_set_utf8
 open_closed_streams_and_set_utf8()
 number = os.open({os.fspath(opened)!r}, os.O_CREAT | os.O_WRONLY)
@@ -221,3 +224,12 @@ def test_a_key_alone_is_refused_before_anything_is_opened():
     done = CliRunner().invoke(app, ["serve", "nowhere.wav", "--key", "key.pem"])
     assert done.exit_code == 2
     assert "--key key.pem was given without --cert" in done.stderr
+
+
+@pytest.mark.parametrize(("is_compiling", "awaited"), [(True, "the compilation"), (False, "the pending events")])
+def test_a_signal_says_what_is_waited_for(is_compiling, awaited, capsys):
+    stopped = []
+    with handle_stop_signals(lambda: stopped.append(1), lambda: is_compiling):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stopped == [1]
+    assert f"stopping after {awaited}" in capsys.readouterr().err

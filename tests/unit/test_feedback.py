@@ -179,7 +179,7 @@ class TestTheBook:
     def test_a_damaged_one_says_what_to_do(self, tmp_path: Path):
         path = tmp_path / "lessons.json"
         path.write_text('{"music": [{"right"')
-        with pytest.raises(UsageError, match="--forget"):
+        with pytest.raises(UsageError, match=f"--forget --lessons {path}"):
             FeedbackStore(path).fit_model("music")
         done = run("analyze", "-", "--lessons", path)
         assert (done.returncode, done.stdout) == (2, "")

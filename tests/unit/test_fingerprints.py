@@ -238,10 +238,13 @@ class TestCommand:
         taught = run("teach", tmp_path / "jingle.wav", "--name", "News", "--memory", kept)
         assert taught.returncode == 0, taught.stderr
         assert "learned 'News'" in taught.stderr
+        assert "have this name" not in taught.stderr
         heard = run("analyze", tmp_path / "show.wav", "-p", "broadcast", "--memory", kept)
         facts = [json.loads(line)["data"] for line in heard.stdout.splitlines()]
         snapped = [fact["t"] for fact in facts if fact.get("snapped_to") == "cue:News"]
         assert snapped == [pytest.approx(len(render_programme()[::2]) / ENGINE_RATE, abs=0.05)]
+        twice = run("teach", tmp_path / "jingle.wav", "--name", "News", "--memory", kept)
+        assert "2 sounds have this name now, and each is recognised (--forget deletes all)" in twice.stderr
         assert run("teach", "--forget", "--name", "News", "--memory", kept).returncode == 0
         again = run("teach", "--forget", "--name", "News", "--memory", kept)
         assert again.returncode == 2

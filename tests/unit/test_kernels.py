@@ -10,6 +10,9 @@ from pathlib import Path
 import numba
 import pytest
 
+from streamseg.cli.terminal import show_start
+from streamseg.engine.kernels import call_at_first_compilation, is_compiling
+
 HOUSE = Path(__file__).parents[2] / "streamseg"
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}  # no letters but ASCII's
 LOOK = """
@@ -147,3 +150,33 @@ def test_warming_up_compiles_whatever_hearing_needs():
     before, _, late = done.stdout.strip().partition(" ")
     assert int(before) > 10
     assert late == "[]"
+
+
+def compile_two(package):
+    """Compile a function for two types, as if it were of this package."""
+
+    def same(x):
+        return x
+
+    same.__module__ = f"{package}.same"
+    compiled_same = numba.njit(same)
+    assert (compiled_same(1), compiled_same(1.0)) == (1, 1.0)
+
+
+def test_the_first_compilation_of_ours_is_noticed():
+    noticed = []
+    with call_at_first_compilation(lambda: noticed.append(is_compiling())):
+        compile_two("another")
+        assert noticed == []
+        compile_two("streamseg")
+    assert noticed == [True]
+    assert not is_compiling()
+
+
+def test_a_start_says_that_it_compiles_only_when_it_does(capsys):
+    with show_start("warming up"):
+        pass
+    assert capsys.readouterr().err == "warming up\n"
+    with show_start("warming up"):
+        compile_two("streamseg")
+    assert "\ncompil" in capsys.readouterr().err

@@ -36,8 +36,8 @@ def test_a_file_with_an_equals_sign_is_that_file(tmp_path, monkeypatch):
 
 
 def test_an_address_is_refused_with_what_can_be_had_instead():
-    with pytest.raises(UsageError, match=r"http://.*file"):
-        open_source("http://127.0.0.1:1/stream")
+    with pytest.raises(UsageError, match=r"http://.*file.*ffmpeg -i 'http://127.0.0.1:1/a\?b&c' -f s16le"):
+        open_source("http://127.0.0.1:1/a?b&c")
 
 
 def test_a_missing_file_is_found_out_at_once():

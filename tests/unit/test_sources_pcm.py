@@ -111,3 +111,31 @@ def test_raw_pcm_in_python_is_told_its_parameters(tmp_path):
     (tmp_path / "odd").write_bytes(bytes(7))
     with (tmp_path / "odd").open("rb") as stream, pytest.raises(SourceError, match="do channels and sample_format"):
         list(RawPcmSource(stream))
+
+
+@pytest.mark.parametrize("step", [None, 1])
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"RIFF\xff\xff\xff\xffWAVEfmt ", "a WAV"),
+        (b"fLaC\0\0\0\x22", "a FLAC"),
+        (b"OggS\0\2", "an Ogg"),
+        (b"ID3\4\0\0\0\0\0\x23TSSE", "an MP3"),
+        (b"\0\0\0\x1cftypM4A ", "an MP4"),
+    ],
+)
+def test_a_file_of_another_format_is_not_heard_as_pcm(start, kind, step):
+    items, failure = piped(start + bytes(100), step, sample_rate=8000)
+    assert not items
+    assert f"standard input is {kind} file, but `-` takes raw PCM" in str(failure)
+    assert "ffmpeg -i - -f s16le -ac 2 -ar 8000 -" in str(failure)
+
+
+@pytest.mark.parametrize(
+    "start", [b"RIFF\0\0\0\0\0\0\0\0", b"\xff\xfb\x90\x64", b"ID3\xff", b"fLaX", b"\0ftyp", b"\0" * 4]
+)
+def test_sound_that_resembles_another_format_is_heard(start):
+    data = start + bytes(20 - len(start))
+    items, failure = piped(data)
+    assert failure is None
+    assert len(samples_of(items)) == 5

@@ -11,14 +11,15 @@ import typer
 from streamseg.cli.options import (
     FeedbackOption,
     ForceOption,
-    FormatOption,
     LookaheadOption,
     MemoryOption,
     ModelOption,
+    OptionalFormatOption,
     OutputOption,
     ProfileOption,
     SensitivityOption,
     SetOption,
+    choose_format,
     load_chosen_model,
     settings_from_options,
 )
@@ -31,7 +32,7 @@ EXAMPLES = """Examples:
 
 streamseg analyze song.flac
 
-streamseg analyze night.mp3 --profile dj --format cue -o night.cue
+streamseg analyze night.mp3 --profile dj -o night.cue
 
 ffmpeg -i URL -f s16le -ac 2 -ar 44100 - | streamseg analyze -
 """
@@ -48,7 +49,7 @@ def command(
     changes: SetOption = None,
     model: ModelOption = None,
     feedback: FeedbackOption = None,
-    format_: FormatOption = "jsonl",
+    format_: OptionalFormatOption = None,
     out: OutputOption = None,
     force: ForceOption = False,
     memory: MemoryOption = None,
@@ -68,6 +69,7 @@ def command(
     from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.cli.signals import handle_stop_signals
     from streamseg.cli.text_output import write_output
+    from streamseg.engine.kernels import is_compiling
     from streamseg.live import Session, open_feedback_store, open_name_store
     from streamseg.outputs import FORMATS
     from streamseg.outputs.audio_path import FORMATS_WITH_PATH, set_audio_path
@@ -77,6 +79,7 @@ def command(
         sounds=[spec], files=[model], databases=[name_store.path], feedback_file=feedback_store.path
     )
     replace = decide_replacing_output(out, inputs, force=force)
+    chosen_format = choose_format(format_, out)
     session = Session(
         stream,
         source,
@@ -85,11 +88,11 @@ def command(
         name_store=name_store,
         feedback_store=feedback_store,
     )
-    with handle_stop_signals(session.finish):
+    with handle_stop_signals(session.finish, is_compiling):
         events = iterate_events_and_print_summary(session)
-        if format_ in FORMATS_WITH_PATH:
+        if chosen_format in FORMATS_WITH_PATH:
             events = set_audio_path(events, spec)
-        write_output(FORMATS[format_].render(events), out, replace=replace, growing=format_ == "jsonl")
+        write_output(FORMATS[chosen_format].render(events), out, replace=replace, growing=chosen_format == "jsonl")
     if session.failure:
         raise session.failure
     if session.is_stopped:

@@ -49,6 +49,7 @@ def command(
     from streamseg.cli import terminal
     from streamseg.cli.paths import collect_inputs, decide_replacing_output
     from streamseg.cli.signals import handle_stop_signals
+    from streamseg.engine.kernels import is_compiling
     from streamseg.feature_arrays import COLUMNS
     from streamseg.outputs.feature_table import make_feature_writer
     from streamseg.sources import FIXED_PCM_ADVICE, open_source, parse_source
@@ -57,7 +58,7 @@ def command(
     replace = decide_replacing_output(out, collect_inputs(sounds=[spec]), force=force)
     write = make_feature_writer(out, replace=replace)
     run = _FeatureRun(open_source(spec, pcm_advice=FIXED_PCM_ADVICE))
-    with handle_stop_signals(run.stop):
+    with handle_stop_signals(run.stop, is_compiling):
         write(run.frames(), COLUMNS)
     took_s = time.perf_counter() - run.start_time
     terminal.stderr.print(
@@ -94,7 +95,7 @@ class _FeatureRun:
         from streamseg.feature_arrays import iterate_feature_frames
         from streamseg.settings import ENGINE_RATE, FRAME
 
-        with terminal.show_busy(f"{self.source.name}: opening (the first run after installing compiles)") as status:
+        with terminal.show_start(f"{self.source.name}: opening") as status:
             has_started = False
             try:
                 for frames in iterate_feature_frames(self.source):

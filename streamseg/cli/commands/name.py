@@ -25,7 +25,8 @@ def command(
 ) -> None:
     """Give a label a name while its stream plays. All clients receive it, and later runs recognise the sound by it.
 
-    Naming needs the control token that the server was started with; a server without one refuses it.
+    Naming needs the control token that the server was started with; a server without one refuses it. Two labels may
+    have one name: they stay two labels, and later runs recognise both sounds by it.
     """
     from streamseg.cli import terminal
     from streamseg.client.control import send_request

@@ -39,7 +39,11 @@ def command(
         return
     entries = store.list_entries()
     if not entries:
-        terminal.stderr.print(f"no sound has a name in {store.path} yet; give one with `streamseg name` or on the page")
+        terminal.stderr.print(
+            f"no sound has a name in {store.path} yet; give one with `streamseg name` or on the page while a stream "
+            "plays, or with `streamseg teach` from a recording"
+        )
+        return
     table = Table("name", "kind", "heard on", "named", box=None)
     for entry in entries:
         created_at = datetime.fromtimestamp(entry.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")

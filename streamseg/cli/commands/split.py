@@ -65,6 +65,7 @@ def command(
     from streamseg.cli.commands.analyze import iterate_events_and_print_summary
     from streamseg.cli.paths import collect_inputs, decide_replacing_outputs
     from streamseg.cli.signals import handle_stop_signals
+    from streamseg.engine.kernels import is_compiling
     from streamseg.errors import OutputError
     from streamseg.live import Session, open_feedback_store
     from streamseg.outputs import collect_recording
@@ -96,7 +97,7 @@ def command(
             feedback_store=open_feedback_store(feedback) if feedback else None,
         )
         try:
-            with handle_stop_signals(session.finish):
+            with handle_stop_signals(session.finish, is_compiling):
                 recording = collect_recording(iterate_events_and_print_summary(session))
         except OutputError:
             if session.failure:  # no sound, so there is no section
@@ -112,6 +113,8 @@ def command(
     for part in split_recording(file, recording, folder, audio_format=audio_format, replace=replace):
         terminal.stdout.print(f"{part.path}  {terminal.format_clock(part.duration_s)}")
         total_s += part.duration_s
-    terminal.stderr.print(f"{len(recording.sections)} files, {terminal.format_clock(total_s)} in all, in {folder}")
+    terminal.stderr.print(
+        f"{terminal.format_count(len(parts), 'file')}, {terminal.format_clock(total_s)} in all, in {folder}"
+    )
     if failure:
         raise failure

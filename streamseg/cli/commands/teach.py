@@ -52,6 +52,9 @@ def command(
     if file is None:
         raise UsageError("no recording was given; give a FILE, or --forget")
     fingerprint = teach_jingle(store, name, file, start_s, end_s)
+    count = sum(entry.name == fingerprint.name for entry in store.list_entries())
+    others = f"; {count} sounds have this name now, and each is recognised (--forget deletes all)" if count > 1 else ""
     terminal.stderr.print(
-        f"learned {fingerprint.name!r} from its first {fingerprint.compared_duration_s:.1f} s; stored in {store.path}"
+        f"learned {fingerprint.name!r} from its first {fingerprint.compared_duration_s:.1f} s; "
+        f"stored in {store.path}{others}"
     )
