@@ -48,6 +48,7 @@ class LiveScreen:
         self._start = 0.0
         self._provisional_t: float | None = None
         self._sections: deque[tuple[float, float, str | None]] = deque(maxlen=1000)
+        self._event_lines = terminal.EventLines()
         self._lines: deque[Text] = deque(maxlen=_LINES)
         self._live = Live(console=terminal.stdout, auto_refresh=False)
 
@@ -86,7 +87,7 @@ class LiveScreen:
                     self._start, self._label, self._provisional_t = t, next_section.label, None
                 case SectionClosed(start=start, end=end, label=label):
                     self._sections.append((start, end, label))
-            text = terminal.event_line(envelope)
+            text = self._event_lines.describe_event(envelope)
             if text is not None:
                 self._lines.append(text)
 

@@ -131,11 +131,12 @@ def run_and_print_sessions(sessions: Sequence[Session], serving: ServeOptions | 
     end.
     """
     summaries = {session.stream: EventSummary() for session in sessions}
+    event_lines = terminal.EventLines()
     prefixes = {session.stream: f"{session.stream:>12} " if len(sessions) > 1 else "" for session in sessions}
 
     def print_events(session: Session, envelopes: list[Envelope]) -> None:
         summaries[session.stream].add_events(envelopes)
-        terminal.print_event_lines(envelopes, prefixes[session.stream])
+        event_lines.print_events(envelopes, prefixes[session.stream])
 
     run_sessions(sessions, print_events, serving, terminal.print_server_addresses)
     for session in sessions:

@@ -25,6 +25,7 @@ class _SubscriptionPrinter:
         self.has_reported_waiting = False  # "no answer yet" was printed
         self._subscription = subscription
         self._as_json = as_json
+        self._event_lines = terminal.EventLines()
 
     @property
     def all_stopped(self) -> bool:
@@ -40,7 +41,7 @@ class _SubscriptionPrinter:
                 if self._as_json:
                     terminal.print_event_json(message)
                 else:
-                    terminal.print_event_lines([message], f"{make_printable(stream):>12} ")
+                    self._event_lines.print_events([message], f"{make_printable(stream):>12} ")
                 if isinstance(data, StreamStopped) and data.reason != "reset":
                     self.running_streams.discard(stream)
             case StreamJoined(stream=stream, snapshot=snapshot):

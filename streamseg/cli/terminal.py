@@ -54,8 +54,45 @@ def label_text(label: str | None, name: str | None = None) -> Text:
     return Text.assemble((make_printable(name or label or "?"), f"bold {label_colour(label)}"))
 
 
-def event_line(envelope: Envelope) -> Text | None:
-    """Return one readable line that describes an event; None if events of its type are not shown."""
+class EventLines:
+    """Describes events as readable lines, each fact once: when a section's label was last heard is not repeated."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, tuple[object, ...]] = {}  # stream to id, label and seen_before of its section
+
+    def print_events(self, envelopes: Iterable[Envelope], prefix: str = "") -> None:
+        """Print one readable line for each event to standard output. prefix: printed before each line."""
+        for envelope in envelopes:
+            text = self.describe_event(envelope)
+            if text is not None:
+                stdout.print(Text(prefix, "dim") + text if prefix else text)
+
+    def describe_event(self, envelope: Envelope) -> Text | None:
+        """Return one readable line that describes an event; None if events of its type are not shown."""
+        match envelope.data:
+            case events.BoundaryConfirmed() as data:
+                self._current[envelope.source] = (data.next.section_id, data.next.label, data.next.seen_before)
+            case events.SectionUpdated() as data:
+                before = self._current.get(envelope.source)
+                self._current[envelope.source] = now = (data.section_id, data.label, data.seen_before)
+                return _describe_update(data, is_known=now == before)
+        return _describe_event(envelope)
+
+
+def _describe_update(data: events.SectionUpdated, *, is_known: bool) -> Text | None:
+    if not data.seen_before and data.name is None:
+        return None
+    text = Text(f"{'':>9}  now ") + label_text(data.label)
+    if data.name is not None:
+        text += Text(" (") + label_text(data.label, data.name) + Text(")")
+    if data.seen_before and not is_known:
+        # The name may be that of a jingle; what was heard before is the label.
+        label = f"label {data.label} " if data.name is not None else ""
+        text.append(f"   {make_printable(label)}{_returning_text(data.last_seen)}", "italic")
+    return text
+
+
+def _describe_event(envelope: Envelope) -> Text | None:
     match envelope.data:
         case events.StreamStarted() as data:
             channels = format_count(data.channels, "channel")
@@ -68,9 +105,6 @@ def event_line(envelope: Envelope) -> Text | None:
             if data.next.seen_before:
                 text.append(f"   {_returning_text(data.next.last_seen)}", "italic")
             return text
-        case events.SectionUpdated(seen_before=True) as data:
-            text = Text(f"{'':>9}  now ") + label_text(data.label, data.name)
-            return text.append(f"   {_returning_text(data.last_seen)}", "italic")
         case events.SectionRelabelled() as data:
             return (
                 Text(f"{'':>9}  {data.section_id} was ") + label_text(data.previous) + ", is " + label_text(data.label)
@@ -98,19 +132,11 @@ def event_line(envelope: Envelope) -> Text | None:
 
 
 def _returning_text(last_seen: float | None) -> str:
-    return "again" if last_seen is None else f"again, last heard at {format_clock(last_seen)}"
+    return "heard in an earlier run" if last_seen is None else f"again, last heard at {format_clock(last_seen)}"
 
 
 def _timed_text(t: float, text: str, style: str = "") -> Text:
     return Text(f"{format_clock(t):>9}  ") + Text(make_printable(text), style)
-
-
-def print_event_lines(envelopes: Iterable[Envelope], prefix: str = "") -> None:
-    """Print one readable line for each event to standard output. prefix: printed before each line."""
-    for envelope in envelopes:
-        text = event_line(envelope)
-        if text is not None:
-            stdout.print(Text(prefix, "dim") + text if prefix else text)
 
 
 def print_event_json(envelope: Envelope) -> None:

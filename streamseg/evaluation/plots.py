@@ -19,6 +19,8 @@ from streamseg.evaluation.timeliness import make_reliability_diagrams
 
 _RELIABILITY = "reliability.png"
 _HIT_COLOUR, _FALSE_COLOUR, _MISS_COLOUR = "#1a7f37", "#c62828", "#8a6d00"
+_TRUE_COLOUR = "#000000"
+_TRUE_ROW = -0.1  # foot of the row of true boundaries below the novelty, in heights of its axes
 _COLOURS = (
     "#9ecae1",
     "#fdd49e",
@@ -58,7 +60,7 @@ def draw_evaluation(evaluation: Evaluation, folder: Path, *, replace: bool = Tru
 
 
 def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredictions) -> Figure:
-    """Draw one track: novelty with found, false and missed boundaries above, true and predicted labels below."""
+    """Draw one track: novelty with found, false and missed boundaries; true boundaries; true and predicted labels."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     end = max(predictions.duration_s, truth.spans[-1].end)
@@ -67,7 +69,9 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
     if predictions.novelty:
         above.fill_between(*zip(*predictions.novelty), color="#90a4ae", alpha=0.6, linewidth=0)
     for begin, finish in changes:
-        above.axvspan(begin - 0.15, finish + 0.15, color="#000000", alpha=0.18, linewidth=0)
+        above.axvspan(begin, finish, color=_TRUE_COLOUR, alpha=0.18, linewidth=0)
+        # Below the axis, where no found boundary covers it.
+        above.axvspan(begin, finish, _TRUE_ROW, 0, color=_TRUE_COLOUR, linewidth=2.5, clip_on=False)
     for number, boundary in enumerate(predictions.boundaries):
         good = number in hits or not _is_scored(truth, boundary.t)
         above.axvline(boundary.t, color=_HIT_COLOUR if good else _FALSE_COLOUR, linewidth=1.2)
@@ -88,6 +92,7 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
         loc="left",
     )
     above.set_ylabel("novelty")
+    above.tick_params(bottom=False)
     above.set_ylim(bottom=0)
     _draw_legend(above)
     lanes = [("true", truth.segments or truth.spans), ("predicted", predictions.sections)]
@@ -170,7 +175,7 @@ def _draw_legend(axes: Axes) -> None:
     for colour, name in ((_HIT_COLOUR, "found, and when it was decided"), (_FALSE_COLOUR, "false")):
         axes.plot([], [], color=colour, label=name)
     axes.plot([], [], "v", color=_MISS_COLOUR, label="missed")
-    axes.fill_between([], [], color="#000000", alpha=0.18, label="true boundary")
+    axes.plot([], [], "|", color=_TRUE_COLOUR, markersize=8, markeredgewidth=2.5, label="true boundary")
     axes.legend(loc="lower center", bbox_to_anchor=(0.82, 1.0), ncols=4, frameon=False, fontsize=8)
 
 

@@ -225,6 +225,7 @@ export class Panel {
     const s = this.#s;
     const t = this.#currentTime();
     setText(this.#part("t"), formatClock(t));
+    this.#part("lag").parentElement.hidden = s.lag_s === null || s.status === "stopped";
     setText(this.#part("lag"), formatDelay(s.lag_s));
     setText(this.#part("lost"), s.dropped_samples ? `${s.dropped_samples} samples` : "none");
     this.#part("lost").dataset.bad = s.dropped_samples > 0;

@@ -8,6 +8,7 @@ import {
   findSection,
   startRun,
   nowAt,
+  openSection,
   startSection,
   addProvisional,
   raiseAlarm,
@@ -71,12 +72,14 @@ function applyPresent(s, { state, t, watermark, section, sound, alarms, open }) 
   if (section) {
     const { section_id, start, label, name } = section;
     Object.assign(startSection(s, section_id, start), { label, name });
+  } else if (["live", "lost"].includes(state) && !openSection(s)) {
+    startSection(s, null, s.sections.findLast(({ epoch }) => epoch === s.epoch)?.end ?? 0); // not identified yet
   }
   const last = s.sounds.at(-1);
   if (sound && !(last && last.speech === sound.speech && last.music === sound.music && last.silence === sound.silence))
     s.sounds.push({ at: nowAt(s), ...sound });
   s.alarms = new Map();
-  for (const alarm of alarms) raiseAlarm(s, alarm);
+  for (const alarm of state === "stopped" ? [] : alarms) raiseAlarm(s, alarm);
   s.boundaries = s.boundaries.filter((boundary) => boundary.state === "confirmed");
   for (const boundary of open) addProvisional(s, boundary);
 }

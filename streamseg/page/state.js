@@ -43,7 +43,8 @@ export function emptyStream(name, base = 0) {
 export const nowAt = (s) => s.base + s.t;
 export const openSection = (s) => (s.sections.at(-1)?.end === null ? s.sections.at(-1) : null);
 export const labelName = (s, section) => s.names.get(section.label) ?? section.name ?? null;
-/** "heard before at 1:20", or "" for a new label. Where a snapshot does not tell, the earlier sections do. */
+/** "heard before at 1:20", or "" for a new label. Where a snapshot does not tell, the earlier sections do. Beside a name
+ * the text tells the label: the name may be that of a jingle, and the label was heard before without the jingle. */
 export function describeEarlier(s, section) {
   const findEarlier = () =>
     s.sections.findLast(
@@ -52,7 +53,9 @@ export function describeEarlier(s, section) {
   const earlier = section.seen_before === undefined && section.label !== null ? findEarlier() : null;
   if (!section.seen_before && !earlier) return "";
   const last = section.last_seen ?? earlier?.end;
-  return last === null || last === undefined ? "heard before" : `heard before at ${formatClock(last)}`;
+  const before = last === undefined ? "before" : `before at ${formatClock(last)}`;
+  const when = section.last_seen === null ? "in an earlier run" : before;
+  return `${labelName(s, section) ? `label ${section.label} ` : ""}heard ${when}`;
 }
 
 export const findSection = (s, epoch, id) => s.sections.findLast((section) => section.key === `${epoch}/${id}`);
@@ -123,14 +126,14 @@ const HANDLERS = {
   },
   "section.closed": (s, d) => {
     const section = findSection(s, s.epoch, d.section_id) ?? identifyFirstSection(s, d.section_id);
-    if (section) Object.assign(section, makeClosedSection(s, d));
+    if (section) Object.assign(relabel(section, d.label), makeClosedSection(s, d));
     else s.sections.push(makeClosedSection(s, d));
     s.sections.sort((a, b) => a.base + a.start - (b.base + b.start));
     if (d.ended_by === "gap" && !openSection(s)) startSection(s, null, Math.max(d.end, s.t));
   },
   "section.relabelled": (s, d) => {
     const section = findSection(s, s.epoch, d.section_id);
-    if (section) section.label = d.label;
+    if (section) relabel(section, d.label);
   },
   "sound.changed": (s, d) =>
     pushBounded(s.sounds, { at: s.base + d.t, speech: d.speech, music: d.music, silence: d.silence }, MAX_SOUNDS),
@@ -158,15 +161,15 @@ const HANDLERS = {
 export function startRun(s, epoch) {
   if (s.epoch !== null) endRun(s);
   Object.assign(s, { epoch, base: nowAt(s), t: 0, watermark: null, meter: null, status: "live" });
-  s.alarms = new Map();
   s.version++;
 }
 
-/** End a run: close its open section and drop its provisional boundaries, even where it was interrupted. */
+/** End a run: close its open section, drop its alarms and provisional boundaries, even where it was interrupted. */
 export function endRun(s) {
   const open = openSection(s);
   if (open) open.end = Math.max(open.start, s.t);
   s.meter = null;
+  s.alarms = new Map(); // an alarm tells what is wrong now
   s.boundaries = s.boundaries.filter((b) => b.state === "confirmed");
 }
 
@@ -192,6 +195,12 @@ export function startSection(s, id, start) {
 function identifyFirstSection(s, id) {
   const open = openSection(s);
   return open && open.id === null ? startSection(s, id, open.start) : null;
+}
+
+/** Give a section its final label. When another one was last heard says nothing about it. */
+function relabel(section, label) {
+  if (section.label !== label) Object.assign(section, { label, seen_before: undefined, last_seen: undefined });
+  return section;
 }
 
 export function makeClosedSection(s, d) {

@@ -145,3 +145,73 @@ async def test_a_stream_that_ends_is_shown_as_ended(stage, window):
     await expect(page.locator(".mark[data-kind=stopped]")).to_contain_text("stopped: end")
     await expect(page.locator(".report > header")).to_contain_text("0:25.0 – 0:40.0")
     await expect(page.locator(".rms")).to_be_hidden()
+    await expect(page.locator(".lag")).to_be_hidden()
+
+
+async def test_an_alarm_ends_with_the_stream(stage, window):
+    stage.begin()
+    await stage.open()
+    page = await window.look(stage.url)
+    await connected(page)
+    stage.play(until(60.0))
+    await expect(page.locator(".alarm")).to_contain_text("Silence")
+    stage.say(60.0, [Event("stream", facts.StreamStopped(t=60.0, reason="end", totals={}))])
+    await expect(page.locator(".status")).to_have_text("stopped")
+    await expect(page.locator(".alarm")).to_have_count(0)
+    later = await window.look(stage.url)
+    await expect(later.locator(".status")).to_have_text("stopped")
+    await expect(later.locator(".alarm")).to_have_count(0)
+
+
+async def test_measurements_have_words_that_a_musician_knows(stage, window):
+    stage.begin()
+    await stage.open()
+    page = await window.look(stage.url)
+    await connected(page)
+    stage.play(until(5.0))
+    await expect(page.locator(".momentary")).to_be_visible()
+    await expect(page.locator(".lag")).to_be_visible()
+    assert await page.locator(".meter dt").all_inner_texts() == ["RMS", "peak", "momentary", "short-term"]
+    assert await page.locator(".facts dt").all_inner_texts() == ["time", "analysis lag", "lost sound"]
+    for measurement in await page.locator(".meter dl div, .facts div").all():
+        assert await measurement.get_attribute("title")
+
+
+async def test_what_was_heard_before_is_the_label_and_not_the_jingle(stage, window):
+    stage.begin()
+    await stage.open()
+    page = await window.look(stage.url)
+    await connected(page)
+    stage.play(until(30.0))  # A for the second time since 25 s; it ended at 14 s
+    named = {"section_id": "s-2", "label": "A", "name": "News", "label_probabilities": {}, "seen_before": True}
+    stage.say(30.0, [Event("s-2", facts.SectionUpdated(**named, last_seen=14.0))])
+    await expect(page.locator(".current-name")).to_have_text("News")
+    await expect(page.locator(".current-since")).to_contain_text("↺ label A heard before at 0:14")
+    stage.say(30.1, [Event("s-2", facts.SectionUpdated(**named, last_seen=None))])
+    await expect(page.locator(".current-since")).to_contain_text("↺ label A heard in an earlier run")
+
+
+async def test_a_section_that_ends_with_another_label_was_heard_when_that_label_was(stage, window):
+    stage.begin()
+    await stage.open()
+    page = await window.look(stage.url)
+    await connected(page)
+    stage.play(until(43.0))  # A to 14 s, B to 25 s, A to 41 s, which is still open
+    mistaken = {"label": "B", "name": None, "label_probabilities": {}, "seen_before": True, "last_seen": 25.0}
+    stage.say(43.0, [Event("s-2", facts.SectionUpdated(section_id="s-2", **mistaken))])
+    row = page.locator(".boundary").filter(has=page.locator("time", has_text="0:25.0"))
+    await expect(row).to_contain_text("heard before at 0:25")
+    stage.play(itertools.takewhile(lambda said: said[0] <= 45.0, after(43.0)))  # it closes as A
+    await expect(row).to_contain_text("Section A")
+    await expect(row).to_contain_text("heard before at 0:14")
+
+
+async def test_one_who_joins_in_the_first_section_sees_it(stage, window):
+    stage.begin()
+    await stage.open()
+    stage.play(until(0.9))  # no event has named the first section yet
+    page = await window.look(stage.url)
+    await connected(page)
+    await expect(page.locator(".report > header")).to_contain_text("since 0:00.0")
+    stage.play(itertools.takewhile(lambda said: said[0] <= 1.5, after(0.9)))
+    await expect(page.locator(".current-name")).to_have_text("Section A")

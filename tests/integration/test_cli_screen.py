@@ -87,12 +87,50 @@ def test_lines_for_people():
     again = SectionUpdated(
         section_id="s", label="B", name="Chorus", label_probabilities={"B": 1.0}, seen_before=True, last_seen=30.0
     )
-    said = [terminal.event_line(envelope) for envelope in stamped(gap, change(3661.04, "A", "B", 30.0), again)]
+    lines = terminal.EventLines()
+    said = [lines.describe_event(envelope) for envelope in stamped(gap, change(3661.04, "A", "C", 30.0), again)]
     assert [text.plain for text in said] == [
         "   0:03.0  0.50 s of sound lost (overflow)",
-        "1:01:01.0  A → B   confirmed after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
-        "           now Chorus   again, last heard at 0:30.0",
+        "1:01:01.0  A → C   confirmed after 5.0 s, confidence 0.90   again, last heard at 0:30.0",
+        "           now B (Chorus)   label B again, last heard at 0:30.0",
     ]
+
+
+def test_what_was_heard_before_is_told_once_and_of_the_label():
+    """A jingle names a section, whatever its label; the label alone was heard before."""
+
+    def jingle(label, last_seen, seen_before=True):
+        return SectionUpdated(
+            section_id="s",
+            label=label,
+            name="News",
+            label_probabilities={},
+            seen_before=seen_before,
+            last_seen=last_seen,
+        )
+
+    lines = terminal.EventLines()
+    said = stamped(
+        change(10.0, "A", "B"),
+        jingle("B", None, seen_before=False),
+        change(40.0, "B", "C", 30.0),
+        jingle("C", 30.0),
+        jingle("A", 10.0),
+        jingle("D", None),
+    )
+    assert [
+        lines.describe_event(envelope).plain.partition("confidence 0.90")[2] for envelope in (said[0], said[2])
+    ] == [
+        "",
+        "   again, last heard at 0:30.0",
+    ]
+    assert [lines.describe_event(envelope).plain.strip() for envelope in said[3:]] == [
+        "now C (News)",
+        "now A (News)   label A again, last heard at 0:10.0",
+        "now D (News)   label D heard in an earlier run",
+    ]
+    lines.describe_event(said[0])
+    assert lines.describe_event(said[1]).plain.strip() == "now B (News)"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +147,7 @@ def test_titles_and_names_cannot_command_the_terminal(monkeypatch):
         StreamTitle(t=1.0, title="\x1b]0;owned\x07\x1b[2J\x9b31m[/bold] :smile: [red]News"),
         LabelNamed(label="A", name="\x1b[31mred\r", by="x"),
     )
-    terminal.print_event_lines(said, "mic ")
+    terminal.EventLines().print_events(said, "mic ")
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(shown.getvalue())
     assert "[/bold] :smile: [red]News" in shown.getvalue()
     assert not terminal.stdout.is_terminal

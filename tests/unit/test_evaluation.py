@@ -22,7 +22,9 @@ from streamseg.evaluation.annotations import (
     find_annotated_files,
 )
 from streamseg.evaluation.calibration import fit_platt_scaling, make_reliability_diagram
+from streamseg.evaluation.evaluate import TrackPredictions, score_track
 from streamseg.evaluation.parallel import run_parallel
+from streamseg.evaluation.scores import DetectedBoundary
 from streamseg.evaluation.timeliness import (
     BoundaryStateChange,
     TimelinessCounts,
@@ -275,3 +277,21 @@ def test_ctrl_c_ends_it_quietly(annotated: Path, tmp_path: Path, command):
     assert code == 130
     assert "Traceback" not in messages
     assert not (tmp_path / "mine.npz").exists()
+
+
+def test_a_true_boundary_is_seen_where_a_found_one_is_at_the_same_time():
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from streamseg.evaluation.plots import draw_track
+
+    spans = tuple(LabelledSpan(t, t + 50.0, "A") for t in (0.0, 50.0, 100.0))
+    truth = AnnotatedFile(Path("one.wav"), "sections", spans, ())
+    predictions = TrackPredictions(150.0, tuple(DetectedBoundary(t, t + 2.0) for t in (50.0, 75.0)), spans)
+    figure = draw_track(score_track(truth, predictions), truth, predictions)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    below = (
+        figure.axes[0].get_xaxis_transform().transform([(t, -0.05) for t in (50.0, 75.0, 100.0)]).round().astype(int)
+    )
+    assert [bool(pixels[-y, x, :3].max() < 50) for x, y in below] == [True, False, True]

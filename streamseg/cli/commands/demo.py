@@ -60,12 +60,12 @@ def command(
         programme = DemoProgramme()
     source = PacedSource(programme, programme.name, fast=fast)
     session = Session("demo", source, settings, telemetry=True)
-    summary, boundary_times = EventSummary(), list[float]()
+    summary, event_lines, boundary_times = EventSummary(), terminal.EventLines(), list[float]()
 
     def print_events(_: Session, envelopes: list[Envelope]) -> None:
         summary.add_events(envelopes)
         boundary_times.extend(_confirmed_times(envelopes))
-        terminal.print_event_lines(envelopes)
+        event_lines.print_events(envelopes)
 
     def show_page(page_url: str) -> None:
         terminal.print_server_addresses(page_url)
