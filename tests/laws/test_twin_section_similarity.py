@@ -39,8 +39,7 @@ def diagonals(x, y):
     long_ones = [np.diagonal(similarity, lag) for lag in range(1 - len(x), len(y))]
     long_ones = [each for each in long_ones if len(each) >= window]
     for share in (0.3, 0.6, 0.9):
-        least = max(min(12, short), int(share * short))
-        yield max(each.mean() for each in long_ones if len(each) >= least)
+        yield max(each.mean() for each in long_ones if len(each) >= int(share * short))
     yield max(each[i : i + window].mean() for each in long_ones for i in range(len(each) - window + 1))
     yield np.diagonal(similarity).mean()
     yield similarity.max(axis=1 if len(x) <= len(y) else 0).mean()
