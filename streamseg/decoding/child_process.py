@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
+    from streamseg.decoding.converter import SampleConverter
+    from streamseg.decoding.truncation import DecodingState
+
 _RENEWAL_BYTES = 1 << 20  # this many bytes further in the file count as progress too
 _STACK_BYTES = 256 << 10  # stack of the threads in this process, which need little
 
@@ -90,6 +93,35 @@ def _read_packets(container: InputContainer, stream: AudioStream) -> Iterator[Pa
         yield cast("Packet[AudioStream]", last_packet)
 
 
+def _decode_packets(
+    container: InputContainer,
+    stream: AudioStream,
+    converter: SampleConverter,
+    state: DecodingState,
+    limits: ResourceLimiter,
+) -> Iterator[memoryview]:
+    """Yield all samples of a stream, converted. Raises FFmpegError, UnsupportedFormatError, MemoryError."""
+    from av.error import FFmpegError
+
+    position = 0
+    for packet in _read_packets(container, stream):
+        if packet.size:  # the last one is empty
+            state.last_packet, state.last_packet_failed = packet, False
+        if packet.pos is not None and packet.pos >= position + _RENEWAL_BYTES:
+            position = packet.pos
+            limits.renew_cpu_limit()
+        try:
+            frames = packet.decode()
+        except MemoryError:
+            raise
+        except FFmpegError:  # skip the damaged packet, as every player does
+            state.last_packet_failed = True
+            continue
+        for frame in frames:
+            yield from converter.add_frame(frame)
+    yield from converter.flush()
+
+
 def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimiter) -> tuple[str, str]:
     """Send all samples of a file; returns the ending and its text, as `format_ending` takes them.
 
@@ -112,34 +144,14 @@ def _decode_file(path: Path, sender: _BlockSender, limits: ResourceLimiter) -> t
         return NOT_AUDIO, f"holds sound of a kind that FFmpeg cannot decode ({container.format.long_name})"
     converter = SampleConverter()
     state = DecodingState()
-
-    def send_blocks(blocks: Iterator[memoryview]) -> None:
-        for samples in blocks:
+    try:
+        for samples in _decode_packets(container, stream, converter, state, limits):
             frame_bytes = SAMPLE_BYTES * converter.channels
             if not state.duration_s:
                 sender.write_line(b"format %d %d\n" % (converter.sample_rate, converter.channels))
             state.duration_s += len(samples) // frame_bytes / converter.sample_rate
             sender.send_samples(samples, frame_bytes)
             limits.renew_cpu_limit()
-
-    position = 0
-    try:
-        for packet in _read_packets(container, stream):
-            if packet.size:  # the last one is empty
-                state.last_packet, state.last_packet_failed = packet, False
-            if packet.pos is not None and packet.pos >= position + _RENEWAL_BYTES:
-                position = packet.pos
-                limits.renew_cpu_limit()
-            try:
-                frames = packet.decode()
-            except MemoryError:
-                raise
-            except FFmpegError:  # skip the damaged packet, as every player does
-                state.last_packet_failed = True
-                continue
-            for frame in frames:
-                send_blocks(converter.add_frame(frame))
-        send_blocks(converter.flush())
     except MemoryError:
         raise
     except FFmpegError as error:

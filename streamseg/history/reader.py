@@ -158,8 +158,7 @@ def _find_span(db: sqlite3.Connection, stream: str, cursor: EventCursor, head: E
     # An epoch without events may not be recorded yet; it will come after all that are.
     _, head_epoch_id, head_last = epochs.get(head.epoch, (stream_id, _UNWRITTEN_EPOCH, 0))
     span = _HistorySpan(stream_id, epoch_id, cursor.offset, head_epoch_id, head.offset)
-    end_of_epoch = head.offset if epoch_id == head_epoch_id else last_offset
-    if epoch_id > head_epoch_id or cursor.offset > end_of_epoch or head.offset > head_last:
+    if epoch_id > head_epoch_id or cursor.offset > last_offset or head.offset > head_last:
         return None
     select_broken = "SELECT 1 FROM epoch WHERE stream_id=? AND id BETWEEN ? AND ? AND broken"
     if db.execute(select_broken, (stream_id, epoch_id, head_epoch_id)).fetchone():
@@ -174,7 +173,7 @@ def _find_span(db: sqlite3.Connection, stream: str, cursor: EventCursor, head: E
         first = (head_epoch_id, 1)  # the epoch of the head has no events yet; none must lie between
     if first == (epoch_id, cursor.offset + 1):
         return span
-    if cursor.offset != end_of_epoch or first[1] != 1:
+    if cursor.offset != last_offset or first[1] != 1:
         return None
     select_pruned = "SELECT 1 FROM epoch WHERE stream_id=? AND id > ? AND id < ? AND (last_offset > 0)"
     if db.execute(select_pruned, (stream_id, epoch_id, first[0])).fetchone():

@@ -16,22 +16,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from streamseg.atomic_files import convert_write_errors, make_folder, make_write_error, write_via_temporary_file
 from streamseg.errors import MissingLibraryError, OutputError, SourceError, UsageError
 from streamseg.outputs.recording import Recording
 from streamseg.wire.printable import REPLACEMENT, make_one_line
 
+SplitFormat: TypeAlias = Literal["flac", "wav", "mp3", "ogg"]
+SPLIT_FORMATS: tuple[SplitFormat, ...] = get_args(SplitFormat)
+
 # Arguments of pydub's export for each format. Without parameters pydub writes WAV by itself, without tags.
-_ENCODERS: dict[str, dict[str, Any]] = {
+_ENCODERS: dict[SplitFormat, dict[str, Any]] = {
     "flac": {"format": "flac"},
     "wav": {"format": "wav", "parameters": []},
     "mp3": {"format": "mp3", "parameters": ["-q:a", "2"]},
     "ogg": {"format": "ogg", "codec": "libvorbis", "parameters": ["-q:a", "6"]},
 }
 _MAX_NAME_BYTES = 200  # of the 255 that file systems allow; number and suffix need the rest
-SPLIT_FORMATS = tuple(_ENCODERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class SplitFile:
     duration_s: float
 
 
-def list_part_paths(recording: Recording, folder: Path, audio_format: str) -> list[Path]:
+def list_part_paths(recording: Recording, folder: Path, audio_format: SplitFormat) -> list[Path]:
     """List the paths of the files that `split_recording` writes, one per section, such as `01 A 1.flac`.
 
     audio_format: one of SPLIT_FORMATS. Nothing is created.
@@ -66,7 +68,7 @@ def check_readable_twice(sound: Path) -> None:
 
 
 def split_recording(
-    sound: Path, recording: Recording, folder: Path, *, audio_format: str = "flac", replace: bool = False
+    sound: Path, recording: Recording, folder: Path, *, audio_format: SplitFormat = "flac", replace: bool = False
 ) -> Iterator[SplitFile]:
     """Write each section of the file `sound` to a file of its own in `folder`; yield each file when it is written.
 
@@ -131,7 +133,7 @@ def _cut_section(link: Path, sound: Path, start: float, end: float | None) -> An
     return part.get_sample_slice(first, last)
 
 
-def _export_part(part: Any, path: Path, temporary: Path, audio_format: str, tags: dict[str, str]) -> None:
+def _export_part(part: Any, path: Path, temporary: Path, audio_format: SplitFormat, tags: dict[str, str]) -> None:
     """Encode a part to the file `temporary`, which is renamed to `path` later. Raises OutputError."""
     from pydub.exceptions import CouldntEncodeError
 

@@ -7,9 +7,16 @@ under the token. HTTP, which has no challenge, takes the token itself as `Author
 from __future__ import annotations
 
 import hmac
+import ipaddress
+import logging
 
+from streamseg.errors import UsageError
 from streamseg.wire.messages import Role
 from streamseg.wire.token_proof import compute_proof
+
+_MIN_TOKEN_LENGTH = 16  # characters
+
+log = logging.getLogger(__name__)
 
 
 class AccessTokens:
@@ -87,3 +94,32 @@ class AccessTokens:
     @staticmethod
     def _equal_in_constant_time(ours: str, theirs: str) -> bool:
         return hmac.compare_digest(ours.encode(), theirs.encode(errors="surrogatepass"))
+
+
+def make_tokens_for_address(
+    host: str, read_token: str | None, control_token: str | None, *, is_encrypted: bool
+) -> AccessTokens:
+    """Make the tokens of a server that listens on `host`; raise UsageError if the address would be open to everybody.
+
+    Where it can be reached from outside, a token is needed to read too. is_encrypted: whether the server uses TLS, or
+    its user has accepted that it does not.
+    """
+    tokens = AccessTokens(read_token, control_token)
+    if _is_loopback(host):
+        return tokens
+    if not tokens.has_any_token:
+        raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
+    if not is_encrypted:
+        raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
+    if tokens.shortest_token_length < _MIN_TOKEN_LENGTH:
+        log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
+    return tokens.with_control_token_for_reading()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

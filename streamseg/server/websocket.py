@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import errno
 import functools
-import ipaddress
-import logging
 import ssl
 import sys
 from collections import Counter
@@ -24,9 +22,9 @@ from websockets.asyncio.server import serve as serve_sockets
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from streamseg.errors import PortInUseError, ServerError, UsageError
+from streamseg.errors import PortInUseError, ServerError
 from streamseg.server import protocol
-from streamseg.server.access_tokens import AccessTokens
+from streamseg.server.access_tokens import AccessTokens, make_tokens_for_address
 from streamseg.server.connection import ClientConnection
 from streamseg.server.file_descriptors import make_room_for_sockets
 from streamseg.server.http import HttpBody, HttpPages, make_refusal
@@ -39,10 +37,7 @@ from streamseg.wire import token_proof
 from streamseg.wire.printable import make_printable  # a path may be no UTF-8, which JSON must be
 from streamseg.wire.schemas import make_asyncapi_document, make_event_schemas
 
-_MIN_TOKEN_LENGTH = 16  # characters
 PAGE_FOLDER = Path(__file__).parents[1] / "page"
-
-log = logging.getLogger(__name__)
 
 
 class Server:
@@ -164,30 +159,9 @@ async def serve(
     control requests. origins: further pages that may connect (`https://example.org`). tls: None serves without TLS.
     Raises UsageError for an address that would be open to everybody, PortInUseError, or ServerError.
     """
-    tokens = AccessTokens(read_token, control_token)
-    if not _is_loopback(host):
-        if not tokens.has_any_token:
-            raise UsageError(f"{host} can be reached from outside and needs a token; 127.0.0.1 needs none")
-        if tls is None and not insecure:
-            raise UsageError(f"{host} can be reached from outside and needs TLS (certificate and key), or --insecure")
-        tokens = tokens.with_control_token_for_reading()
-        if tokens.shortest_token_length < _MIN_TOKEN_LENGTH:
-            log.warning("a token of fewer than %d characters is easy to guess", _MIN_TOKEN_LENGTH)
+    tokens = make_tokens_for_address(host, read_token, control_token, is_encrypted=tls is not None or insecure)
     server = Server(hub, tokens, host, secure=tls is not None)
-    pages = HttpPages(
-        page_dir,
-        tokens,
-        origins,
-        open_routes={
-            "/healthz": server.make_health_body,
-            "/asyncapi.json": server.make_asyncapi_body,
-            **{path: functools.partial(_json_body, text) for path, text in make_event_schemas().items()},
-        },
-        guarded_routes={
-            "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),
-            "/metrics": lambda _: server.metrics.render(),
-        },
-    )
+    pages = _make_pages(server, tokens, page_dir, origins)
 
     def process_request(
         connection: ServerConnection, request: Request
@@ -229,6 +203,23 @@ async def serve(
             socket_server.close()
         limiter.close_spare_descriptor()
         await hub.flush_and_close_history()
+
+
+def _make_pages(server: Server, tokens: AccessTokens, page_dir: Path, origins: Sequence[str]) -> HttpPages:
+    return HttpPages(
+        page_dir,
+        tokens,
+        origins,
+        open_routes={
+            "/healthz": server.make_health_body,
+            "/asyncapi.json": server.make_asyncapi_body,
+            **{path: functools.partial(_json_body, text) for path, text in make_event_schemas().items()},
+        },
+        guarded_routes={
+            "/status": lambda role: _json_body(msgspec.json.encode(server.make_status(role))),
+            "/metrics": lambda _: server.metrics.render(),
+        },
+    )
 
 
 async def _bind_servers(
@@ -289,12 +280,3 @@ def _select_subprotocol(_: ServerConnection, subprotocols: Sequence[Subprotocol]
 def _client_address(connection: ServerConnection) -> str:
     remote = connection.remote_address
     return address_group(remote[0]) if remote else ""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -17,9 +17,9 @@ from streamseg.server import Hub, serve
 from streamseg.server.limits import address_group
 from streamseg.server.rate_limiter import RateLimiter
 from streamseg.settings import ServerSettings
-from tools.load.attacks import frame, message
+from tools.load.attacks import message
 from tools.load.event_feed import Feed
-from tools.load.fan_out import UPGRADE
+from tools.load.fan_out import UPGRADE, make_frame
 from tools.load.plain_client import client, stranger
 
 
@@ -75,11 +75,11 @@ async def hear_out(reader: asyncio.StreamReader) -> bytes:
 @pytest.mark.parametrize(
     "piece",
     [
-        frame(b"", 0x89),
-        frame(b"x" * 125, 0x8A),
-        frame(b"", 0x01) + frame(b"", 0x00) * 2000,
+        make_frame(b"", 0x89),
+        make_frame(b"x" * 125, 0x8A),
+        make_frame(b"", 0x01) + make_frame(b"", 0x00) * 2000,
         message("request", id=1, type="snapshot", stream="mic"),
-        frame(b'{"op":"request","d":' + b"[" * 10_000),
+        make_frame(b'{"op":"request","d":' + b"[" * 10_000),
     ],
     ids=["pings", "pongs", "pieces", "requests", "nested"],
 )
@@ -267,5 +267,5 @@ async def test_compression_is_not_to_be_had():
         answer = await reader.readuntil(b"\r\n\r\n")
         assert b"101" in answer
         assert b"Extensions" not in answer
-        writer.write(frame(b"\xaa\x56\x4a\xcd\x49\x55\xb2\x02\x00", 0xC1))  # compressed all the same
+        writer.write(make_frame(b"\xaa\x56\x4a\xcd\x49\x55\xb2\x02\x00", 0xC1))  # compressed all the same
         assert b"\x03\xea" in await hear_out(reader)  # 1002

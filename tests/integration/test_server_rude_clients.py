@@ -12,6 +12,7 @@ from integration.event_json import as_json
 from streamseg.server import Hub, serve
 from streamseg.settings import ServerSettings
 from tools.load.event_feed import Feed
+from tools.load.fan_out import UPGRADE, make_frame
 from tools.load.plain_client import client, stranger
 
 GARBAGE = [
@@ -45,13 +46,9 @@ async def test_clients_killed_mid_stream_disturb_nobody():
         doomed = []
         for _ in range(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(
-                b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
+            writer.write(UPGRADE)
             await reader.readuntil(b"\r\n\r\n")
-            masked = bytearray(b'{"op":"identify","d":{"protocol":1}}')
-            writer.write(b"\x81" + bytes([0x80 | len(masked)]) + b"\0\0\0\0" + masked)
+            writer.write(make_frame(b'{"op":"identify","d":{"protocol":1}}'))
             doomed.append(writer)
         for _ in range(100):
             feed.step()

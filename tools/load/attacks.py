@@ -21,21 +21,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.load.fan_out import UPGRADE
+from tools.load.fan_out import UPGRADE, make_frame
 
 SECONDS = 3.0
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-def frame(payload: bytes, first: int = 0x81) -> bytes:
-    """Make a client's frame whose mask is zeros."""
-    size = len(payload)
-    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    return bytes([first]) + head + b"\0\0\0\0" + payload
-
-
 def message(op: str, **d: object) -> bytes:
-    return frame(json.dumps({"op": op, "d": d}).encode())
+    return make_frame(json.dumps({"op": op, "d": d}).encode())
 
 
 class Target:
@@ -241,13 +234,13 @@ def send_raw(server: Target, request: bytes) -> bytes:
 
 
 ATTACKS: dict[str, Callable[[Target], str]] = {
-    "pings": make_flood(frame(b"", 0x89)),
-    "pings of twenty": make_flood(frame(b"", 0x89), 20),
-    "large pings, pongs unread": make_flood(frame(b"x" * 125, 0x89)),
-    "pongs": make_flood(frame(b"", 0x8A)),
-    "one message in empty pieces": make_flood(frame(b"{", 0x01) + frame(b"", 0x00) * 100_000),
+    "pings": make_flood(make_frame(b"", 0x89)),
+    "pings of twenty": make_flood(make_frame(b"", 0x89), 20),
+    "large pings, pongs unread": make_flood(make_frame(b"x" * 125, 0x89)),
+    "pongs": make_flood(make_frame(b"", 0x8A)),
+    "one message in empty pieces": make_flood(make_frame(b"{", 0x01) + make_frame(b"", 0x00) * 100_000),
     "requests": make_flood(message("request", id=1, type="snapshot", stream="mic")),
-    "nested JSON": make_flood(frame(b"[" * 16_000)),
+    "nested JSON": make_flood(make_frame(b"[" * 16_000)),
     "long subscriptions": make_flood(message("request", id=1, type="subscribe", subscribe=["meter"] * 1600)),
     "endless greetings": send_endless_headers,
     "history in a loop": request_history_in_a_loop,

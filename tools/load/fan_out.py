@@ -27,9 +27,11 @@ UPGRADE = (
 )
 
 
-def masked(text: bytes) -> bytes:
-    """Make a client's text frame of up to 125 bytes, whose mask is zeros."""
-    return b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text
+def make_frame(payload: bytes, first: int = 0x81) -> bytes:
+    """Make a client's frame of up to 65,535 bytes, whose mask is zeros. first: its first byte, of a text by default."""
+    size = len(payload)
+    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes([first]) + head + b"\0\0\0\0" + payload
 
 
 class Clients:
@@ -65,7 +67,7 @@ class Clients:
                 sock.sendall(UPGRADE)
             for sock in some:
                 self._wait_for(sock, b'"op":"hello"')
-                sock.sendall(masked(identify))
+                sock.sendall(make_frame(identify))
             for i, sock in enumerate(some, first):
                 self._wait_for(sock, b'"op":"identified"')
                 if i < stalled:

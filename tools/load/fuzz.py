@@ -33,6 +33,7 @@ from streamseg.settings import ServerSettings
 from streamseg.wire import messages as m
 from streamseg.wire import requests as r
 from streamseg.wire.codes import CloseCode, RequestErrorCode
+from tools.load.fan_out import UPGRADE, make_frame
 from tools.load.mutator import AUTHS, Mutator
 
 SETTINGS = ServerSettings(messages_per_s=1e9, message_burst=10**9)
@@ -116,12 +117,6 @@ def frames(n: int, seed: int) -> dict:
     }
 
 
-HANDSHAKE = (
-    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
-
 def rss_kib() -> int:
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
@@ -140,7 +135,7 @@ async def handshakes(n: int, seed: int) -> dict:
     statuses: dict[str, int] = {}
 
     def raw() -> bytes:
-        request = bytearray(HANDSHAKE)
+        request = bytearray(UPGRADE)
         if chance.random() < 0.5:
             for _ in range(chance.randrange(1, 6)):
                 request[chance.randrange(len(request))] = chance.randrange(256)
@@ -150,9 +145,7 @@ async def handshakes(n: int, seed: int) -> dict:
         for _ in range(chance.randrange(4)):
             text = mutator.message()
             text = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
-            size = len(text)
-            head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-            frame = bytearray(b"\x81" + head + b"\0\0\0\0" + text) if size < 65536 else bytearray(b"\x81\xff")
+            frame = bytearray(make_frame(text) if len(text) < 65_536 else b"\x81\xff")
             if chance.random() < 0.4:
                 frame[chance.randrange(min(14, len(frame)))] = chance.randrange(256)
             data += bytes(frame)

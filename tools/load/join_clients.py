@@ -12,7 +12,7 @@ import time
 from streamseg.client.protocol import Disconnected, Message, MessagesAndReply, StreamHeartbeat, StreamJoined
 from streamseg.client.subscription import Subscription
 from streamseg.wire.envelope import Envelope
-from tools.load.fan_out import UPGRADE, percentile
+from tools.load.fan_out import UPGRADE, make_frame, percentile
 from tools.load.slow_line import slow_line
 
 _SNAPSHOT = re.compile(rb'{"op":"snapshot","d":{"stream":"([^"]+)","epoch":"([^"]+)","offset":(\d+)')
@@ -118,7 +118,7 @@ async def join_raw(port: int, streams: list[str], bytes_per_s: float, tail_s: fl
             progress.joined(found[1].decode(), found[2].decode(), int(found[3]))
         elif frame.startswith(b'{"op":"hello"'):
             d = {"protocol": 1, "streams": streams}
-            writer.write(masked(json.dumps({"op": "identify", "d": d}).encode()))
+            writer.write(make_frame(json.dumps({"op": "identify", "d": d}).encode()))
         elif frame.startswith(b'{"op":"identified"'):
             progress.identified_s = progress.now_s
             for name, at in json.loads(frame)["d"]["streams"].items():
@@ -146,16 +146,11 @@ async def join_raw(port: int, streams: list[str], bytes_per_s: float, tail_s: fl
                     elif opcode == 8:
                         progress.closed.append(int.from_bytes(payload[:2], "big"))
                     elif opcode == 9:
-                        writer.write(b"\x8a" + bytes([0x80 | len(payload)]) + b"\0\0\0\0" + payload)
+                        writer.write(make_frame(payload, 0x8A))
     if progress.complete_s is None:
         progress.faults.append("never complete")
     writer.transport.abort()
     return progress
-
-
-def masked(text: bytes) -> bytes:
-    """Make a client's text frame of 126 to 65,535 bytes, whose mask is zeros."""
-    return b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text
 
 
 def split_frames(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from streamseg.cli.options import (
     load_chosen_model,
     settings_from_options,
 )
+from streamseg.outputs.split import SplitFormat
 
 EXAMPLES = """Examples:
 
@@ -34,9 +35,7 @@ def command(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="The folder to write to; it is made if it does not exist."),
     ],
-    audio_format: Annotated[
-        Literal["flac", "wav", "mp3", "ogg"], typer.Option("--format", "-f", help="Format of the files.")
-    ] = "flac",
+    audio_format: Annotated[SplitFormat, typer.Option("--format", "-f", help="Format of the files.")] = "flac",
     events: Annotated[
         Path | None,
         typer.Option(

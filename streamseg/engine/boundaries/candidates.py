@@ -40,7 +40,7 @@ from streamseg.engine.features.texture import (
     TEXTURE_MEAN,
     TEXTURE_STD,
 )
-from streamseg.engine.kernels import kernel
+from streamseg.engine.kernels import kernel, subkernel
 from streamseg.engine.models.weights import BoundaryModel
 
 _GAMMAS = np.array([0.5, 0.7, 4.0, 0.7])  # of the rational quadratic kernel, by space
@@ -79,13 +79,9 @@ class CandidateFeaturesAndScores(NamedTuple):
     pulses: Floats  # float64 (2, PERIODICITY_DIMS) scratch
 
 
-@kernel
-def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, out: CandidateFeaturesAndScores) -> None:
-    """Add a texture vector, float64 (VECTOR_DIMS,), to the sums; describe and score the candidate of each age.
-
-    One kernel, since passing these arrays from Python costs as much as describing several candidates.
-    """
-    # The vector, in each space.
+@subkernel
+def _write_vector(vector: Floats, tables: ClassifierTables, state: RunningSums) -> None:
+    """Write a texture vector, float64 (VECTOR_DIMS,), as the newest one in each space, with levels and classes."""
     n = state.n[0]
     at = 0
     for k in range(tables.projection.shape[1]):
@@ -116,7 +112,11 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
             total += vector[d] * tables.classes[d, k]
         state.extra[n, LEVEL_DIMS + k] = total
 
-    # All running sums.
+
+@subkernel
+def _update_running_sums(vector: Floats, tables: ClassifierTables, state: RunningSums) -> None:
+    """Add the newest vector, which `_write_vector` has written, to all running sums."""
+    n = state.n[0]
     for d in range(state.vectors.shape[0]):
         state.totals[n + 1, d] = state.totals[n, d] + state.vectors[d, n]
     for d in range(state.extra.shape[1]):
@@ -134,8 +134,16 @@ def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, o
     state.glance_probability[n + 1] = 0.0
     state.n[0] = n + 1
 
-    # The candidates.
-    e, first_tree = n + 1, np.int64(0)
+
+@kernel
+def _push_vector(vector: Floats, tables: ClassifierTables, state: RunningSums, out: CandidateFeaturesAndScores) -> None:
+    """Add a texture vector, float64 (VECTOR_DIMS,), to the sums; describe and score the candidate of each age.
+
+    One kernel, since passing these arrays from Python costs as much as describing several candidates.
+    """
+    _write_vector(vector, tables, state)
+    _update_running_sums(vector, tables, state)
+    e, first_tree, offsets = state.n[0], np.int64(0), tables.offsets
     for k in range(len(tables.ages)):
         c = e - tables.ages[k]
         row = out.features[k]

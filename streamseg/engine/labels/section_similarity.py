@@ -32,8 +32,7 @@ Singles = NDArray[np.float32]
 N_COMPARISON_FEATURES: Final = 30
 # Where timbre, chroma, contrast, their standard deviations, level and onset begin in a vector, and the last ends.
 _GROUP_EDGES = np.array([0, 20, 32, 39, STANDARDISED_DIMS - 8, STANDARDISED_DIMS - 7, STANDARDISED_DIMS - 6])
-_MIN_DIAGONAL: Final = 20  # steps of harmony of a diagonal's best stretch
-_MIN_COVERED_STEPS: Final = 12
+_MIN_DIAGONAL: Final = 20  # steps of harmony of a diagonal's best stretch; shorter diagonals are left out
 _COVERAGE = np.array([0.3, 0.6, 0.9])  # shares of the shorter section that a diagonal must cover
 
 
@@ -194,7 +193,7 @@ def _compute_diagonal_similarities(
             if i - first + 1 >= window:
                 out[3] = max(out[3], window_total / window)
         for k in range(3):
-            if length >= max(min(_MIN_COVERED_STEPS, short), int(coverage[k] * short)):
+            if length >= int(coverage[k] * short):
                 out[k] = max(out[k], total / length)
         if lag == 0:
             out[4] = total / length
