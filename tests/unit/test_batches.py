@@ -148,3 +148,19 @@ class TestRetention:
         assert [number for (number,) in db.execute("SELECT id FROM epoch ORDER BY id")] == [1, 2, 3, 4, 5]
         prune_oldest_events(db, 0, 0)
         assert [number for (number,) in db.execute("SELECT id FROM epoch ORDER BY id")] == [2, 3, 4, 5]
+
+    def test_a_deletion_takes_at_most_2000_events_of_a_stream(self, db):
+        self.record(db, "a" * 2001)
+        assert prune_oldest_events(db, 0, 0)
+        assert self.left(db) == "a"
+
+    def test_the_old_empty_epochs_of_a_stream_that_goes_on_are_deleted_but_for_the_newest_1000(self, db):
+        db.executemany(
+            "INSERT INTO epoch (id, stream_id, epoch, closed) VALUES (?, 1, ?, 1)",
+            [(number, str(number)) for number in range(1, 1004)],
+        )
+        self.record(db, "a")
+        db.execute("UPDATE event SET epoch_id = 1003")
+        prune_oldest_events(db, 9, 0)
+        assert self.left(db) == "a"
+        assert db.execute("SELECT min(id), count(*) FROM epoch").fetchone() == (3, 1001)
