@@ -81,12 +81,12 @@ async def test_a_request_with_more_behind_it_is_answered_once(request_, status, 
 def test_a_greeting_in_pieces_is_what_it_is_whole():
     whole = b"GET /ws HTTP/1.1\r\nHost: x\r\nUPGRADE: websocket\r\n\r\nframes"
     greeting = RequestHeadReader()
-    heads = [greeting.push(whole[i : i + 1]) for i in range(whole.index(b"frames"))]
+    heads = [greeting.add_bytes(whole[i : i + 1]) for i in range(whole.index(b"frames"))]
     assert heads[:-1] == [None] * (len(heads) - 1)
-    assert heads[-1] == RequestHeadReader().push(whole)._replace(rest=b"")
+    assert heads[-1] == RequestHeadReader().add_bytes(whole)._replace(rest=b"")
     assert heads[-1].upgrades
     assert not heads[-1].has_body
-    assert RequestHeadReader().push(whole).rest == b"frames"
+    assert RequestHeadReader().add_bytes(whole).rest == b"frames"
     assert (
         RequestHeadReader().push(b"\x16\x03\x01").head == b"\x16\x03\x01"
     )  # TLS where none is: refused without waiting

@@ -75,7 +75,7 @@ class LoudnessTables(NamedTuple):
 class LoudnessState(NamedTuple):
     """The state of a loudness meter for C channels: recent samples, filter memory, recent power, repetition check."""
 
-    planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + 100 ms) a row per channel, after the last samples before it
+    planes: Floats32  # float32 (C, LOOKBACK_SAMPLES + N) a row per channel, after the last samples before it
     filter_memory: Floats  # float64 (C, FILTER_MEMORY) of the K-weighting
     recent_power: Floats  # float64 (SHORT_TERM_ROWS,) power of the newest rows, newest last
     channel_sum: Floats32  # float32 (M,) sum of the channels: what one check needs, and what came since the last
