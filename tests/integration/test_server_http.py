@@ -87,6 +87,5 @@ def test_a_greeting_in_pieces_is_what_it_is_whole():
     assert heads[-1].upgrades
     assert not heads[-1].has_body
     assert RequestHeadReader().add_bytes(whole).rest == b"frames"
-    assert (
-        RequestHeadReader().push(b"\x16\x03\x01").head == b"\x16\x03\x01"
-    )  # TLS where none is: refused without waiting
+    # TLS where none is: refused without waiting
+    assert RequestHeadReader().add_bytes(b"\x16\x03\x01").head == b"\x16\x03\x01"
