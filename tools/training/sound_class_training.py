@@ -38,7 +38,12 @@ from tools.training.network_trainer import NetworkTrainer
 
 Floats = NDArray[np.float32]
 
-_SYNTHETIC_SOURCES = {"dead_air", "tune"}  # made anew each time, hence shared by no two programmes
+_SYNTHETIC_SOURCES = {
+    "dead_air",
+    "tune",
+    "accompaniment",
+    "formant_singer",
+}  # made anew each time, hence shared by no two programmes
 _MAX_TEMPERATURE = 4.0
 
 # Added to the log-odds of speech and music: the training programmes are harder than real ones, so held-out networks

@@ -4,8 +4,9 @@
 
 writes `NAME.flac`, `NAME.segments.tsv` (start, end, class) and `NAME.sources.tsv` (every utterance, track and noise).
 With `--lessons` the programmes are for training: short scenes of every kind, harder mixtures, and the degradation of a
-receiver (`degradation.py`). The running order is drawn first and the sound made from it, so the annotation is exact.
-Voices, tracks and noises named in the file given as `--exclude` are left out, which makes folds by source.
+receiver (`degradation.py`); with `--scores` and `--soundfonts`, music is also sung (`sung_music.py`). The running order
+is drawn first and the sound made from it, so the annotation is exact. Voices, tracks and noises named in the file given
+as `--exclude` are left out, which makes folds by source.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from streamseg.evaluation.annotations import LabelledSpan
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import degradation, material, noises
 from tools.training.corpora.material import DecodedCache, MaterialCollection
-from tools.training.corpora.scenes import BROADCAST_STYLE, TRAINING_STYLE, AnnotatedSound, SceneMaker, Signal
+from tools.training.corpora.programme_styles import BROADCAST_STYLE, TRAINING_STYLE
+from tools.training.corpora.scenes import AnnotatedSound, SceneMaker, Signal
+from tools.training.corpora.sung_music import SungMusicMaker
 
 _JOIN_S = 0.008  # ramp at a hard cut, against the click
 
@@ -87,7 +90,9 @@ def write_flac(sound: Signal, path: Path) -> None:
 def _may_not_follow(last: str, kind: str) -> bool:
     """Tell whether the annotation would not separate the two: the same class, or talk over the music before it."""
     musical = {"music", "jingle", "speech_over_music"}
-    return last == kind or (last in musical and kind == "speech_over_music")
+    return (
+        last == kind or (last in musical and kind == "speech_over_music") or (last == "music" and kind == "sung_music")
+    )
 
 
 def material_from_arguments(asked: argparse.Namespace) -> MaterialCollection:
@@ -113,6 +118,24 @@ def add_material_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", type=Path, metavar="FILE", help="names of sources to leave out")
 
 
+def add_singing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the scores of sung music."""
+    parser.add_argument("--scores", type=Path, metavar="DIR", help="annotated scores, for sung music")
+    parser.add_argument("--soundfonts", type=Path, nargs="+", metavar="FILE", help="SoundFonts that play the scores")
+
+
+def singing_from_arguments(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> SungMusicMaker | None:
+    """Return the maker of sung music that the command line asks for."""
+    if (asked.scores is None) != (asked.soundfonts is None):
+        parser.error("--scores and --soundfonts are needed together: pass both, or neither")
+    if asked.scores is None:
+        return None
+    paths = tuple(sorted(asked.scores.glob("*.mid")))
+    if not paths:
+        parser.error(f"no scores (NAME.mid) in {asked.scores}")
+    return SungMusicMaker(paths, tuple(asked.soundfonts))
+
+
 def main() -> None:
     """Write programmes into a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,12 +146,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--lessons", action="store_true", help="programmes to train on")
+    add_singing_arguments(parser)
     asked = parser.parse_args()
+    singing = singing_from_arguments(parser, asked)
     asked.out.mkdir(parents=True, exist_ok=True)
     collection, cache = material_from_arguments(asked), DecodedCache()
     style = TRAINING_STYLE if asked.lessons else BROADCAST_STYLE
     for number in range(asked.first, asked.first + asked.number):
-        scene_maker = SceneMaker(collection, np.random.default_rng([asked.seed, number]), cache, style)
+        scene_maker = SceneMaker(collection, np.random.default_rng([asked.seed, number]), cache, style, singing)
         write_programme(
             make_programme(scene_maker, 60 * asked.minutes), asked.out / f"programme_{asked.seed}_{number:03d}"
         )

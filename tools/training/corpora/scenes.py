@@ -1,10 +1,9 @@
-"""Scenes of radio programmes: talk, music, jingles, noise, dead air and talk over music, with their annotation."""
+"""Scenes of radio programmes: talk, music, sung music, jingles, noise, dead air, talk over music; their annotation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,9 @@ from streamseg.evaluation.annotations import LabelledSpan
 from streamseg.settings import ENGINE_RATE
 from tools.training.corpora import noises, tunes
 from tools.training.corpora.material import DecodedCache, MaterialCollection, SoundClip
+from tools.training.corpora.programme_styles import BROADCAST_STYLE, ProgrammeStyle
+from tools.training.corpora.speech_to_singing import VoiceAnalysis, analyse_voice, speak
+from tools.training.corpora.sung_music import SungMusicMaker, is_formant_singer
 
 Signal = NDArray[np.float32]
 
@@ -20,43 +22,8 @@ _TALK_DB, _MUSIC_DB, _NOISE_DB = -25.0, -24.0, -31.0
 _SPREAD_DB = 2.0
 _RMS_FLOOR = 1e-9
 _MAX_SILENCE_S = 1.8  # of a noise; a longer pause would be silence
-
-
-@dataclass(frozen=True, slots=True)
-class ProgrammeStyle:
-    """The proportions of programmes.
-
-    odds: relative frequency of each kind of scene. scene_s: range of the length of talk and music. ducked_db: range of
-    the level of music below the talk over it. room_share, room_db: share of the talk with noise behind it, and the
-    range of its level below the talk. tune_share: share of the music that is synthesised. is_degraded: whether the
-    sound is degraded as by a broadcast chain.
-    """
-
-    odds: dict[str, float]
-    scene_s: tuple[float, float]
-    ducked_db: tuple[float, float]
-    room_share: float
-    room_db: tuple[float, float]
-    tune_share: float = 0.0
-    is_degraded: bool = False
-
-
-BROADCAST_STYLE: Final = ProgrammeStyle(
-    {"speech": 8.0, "music": 6.0, "jingle": 2.0, "noise": 2.0, "silence": 1.5, "speech_over_music": 2.5},
-    scene_s=(12.0, 80.0),
-    ducked_db=(8.0, 17.0),
-    room_share=0.15,
-    room_db=(15.0, 40.0),
-)
-TRAINING_STYLE: Final = ProgrammeStyle(
-    {"speech": 6.0, "music": 5.0, "jingle": 3.0, "noise": 4.0, "silence": 1.0, "speech_over_music": 6.0},
-    scene_s=(4.0, 28.0),
-    ducked_db=(3.0, 21.0),
-    room_share=0.4,
-    room_db=(6.0, 40.0),
-    tune_share=0.2,
-    is_degraded=True,
-)
+_ANALYSED_S = 8.0  # of an utterance that is sung
+_SUNG_S = (6.0, 45.0)  # range of the length of sung music
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +43,7 @@ class SceneMaker:
     rng: np.random.Generator
     cache: DecodedCache = field(default_factory=DecodedCache)
     style: ProgrammeStyle = BROADCAST_STYLE
+    singing: SungMusicMaker | None = None
 
     def kind_odds(self) -> dict[str, float]:
         """Return the relative frequency of each kind of scene that the material allows."""
@@ -84,6 +52,7 @@ class SceneMaker:
             "music": bool(self.material.music),
             "jingle": bool(self.material.jingles or self.material.music),
             "speech_over_music": bool(self.material.voices and self.material.music),
+            "sung_music": bool(self.material.voices and self.singing),
         }
         return {kind: odds for kind, odds in self.style.odds.items() if available.get(kind, True)}
 
@@ -96,6 +65,7 @@ class SceneMaker:
             "noise": self._noise,
             "silence": self._silence,
             "speech_over_music": self._speech_over_music,
+            "sung_music": self._sung_music,
         }
         return makers[kind]()
 
@@ -115,7 +85,7 @@ class SceneMaker:
         at = 0.0
         while at < seconds:
             clip = self._pick(clips)
-            sound = _set_level(self.cache.get_clip(clip), _TALK_DB + self.rng.normal(0, 1.0))
+            sound = _set_level(self._make_utterance(clip), _TALK_DB + self.rng.normal(0, 1.0))
             end = at + len(sound) / ENGINE_RATE
             spans.append(LabelledSpan(at, end, clip.source))
             pause = np.zeros(noises.sample_count(self.rng.uniform(0.2, 0.6)), np.float32)
@@ -126,6 +96,14 @@ class SceneMaker:
             room = self.make_noise(len(talk) / ENGINE_RATE)[1]
             talk += _set_level(room, _TALK_DB - self.rng.uniform(*self.style.room_db))[: len(talk)]
         return talk, tuple(spans)
+
+    def _make_utterance(self, clip: SoundClip) -> Signal:
+        """Return an utterance, sometimes spoken differently."""
+        sound = self.cache.get_clip(clip)
+        if self.singing is None or self.rng.random() >= self.style.respoken_share:
+            return sound
+        analysis = analyse_voice(sound[: noises.sample_count(2 * _ANALYSED_S)])
+        return sound if analysis is None else speak(analysis, self.rng)
 
     def _speech(self) -> AnnotatedSound:
         sound, spans = self.make_talk(self._length())
@@ -138,8 +116,34 @@ class SceneMaker:
             sound[-fading:] *= np.linspace(1, 0.003, fading, dtype=np.float32) ** 2
         return _annotate_scene(sound, "music", (LabelledSpan(0.0, len(sound) / ENGINE_RATE, source),))
 
+    def _sung_music(self) -> AnnotatedSound:
+        sound, spans = self.make_sung_track(float(self.rng.uniform(*_SUNG_S)))
+        return _annotate_scene(sound, "music", spans)
+
+    def make_sung_track(self, seconds: float) -> tuple[Signal, tuple[LabelledSpan, ...]]:
+        """Make sung music of this many seconds, levelled, and its sources. Raises ValueError without scores."""
+        if self.singing is None:
+            raise ValueError("sung music requires scores: pass them as `singing`")
+        voices: list[VoiceAnalysis] = []
+        sources = {"formant_singer"}
+        if not is_formant_singer(self.rng):
+            sources = {self._pick(self.material.voices).source}
+            clips = [clip for clip in self.material.voices if clip.source in sources]
+            while not voices:
+                sounds = [self.cache.get_clip(self._pick(clips)) for _ in range(3)]
+                analyses = [analyse_voice(sound[: noises.sample_count(_ANALYSED_S)]) for sound in sounds]
+                voices = [analysis for analysis in analyses if analysis is not None]
+        source, track = self.make_track(seconds) if self.rng.random() < 0.5 else ("", None)
+        sound = self.singing.make_sung_music(voices, track, seconds, self.rng)
+        levelled = _set_level(sound, _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
+        names = sorted(sources | ({source} if source else set()))
+        return levelled, tuple(LabelledSpan(0.0, len(levelled) / ENGINE_RATE, name) for name in names)
+
     def make_track(self, seconds: float) -> tuple[str, Signal]:
         """Return the source and a part of a track, levelled, at most this long."""
+        if self.singing is not None and self.rng.random() < self.style.accompaniment_share:
+            accompaniment = self.singing.make_accompaniment(max(4.0, seconds), self.rng)
+            return "accompaniment", _set_level(accompaniment, _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
         if self.rng.random() < self.style.tune_share:
             tune = tunes.make_tune(self.rng, seconds).astype(np.float32)
             return "tune", _set_level(tune, _MUSIC_DB + self.rng.normal(0, _SPREAD_DB))
@@ -193,7 +197,7 @@ class SceneMaker:
         shortest_s, longest_s = self.style.scene_s
         voice, spans = self.make_talk(self.rng.uniform(min(8.0, shortest_s), min(30.0, longest_s)))
         before, after = (float(self.rng.choice([0.0, self.rng.uniform(3.0, 0.5 * longest_s)])) for _ in range(2))
-        source, sound = self.make_track(before + len(voice) / ENGINE_RATE + after)
+        sound, bed_spans = self._make_bed(before + len(voice) / ENGINE_RATE + after)
         start = noises.sample_count(before)
         end = start + len(voice)
         if len(sound) < end:
@@ -215,8 +219,15 @@ class SceneMaker:
         return AnnotatedSound(
             sound,
             tuple(span for span in segments if span.end > span.start),
-            (LabelledSpan(0.0, t2, source), *talk_spans),
+            (*(LabelledSpan(0.0, t2, span.label) for span in bed_spans), *talk_spans),
         )
+
+    def _make_bed(self, seconds: float) -> tuple[Signal, tuple[LabelledSpan, ...]]:
+        """Make the music of talk over music, and its sources."""
+        if self.singing is not None and self.rng.random() < self.style.sung_bed_share:
+            return self.make_sung_track(seconds)
+        source, sound = self.make_track(seconds)
+        return sound, (LabelledSpan(0.0, len(sound) / ENGINE_RATE, source),)
 
     def _length(self) -> float:
         return float(self.rng.uniform(*self.style.scene_s))
