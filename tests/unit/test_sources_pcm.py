@@ -1,5 +1,6 @@
 """Raw PCM: sample formats, pieces of any size, and ends within a frame."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -21,7 +22,8 @@ def piped(data, step=None, **flags):
     reading, writing = os.pipe()
 
     def feed():
-        with os.fdopen(writing, "wb", buffering=0) as out:
+        # a source that refuses the sound closes its end while we write
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb", buffering=0) as out:
             for start in range(0, len(data), step or len(data) or 1):
                 out.write(data[start : start + (step or len(data))])
 
