@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SETTINGS = msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"]
 
 
-_AMBIGUOUS_ENDING = ".json"  # chapters have it, and many give it to events
+_JSON_LINES_ENDINGS = {"", ".json", ".ndjson"}  # chapters end in .json too, but are written with --format only
 
 
 def _check_format(name: str | None) -> str | None:
@@ -161,16 +161,16 @@ def all_settings_from_options(
 
 
 def choose_format(name: str | None, out: Path | None) -> str:
-    """Return the name of a format: the one that was given, else that of the ending of `out`; jsonl without an ending.
+    """Return the name of a format: the one that was given, else that of the ending of `out`.
 
-    Raises UsageError for an ending that belongs to no format or to several.
+    No ending, `.json` and `.ndjson` mean jsonl. Raises UsageError for an ending of no format.
     """
     if name is not None:
         return name
     ending = out.suffix.lower() if out is not None else ""
-    if not ending:
+    if ending in _JSON_LINES_ENDINGS:
         return "jsonl"
-    endings = {each.suffix: name for name, each in FORMATS.items() if each.suffix != _AMBIGUOUS_ENDING}
+    endings = {each.suffix: name for name, each in FORMATS.items() if each.suffix not in _JSON_LINES_ENDINGS}
     if ending not in endings:
         raise UsageError(
             f"the ending of {str(out)!r} does not tell the format; name it with --format ({', '.join(FORMATS)}), "

@@ -70,6 +70,8 @@ class EventLines:
     def describe_event(self, envelope: Envelope) -> Text | None:
         """Return one readable line that describes an event; None if events of its type are not shown."""
         match envelope.data:
+            case events.StreamStarted():  # section ids begin again
+                self._current.pop(envelope.source, None)
             case events.BoundaryConfirmed() as data:
                 self._current[envelope.source] = (data.next.section_id, data.next.label, data.next.seen_before)
             case events.SectionUpdated() as data:

@@ -26,6 +26,8 @@ def noise(tmp_path_factory) -> Path:
         (None, None, "jsonl"),
         (None, "night", "jsonl"),
         (None, "night.jsonl", "jsonl"),
+        (None, "night.json", "jsonl"),
+        (None, "night.ndjson", "jsonl"),
         (None, "night.CUE", "cue"),
         (None, "night.txt", "audacity"),
         (None, "night.vtt", "webvtt"),
@@ -37,8 +39,8 @@ def test_the_ending_chooses_the_format_that_was_not_given(given, out, chosen):
     assert choose_format(given, out and Path(out)) == chosen
 
 
-@pytest.mark.parametrize("out", ["night.png", "night.mp3", "night.json"])
-def test_an_ending_of_no_format_or_of_two_is_refused(out):
+@pytest.mark.parametrize("out", ["night.png", "night.mp3"])
+def test_an_ending_of_no_format_is_refused(out):
     with pytest.raises(UsageError, match=rf"{out}.*--format \(jsonl.*\.cue"):
         choose_format(None, Path(out))
 
