@@ -58,7 +58,7 @@ class EventLines:
     """Describes events as readable lines, each fact once: when a section's label was last heard is not repeated."""
 
     def __init__(self) -> None:
-        self._current: dict[str, tuple[object, ...]] = {}  # stream to id, label and seen_before of its section
+        self._current: dict[str, tuple[object, ...]] = {}  # stream to id, label, seen_before and name of its section
 
     def print_events(self, envelopes: Iterable[Envelope], prefix: str = "") -> None:
         """Print one readable line for each event to standard output. prefix: printed before each line."""
@@ -73,11 +73,13 @@ class EventLines:
             case events.StreamStarted():  # section ids begin again
                 self._current.pop(envelope.source, None)
             case events.BoundaryConfirmed() as data:
-                self._current[envelope.source] = (data.next.section_id, data.next.label, data.next.seen_before)
+                self._current[envelope.source] = (data.next.section_id, data.next.label, data.next.seen_before, None)
             case events.SectionUpdated() as data:
                 before = self._current.get(envelope.source)
-                self._current[envelope.source] = now = (data.section_id, data.label, data.seen_before)
-                return _describe_update(data, is_known=now == before)
+                self._current[envelope.source] = now = (data.section_id, data.label, data.seen_before, data.name)
+                if now == before:
+                    return None
+                return _describe_update(data, is_known=before is not None and now[:3] == before[:3])
         return _describe_event(envelope)
 
 

@@ -26,10 +26,12 @@ FIXED_PCM_ADVICE = (
 
 # How a file begins that is not raw PCM. An MP3 without tags is not here: it begins with bits that sound may have.
 _FILE_STARTS: Final = (
-    ("a WAV", re.compile(rb"(RIFF|RF64)....WAVE", re.DOTALL)),
+    ("a WAV", re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL)),
+    ("an AIFF", re.compile(rb"FORM....AIF[FC]", re.DOTALL)),
     ("a FLAC", re.compile(rb"fLaC\0")),
     ("an Ogg", re.compile(rb"OggS\0")),
-    ("an MP3", re.compile(rb"ID3[\2-\4].{2}[\0-\x7f]{4}", re.DOTALL)),
+    ("a WebM or Matroska", re.compile(rb"\x1a\x45\xdf\xa3")),
+    ("a tagged MP3 or other", re.compile(rb"ID3[\2-\4].{2}[\0-\x7f]{4}", re.DOTALL)),
     ("an MP4", re.compile(rb"\0...ftyp", re.DOTALL)),
 )
 _FILE_START_BYTES: Final = 12

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
+from page_contents import connected
 from playwright.async_api import Browser, Page, async_playwright, expect
 from ulid import ULID
 
@@ -143,3 +144,13 @@ async def window(browser: Browser) -> AsyncIterator[Window]:
     for context in browser.contexts:
         await context.close()
     assert [text for text in window.complaints if not AWAY.search(text)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(stage: Stage, window: Window) -> Page:
+    """A page that has joined the stream `mic` of the stage before its first event."""
+    stage.begin()
+    await stage.open()
+    page = await window.look(stage.url)
+    await connected(page)
+    return page

@@ -14,11 +14,7 @@ from streamseg.wire.events import Event
 pytestmark = pytest.mark.asyncio(loop_scope="session")  # one browser for all
 
 
-async def test_sections_appear_while_the_stream_plays(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_sections_appear_while_the_stream_plays(stage, page):
     stage.play(until(40.0))
     await expect(page.locator(BOUNDARIES)).to_have_count(2)
     await expect(page.locator(".current-name")).to_have_text("Section A")
@@ -30,11 +26,7 @@ async def test_sections_appear_while_the_stream_plays(stage, window):
     await expect(page.locator(".mark[data-kind=title]")).to_contain_text("Overture in No Key")
 
 
-async def test_a_boundary_firms_up_or_vanishes(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_a_boundary_firms_up_or_vanishes(stage, page):
     stage.play(until(15.0))  # b-1 at 14 s is provisional since 14.8
     provisional = page.locator(".boundary[data-state=provisional]")
     await expect(provisional).to_have_count(1)
@@ -132,11 +124,7 @@ async def test_keys_walk_through_the_sections(stage, window):
     await expect(heading).to_contain_text("since 0:53")
 
 
-async def test_a_stream_that_ends_is_shown_as_ended(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_a_stream_that_ends_is_shown_as_ended(stage, page):
     stage.play(until(40.0))
     stopped = facts.StreamStopped(t=40.0, reason="end", totals={})
     stage.say(40.0, [Event("stream", stopped)])
@@ -148,11 +136,7 @@ async def test_a_stream_that_ends_is_shown_as_ended(stage, window):
     await expect(page.locator(".lag")).to_be_hidden()
 
 
-async def test_an_alarm_ends_with_the_stream(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_an_alarm_ends_with_the_stream(stage, window, page):
     stage.play(until(60.0))
     await expect(page.locator(".alarm")).to_contain_text("Silence")
     stage.say(60.0, [Event("stream", facts.StreamStopped(t=60.0, reason="end", totals={}))])
@@ -163,11 +147,7 @@ async def test_an_alarm_ends_with_the_stream(stage, window):
     await expect(later.locator(".alarm")).to_have_count(0)
 
 
-async def test_measurements_have_words_that_a_musician_knows(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_measurements_have_words_that_a_musician_knows(stage, page):
     stage.play(until(5.0))
     await expect(page.locator(".momentary")).to_be_visible()
     await expect(page.locator(".lag")).to_be_visible()
@@ -177,11 +157,7 @@ async def test_measurements_have_words_that_a_musician_knows(stage, window):
         assert await measurement.get_attribute("title")
 
 
-async def test_what_was_heard_before_is_the_label_and_not_the_jingle(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_what_was_heard_before_is_the_label_and_not_the_jingle(stage, page):
     stage.play(until(30.0))  # A for the second time since 25 s; it ended at 14 s
     named = {"section_id": "s-2", "label": "A", "name": "News", "label_probabilities": {}, "seen_before": True}
     stage.say(30.0, [Event("s-2", facts.SectionUpdated(**named, last_seen=14.0))])
@@ -191,11 +167,7 @@ async def test_what_was_heard_before_is_the_label_and_not_the_jingle(stage, wind
     await expect(page.locator(".current-since")).to_contain_text("↺ label A heard in an earlier run")
 
 
-async def test_a_section_that_ends_with_another_label_was_heard_when_that_label_was(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_a_section_that_ends_with_another_label_was_heard_when_that_label_was(stage, page):
     stage.play(until(43.0))  # A to 14 s, B to 25 s, A to 41 s, which is still open
     mistaken = {"label": "B", "name": None, "label_probabilities": {}, "seen_before": True, "last_seen": 25.0}
     stage.say(43.0, [Event("s-2", facts.SectionUpdated(section_id="s-2", **mistaken))])

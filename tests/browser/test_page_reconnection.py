@@ -86,11 +86,7 @@ async def test_with_a_history_a_restart_is_resumed_event_by_event(stage, window,
     assert all("%" in text for text in await newcomer.locator(f"{BOUNDARIES} .percent").all_inner_texts())
 
 
-async def test_a_new_epoch_on_a_living_connection_goes_on_after_the_old_one(stage, window):
-    stage.begin()
-    await stage.open()
-    page = await window.look(stage.url)
-    await connected(page)
+async def test_a_new_epoch_on_a_living_connection_goes_on_after_the_old_one(stage, page):
     stage.play(until(30.0))
     await expect(page.locator(BOUNDARIES)).to_have_count(2)
     stage.begin()

@@ -131,6 +131,7 @@ def test_what_was_heard_before_is_told_once_and_of_the_label():
     ]
     lines.describe_event(said[0])
     assert lines.describe_event(said[1]).plain.strip() == "now B (News)"
+    assert lines.describe_event(said[1]) is None  # nothing new
 
 
 @pytest.mark.parametrize(

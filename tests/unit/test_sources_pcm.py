@@ -120,9 +120,11 @@ def test_raw_pcm_in_python_is_told_its_parameters(tmp_path):
     ("start", "kind"),
     [
         (b"RIFF\xff\xff\xff\xffWAVEfmt ", "a WAV"),
+        (b"FORM\0\1\2\3AIFFCOMM", "an AIFF"),
+        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81", "a WebM or Matroska"),
         (b"fLaC\0\0\0\x22", "a FLAC"),
         (b"OggS\0\2", "an Ogg"),
-        (b"ID3\4\0\0\0\0\0\x23TSSE", "an MP3"),
+        (b"ID3\4\0\0\0\0\0\x23TSSE", "a tagged MP3 or other"),
         (b"\0\0\0\x1cftypM4A ", "an MP4"),
     ],
 )

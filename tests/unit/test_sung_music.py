@@ -42,8 +42,9 @@ def vowels(pitch_hz, seconds=2.0):
     return render_singing(tones, int(seconds * ENGINE_RATE), np.random.default_rng(1), rapped=True, female=False)
 
 
+@pytest.mark.singing
 def test_the_vocoder_sings_the_melody_and_speaks_otherwise():
-    pyworld = pytest.importorskip("pyworld", reason="extra [singing]: it has no wheels for some systems")
+    import pyworld
 
     from tools.training.corpora.speech_to_singing import SingingStyle, analyse_voice, sing, speak
 

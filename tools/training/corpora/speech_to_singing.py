@@ -115,7 +115,7 @@ def sing(
     bins = voices[0].envelope.shape[1]
     pitch, envelope, aperiodicity = np.zeros(total), np.full((total, bins), 1e-12), np.ones((total, bins))
     notes = [(round(tone.start / FRAME_S), tone) for tone in sorted(tones, key=lambda tone: tone.start)]
-    at, source = int(rng.integers(len(syllables))), np.zeros(0)
+    at = int(rng.integers(len(syllables)))
     last_pitch: int | None = None
     for number, (start, tone) in enumerate(notes):
         following = notes[number + 1][0] if number + 1 < len(notes) else total
@@ -124,12 +124,11 @@ def sing(
         length = end - start
         if length < 8 or start < 0:
             continue
-        is_joined = last_pitch is not None and len(source) > 0 and rng.random() < style.legato
+        is_joined = last_pitch is not None and rng.random() < style.legato
         if not is_joined:
             at = (at + 1) % len(syllables)
         voice, (first, after) = syllables[at]
         rows = _stretch_syllable(voice.pitch_hz[first:after] > 0, length, joined=is_joined, rng=rng) + first
-        source = rows
         is_voiced = voice.pitch_hz[np.round(rows).astype(int)] > 0
         envelope[start:end] = _interpolate_rows(voice.envelope, rows) * _shape_loudness(length, tone, rng)[:, None]
         aperiodicity[start:end] = _interpolate_rows(voice.aperiodicity, rows)
