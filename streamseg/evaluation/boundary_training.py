@@ -86,7 +86,7 @@ def fit_projection(
             step_to_time_without_gaps(np.arange(len(smooth_vectors)))
             + recipe.smoothing / 2 * HOP_FRAMES * HOP / ENGINE_RATE
         )
-        for span in track.truth.segments:
+        for span in track.list_segments():
             if span.label in excluded_labels:
                 continue
             inside = smooth_vectors[(at > span.start + recipe.edge_s) & (at < span.end - recipe.edge_s)][::2]
@@ -118,8 +118,8 @@ def make_boundary_targets(
         targets[np.abs(at - (start + end) / 2) <= max(0.6, 0.3 * (end - start))] = 1
     if track.truth.kind == "sections":
         targets[(at < spans[0].start + 1.5) | (at > spans[-1].end - 1.5)] = -1
-    segments = track.truth.segments
-    for span, following in zip(segments, (*segments[1:], segments[-1]), strict=True):
+    segments = track.list_segments()
+    for span, following in zip(segments, (*segments[1:], *segments[-1:]), strict=True):
         if span.label in excluded_labels:
             targets[(at > span.start - _FADE_S) & (at < following.end - _FADE_S)] = -1
     return targets

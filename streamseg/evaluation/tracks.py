@@ -13,7 +13,7 @@ from streamseg.engine.features import FeatureExtractor
 from streamseg.engine.features.mono import resample_to_mono
 from streamseg.engine.features.texture import VECTOR_DIMS, TextureExtractor
 from streamseg.engine.timeline import step_to_time_without_gaps, time_after_steps
-from streamseg.evaluation.annotations import AnnotatedFile
+from streamseg.evaluation.annotations import AnnotatedFile, LabelledSpan
 from streamseg.sources import AudioFileSource
 
 __all__ = ["TrackTexture", "extract_feature_frames", "extract_texture", "step_to_time_without_gaps", "time_after_steps"]
@@ -32,6 +32,19 @@ class TrackTexture:
     truth: AnnotatedFile
     vectors: Floats
     source: str
+
+    def list_segments(self) -> tuple[LabelledSpan, ...]:
+        """List the labelled segments; of a mix that has none annotated, the parts between its transitions."""
+        truth = self.truth
+        if truth.segments or truth.kind != "transitions":
+            return truth.segments
+        starts = (0.0, *(transition.end for transition in truth.spans))
+        ends = (*(transition.start for transition in truth.spans), time_after_steps(len(self.vectors)))
+        return tuple(
+            LabelledSpan(start, end, f"{truth.audio.stem} {number}")
+            for number, (start, end) in enumerate(zip(starts, ends), 1)
+            if start < end
+        )
 
 
 def extract_texture(path: Path) -> Floats:

@@ -97,8 +97,8 @@ def test_every_setting_is_shown():
         (("serve",), "SOURCE"),
     ],
 )
-def test_asked_wrongly_is_answered_with_2(arguments, message, tmp_path: Path):
-    done = run(*arguments, cwd=tmp_path)
+def test_asked_wrongly_is_answered_with_2(commands, arguments, message, tmp_path: Path):
+    done = commands.run(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

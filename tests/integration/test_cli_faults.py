@@ -22,11 +22,12 @@ from streamseg.sources.demo_programme import SAMPLE_RATE, list_demo_scenes
 from streamseg.wire.envelope import decode_envelope
 from streamseg.wire.events import MeterReading, SectionClosed, StreamStopped
 from tools.command import command, run, start
+from tools.forked_commands import Done
 
 ALL_TOPICS = ("boundary", "section", "sound", "alarm", "stream", "label", "history")
 
 
-def failed(done: subprocess.CompletedProcess[str], code: int, message: str) -> None:
+def failed(done: subprocess.CompletedProcess[str] | Done, code: int, message: str) -> None:
     assert done.returncode == code, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert re.search(message, last), last
@@ -35,31 +36,31 @@ def failed(done: subprocess.CompletedProcess[str], code: int, message: str) -> N
 
 
 @pytest.mark.parametrize("name", ["analyze", "split", "serve"])
-def test_missing_file(name, tmp_path: Path):
+def test_missing_file(commands, name, tmp_path: Path):
     more = ["-o", tmp_path] if name == "split" else []
-    failed(run(name, "nowhere/at all.flac", *more), 2, "no file 'nowhere/at all.flac'")
+    failed(commands.run(name, "nowhere/at all.flac", *more, cwd=tmp_path), 2, "no file 'nowhere/at all.flac'")
 
 
-def test_text_called_mp3(tmp_path: Path):
+def test_text_called_mp3(commands, tmp_path: Path):
     file = tmp_path / "notes.mp3"
     file.write_text("this is no sound\n" * 100)
-    done = run("analyze", file)
+    done = commands.run("analyze", file, cwd=tmp_path)
     failed(done, 1, "not a sound file")
     assert done.stdout == ""
 
 
-def test_zero_length_wav(tmp_path: Path):
+def test_zero_length_wav(commands, tmp_path: Path):
     file = tmp_path / "nothing.wav"
     with wave.open(str(file), "wb") as header:
         header.setparams((2, 2, 44100, 0, "NONE", ""))
-    done = run("analyze", file)
+    done = commands.run("analyze", file, cwd=tmp_path)
     failed(done, 1, "holds no sound")
     assert done.stdout == ""
 
 
-def test_empty_file(tmp_path: Path):
+def test_empty_file(commands, tmp_path: Path):
     (tmp_path / "empty.flac").touch()
-    failed(run("analyze", tmp_path / "empty.flac"), 1, "empty")
+    failed(commands.run("analyze", tmp_path / "empty.flac", cwd=tmp_path), 1, "empty")
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,10 @@ def test_truncated_mp3_gives_everything_up_to_the_cut(cut_mp3: Path):
     assert closed == pytest.approx([0, 14, 30, 40], abs=0.5)
 
 
-def test_truncated_mp3_is_written_in_other_formats_too(cut_mp3: Path, tmp_path: Path):
-    done = run("analyze", cut_mp3, "--profile", "broadcast", "--format", "cue", "-o", tmp_path / "cut.cue")
+def test_truncated_mp3_is_written_in_other_formats_too(commands, cut_mp3: Path, tmp_path: Path):
+    done = commands.run(
+        "analyze", cut_mp3, "--profile", "broadcast", "--format", "cue", "-o", tmp_path / "cut.cue", cwd=tmp_path
+    )
     failed(done, 1, "cut")
     assert (tmp_path / "cut.cue").read_text().count("TRACK") == 4
 
@@ -103,33 +106,37 @@ def test_port_in_use(programme: Path):
 
 
 def test_demo_finds_a_free_port_when_nobody_asked_for_one():
-    with socket.socket() as taken:
+    until_s = time.monotonic() + 120
+    while True:  # until the port is ours: whoever else has it (another suite, say) may let go of it in between
         try:
-            taken.bind(("127.0.0.1", 8765))
+            taken = socket.create_server(("127.0.0.1", 8765))
+            break
         except OSError:
-            pass  # somebody else has it, which serves as well
-        else:
-            taken.listen()
+            assert time.monotonic() < until_s, "somebody holds port 8765 all the time"
+            time.sleep(0.1)
+    with taken:
         done = run("demo", "--fast")
     assert done.returncode == 0, done.stderr
     assert "page: http://127.0.0.1:8765" not in done.stderr
 
 
-def test_off_loopback_without_a_token(programme: Path):
-    failed(run("serve", programme, "--no-history", "--host", "0.0.0.0"), 2, "token")
+def test_off_loopback_without_a_token(commands, programme: Path, tmp_path: Path):
+    failed(commands.run("serve", programme, "--no-history", "--host", "0.0.0.0", cwd=tmp_path), 2, "token")
 
 
-def test_two_streams_of_one_name(programme: Path):
-    failed(run("serve", programme, programme, "--no-history", "--port", "0"), 2, "'programme'; give each its own")
+def test_two_streams_of_one_name(commands, programme: Path, tmp_path: Path):
+    done = commands.run("serve", programme, programme, "--no-history", "--port", "0", cwd=tmp_path)
+    failed(done, 2, "'programme'; give each its own")
 
 
-def test_output_that_cannot_be_written(programme: Path, tmp_path: Path):
-    failed(run("analyze", programme, "-o", tmp_path / "no folder" / "x.jsonl"), 1, "cannot write .*no folder")
+def test_output_that_cannot_be_written(commands, programme: Path, tmp_path: Path):
+    done = commands.run("analyze", programme, "-o", tmp_path / "no folder" / "x.jsonl", cwd=tmp_path)
+    failed(done, 1, "cannot write .*no folder")
 
 
-def test_events_that_are_none(tmp_path: Path):
+def test_events_that_are_none(commands, tmp_path: Path):
     (tmp_path / "x.jsonl").write_text('{"op": "hello"}\n')
-    failed(run("export", tmp_path / "x.jsonl", "--format", "lab"), 1, "line 1 is not an event")
+    failed(commands.run("export", tmp_path / "x.jsonl", "--format", "lab", cwd=tmp_path), 1, "line 1 is not an event")
 
 
 def test_a_reader_that_goes_away_is_no_trouble(programme: Path):

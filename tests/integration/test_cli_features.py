@@ -70,10 +70,10 @@ def test_a_truncated_file_gives_its_rows_up_to_the_cut(song, tmp_path):
         ("text.wav", "text.csv", 1, "text.wav"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_writes_nothing(song, tmp_path, name, out, code, said):
+def test_what_cannot_be_done_is_said_and_writes_nothing(commands, song, tmp_path, name, out, code, said):
     (tmp_path / "text.wav").write_text("no sound")
     (tmp_path / "song.wav").symlink_to(song)
-    done = run("features", tmp_path / name, "-o", tmp_path / out)
+    done = commands.run("features", tmp_path / name, "-o", tmp_path / out, cwd=tmp_path)
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -90,10 +90,10 @@ def test_parquet_without_pyarrow_says_what_to_install(song, tmp_path):
     assert "streamseg[parquet]" in done.stderr
 
 
-def test_a_sound_shorter_than_a_frame_gives_an_empty_table(tmp_path):
+def test_a_sound_shorter_than_a_frame_gives_an_empty_table(commands, tmp_path):
     path = write(tmp_path / "blip.wav", pulsed_noise(0.05))
     for suffix in ("npz", "csv", "parquet"):
-        done = run("features", path, "-o", tmp_path / f"blip.{suffix}")
+        done = commands.run("features", path, "-o", tmp_path / f"blip.{suffix}", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "blip.npz") as found:
         assert found["mfcc"].shape == (0, 20)

@@ -214,10 +214,10 @@ def test_tune_keeps_what_nothing_beats(annotated: Path, tmp_path: Path):
     assert read_boundary_model((tmp_path / "mine").read_bytes(), "mine").hash == load_boundary_model("broadcast").hash
 
 
-def test_tune_wants_enough_to_tell(annotated: Path, tmp_path: Path):
+def test_tune_wants_enough_to_tell(commands, annotated: Path, tmp_path: Path):
     for file in annotated.glob("one.*"):
         shutil.copy(file, tmp_path)
-    done = run("tune", tmp_path, "-o", tmp_path / "mine.npz")
+    done = commands.run("tune", tmp_path, "-o", tmp_path / "mine.npz", cwd=tmp_path)
     assert done.returncode == 2
     assert "2 annotated files with 8 changes" in done.stderr
     assert f"{tmp_path} has 1 with 5: annotate more" in done.stderr
@@ -239,7 +239,9 @@ def test_tune_wants_enough_to_tell(annotated: Path, tmp_path: Path):
         ("0\t20\tA\n20\t84\tB\n", 2, "ends at 84 s, but one.wav is only about 78 s long"),
     ],
 )
-def test_an_annotation_that_makes_no_sense_is_refused(annotated: Path, tmp_path: Path, command, rows, line, reason):
+def test_an_annotation_that_makes_no_sense_is_refused(
+    commands, annotated: Path, tmp_path: Path, command, rows, line, reason
+):
     for path in annotated.iterdir():
         (tmp_path / path.name).symlink_to(path)
     annotation = tmp_path / "one.sections.tsv"
@@ -247,7 +249,7 @@ def test_an_annotation_that_makes_no_sense_is_refused(annotated: Path, tmp_path:
     annotation.write_text(rows)
     (tmp_path / "two.sections.tsv").unlink()
     (tmp_path / "two.sections.tsv").write_text("".join(f"{7 * k}\t{7 * k + 7}\t{k}\n" for k in range(11)))
-    done = run(command[0], tmp_path, *command[1:], cwd=tmp_path)
+    done = commands.run(command[0], tmp_path, *command[1:], cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert f"streamseg: {annotation}, line {line}: " in done.stderr
     assert reason in done.stderr
