@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "streamseg").rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
 
 # word: the term to use
 BANNED = {
@@ -128,8 +129,8 @@ def names_in(source: str, module: str = "m") -> set[Name]:
     return names.found
 
 
-def all_names() -> set[Name]:
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+def all_names(files: list[Path] = FILES) -> set[Name]:
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
     return {name for module, path in modules.items() for name in names_in(path.read_text(), module)}
 
 
@@ -176,7 +177,7 @@ def test_names_are_terms_of_the_field():
 
 def test_no_class_name_stands_twice():
     places = collections.defaultdict(list)
-    for name in all_names():
+    for name in all_names(FILES + TOOLS):
         if name.kind == "class":
             places[name.place.rpartition(".")[2].lstrip("_")].append(name.place)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -30,7 +30,7 @@ from tools.virtual_card import NAME, RATE, virtual_card
 LIMIT_S = 0.150
 
 
-class Witness:
+class ReferenceMicrophone:
     """A second microphone, which records when each sample was captured."""
 
     def __init__(self):
@@ -60,7 +60,7 @@ def one_run(card, played, folder):
     """Return the type and the latency, seconds, of every event of one run."""
     capture = folder / "capture.wav"
     received = []
-    witness = Witness()
+    witness = ReferenceMicrophone()
     # fmt: off
     serving = ["serve", f"demo=mic:{NAME}", "--port", "0", "--profile", "broadcast", "--save", capture, "--no-history"]
     # fmt: on

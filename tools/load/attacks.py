@@ -100,7 +100,7 @@ def wait_for(sock: socket.socket, op: bytes) -> bytes:
     return heard
 
 
-class Witness:
+class HonestClient:
     """A well-behaved client that sends ten requests a second and records the longest response time."""
 
     def __init__(self, server: Target) -> None:
@@ -257,7 +257,7 @@ def run_attacks(names: list[str]) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         server = Process(Path(folder) / "history.sqlite")
         try:
-            witness = Witness(server)
+            witness = HonestClient(server)
             for name in names:
                 witness.worst_s, rss_kib, cpu_s, began = 0.0, server.rss_kib(), server.cpu_s(), time.monotonic()
                 outcome = ATTACKS[name](server)

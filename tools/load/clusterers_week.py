@@ -55,7 +55,7 @@ def textures(seed: int) -> Iterator[Step]:
             yield vector, number if number and i == KNOWN else None
 
 
-class Listener:
+class TextureLabeller:
     """Labels the sections of random textures with one clusterer."""
 
     def __init__(self, clusterer: ClustererName) -> None:
@@ -63,7 +63,7 @@ class Listener:
         self.sections = SectionTracker(settings, 30.0, load_label_model("dj"), NamedSounds())
         self.step = 0
 
-    def hear(self, step: Step) -> list[Event]:
+    def push(self, step: Step) -> list[Event]:
         vector, change = step
         events = self.sections.push(vector)
         self.step += 1
@@ -74,10 +74,10 @@ class Listener:
         return events
 
 
-def is_resumable(listener: Listener, steps: list[Step]) -> bool:
-    """Tell whether a pickled copy gives the same labels over these steps; the listener processes them too."""
-    back = pickle.loads(pickle.dumps(listener))
-    return all(back.hear(step) == listener.hear(step) for step in steps)
+def is_resumable(labeller: TextureLabeller, steps: list[Step]) -> bool:
+    """Tell whether a pickled copy gives the same labels over these steps; the labeller processes them too."""
+    back = pickle.loads(pickle.dumps(labeller))
+    return all(back.push(step) == labeller.push(step) for step in steps)
 
 
 def main() -> int:
@@ -89,15 +89,15 @@ def main() -> int:
     asked = parser.parse_args()
     failed = 0
     for name in asked.clusterer or get_args(ClustererName):
-        listener, steps, days = Listener(name), textures(asked.seed), []
+        labeller, steps, days = TextureLabeller(name), textures(asked.seed), []
         for day in range(1, asked.days + 1):
             took_ms = np.empty(DAY - RESUMED)
             for i, step in enumerate(islice(steps, len(took_ms))):
                 began = time.perf_counter()
-                listener.hear(step)
+                labeller.push(step)
                 took_ms[i] = 1e3 * (time.perf_counter() - began)
             mean, (p50, p99) = took_ms.mean(), np.percentile(took_ms, [50, 99])
-            size, same = len(pickle.dumps(listener)), is_resumable(listener, [*islice(steps, RESUMED)])
+            size, same = len(pickle.dumps(labeller)), is_resumable(labeller, [*islice(steps, RESUMED)])
             days.append((mean, p99, size, same))
             figures = f"{mean:.3f} ms an update (p50 {p50:.3f}, p99 {p99:.3f}), {size / 1024:.0f} KiB"
             resumed = "resumes the same" if same else "RESUMES DIFFERENTLY"

@@ -16,8 +16,8 @@ class RowBuffer:
     Rows are moved only when the memory is used up, which is once in `max_rows` rows or more. It can be pickled.
 
     columns: numbers in a row.
-    max_rows: the oldest rows beyond this number are dropped when rows are added; None: all rows are held until
-    `drop_oldest`, and the memory grows with them.
+    max_rows: the oldest rows beyond this number are dropped when rows are added, but none of those that one call adds;
+    None: all rows are held until `drop_oldest`, and the memory grows with them.
     dtype: of the numbers.
     """
 
