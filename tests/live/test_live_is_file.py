@@ -13,7 +13,7 @@ def test_what_a_client_hears_of_the_sound_card_is_what_the_file_gives(card, tmp_
     played = tmp_path / "played.wav"
     talk, piece, rain = list_demo_scenes()[:3]
     programme = render_programme()
-    parts = [(talk.end_s - 6.0, talk.end_s), (piece.start_s, piece.start_s + 10.0), (rain.start_s, rain.start_s + 10.0)]
+    parts = [(talk.end_s - 6.0, talk.end_s), (piece.start_s, piece.start_s + 8.0), (rain.start_s, rain.start_s + 8.0)]
     samples = np.concatenate([programme[round(start * RATE) : round(end * RATE)] for start, end in parts])
     soundfile.write(played, samples, RATE, subtype="FLOAT")
     found = compare(card, played, tmp_path, "broadcast")
