@@ -94,7 +94,7 @@ def draw_track(track: TrackScore, truth: AnnotatedFile, predictions: TrackPredic
     above.set_ylabel("novelty")
     above.tick_params(bottom=False)
     above.set_ylim(bottom=0)
-    _draw_legend(above)
+    _draw_legend(figure, above)
     lanes = [("true", truth.segments or truth.spans), ("predicted", predictions.sections)]
     for height, (_, spans) in zip((1, 0), lanes):
         _draw_lane(below, spans, height, end)
@@ -171,12 +171,13 @@ def _draw_lane(axes: Axes, spans: tuple[LabelledSpan, ...], height: float, end: 
             axes.annotate(text, middle, ha="center", va="center", fontsize=8, annotation_clip=True)
 
 
-def _draw_legend(axes: Axes) -> None:
+def _draw_legend(figure: Figure, axes: Axes) -> None:
     for colour, name in ((_HIT_COLOUR, "found, and when it was decided"), (_FALSE_COLOUR, "false")):
         axes.plot([], [], color=colour, label=name)
     axes.plot([], [], "v", color=_MISS_COLOUR, label="missed")
     axes.plot([], [], "|", color=_TRUE_COLOUR, markersize=8, markeredgewidth=2.5, label="true boundary")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.82, 1.0), ncols=4, frameon=False, fontsize=8)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
 
 
 def _save(figure: Figure, path: Path, *, replace: bool) -> Path:
