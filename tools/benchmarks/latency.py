@@ -60,7 +60,7 @@ def one_run(card, played, folder):
     """Return the type and the latency, seconds, of every event of one run."""
     capture = folder / "capture.wav"
     received = []
-    witness = ReferenceMicrophone()
+    reference = ReferenceMicrophone()
     # fmt: off
     serving = ["serve", f"demo=mic:{NAME}", "--port", "0", "--profile", "broadcast", "--save", capture, "--no-history"]
     # fmt: on
@@ -87,11 +87,11 @@ def one_run(card, played, folder):
                     watch.kill()
                     reader.join()
     finally:
-        witness.stop()
+        reference.stop()
     original, heard = (soundfile.read(path, dtype="float32", always_2d=True)[0] for path in (played, capture))
-    ahead = find_start(original, witness.samples, RATE) - find_start(original, heard, RATE)
+    ahead = find_start(original, reference.samples, RATE) - find_start(original, heard, RATE)
     return [
-        (event["type"], at - witness.captured_at(ahead + round(event["data"]["decided_t"] * RATE)))
+        (event["type"], at - reference.captured_at(ahead + round(event["data"]["decided_t"] * RATE)))
         for at, event in received
         if "decided_t" in event["data"] and not event["data"].get("at_end")
     ]

@@ -257,9 +257,9 @@ def run_attacks(names: list[str]) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         server = Process(Path(folder) / "history.sqlite")
         try:
-            witness = HonestClient(server)
+            honest = HonestClient(server)
             for name in names:
-                witness.worst_s, rss_kib, cpu_s, began = 0.0, server.rss_kib(), server.cpu_s(), time.monotonic()
+                honest.worst_s, rss_kib, cpu_s, began = 0.0, server.rss_kib(), server.cpu_s(), time.monotonic()
                 outcome = ATTACKS[name](server)
                 found.append(
                     {
@@ -268,13 +268,13 @@ def run_attacks(names: list[str]) -> list[dict]:
                         "outcome": outcome,
                         "server_cpu_s": round(server.cpu_s() - cpu_s, 2),
                         "rss_growth_mib": round((server.rss_kib() - rss_kib) / 1024, 1),
-                        "witness_waited_ms": round(1000 * witness.worst_s, 1),
+                        "witness_waited_ms": round(1000 * honest.worst_s, 1),
                     }
                 )
-            asked = witness.asked
+            asked = honest.asked
             time.sleep(0.5)
-            found.append({"attack": "none", "witness_still_answered": witness.asked > asked})
-            witness.end()
+            found.append({"attack": "none", "witness_still_answered": honest.asked > asked})
+            honest.end()
         finally:
             complaints = server.end()
     found.append({"attack": "log", "lines": len(complaints.splitlines()), "begins": complaints[:300]})
